@@ -1,0 +1,34 @@
+# The wheel is built in one stage and installed, with pinned and hashed dependencies, in another, so that the image holds
+# no compiler, no build tool and no source tree. Both stages share the base: the environment's Python is a link into it.
+
+FROM docker.io/library/python:3.13-slim AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /build
+COPY requirements.lock ./
+RUN python3 -m venv /opt/vllm-sse-proxy \
+    && /opt/vllm-sse-proxy/bin/python -m pip install --require-hashes --only-binary :all: -r requirements.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY proxy ./proxy
+RUN python3 -m pip wheel --no-deps --wheel-dir /wheels . \
+    && /opt/vllm-sse-proxy/bin/python -m pip install --no-deps --no-index /wheels/*.whl \
+    && /opt/vllm-sse-proxy/bin/python -m pip check \
+    && /opt/vllm-sse-proxy/bin/python -m pip uninstall --yes pip
+
+FROM docker.io/library/python:3.13-slim
+LABEL org.opencontainers.image.title="vllm-sse-proxy" \
+      org.opencontainers.image.description="A reverse proxy that mends vLLM's Responses streams" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /opt/vllm-sse-proxy /opt/vllm-sse-proxy
+# A container's loopback cannot be reached from outside, so it listens on all addresses here.
+ENV PATH=/opt/vllm-sse-proxy/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    SSE_PROXY_HOST=0.0.0.0
+# Numeric, as Kubernetes' runAsNonRoot needs it.
+USER 10001:10001
+EXPOSE 9000 9001
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 CMD ["vllm-sse-proxy", "healthcheck"]
+ENTRYPOINT ["vllm-sse-proxy"]
+CMD ["serve"]

@@ -1,0 +1,93 @@
+# Everything here starts from nothing but Python 3.11 or newer and make; `make help` lists the targets.
+#
+#   PYTHON=python3.12 make test     use this interpreter instead of the newest one found
+#   VENV=/some/where make test      keep the environment elsewhere
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# The newest Python that runs here. One that can make environments is preferred to a newer one that cannot
+# (Debian ships the two as separate packages).
+PYTHON ?= $(shell for probe in "import ensurepip, venv" "import sys"; do \
+	for name in python3.14 python3.13 python3.12 python3.11 python3 python; do \
+		if $$name -c "$$probe; import sys; raise SystemExit(sys.version_info < (3, 11))" 2>/dev/null; \
+		then echo $$name; exit; fi; done; done)
+
+.PHONY: help demo test check lint format types coverage properties docs lock clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ---------------------------------------------------------------------------------------------- environment
+
+# Made again when the dependencies change; otherwise `make test` starts at once. `make demo` needs no more than
+# users need, but one environment for all is simpler, and it costs seconds.
+$(READY): pyproject.toml Makefile
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found. Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version) ..."
+	@rm -rf $(VENV)
+	@if $(PYTHON) -m venv $(VENV) >/dev/null 2>&1; then \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1" && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev; \
+	elif rm -rf $(VENV); command -v uv >/dev/null 2>&1; then \
+		uv venv --quiet --python $(PYTHON) $(VENV) && \
+		uv pip install --quiet --python $(BIN)/python --editable . --group dev; \
+	elif $(PYTHON) -m virtualenv --version >/dev/null 2>&1; then \
+		$(PYTHON) -m virtualenv --quiet $(VENV) && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1" && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev; \
+	elif $(PYTHON) -m pip --version >/dev/null 2>&1; then \
+		$(PYTHON) -m venv --without-pip $(VENV) && \
+		$(PYTHON) -m pip --python $(BIN)/python install --quiet "pip>=25.1" && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev; \
+	else \
+		echo "$(PYTHON) has neither venv with ensurepip, nor uv, virtualenv or pip." >&2; \
+		echo "On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; \
+	fi
+	@touch $@
+
+# -------------------------------------------------------------------------------------------------- targets
+
+demo: $(READY)  ## broken streams before and after, side by side; serves until Ctrl-C (ARGS=--once ends)
+	@$(BIN)/vllm-sse-proxy demo $(ARGS)
+
+test: $(READY)  ## run the tests (ARGS="-k name" narrows)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: lint types coverage  ## what CI runs: lint, format, types, tests with the coverage gates
+
+lint: $(READY)  ## ruff, rules and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: $(READY)  ## format the code and mend what ruff can mend
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+types: $(READY)  ## mypy, strict
+	$(BIN)/mypy
+
+# The protocol and its repairs must be covered whole, every branch; the whole project as pyproject.toml says.
+coverage: $(READY)  ## the tests with the coverage gates
+	$(BIN)/python -m pytest --cov --cov-report=
+	$(BIN)/coverage report
+	$(BIN)/coverage report --include='proxy/sse/*,proxy/responses/*' --fail-under=100
+
+properties: $(READY)  ## the hypothesis properties, 5,000 examples each (EXAMPLES=10000 for more)
+	HYPOTHESIS_PROFILE=$(if $(filter 10000,$(EXAMPLES)),exhaustive,thorough) \
+		$(BIN)/python -m pytest tests/test_properties.py $(ARGS)
+
+docs: $(READY)  ## write the generated parts of README.md and docs/ again
+	$(BIN)/python -m tests.support.documentation --write
+
+lock:  ## compile requirements.lock, which the image installs from (needs uv)
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-config -o requirements.lock
+
+clean:  ## remove the environment and everything the tools leave behind
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
+	find proxy tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,207 @@
+"""Prometheus metrics, in a registry of their own that is built at start.
+
+Two rules. Every series exists from the start with 0, because ``rate()`` and ``increase()`` do not see the step from "no
+series" to 1. And nothing is counted per event: a stream counts in plain ints (:class:`proxy.responses.Tally`) and
+:meth:`Metrics.flush` adds them once, when it ends; labels are closed lists, never what a client or a model chose.
+"""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+from proxy import __version__
+from proxy.responses import REPAIRS, Ending
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from proxy.responses import Tally
+
+PREFIX = "sse_proxy"
+
+ROUTES = ("responses", "responses_get", "other")
+"""POST /v1/responses, GET /v1/responses/{id}, and everything that is passed through unread."""
+
+CODES = ("1xx", "2xx", "3xx", "4xx", "5xx", "none")
+"""Classes of HTTP status; ``none``: the client left before it was answered."""
+
+UPSTREAM_FAILURES = ("connect", "timeout", "reset", "disconnect", "protocol", "idle", "cut")
+"""Why upstream failed: not connectable; no answer in time; connection reset or closed before an answer; an answer that is
+no HTTP; silent within a body; a body that stopped before its end."""
+
+# Answers take from milliseconds to the hour; a first event takes as long as prefill and queue.
+DURATION_BUCKETS_SECONDS = (
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    20.0,
+    30.0,
+    60.0,
+    120.0,
+    300.0,
+    600.0,
+    1200.0,
+    3600.0,
+)
+FIRST_EVENT_BUCKETS_SECONDS = (
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+    120.0,
+    300.0,
+    600.0,
+)
+
+
+class Metrics:
+    """All metrics of one process; ``registry`` holds them."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+
+        names = tuple(repair.name for repair in REPAIRS)
+        endings = tuple(ending.value for ending in Ending)
+        self.repairs = self._counter("repairs_total", "Events mended, by repair.", "repair", names)
+        self.repair_failures = self._counter(
+            "repair_failures_total",
+            "Repairs that raised an exception and were left out for that event, by repair.",
+            "repair",
+            names,
+        )
+        self.streams = self._counter(
+            "streams_total", "Response streams that ended, by how they ended.", "ending", endings
+        )
+        self.streams_repaired = self._plain_counter(
+            "streams_repaired_total", "Response streams with any repair."
+        )
+        self.events = self._counter(
+            "events_total",
+            "Events of response streams read from upstream and written to clients.",
+            "direction",
+            ("in", "out"),
+        )
+        self.events_renumbered = self._plain_counter(
+            "events_renumbered_total", "Events that left with another number."
+        )
+        self.events_synthesised = self._plain_counter(
+            "events_synthesised_total", "Events upstream never sent."
+        )
+        self.events_dropped = self._plain_counter(
+            "events_dropped_total", "Events of upstream that were not passed on."
+        )
+        self.keepalives = self._plain_counter("keepalives_total", "Keep-alives sent into silent streams.")
+        self.bytes = self._counter(
+            "response_body_bytes_total",
+            "Bytes of response bodies read from upstream and written to clients, all routes.",
+            "direction",
+            ("in", "out"),
+        )
+        self.streams_in_flight = self._gauge("streams_in_flight", "Response streams that are open now.")
+        self.requests_in_flight = self._gauge(
+            "requests_in_flight", "Requests that are being answered now, all routes."
+        )
+        self.stream_duration = self._histogram(
+            "stream_duration_seconds",
+            "Time from the request to the end of a response stream.",
+            DURATION_BUCKETS_SECONDS,
+        )
+        self.time_to_first_event = self._histogram(
+            "time_to_first_event_seconds",
+            "Time from the request to the first bytes of its response stream.",
+            FIRST_EVENT_BUCKETS_SECONDS,
+        )
+        self.requests = Counter(
+            "requests_total",
+            "Requests answered, by route and class of the status the client got.",
+            ("route", "code"),
+            namespace=PREFIX,
+            registry=self.registry,
+        )
+        for route in ROUTES:
+            for code in CODES:
+                self.requests.labels(route, code)
+        self.upstream_requests = self._counter(
+            "upstream_requests_total", "Answers of upstream, by class of status.", "code", CODES[:-1]
+        )
+        self.upstream_failures = self._counter(
+            "upstream_failures_total",
+            "Requests that upstream did not answer, or not to the end, by cause.",
+            "class",
+            UPSTREAM_FAILURES,
+        )
+        self.upstream_retries = self._plain_counter(
+            "upstream_retries_total", "Requests sent again because a reused connection had just been closed."
+        )
+        Gauge(
+            "build_info",
+            "Always 1; the labels tell what is running.",
+            ("version", "python", "implementation"),
+            namespace=PREFIX,
+            registry=self.registry,
+        ).labels(__version__, platform.python_version(), platform.python_implementation()).set(1)
+
+    def flush(self, tally: Tally, ending: Ending, *, duration_seconds: float) -> None:
+        """Add what one stream counted; call it once, when the stream has ended."""
+        self.streams.labels(ending.value).inc()
+        self.stream_duration.observe(duration_seconds)
+        self.events.labels("in").inc(tally.events_in)
+        self.events.labels("out").inc(tally.events_out)
+        self.events_renumbered.inc(tally.events_renumbered)
+        self.events_synthesised.inc(tally.events_synthesised)
+        self.events_dropped.inc(tally.events_dropped)
+        for name, count in tally.repairs.items():
+            self.repairs.labels(name).inc(count)
+        for name, count in tally.repair_failures.items():
+            self.repair_failures.labels(name).inc(count)
+        if any(tally.repairs.values()):
+            self.streams_repaired.inc()
+
+    def expose(self) -> bytes:
+        """Render everything in Prometheus' text format 0.0.4."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, text: str, label: str, values: Iterable[str]) -> Counter:
+        counter = Counter(name, text, (label,), namespace=PREFIX, registry=self.registry)
+        for value in values:
+            counter.labels(value)
+        return counter
+
+    def _plain_counter(self, name: str, text: str) -> Counter:
+        return Counter(name, text, namespace=PREFIX, registry=self.registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, namespace=PREFIX, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(name, text, namespace=PREFIX, registry=self.registry, buckets=buckets)
+
+
+def code_class(status: int | None) -> str:
+    """Return the label for an HTTP status; None: no answer was given."""
+    return "none" if status is None else f"{status // 100}xx"

@@ -1,0 +1,30 @@
+"""The Responses event protocol and the repair of its streams, without I/O and without a clock.
+
+The public names of the core: everything that the shell, the command line and the tests may rely on.
+"""
+
+from proxy.responses.conformance import ConformanceChecker, Violation, check_stream
+from proxy.responses.ending import BodyEnd, Ending, Failure
+from proxy.responses.engine import Plan, RepairEngine, Tally
+from proxy.responses.normalizer import StreamNormalizer
+from proxy.responses.repairs import REPAIRS
+from proxy.responses.repairs.base import Dialect, NestedNumbers, Reasoning, Repair, RequestContext
+
+__all__ = [
+    "REPAIRS",
+    "BodyEnd",
+    "ConformanceChecker",
+    "Dialect",
+    "Ending",
+    "Failure",
+    "NestedNumbers",
+    "Plan",
+    "Reasoning",
+    "Repair",
+    "RepairEngine",
+    "RequestContext",
+    "StreamNormalizer",
+    "Tally",
+    "Violation",
+    "check_stream",
+]

@@ -1,0 +1,260 @@
+"""The heart: events pass the repairs in their fixed order, leave by one exit, and are numbered there.
+
+A replacement goes, depth first, to the later repairs only, so no repair sees its own work and termination is plain.
+The exit alone writes the client's view and gives numbers; it can be neither reordered nor switched off. A repair that
+raises is left out for that event and counted (fail open): the proxy never makes a stream worse than upstream made it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from proxy.responses import grammar
+from proxy.responses.events import COMMENT, END, OPAQUE, Event, serialize_event
+from proxy.responses.grammar import DONE_SENTINEL, OPEN_RESPONSES_NAMES
+from proxy.responses.repairs import REPAIRS
+from proxy.responses.repairs.base import (
+    MAX_FRAME_BYTES,
+    MAX_TEXT_BYTES,
+    Dialect,
+    Moved,
+    NestedNumbers,
+    Reasoning,
+    Repair,
+    RequestContext,
+    Settings,
+    StreamContext,
+)
+from proxy.responses.view import ClientView
+from proxy.sse import encode_comment, encode_data, encode_event
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one stream cost and needed, in plain integers; added to the metrics once, at its end."""
+
+    events_in: int = 0
+    events_out: int = 0
+    events_renumbered: int = 0
+    events_synthesised: int = 0
+    events_dropped: int = 0
+    comments: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    repairs: dict[str, int] = field(default_factory=dict)
+    repair_failures: dict[str, int] = field(default_factory=dict)
+
+
+class Plan:
+    """The repairs of a process: which, in which order, for which event types. Immutable; shared by all streams."""
+
+    repair_names: Final = tuple(repair.name for repair in REPAIRS)
+
+    def __init__(self, settings: Settings, repairs: Sequence[type[Repair]]) -> None:
+        self.settings = settings
+        self.repairs = tuple(repairs)
+        self._positions: dict[str, tuple[int, ...]] = {}
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        dialect: Dialect = Dialect.OPENAI,
+        reasoning: Reasoning = Reasoning.RAW,
+        disabled: Collection[str] = (),
+        nested_numbers: NestedNumbers = NestedNumbers.RENUMBER,
+        done_sentinel: bool = True,
+        observe: bool = False,
+        strict: bool = False,
+        max_frame_bytes: int = MAX_FRAME_BYTES,
+        max_text_bytes: int = MAX_TEXT_BYTES,
+    ) -> Plan:
+        """Return the plan for these settings.
+
+        :param disabled: names of repairs to leave out.
+        :param strict: let an exception of a repair through (tests) instead of leaving the repair out.
+        :raises ValueError: for an unknown repair name; the message names the nearest known one.
+        """
+        for name in disabled:
+            if name not in cls.repair_names:
+                near = difflib.get_close_matches(name, cls.repair_names, 1, 0)
+                message = f"unknown repair {name!r}; the nearest known one is {near[0]!r}"
+                raise ValueError(message)
+        settings = Settings(
+            dialect=dialect,
+            reasoning=reasoning,
+            nested_numbers=nested_numbers,
+            done_sentinel=done_sentinel,
+            observe=observe,
+            strict=strict,
+            max_frame_bytes=max_frame_bytes,
+            max_text_bytes=max_text_bytes,
+        )
+        return cls(settings, [r for r in REPAIRS if r.name not in disabled and r.wanted(settings)])
+
+    def positions(self, type_: str) -> tuple[int, ...]:
+        """Return which repairs are asked about events of this type; upstream's inventions are not remembered."""
+        known = self._positions.get(type_)
+        if known is None:
+            known = tuple(
+                i
+                for i, repair in enumerate(self.repairs)
+                if repair.handles is None or type_ in repair.handles
+            )
+            if type_ in _KNOWN_TYPES:
+                self._positions[type_] = known
+        return known
+
+
+_KNOWN_TYPES: Final = frozenset(
+    {*grammar.EVENT_FIELDS, *grammar.PINGS, *grammar.PRIVATE_NOTICES, END, OPAQUE}
+)
+
+
+class RepairEngine:
+    """One stream's way through the repairs.
+
+    :ivar view: what the client was told.
+    :ivar out: encoded frames that wait to be collected by :meth:`take`.
+    """
+
+    def __init__(self, plan: Plan, request: RequestContext, *, starting_after: int | None = None) -> None:
+        self._plan = plan
+        context = StreamContext(plan.settings, request)
+        self._repairs = [repair(context) for repair in plan.repairs]
+        self._chains: dict[str, list[tuple[int, Repair]]] = {}
+        self._upstream_names: dict[str, str] = {}
+        self._starting_after = -1 if starting_after is None else starting_after
+        self.view = ClientView()
+        self.tally = Tally()
+        self.out: list[bytes] = []
+
+    def process(self, event: Event) -> None:
+        """Take one upstream event, or END, through the repairs."""
+        if not event.invented and event.type is not END:
+            self.tally.events_in += 1
+        self._walk(event, -1)
+
+    def comment(self, text: bytes) -> None:
+        """Pass one of upstream's comments."""
+        self.tally.comments += 1
+        if self.view.next_number > self._starting_after + 1:
+            self.out.append(encode_comment(text))
+
+    def sentinel(self) -> None:
+        """Tell ``data: [DONE]``."""
+        self.out.append(encode_data(DONE_SENTINEL))
+
+    def take(self) -> bytes:
+        """Return all frames made since the last call, as one piece for one write."""
+        out = self.out
+        if not out:
+            return b""
+        joined = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
+        return joined
+
+    def _walk(self, event: Event, after: int) -> None:
+        if event.type is COMMENT:  # no event: it may pass what a repair holds, and opens nothing
+            self._emit(event)
+            return
+        chain = self._chains.get(event.type)
+        if chain is None:
+            chain = self._chain(event.type)
+        view = self.view
+        for position, repair in chain:
+            if position <= after:
+                continue
+            try:
+                replacement = repair.mend(event, view)
+            except Exception:
+                if self._plan.settings.strict:
+                    raise
+                failures = self.tally.repair_failures
+                failures[repair.name] = failures.get(repair.name, 0) + 1
+                continue
+            if replacement is None:
+                continue
+            if type(replacement) is not Moved:
+                self._count(repair, event, replacement)
+            for successor in replacement:
+                self._walk(successor, position)
+            return
+        self._emit(event)
+
+    def _chain(self, type_: str) -> list[tuple[int, Repair]]:
+        chain = [(position, self._repairs[position]) for position in self._plan.positions(type_)]
+        if type_ in _KNOWN_TYPES:  # else a hostile upstream could fill the memory with names
+            self._chains[type_] = chain
+        return chain
+
+    def _count(self, repair: Repair, event: Event, replacement: Sequence[Event]) -> None:
+        repairs = self.tally.repairs
+        repairs[repair.name] = repairs.get(repair.name, 0) + 1
+        if not replacement and event.type is not END:
+            self.tally.events_dropped += 1
+
+    def _emit(self, event: Event) -> None:
+        """The exit: note it in the view, number it, name it, write it."""
+        type_ = event.type
+        if type_ is END:
+            return
+        if type_ is COMMENT:
+            self.comment(event.raw or b"")
+            return
+        self.view.apply(event)
+        tally = self.tally
+        tally.events_out += 1
+        if event.invented:
+            tally.events_synthesised += 1
+        if type_ is not OPAQUE:
+            self._number(event)
+            if self._plan.settings.dialect is not Dialect.OPENAI:
+                self._speak(event)
+        if self.view.next_number > self._starting_after + 1:
+            self.out.append(
+                encode_data(serialize_event(event))
+                if type_ is OPAQUE
+                else encode_event(event.body["type"], serialize_event(event))
+            )
+
+    def _number(self, event: Event) -> None:
+        """Give the event its number. It is past all repairs, so here its body may be written."""
+        view = self.view
+        number = view.next_number
+        view.next_number = number + 1
+        body = event.body
+        if body.get("sequence_number") != number or type(body["sequence_number"]) is not int:
+            body["sequence_number"] = number
+            event.raw = None
+            if not event.invented:
+                self.tally.events_renumbered += 1
+
+    def _speak(self, event: Event) -> None:
+        """Tell the event under the dialect's name."""
+        type_ = event.type
+        name: str = event.body["type"]
+        if self._plan.settings.dialect is Dialect.UPSTREAM:
+            # What upstream calls it; an invented closing goes by the names that upstream used for its kind of event.
+            if not event.invented:
+                if name != type_:
+                    self._upstream_names[type_] = name
+                    self._upstream_names.setdefault(_counterpart(type_), _counterpart(name))
+                return
+            wanted = self._upstream_names.get(type_, type_)
+        else:
+            wanted = OPEN_RESPONSES_NAMES.get(type_, name)
+        if wanted != name:
+            event.body["type"] = wanted
+            event.raw = None
+
+
+def _counterpart(name: str) -> str:
+    """Return the name of the done event of a delta or added event."""
+    stem, _, last = name.rpartition(".")
+    return f"{stem}.done" if last in ("delta", "added") else name

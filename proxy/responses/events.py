@@ -1,0 +1,141 @@
+"""Events of the Responses stream: what one is, how it is read from bytes and written back.
+
+An :class:`Event` is never changed in place. A repair that has something to mend returns a new event
+(:meth:`Event.having`), so the one it was given is still whole when the repair fails half way (the engine's fail-open
+rule), and an event that nobody replaced still carries upstream's own bytes, which then go out unchanged.
+
+Reading never raises. What is no JSON object with a ``type`` becomes an :data:`OPAQUE` event that keeps its bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from proxy.responses.grammar import ALIASES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Body = dict[str, Any]
+
+END: Final = "<end>"
+"""Type of the pseudo-event that tells the repairs that upstream's body is over. No upstream bytes can make one: a
+``type``
+that begins with ``<`` is read as OPAQUE."""
+
+OPAQUE: Final = "<opaque>"
+"""Type of a payload that is no JSON object with a string ``type``; ``body`` holds the object if it is one, else is empty."""
+
+COMMENT: Final = "<comment>"
+"""Type of an event that leaves as an SSE comment line; ``raw`` is the comment's text. It takes no number."""
+
+_MANY_DIGITS: Final = re.compile(rb"\d{19}")
+_TYPE_NAME: Final = re.compile(r"[^<\x00-\x20][^\x00-\x1f]*")
+"""A type goes into an ``event:`` line: no line ends. ``<`` begins the core's own pseudo-types."""
+
+
+class Event:
+    """One event on its way through the repairs.
+
+    :ivar type: the canonical type (a private name of a fork is read as the protocol's name for it, see
+    ``grammar.ALIASES``).
+    :ivar body: the JSON object. ``body["type"]`` keeps upstream's spelling until a repair changes it.
+    :ivar raw: upstream's own bytes of the object while nothing was changed; None for a changed or invented event.
+    :ivar invented: made by the proxy, not by upstream.
+    :ivar name: the ``event:`` field of upstream's frame, for payloads that name no type themselves.
+    """
+
+    __slots__ = ("body", "invented", "name", "raw", "type")
+
+    def __init__(
+        self,
+        type_: str,
+        body: Body,
+        raw: bytes | None = None,
+        *,
+        invented: bool = False,
+        name: str | None = None,
+    ) -> None:
+        self.name = name
+        self.type = type_
+        self.body = body
+        self.raw = raw
+        self.invented = invented
+
+    def having(self, **changes: Any) -> Event:
+        """Return this event with some fields of its body replaced or added; without upstream's bytes."""
+        return Event(self.type, {**self.body, **changes}, invented=self.invented)
+
+    def renamed(self, type_: str, **changes: Any) -> Event:
+        """Return this event under another type, with some fields of its body replaced or added."""
+        return Event(type_, {**self.body, **changes, "type": type_}, invented=self.invented)
+
+    def without(self, *names: str) -> Event:
+        """Return this event without the named fields of its body."""
+        body = {name: value for name, value in self.body.items() if name not in names}
+        return Event(self.type, body, invented=self.invented)
+
+    def __repr__(self) -> str:
+        origin = "invented" if self.invented else "changed" if self.raw is None else "raw"
+        return f"Event({self.type}, {origin}, {self.body})"
+
+
+def invented(type_: str, **fields: Any) -> Event:
+    """Return an event of the proxy's own making. The engine's exit gives it its number."""
+    return Event(type_, {"type": type_, **fields, "sequence_number": -1}, invented=True)
+
+
+def parse_event(data: bytes, name: str | None = None) -> Event:
+    """Read one payload; ``name`` is its frame's ``event:`` field. Never raises.
+
+    orjson refuses what other JSON readers take (lone surrogate escapes, NaN) and reads integers over 64 bits as
+    floats; such payloads are read by the standard library, so that nothing a lenient client could have read is lost.
+    """
+    try:
+        body = orjson.loads(data)
+        if _is_unsafe_for_orjson(data):
+            body = json.loads(data)
+    except ValueError:
+        body = _parse_leniently(data)
+    if type(body) is not dict:
+        return Event(OPAQUE, {}, data, name=name)
+    type_ = body.get("type")
+    if type(type_) is not str or not _TYPE_NAME.fullmatch(type_):
+        return Event(OPAQUE, body, data, name=name)
+    return Event(ALIASES.get(type_, type_), body, data)
+
+
+def serialize_event(event: Event) -> bytes:
+    """Return the event's JSON on one line: upstream's own bytes where nothing was changed."""
+    raw = event.raw
+    if raw is not None and b"\n" not in raw and b"\r" not in raw:
+        return raw
+    return dump_json(event.body)
+
+
+def dump_json(value: Mapping[str, Any]) -> bytes:
+    """Return ``value`` as JSON on one line; with ASCII escapes where it holds what orjson cannot write (lone surrogates)."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # a lone surrogate, or an integer over 64 bits
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _is_unsafe_for_orjson(data: bytes) -> bool:
+    return _MANY_DIGITS.search(data) is not None
+
+
+def _parse_leniently(data: bytes) -> Any:
+    try:
+        # RecursionError: nesting deeper than the interpreter's stack. It is a RuntimeError, no ValueError.
+        return json.loads(data.decode("utf-8", "replace"), parse_constant=_no_number, strict=False)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _no_number(_name: str) -> None:
+    """NaN and the infinities are no JSON: a client cannot read them, so they become null."""

@@ -1,0 +1,77 @@
+"""THE place to add a repair: :data:`REPAIRS`, in the order in which events pass them.
+
+Sorted by phase. Within a phase the order matters where a comment says why.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from proxy.responses.repairs.content_indexes import ContentIndexes
+from proxy.responses.repairs.done_items import DoneItems
+from proxy.responses.repairs.done_texts import DoneTexts
+from proxy.responses.repairs.doubled_deltas import DoubledDeltas
+from proxy.responses.repairs.error_events import ErrorEvents
+from proxy.responses.repairs.final_output import FinalOutput
+from proxy.responses.repairs.heartbeats import Heartbeats
+from proxy.responses.repairs.held_closings import HeldClosings
+from proxy.responses.repairs.item_ids import ItemIds
+from proxy.responses.repairs.item_openings import ItemOpenings
+from proxy.responses.repairs.item_shapes import ItemShapes
+from proxy.responses.repairs.late_events import LateEvents
+from proxy.responses.repairs.misannounced_items import MisannouncedItems
+from proxy.responses.repairs.missing_closings import MissingClosings
+from proxy.responses.repairs.missing_fields import MissingFields
+from proxy.responses.repairs.nested_numbers import NestedNumbers
+from proxy.responses.repairs.opaque_payloads import OpaquePayloads
+from proxy.responses.repairs.output_indexes import OutputIndexes
+from proxy.responses.repairs.part_openings import PartOpenings
+from proxy.responses.repairs.private_names import PrivateNames
+from proxy.responses.repairs.response_fields import ResponseFields
+from proxy.responses.repairs.response_ids import ResponseIds
+from proxy.responses.repairs.response_openings import ResponseOpenings
+from proxy.responses.repairs.string_deltas import StringDeltas
+from proxy.responses.repairs.terminal_types import TerminalTypes
+from proxy.responses.repairs.tool_call_deltas import ToolCallDeltas
+from proxy.responses.repairs.unterminated_streams import UnterminatedStreams
+from proxy.responses.repairs.untold_items import UntoldItems
+
+if TYPE_CHECKING:
+    from proxy.responses.repairs.base import Repair
+
+REPAIRS: Final[tuple[type[Repair], ...]] = (
+    # SHAPE
+    ErrorEvents,
+    OpaquePayloads,  # drops what is left of the untyped payloads once the errors among them are told
+    Heartbeats,
+    ToolCallDeltas,
+    StringDeltas,
+    DoubledDeltas,  # compares texts, so after they are strings; looks at the spelling, so before it is gone
+    PrivateNames,
+    ItemShapes,
+    MissingFields,
+    ResponseFields,
+    # IDENTITY
+    MisannouncedItems,  # compares upstream's names with each other, so before they are the client's
+    ResponseIds,
+    ItemIds,
+    OutputIndexes,  # finds the item by its id
+    ContentIndexes,  # finds the part in the item
+    # LIFECYCLE
+    ResponseOpenings,  # nothing goes out before them
+    LateEvents,  # before the openings, which would announce anew what a late event names
+    HeldClosings,  # after the late events: a hold ends with the next event that the client is to hear
+    ItemOpenings,
+    PartOpenings,
+    MissingClosings,
+    # CONTENT
+    DoneTexts,  # may add a delta, which the done item must hold
+    DoneItems,
+    # TERMINAL
+    UnterminatedStreams,  # makes the terminal event that the others complete
+    TerminalTypes,
+    UntoldItems,
+    FinalOutput,  # sums up all items, the untold ones included
+    NestedNumbers,  # last of all: the number is the exit's next
+)
+"""Every repair, in order. The tuple is what metrics, configuration, documentation and tests enumerate."""

@@ -1,0 +1,137 @@
+"""What a repair is.
+
+A repair mends one upstream defect. It asks what the client believes (the view) and what it must hear for this event
+to make sense. It never writes the view, never changes an event in place, and never sees its own work again: what it
+returns goes to the later repairs only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from proxy.responses.events import Event
+    from proxy.responses.view import ClientView
+
+
+MAX_FRAME_BYTES: Final = 8 * 1024 * 1024
+"""One frame: an image of 5 MB in base64 fits; an endless line does not."""
+MAX_TEXT_BYTES: Final = 64 * 1024 * 1024
+"""Text told in one stream, which the view must remember: far over any model's longest answer."""
+
+
+class Phase(IntEnum):
+    """The order of repairs: each phase may rely on what the earlier ones made true."""
+
+    SHAPE = 1
+    """Each event is readable on its own: names, types of fields."""
+    IDENTITY = 2
+    """Each event names the item and the part that it belongs to."""
+    LIFECYCLE = 3
+    """What must come before it was told, what may not come is gone."""
+    CONTENT = 4
+    """Its texts agree with what the deltas told."""
+    TERMINAL = 5
+    """The end is told once, truly, and sums up what was streamed."""
+
+
+class Dialect(StrEnum):
+    """Whose names the events go by (protocol.md, "Dialects")."""
+
+    OPENAI = "openai"
+    OPEN_RESPONSES = "open-responses"
+    UPSTREAM = "upstream"
+
+
+class Reasoning(StrEnum):
+    """How raw reasoning is told."""
+
+    RAW = "raw"
+    SUMMARY = "summary"
+
+
+class NestedNumbers(StrEnum):
+    """What becomes of a ``sequence_number`` inside an item, a part or a response (R14)."""
+
+    RENUMBER = "renumber"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What steers the core; the same for every stream of a process."""
+
+    dialect: Dialect = Dialect.OPENAI
+    reasoning: Reasoning = Reasoning.RAW
+    nested_numbers: NestedNumbers = NestedNumbers.RENUMBER
+    done_sentinel: bool = True
+    observe: bool = False
+    strict: bool = False
+    max_frame_bytes: int = MAX_FRAME_BYTES
+    max_text_bytes: int = MAX_TEXT_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """What the shell knows of the request.
+
+    :ivar seed: what ids are derived from while the response's own id is unknown; the same for every replay of one
+    stream.
+    :ivar body: the request's JSON object, where it was read.
+    """
+
+    seed: str = ""
+    body: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamContext:
+    """What a repair may know beside the event and the view."""
+
+    settings: Settings = field(default_factory=Settings)
+    request: RequestContext = field(default_factory=RequestContext)
+
+
+class Moved(tuple["Event", ...]):
+    """Events in another place in time, but mended in nothing: the engine counts no repair."""
+
+    __slots__ = ()
+
+
+HOLD: Final = Moved()
+"""Returned for an event that the repair keeps for a moment. Only events without content are ever kept, and END frees them."""
+
+
+class Repair:
+    """Base of the repairs; one instance per stream.
+
+    :cvar name: the one name of the repair: module, counter label, configuration, golden, docs anchor.
+    :cvar summary: one line for tables.
+    :cvar fixes: ids of the defects that it mends (docs/repairs.md).
+    :cvar handles: the event types that it is asked about; None for every type.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    fixes: ClassVar[tuple[str, ...]]
+    phase: ClassVar[Phase]
+    handles: ClassVar[frozenset[str] | None]
+
+    def __init__(self, context: StreamContext) -> None:
+        self.context = context
+
+    @classmethod
+    def wanted(cls, settings: Settings) -> bool:  # noqa: ARG003 - most repairs always are
+        """Tell whether these settings ask for the repair at all."""
+        return True
+
+    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
+        """Return the events that take this one's place; None if nothing is wrong with it.
+
+        ``[]`` drops the event, ``[event.having(...)]`` replaces it, ``[invented, event]`` goes ahead of it.
+        """
+        raise NotImplementedError

@@ -1,0 +1,71 @@
+"""``content_index`` and ``summary_index``: the place of the part in its item (R05, R06).
+
+Up to 0.16 the index grows with every delta (R05); on the harmony path up to 0.24 it is not reset for the next item
+(R06); the fork sends none. openai-python: ``IndexError: list index out of range``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from proxy.responses import grammar
+from proxy.responses.repairs.base import Phase, Repair
+from proxy.responses.view import part_at
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from proxy.responses.events import Event
+    from proxy.responses.view import ClientView, PartView
+
+
+class ContentIndexes(Repair):
+    """Number the parts of an item 0, 1, 2 … as they are announced, and all their events alike."""
+
+    name: ClassVar = "content_indexes"
+    summary: ClassVar = (
+        "`content_index` and `summary_index` count the parts of an item as they were announced"
+    )
+    fixes: ClassVar = ("R05", "R06", "F01")
+    phase: ClassVar = Phase.IDENTITY
+    handles: ClassVar = grammar.PART_EVENTS | grammar.SUMMARY_EVENTS
+
+    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
+        """Return the event with our index."""
+        summary = event.type in grammar.SUMMARY_EVENTS
+        field = "summary_index" if summary else "content_index"
+        theirs = event.body.get(field)
+        item = view.by_id.get(event.body["item_id"])
+        ours = _index(event, theirs, (item.summaries if summary else item.parts) if item is not None else [])
+        if ours == theirs and type(theirs) is int:
+            return None
+        return [event.having(**{field: ours})]
+
+
+def _index(event: Event, theirs: object, parts: list[PartView]) -> int:
+    named = part_at(parts, theirs)
+    run = grammar.RUN_OF_EVENT.get(event.type)
+    if event.type in grammar.RUN_OF_DELTA:
+        if named is not None and named.run is run and not named.done:
+            return named.index
+        return next((part.index for part in reversed(parts) if part.run is run and not part.done), len(parts))
+    if event.type in grammar.RUN_OF_DONE:
+        if named is not None and named.run is run and not named.done:
+            return named.index
+        open_ = next((part.index for part in reversed(parts) if part.run is run and not part.done), None)
+        if open_ is not None:
+            return open_
+        return named.index if named is not None and named.run is run else len(parts)
+    if event.type in (grammar.PART_ADDED, grammar.SUMMARY_ADDED):
+        again = named is not None and not named.closed and named.type == event.body["part"].get("type")
+        return named.index if named is not None and again else len(parts)
+    if event.type in (grammar.PART_DONE, grammar.SUMMARY_DONE):
+        if named is not None and not named.closed:
+            return named.index
+        open_ = next((part.index for part in reversed(parts) if not part.closed), None)
+        if open_ is not None:
+            return open_
+        return named.index if named is not None else len(parts)
+    if named is not None:
+        return named.index
+    return max(len(parts) - 1, 0)

@@ -1,0 +1,38 @@
+"""Done items that contradict what was streamed of them (R10, R11, R12, R17; 0.20.2's calls closed as messages).
+
+Codex takes messages and calls from ``output_item.done`` alone; openai-python refuses one whose id, type or call_id
+changed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from proxy.responses import grammar, synthesis
+from proxy.responses.repairs.base import Phase, Repair
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from proxy.responses.events import Event
+    from proxy.responses.view import ClientView
+
+
+class DoneItems(Repair):
+    """Make the done item the sum of what was streamed of it."""
+
+    name: ClassVar = "done_items"
+    summary: ClassVar = "`output_item.done` has the type, names, texts and parts that were streamed"
+    fixes: ClassVar = ("R10", "R11", "R12", "R17")
+    phase: ClassVar = Phase.CONTENT
+    handles: ClassVar = frozenset({grammar.ITEM_DONE})
+
+    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
+        """Return the event with the streamed item."""
+        said = event.body["item"]
+        item = view.by_id.get(said["id"])
+        if item is None or synthesis.is_as_told(item, said):
+            return None
+        status = said.get("status")
+        known = status if status in (synthesis.COMPLETED, synthesis.INCOMPLETE) else synthesis.COMPLETED
+        return [event.having(item=synthesis.told_item(item, status=known, proven=said))]

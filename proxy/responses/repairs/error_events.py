@@ -1,0 +1,81 @@
+"""Errors that upstream reports inside the stream, in forms that clients do not read (F01 ``response.error``, R29, C01).
+
+vLLM's chat code answers a failure after HTTP 200 with ``data: {"error": {...}}``, without a type; the fork sends
+``response.error``; both stop there. Codex ignores every form but ``response.failed``; openai-python raises on a
+nested ``error`` only; the AI SDK's open-responses provider crashes on a flat one. So: one form that all of them read,
+then ``response.failed``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from proxy.responses import grammar, synthesis
+from proxy.responses.events import OPAQUE, Event
+from proxy.responses.repairs.base import Phase, Repair
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from proxy.responses.view import ClientView
+
+
+class ErrorEvents(Repair):
+    """Tell an in-band error in the form that every client reads, and end the response as failed."""
+
+    name: ClassVar = "error_events"
+    summary: ClassVar = (
+        "in-band errors without a type or in private forms become `error` and `response.failed`"
+    )
+    fixes: ClassVar = ("F01", "R29", "C01")
+    phase: ClassVar = Phase.SHAPE
+    handles: ClassVar = frozenset({OPAQUE, grammar.ERROR})
+
+    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
+        """Rewrite the error; follow it by ``response.failed`` unless upstream speaks the protocol and will do so itself."""
+        if event.type is OPAQUE:
+            detail = _untyped_error(event.body)
+            if detail is None:
+                return None
+            speaks_protocol = False
+        else:
+            nested = event.body.get("error")
+            if _is_readable(nested) and event.body["type"] == grammar.ERROR:
+                return None
+            detail = nested if isinstance(nested, dict) else event.body
+            speaks_protocol = event.body["type"] == grammar.ERROR
+        body = _error_body(detail)
+        error = Event(grammar.ERROR, {"type": grammar.ERROR, **body, "sequence_number": -1})
+        if speaks_protocol:
+            return [error]
+        response = synthesis.response_so_far(view, self.context.request)
+        return [error, synthesis.failed(response, body["error"])]
+
+
+def _is_readable(nested: object) -> bool:
+    return isinstance(nested, dict) and isinstance(nested.get("message"), str)
+
+
+def _untyped_error(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the error that a payload without a type reports; None if it reports none."""
+    nested = body.get("error")
+    if isinstance(nested, dict) and nested:
+        return nested
+    if isinstance(nested, str) and nested:
+        return {"message": nested}
+    if body.get("object") == "error":  # vLLM 0.10.0
+        return body
+    detail = body.get("detail")  # FastAPI's own
+    return {"message": detail} if isinstance(detail, str) else None
+
+
+def _error_body(detail: Mapping[str, Any]) -> dict[str, Any]:
+    message, code, type_ = detail.get("message"), detail.get("code"), detail.get("type")
+    return synthesis.error_body(
+        code=str(code) if isinstance(code, int | str) and code != "" else "server_error",
+        message=message if isinstance(message, str) and message else "The upstream server reported an error.",
+        error_type=type_
+        if isinstance(type_, str) and type_ not in ("", "error", "response.error")
+        else "server_error",
+        param=detail.get("param"),
+    )

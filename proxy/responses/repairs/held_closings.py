@@ -1,0 +1,135 @@
+"""Closings that upstream tells too early (R16, R19).
+
+Up to 0.32 a truncated answer's last item is closed as ``completed`` just before the terminal event says ``incomplete``
+(R16); from 0.18 to 0.22 the last piece of a call's arguments is in the terminal event only, after the call was closed
+without it (R19).
+
+So the closings of an item (text done, part done, item done) wait for the next event. It follows at once: the next item,
+or the terminal event, which proves what the item was. No delta is ever held.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from proxy.responses import grammar, synthesis
+from proxy.responses.grammar import Holder, item_kind
+from proxy.responses.proof import Proof, text_of
+from proxy.responses.repairs.base import HOLD, Moved, Phase, Repair, StreamContext
+from proxy.responses.view import part_at
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from proxy.responses.events import Body, Event
+    from proxy.responses.view import ClientView
+
+_CLOSINGS: Final = frozenset(
+    {*grammar.RUN_OF_DONE, grammar.PART_DONE, grammar.SUMMARY_DONE, grammar.ITEM_DONE}
+)
+_PART_DONE: Final = frozenset({grammar.PART_DONE, grammar.SUMMARY_DONE})
+_CAN_BE_CUT: Final = (grammar.MESSAGE, grammar.REASONING, grammar.FUNCTION_CALL, grammar.CUSTOM_CALL)
+
+
+class HeldClosings(Repair):
+    """Tell an item's closings with the status and the text that the terminal event proves."""
+
+    name: ClassVar = "held_closings"
+    summary: ClassVar = (
+        "the last item closes with the status and the whole text that the terminal event proves"
+    )
+    fixes: ClassVar = ("R16", "R19")
+    phase: ClassVar = Phase.LIFECYCLE
+    handles: ClassVar = None
+
+    def __init__(self, context: StreamContext) -> None:
+        super().__init__(context)
+        self._held: list[Event] = []
+
+    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
+        """Hold a closing; release it with the next event, or let the terminal event's proof take its place."""
+        held = self._held
+        if event.type in _CLOSINGS and _closes_what_was_told(event, view):
+            return self._hold(event)
+        if not held:
+            return None
+        if event.body.get("item_id") == _id_of(held[0]):
+            if event.type in grammar.RUN_OF_DELTA:
+                self._held = []  # the item goes on: what closed it was wrong, and is told when it is over
+                return [event]
+            if held[-1].type == grammar.ITEM_DONE:
+                return []
+        self._held = []
+        if event.type in grammar.TERMINAL:
+            return _judge(held, event, view)
+        return Moved((*held, event))
+
+    def _hold(self, event: Event) -> Sequence[Event]:
+        held = self._held
+        if not held or _id_of(held[0]) != _id_of(event):
+            self._held = [event]
+            return Moved(held)
+        if held[-1].type == grammar.ITEM_DONE or any(_is_closed_by(one, event) for one in held):
+            return []
+        held.append(event)
+        return HOLD
+
+
+def _judge(held: list[Event], terminal: Event, view: ClientView) -> Sequence[Event]:
+    """Release what the terminal event confirms; drop what it corrects: the item is then closed from the proof."""
+    response = terminal.body["response"]
+    item = view.by_id.get(_id_of(held[0]))
+    account = Proof(view.items, response.get("output")).accounts.get(item.index) if item is not None else None
+    done = held[-1]
+    if done.type != grammar.ITEM_DONE:
+        return Moved((*held, terminal))
+    if account is not None and _proves_more(account, done.body["item"]):
+        return [terminal]
+    if (
+        synthesis.INCOMPLETE in (response.get("status"), terminal.type.rpartition(".")[2])
+        and done.body["item"].get("status") == synthesis.COMPLETED
+        and item_kind(done.body["item"]["type"]) in _CAN_BE_CUT
+    ):
+        incomplete = done.having(item={**done.body["item"], "status": synthesis.INCOMPLETE})
+        return [*held[:-1], incomplete, terminal]
+    return Moved((*held, terminal))
+
+
+def _id_of(event: Event) -> str:
+    """Return the client's id of the item that a closing is of."""
+    id_: str = event.body["item"]["id"] if event.type == grammar.ITEM_DONE else event.body["item_id"]
+    return id_
+
+
+def _closes_what_was_told(event: Event, view: ClientView) -> bool:
+    """Tell whether item and part are known to the client; else the closing opens them first, and may not wait."""
+    item = view.by_id.get(_id_of(event))
+    if item is None or event.type == grammar.ITEM_DONE:
+        return item is not None
+    run = grammar.RUN_OF_DONE.get(event.type)
+    if run is not None and run.holder is Holder.ITEM:
+        return item.own is not None
+    summary = event.type in grammar.SUMMARY_EVENTS
+    return part_at(item.summaries if summary else item.parts, _part_index(event)) is not None
+
+
+def _is_closed_by(held: Event, event: Event) -> bool:
+    """Tell whether a held closing says the same again, or closes the part whose text the event would close."""
+    if _part_index(held) != _part_index(event):
+        return False
+    return held.type == event.type or (held.type in _PART_DONE and event.type not in _PART_DONE)
+
+
+def _part_index(event: Event) -> object:
+    return event.body.get("summary_index" if event.type in grammar.SUMMARY_EVENTS else "content_index")
+
+
+def _proves_more(account: Body, done: Body) -> bool:
+    """Tell whether the final item holds more text than the done item."""
+    if done["type"] != account["type"]:
+        return False
+    run = item_kind(done["type"]).run
+    if run is None:
+        return bool(synthesis.tail(text_of(done), text_of(account)))
+    told = done.get(run.field)
+    return isinstance(told, str) and bool(synthesis.tail(told, account.get(run.field)))

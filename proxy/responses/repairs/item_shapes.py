@@ -1,0 +1,137 @@
+"""Items and parts whose own fields have the wrong shape (R27, R12's done items, clients.md §0.4).
+
+vLLM announces reasoning items with ``"content": null`` (openai-python's helper then raises ``AttributeError`` on the
+first part), closes text parts with ``"logprobs": null``, and adds ``"summary": []`` to messages; gateways announce
+calls with all their arguments.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from proxy.responses import grammar, synthesis
+from proxy.responses.events import dump_json
+from proxy.responses.grammar import ItemKind, item_kind
+from proxy.responses.repairs.base import Phase, Repair
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from proxy.responses.events import Body, Event
+    from proxy.responses.view import ClientView
+
+_ITEM_EVENTS: Final = frozenset({grammar.ITEM_ADDED, grammar.ITEM_DONE})
+_PART_EVENTS: Final = frozenset(
+    {grammar.PART_ADDED, grammar.PART_DONE, grammar.SUMMARY_ADDED, grammar.SUMMARY_DONE}
+)
+_ADDED: Final = frozenset({grammar.ITEM_ADDED, grammar.PART_ADDED, grammar.SUMMARY_ADDED})
+_STATUSES: Final = frozenset({"in_progress", "completed", "incomplete"})
+_STATUS_KINDS: Final = frozenset({grammar.MESSAGE, grammar.FUNCTION_CALL})
+"""Kinds whose status clients insist on (AI SDK: function calls; Open Responses: messages)."""
+
+
+class ItemShapes(Repair):
+    """Give the fields of items and parts the types that the protocol has for them."""
+
+    name: ClassVar = "item_shapes"
+    summary: ClassVar = (
+        "`content`, `summary`, `arguments`, `logprobs`, `status` of items and parts have the right types"
+    )
+    fixes: ClassVar = ("R27", "R12")
+    phase: ClassVar = Phase.SHAPE
+    handles: ClassVar = _ITEM_EVENTS | _PART_EVENTS | {grammar.OUTPUT_TEXT.delta, grammar.OUTPUT_TEXT.done}
+
+    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - the shape is wrong in itself
+        """Return the event with fields of the right types; one without its item or part tells nothing and is dropped."""
+        added = event.type in _ADDED
+        if event.type in _ITEM_EVENTS:
+            item = event.body.get("item")
+            if not isinstance(item, dict) or not isinstance(item.get("type"), str):
+                return []
+            changes = _item_changes(item, added=added)
+            if added and changes.get("name") == "":
+                return []  # a call without a name: its done item or the terminal event names it and holds all of it
+            extra = [name for name in ("summary",) if item["type"] == "message" and name in item]
+            if not changes and not extra:
+                return None
+            return [
+                event.having(
+                    item={name: value for name, value in (item | changes).items() if name not in extra}
+                )
+            ]
+        if event.type in _PART_EVENTS:
+            part = event.body.get("part")
+            if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+                return []
+            changes = (
+                {"type": "summary_text"}
+                if event.type in grammar.SUMMARY_EVENTS and part["type"] != "summary_text"
+                else {}
+            )
+            changes |= _part_changes(part | changes, added=added)
+            return [event.having(part=part | changes)] if changes else None
+        if type(event.body.get("logprobs")) is list:
+            return None
+        return [event.having(logprobs=[])]
+
+
+def _item_changes(item: Body, *, added: bool) -> Body:
+    kind = item_kind(item["type"])
+    changes = _call_changes(item, kind, added=added)
+    if kind is grammar.MESSAGE:
+        if not isinstance(item.get("role"), str):
+            changes["role"] = "assistant"
+        changes |= _list_changes(item, "content", added=added, required=True)
+    elif kind is grammar.REASONING:
+        changes |= _list_changes(item, "summary", added=added, required=True)
+        changes |= _list_changes(item, "content", added=added, required=False)
+    status = item.get("status")
+    if kind in _STATUS_KINDS or (kind is grammar.REASONING and status is not None):
+        if added and status != synthesis.IN_PROGRESS:
+            changes["status"] = synthesis.IN_PROGRESS
+        elif not isinstance(status, str) or status not in _STATUSES:
+            changes["status"] = synthesis.COMPLETED
+    return changes
+
+
+def _call_changes(item: Body, kind: ItemKind, *, added: bool) -> Body:
+    if kind.run is None or kind is grammar.CODE_CALL:  # a code call's code may be null
+        return {}
+    changes: Body = {name: "" for name in kind.required if not isinstance(item.get(name), str)}
+    if ("call_id" in kind.required and not item.get("call_id")) or "call_id" in changes:
+        changes["call_id"] = synthesis.derive_id("call", item.get("id"), item.get("name"))
+    text = item.get(kind.run.field)
+    if added and text != "":
+        changes[kind.run.field] = ""
+    elif not isinstance(text, str):
+        changes[kind.run.field] = "" if text is None else dump_json(text).decode()
+    return changes
+
+
+def _list_changes(item: Body, field: str, *, added: bool, required: bool) -> Body:
+    """Return what to change in a list of parts: no list, or parts at the announcement, which later events tell."""
+    parts = item.get(field)
+    if not isinstance(parts, list):
+        return {field: []} if required or field in item else {}
+    if added:
+        return {field: []} if parts else {}
+    mended = [part | _part_changes(part, added=False) for part in parts if isinstance(part, dict)]
+    return {field: mended} if mended != parts else {}
+
+
+def _part_changes(part: Body, *, added: bool) -> Body:
+    type_ = part.get("type")
+    run = grammar.RUN_OF_PART.get(type_) if isinstance(type_, str) else None
+    if run is None:
+        return {}
+    changes: Body = {}
+    text = part.get(run.field)
+    if not isinstance(text, str) or (added and text):
+        changes[run.field] = ""
+    if run is grammar.OUTPUT_TEXT:
+        annotations = part.get("annotations")
+        if not isinstance(annotations, list) or (added and annotations):
+            changes["annotations"] = []
+        if "logprobs" in part and not isinstance(part["logprobs"], list):
+            changes["logprobs"] = []
+    return changes

@@ -1,0 +1,78 @@
+"""Done events that upstream never sends (R09, R25), and text that only the whole holds.
+
+"2 + 2 equals" was streamed, "2 + 2 equals 4." is in ``response.completed``: without ``output_text.done``,
+``content_part.done`` and ``output_item.done`` Codex has no answer at all ("no last agent message"), openai-python
+refuses the response as unfinished.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from proxy.responses import grammar, synthesis
+from proxy.responses.events import END
+from proxy.responses.proof import Proof
+from proxy.responses.repairs.base import Phase, Repair
+from proxy.responses.view import part_at
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from proxy.responses.events import Event
+    from proxy.responses.view import ClientView
+
+_PART_DONE = (grammar.PART_DONE, grammar.SUMMARY_DONE)
+
+
+class MissingClosings(Repair):
+    """Close texts, parts and items before what closes around them, from what was streamed and what the whole proves."""
+
+    name: ClassVar = "missing_closings"
+    summary: ClassVar = (
+        "missing `*.done` events are told, with text that only the done item or the terminal event holds"
+    )
+    fixes: ClassVar = ("R09", "R10", "R25", "R01")
+    phase: ClassVar = Phase.LIFECYCLE
+    handles: ClassVar = frozenset({*_PART_DONE, grammar.ITEM_DONE, *grammar.TERMINAL, grammar.ERROR, END})
+
+    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
+        """Put the missing closings ahead of the event."""
+        if event.type in _PART_DONE:
+            missing = _before_part_done(event, view)
+        elif event.type == grammar.ITEM_DONE:
+            item = view.by_id.get(event.body["item"]["id"])
+            missing = synthesis.missing_before_done(item, event.body["item"]) if item is not None else []
+        elif event.type in grammar.TERMINAL:
+            missing = _before_terminal(event, view)
+        else:
+            status = synthesis.COMPLETED if event.body.get("said_done") else synthesis.INCOMPLETE
+            missing = [one for item in view.open_items() for one in synthesis.close_item(item, status=status)]
+        return [*missing, event] if missing else None
+
+
+def _before_part_done(event: Event, view: ClientView) -> list[Event]:
+    item = view.by_id.get(event.body["item_id"])
+    if item is None:
+        return []
+    summary = event.type == grammar.SUMMARY_DONE
+    part = part_at(
+        item.summaries if summary else item.parts, event.body["summary_index" if summary else "content_index"]
+    )
+    if part is None or part.done or part.run is None:
+        return []
+    return synthesis.close_part(item, part, event.body["part"])[:-1]
+
+
+def _before_terminal(event: Event, view: ClientView) -> list[Event]:
+    open_items = view.open_items()
+    if not open_items:
+        return []
+    response = event.body["response"]
+    proof = Proof(view.items, response.get("output"))
+    cut = response.get("status", event.type.rpartition(".")[2]) != synthesis.COMPLETED
+    missing: list[Event] = []
+    for item in open_items:
+        last = item is open_items[-1]
+        status = synthesis.INCOMPLETE if cut and last else synthesis.COMPLETED
+        missing += synthesis.close_item(item, status=status, proven=proof.accounts.get(item.index))
+    return missing

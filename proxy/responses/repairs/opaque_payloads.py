@@ -1,0 +1,38 @@
+"""Payloads that are no event: no JSON, no object, no ``type``.
+
+Every strict client stops at one: openai-python raises ``JSONDecodeError``, the AI SDK reports a validation error,
+pydantic-ai hangs (clients.md §7, §9). Some gateways leave ``type`` out and rely on the ``event:`` line
+(cursor2api#116).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from proxy.responses import grammar
+from proxy.responses.events import OPAQUE, Event
+from proxy.responses.repairs.base import Phase, Repair
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from proxy.responses.view import ClientView
+
+
+class OpaquePayloads(Repair):
+    """Give a payload the type that its ``event:`` line names; drop what no client could read."""
+
+    name: ClassVar = "opaque_payloads"
+    summary: ClassVar = (
+        "payloads without a `type` get the one of their `event:` line; unreadable ones are dropped"
+    )
+    fixes: ClassVar = ("P01",)
+    phase: ClassVar = Phase.SHAPE
+    handles: ClassVar = frozenset({OPAQUE})
+
+    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - the payload tells all
+        """Return the typed event, or nothing."""
+        name = event.name
+        if event.body and name is not None and (name == grammar.ERROR or name.startswith("response.")):
+            return [Event(grammar.ALIASES.get(name, name), {**event.body, "type": name})]
+        return []

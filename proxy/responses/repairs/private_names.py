@@ -1,0 +1,39 @@
+"""Names that only vLLM, its forks or a gateway use (R24, F01; table (f) of protocol.md).
+
+``response.reasoning_part.added`` (vLLM 0.11 to 0.31, #24938) kills openai-node's ``.stream()`` ("Unhandled response
+stream event") and every generated client with closed enums.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from proxy.responses import grammar
+from proxy.responses.repairs.base import Dialect, Phase, Repair, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from proxy.responses.events import Event
+    from proxy.responses.view import ClientView
+
+
+class PrivateNames(Repair):
+    """Give an event the protocol's name; drop private notices that tell nothing of the response."""
+
+    name: ClassVar = "private_names"
+    summary: ClassVar = "private event names become the protocol's; private notices are dropped"
+    fixes: ClassVar = ("R24", "F01")
+    phase: ClassVar = Phase.SHAPE
+    handles: ClassVar = frozenset({*grammar.ALIASES.values(), *grammar.PRIVATE_NOTICES})
+
+    @classmethod
+    def wanted(cls, settings: Settings) -> bool:
+        """Dialect ``upstream`` keeps upstream's names."""
+        return settings.dialect is not Dialect.UPSTREAM
+
+    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - a name is a name
+        """Return the event under the protocol's name."""
+        if event.body["type"] == event.type:
+            return [] if event.type in grammar.PRIVATE_NOTICES else None
+        return [event.renamed(event.type)]

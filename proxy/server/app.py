@@ -1,0 +1,256 @@
+"""The server: two ports, signals, and an orderly end.
+
+``Server`` runs within a running event loop and can be embedded; ``serve`` is the whole process.
+
+How it stops, on SIGTERM: ``/readyz`` says 503 at once; connections are accepted for ``drain_delay_seconds`` more, until
+load balancers have looked away; then the port is closed and open requests may finish within ``drain_timeout_seconds``. What
+is left is ended visibly: a stream by ``response.failed``, another body by a closed connection, a request without an answer
+by 503. SIGINT (Ctrl-C) skips the delay. A second signal of either kind stops at once.
+
+Exit codes: 0, stopped and every request was answered to its end; 1, requests were cut, or a port could not be opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import secrets
+import signal
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+from yarl import URL
+
+from proxy import __version__, logs
+from proxy.metrics import Metrics
+from proxy.server.handlers import Gateway
+from proxy.server.headers import Forwarding
+from proxy.server.health import admin_app
+from proxy.server.relay import keep_headers
+from proxy.server.silence import SilenceWatch
+from proxy.server.upstream import MAX_HEADER_LINE_BYTES, Upstream
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aiohttp.typedefs import Middleware
+
+    from proxy.config import Settings
+
+CLIENT_IDLE_SECONDS: Final = 75.0
+"""How long a client's unused connection is kept, and how long a request's head may take: longer than the 60 s for which common
+load balancers keep theirs, so that it is they who close."""
+
+CUT_SECONDS: Final = 2.0
+"""How long streams that are cut at the end have to write their last event."""
+
+LISTEN_BACKLOG: Final = 1024
+
+
+class Server:
+    """A proxy on two ports of the running event loop.
+
+    :param settings: port 0 takes a free one; see ``port`` and ``admin_port`` once started.
+    :ivar metrics: what it counts.
+    :ivar gateway: what answers requests; None before the start.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.metrics = Metrics()
+        self._upstream: Upstream | None = None
+        self.gateway: Gateway | None = None
+        self._data: web.AppRunner | None = None
+        self._admin: web.AppRunner | None = None
+
+    @property
+    def port(self) -> int:
+        """The data port, once started."""
+        return _port_of(self._data)
+
+    @property
+    def admin_port(self) -> int:
+        """The admin port, once started."""
+        return _port_of(self._admin)
+
+    async def start(self) -> None:
+        """Open both ports.
+
+        :raises OSError: a port cannot be opened; nothing is left open then.
+        """
+        settings = self._settings
+        upstream = self._upstream = Upstream(settings, self.metrics)
+        gateway = self.gateway = Gateway(
+            settings,
+            plan=settings.plan(),
+            metrics=self.metrics,
+            upstream=upstream,
+            watch=SilenceWatch(
+                keepalive_seconds=settings.keepalive_seconds,
+                idle_timeout_seconds=settings.idle_timeout_seconds,
+            ),
+            forwarding=Forwarding(
+                instance=f"vllm-sse-proxy-{secrets.token_hex(4)}",
+                authorization=_basic_authorization(settings.upstream),
+                preserve_host=settings.preserve_host,
+            ),
+        )
+        data_app = web.Application(middlewares=[_answer_with(gateway.handle)])
+        data_app.on_response_prepare.append(keep_headers)
+        self._admin = web.AppRunner(
+            admin_app(self.metrics, ready=lambda: not gateway.draining),
+            access_log=None,
+            shutdown_timeout=CUT_SECONDS,
+        )
+        self._data = web.AppRunner(
+            data_app,
+            access_log=None,
+            auto_decompress=False,  # bodies cross as they are
+            handler_cancellation=True,  # else a client that leaves is not noticed
+            keepalive_timeout=CLIENT_IDLE_SECONDS,
+            max_field_size=MAX_HEADER_LINE_BYTES,
+            max_line_size=MAX_HEADER_LINE_BYTES,
+            shutdown_timeout=CUT_SECONDS,
+        )
+        try:
+            await _listen(self._admin, settings.admin_address, settings.admin_port)
+            await _listen(self._data, settings.host, settings.port)
+        except OSError:
+            await self._close()
+            raise
+        self._announce()
+
+    async def stop(
+        self, *, delay_seconds: float = 0.0, timeout_seconds: float = 0.0, hurry: asyncio.Event | None = None
+    ) -> int:
+        """Drain and close; return how many requests had to be cut.
+
+        :param delay_seconds: time for which connections are still accepted.
+        :param timeout_seconds: time for which open requests may then still finish.
+        :param hurry: ends both waits when it is set.
+        """
+        gateway = self.gateway
+        if gateway is None or self._data is None:
+            return 0
+        gateway.draining = True
+        hurry = hurry or asyncio.Event()
+        await _wait(hurry, seconds=delay_seconds)
+        for site in list(self._data.sites):
+            await site.stop()
+        await _wait(hurry, asyncio.create_task(gateway.wait_idle()), seconds=timeout_seconds)
+        cut = gateway.stop_all()
+        await _wait(asyncio.Event(), asyncio.create_task(gateway.wait_idle()), seconds=CUT_SECONDS)
+        await self._close()
+        return cut
+
+    async def run(self) -> int:
+        """Start, serve until a signal comes, drain; return the exit code."""
+        loop = asyncio.get_running_loop()
+        stop, hurry = asyncio.Event(), asyncio.Event()
+        received: list[signal.Signals] = []
+
+        def on_signal(number: signal.Signals) -> None:
+            (hurry if received else stop).set()
+            received.append(number)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, on_signal, number)
+        await self.start()
+        await stop.wait()
+        delay = self._settings.drain_delay_seconds if received[0] is signal.SIGTERM else 0.0
+        open_requests = len(self.gateway.open) if self.gateway is not None else 0
+        logs.emit(
+            logging.INFO,
+            "draining",
+            signal=received[0].name,
+            delay_seconds=delay,
+            open_requests=open_requests,
+        )
+        cut = await self.stop(
+            delay_seconds=delay, timeout_seconds=self._settings.drain_timeout_seconds, hurry=hurry
+        )
+        logs.emit(logging.WARNING if cut else logging.INFO, "stopped", requests_cut=cut)
+        return 1 if cut else 0
+
+    async def _close(self) -> None:
+        for runner in (self._data, self._admin):
+            if runner is not None:
+                await runner.cleanup()
+        if self._upstream is not None:
+            await self._upstream.close()
+
+    def _announce(self) -> None:
+        settings = self._settings
+        logs.emit(
+            logging.INFO,
+            "listening",
+            address=f"{_bracketed(settings.host)}:{self.port}",
+            admin_address=f"{_bracketed(settings.admin_address)}:{self.admin_port}",
+            upstream=settings.shown_upstream,
+            version=__version__,
+            mode=settings.mode.value,
+            dialect=settings.dialect.value,
+            reasoning=settings.reasoning.value,
+            disabled_repairs=list(settings.disable_repairs),
+            event_loop=type(asyncio.get_running_loop()).__module__.partition(".")[0],
+        )
+
+
+def serve(settings: Settings) -> int:
+    """Run the proxy until a signal ends it; return the process's exit code (see the head of this module)."""
+    logs.configure(settings.log_level, settings.log_format)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        try:
+            return runner.run(Server(settings).run())
+        except OSError as error:
+            logs.emit(logging.ERROR, "cannot listen", reason=error.strerror or str(error))
+            return 1
+
+
+def _answer_with(handle: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Middleware:
+    """Make a middleware that answers everything: a route would leave targets that are no path (``*``) to aiohttp."""
+
+    @web.middleware
+    async def answer(request: web.Request, handler: object) -> web.StreamResponse:  # noqa: ARG001 - aiohttp names it
+        return await handle(request)
+
+    return answer
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Prefer uvloop where it is installed: it writes sooner, which takes most of the latency away (performance.md)."""
+    try:
+        import uvloop  # noqa: PLC0415 - optional: not on Windows, not on PyPy
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+    await runner.setup()
+    await web.TCPSite(runner, host, port, backlog=LISTEN_BACKLOG).start()
+
+
+async def _wait(hurry: asyncio.Event, until: asyncio.Task[None] | None = None, *, seconds: float) -> None:
+    """Wait for the task, for ``hurry``, or for the time to pass, whichever comes first."""
+    tasks = {asyncio.create_task(hurry.wait())} | ({until} if until is not None else set())
+    _, pending = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+
+
+def _basic_authorization(upstream: str) -> str | None:
+    url = URL(upstream)
+    if url.user is None and url.password is None:
+        return None
+    return "Basic " + base64.b64encode(f"{url.user or ''}:{url.password or ''}".encode()).decode()
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _port_of(runner: web.AppRunner | None) -> int:
+    return int(runner.addresses[0][1]) if runner is not None and runner.addresses else 0

@@ -1,0 +1,111 @@
+"""One request and its answer: what is known of it, for the log line and the metrics, and how to stop it from outside."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from proxy.logs import emit
+from proxy.metrics import code_class
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from proxy.metrics import Metrics
+    from proxy.responses import Tally
+    from proxy.server.relay import Relay
+
+
+class Exchange:
+    """Plain facts, written by handler and relay while the request is answered. Times are the event loop's, in seconds.
+
+    :ivar status: what the client was answered; None while it was not.
+    :ivar bytes_in: bytes of upstream's body; ``bytes_out``: bytes of body written to the client.
+    :ivar first_byte_at: when the client was sent the first bytes of the body.
+    :ivar ending: how it ended: ``ok``, an :class:`~proxy.responses.Ending` or the code of a proxy error.
+    :ivar deadline: the timeout that is running while there is no answer yet.
+    :ivar stopping: set when the proxy had to stop before this exchange was over.
+    """
+
+    __slots__ = (
+        "bytes_in",
+        "bytes_out",
+        "client",
+        "deadline",
+        "ending",
+        "first_byte_at",
+        "method",
+        "path",
+        "relay",
+        "request_id",
+        "route",
+        "started_at",
+        "status",
+        "stopping",
+        "stream",
+        "tally",
+        "upstream_status",
+    )
+
+    def __init__(
+        self, *, request_id: str, method: str, path: str, route: str, client: str | None, started_at: float
+    ) -> None:
+        self.request_id = request_id
+        self.method = method
+        self.path = path
+        self.route = route
+        self.client = client
+        self.started_at = started_at
+        self.status: int | None = None
+        self.upstream_status: int | None = None
+        self.stream = False
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.first_byte_at: float | None = None
+        self.ending: str | None = None
+        self.tally: Tally | None = None
+        self.deadline: asyncio.Timeout | None = None
+        self.relay: Relay | None = None
+        self.stopping = False
+
+    def stop(self, now: float) -> None:
+        """End it visibly: an answer under way is cut, a request without one is told that the proxy is shutting down."""
+        self.stopping = True
+        if self.relay is not None:
+            self.relay.stop()
+        elif self.deadline is not None:
+            self.deadline.reschedule(now)
+
+    def report(self, metrics: Metrics, *, now: float) -> None:
+        """Count the request and write its line; call it once, at its end."""
+        metrics.requests.labels(self.route, code_class(self.status)).inc()
+        metrics.bytes.labels("in").inc(self.bytes_in)
+        metrics.bytes.labels("out").inc(self.bytes_out)
+        tally = self.tally
+        emit(
+            logging.INFO,
+            "request",
+            request_id=self.request_id,
+            client_ip=self.client,
+            method=self.method,
+            path=self.path,
+            status=self.status,
+            upstream_status=self.upstream_status,
+            stream=self.stream,
+            ending=self.ending,
+            bytes_in=self.bytes_in,
+            bytes_out=self.bytes_out,
+            duration_ms=_milliseconds(now - self.started_at),
+            ttfb_ms=None
+            if self.first_byte_at is None
+            else _milliseconds(self.first_byte_at - self.started_at),
+            events_in=None if tally is None else tally.events_in,
+            events_out=None if tally is None else tally.events_out,
+            repairs=None
+            if tally is None
+            else {name: count for name, count in tally.repairs.items() if count},
+        )
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 1)

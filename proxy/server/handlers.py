@@ -1,0 +1,382 @@
+"""What happens to a request: one handler for every method and path, since only upstream knows which exist.
+
+It decides from the request alone who may be repaired, and from the *answer* (status 200, ``text/event-stream``) whether it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import unquote, unquote_plus
+
+import aiohttp
+import orjson
+from aiohttp import hdrs, web
+from aiohttp.http import HttpProcessingError
+
+from proxy.config import KeepAlive, Mode
+from proxy.logs import emit, logger
+from proxy.metrics import code_class
+from proxy.responses import RequestContext, StreamNormalizer
+from proxy.server.errors import (
+    ProxyError,
+    bad_request,
+    first_byte_timeout,
+    from_client_error,
+    internal_error,
+    shutting_down,
+)
+from proxy.server.exchange import Exchange
+from proxy.server.headers import REQUEST_ID_HEADER, Forwarding, connection_options, request_id_of
+from proxy.server.relay import ClientGoneError, PassThrough, StreamRelay
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from proxy.config import Settings
+    from proxy.metrics import Metrics
+    from proxy.responses import Plan
+    from proxy.server.silence import SilenceWatch
+    from proxy.server.upstream import Upstream
+
+RESPONSES_PATH: Final = "/v1/responses"
+
+_ABSOLUTE_FORM: Final = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
+_INTEGER: Final = re.compile(r"-?[0-9]{1,18}")  # more digits are no position in a stream: vLLM may say so
+
+# What pydantic, and so vLLM, reads as true in a query.
+_TRUE: Final = frozenset({"1", "on", "t", "true", "y", "yes"})
+
+# Upgrades for which aiohttp's parser stops to read HTTP; others (h2c) are ignored, as RFC 9110 allows.
+_UPGRADES: Final = frozenset({"websocket", "tcp"})
+
+
+class Resume(NamedTuple):
+    """A request for the rest of a stream, as it is put to upstream."""
+
+    target: str
+    """The request target without ``starting_after``: upstream's numbers are not ours, so the whole stream is asked for."""
+    starting_after: int | None
+    """The last number that the client has seen; None: it wants all of it."""
+
+
+class Gateway:
+    """Answers every request of the data port.
+
+    :ivar open: the exchanges that are not over.
+    :ivar draining: set while the process is about to stop: clients are then asked to use another connection.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        plan: Plan,
+        metrics: Metrics,
+        upstream: Upstream,
+        watch: SilenceWatch,
+        forwarding: Forwarding,
+    ) -> None:
+        self._settings = settings
+        self._plan = plan
+        self._metrics = metrics
+        self._upstream = upstream
+        self._watch = watch
+        self._forwarding = forwarding
+        self.open: set[Exchange] = set()
+        self.draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def wait_idle(self) -> None:
+        """Wait until no request is being answered."""
+        await self._idle.wait()
+
+    def stop_all(self) -> int:
+        """End every open exchange visibly and return how many there were."""
+        now = asyncio.get_running_loop().time()
+        for exchange in self.open:
+            exchange.stop(now)
+        return len(self.open)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request; the handler that aiohttp calls."""
+        loop = asyncio.get_running_loop()
+        target = _ABSOLUTE_FORM.sub("", request.raw_path, count=1) or "/"
+        path, _, query = target.partition("?")
+        route = route_of(request.method, path, query)
+        exchange = Exchange(
+            request_id=request_id_of(request.headers.getall(REQUEST_ID_HEADER, ())),
+            method=request.method,
+            path=path,
+            route=route,
+            client=request.remote,
+            started_at=loop.time(),
+        )
+        self.open.add(exchange)
+        self._idle.clear()
+        self._metrics.requests_in_flight.inc()
+        try:
+            response = await self._answer(request, exchange, target)
+        except ProxyError as error:
+            response = self._refuse(error, exchange)
+        except ClientGoneError:
+            exchange.ending = exchange.ending or "client_gone"
+            # There is nobody to answer; aiohttp finds the connection closed and leaves it at that.
+            response = web.Response(status=HTTPStatus.BAD_GATEWAY)
+        except asyncio.CancelledError:
+            exchange.ending = exchange.ending or ("shutdown" if exchange.stopping else "client_gone")
+            raise
+        except Exception:  # the last resort: logged with its traceback, answered with 500
+            logger.exception("unexpected error", extra={"fields": {"request_id": exchange.request_id}})
+            if exchange.status is not None:
+                raise  # an answer has begun: aiohttp closes the connection in the middle of it
+            response = self._refuse(internal_error(), exchange)
+        finally:
+            self.open.discard(exchange)
+            if not self.open:
+                self._idle.set()
+            self._metrics.requests_in_flight.dec()
+            exchange.report(self._metrics, now=loop.time())
+        return response
+
+    async def _answer(self, request: web.Request, exchange: Exchange, target: str) -> web.StreamResponse:
+        self._check(request, target)
+        resume = None
+        if exchange.route == "responses_get":
+            resume = parse_resume(target)
+            target = resume.target
+        answer, context = await self._ask(request, exchange, target)
+        exchange.upstream_status = answer.status
+        self._metrics.upstream_requests.labels(code_class(answer.status)).inc()
+        if exchange.route == "other" or not is_event_stream(answer):
+            return await PassThrough(exchange, answer, request, self._metrics).run(
+                self._watch, close=self.draining
+            )
+        normalizer = StreamNormalizer(
+            self._plan, context, starting_after=None if resume is None else resume.starting_after
+        )
+        return await StreamRelay(
+            exchange,
+            answer,
+            request,
+            self._metrics,
+            normalizer=normalizer,
+            keepalives=self._settings.mode
+            is not Mode.OBSERVE,  # there, upstream's bytes are all that is sent
+            keepalive_event=self._settings.keepalive is KeepAlive.EVENT,
+        ).run(self._watch)
+
+    def _check(self, request: web.Request, target: str) -> None:
+        """Refuse what cannot be passed on.
+
+        :raises ProxyError: with a status of 4xx or 5xx.
+        """
+        upgrade = request.headers.get(hdrs.UPGRADE, "").strip().lower()
+        if upgrade in _UPGRADES and b"upgrade" in connection_options(request.raw_headers):
+            raise bad_request(
+                "upgrade_not_supported",
+                "This proxy does not relay protocol upgrades (WebSocket).",
+                status=HTTPStatus.NOT_IMPLEMENTED,
+            )
+        if not target.startswith("/") or request.method == hdrs.METH_CONNECT:
+            raise bad_request("invalid_target", "The request target must be a path.")
+        if not is_encodable(target):
+            raise bad_request("invalid_target", "The request target must be ASCII or UTF-8.")
+        if self._forwarding.is_loop(request.headers.getall(hdrs.VIA, ())):
+            raise bad_request(
+                "loop_detected",
+                "The request has been through this proxy before.",
+                status=HTTPStatus.LOOP_DETECTED,
+            )
+
+    async def _ask(
+        self, request: web.Request, exchange: Exchange, target: str
+    ) -> tuple[aiohttp.ClientResponse, RequestContext]:
+        """Send the request to upstream and return its answer's head, with what the request says about the stream.
+
+        :raises ProxyError: upstream cannot be reached, does not answer, or the request itself did not come.
+        """
+        upload = Upload(request, limit_seconds=self._settings.first_byte_timeout_seconds)
+        headers = self._forwarding.request_headers(
+            request.raw_headers,
+            peer=request.remote,
+            scheme=request.scheme,
+            request_id=exchange.request_id,
+            identity=exchange.route != "other",
+        )
+        try:
+            async with asyncio.timeout(self._settings.first_byte_timeout_seconds) as exchange.deadline:
+                upload.deadline = exchange.deadline
+                body = await self._body(request, exchange, upload)
+                answer = await self._upstream.send(request.method, target, headers, body)
+        except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+            raise self._unanswered(error, exchange, upload) from None
+        finally:
+            exchange.deadline = None
+        if exchange.route == "responses_get":
+            return answer, RequestContext(seed=unquote(exchange.path[len(RESPONSES_PATH) + 1 :]))
+        readable = isinstance(body, bytes) and hdrs.CONTENT_ENCODING not in request.headers
+        return answer, RequestContext(body=parse_body(body) if readable and isinstance(body, bytes) else None)
+
+    async def _body(
+        self, request: web.Request, exchange: Exchange, upload: Upload
+    ) -> bytes | AsyncIterator[bytes] | None:
+        """Return the request's body: read where repairs have a use for it and it is small enough, else as a stream."""
+        if not request.body_exists:
+            return None
+        if exchange.route == "responses":
+            body = await upload.read(self._settings.max_request_body_inspect_bytes)
+            if body is not None:
+                return body
+        return upload.stream()
+
+    def _unanswered(self, error: Exception, exchange: Exchange, upload: Upload) -> ProxyError:
+        """Say why there is no answer: the proxy's end, the client's request, or upstream."""
+        if upload.refusal is not None:
+            return upload.refusal
+        if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
+            if exchange.stopping:
+                return shutting_down()
+            if not upload.complete:
+                return bad_request(
+                    "request_timeout",
+                    "The request's body did not come in time.",
+                    status=HTTPStatus.REQUEST_TIMEOUT,
+                )
+            refusal = first_byte_timeout()
+        else:
+            refusal = from_client_error(error)
+        if refusal.cause is not None:
+            self._metrics.upstream_failures.labels(refusal.cause).inc()
+        emit(
+            logging.WARNING,
+            "upstream did not answer",
+            request_id=exchange.request_id,
+            code=refusal.code,
+            reason=str(error) or type(error).__name__,
+        )
+        return refusal
+
+    def _refuse(self, error: ProxyError, exchange: Exchange) -> web.Response:
+        response = error.response(exchange.request_id)
+        if self.draining:
+            response.force_close()
+        exchange.status = error.status
+        exchange.ending = exchange.ending or error.code
+        if exchange.method != hdrs.METH_HEAD:
+            exchange.bytes_out = response.content_length or 0
+        return response
+
+
+class Upload:
+    """The request's body on its way to upstream.
+
+    :ivar complete: all of it came.
+    :ivar refusal: what to answer a client that sent something that is no body.
+    :ivar deadline: put off with every piece that comes, so that only silence counts.
+    """
+
+    def __init__(self, request: web.Request, *, limit_seconds: float) -> None:
+        self._content = request.content
+        self._loop = asyncio.get_running_loop()
+        self._limit_seconds = limit_seconds
+        self._read: list[bytes] = []
+        self.complete = not request.body_exists
+        self.refusal: ProxyError | None = None
+        self.deadline: asyncio.Timeout | None = None
+
+    async def read(self, limit_bytes: int) -> bytes | None:
+        """Return the whole body, or None if it is larger; then :meth:`stream` still gives all of it."""
+        size = 0
+        while piece := await self._next():
+            self._read.append(piece)
+            size += len(piece)
+            if size > limit_bytes:
+                return None
+        return b"".join(self._read)
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """Give the body piece by piece, as it comes."""
+        for piece in self._read:
+            yield piece
+        self._read.clear()
+        while piece := await self._next():
+            yield piece
+
+    async def _next(self) -> bytes:
+        try:
+            piece = await self._content.readany()
+        except (web.RequestPayloadError, HttpProcessingError):
+            self.refusal = bad_request("invalid_body", "The request's body is not valid HTTP.")
+            raise self.refusal from None
+        self.complete = not piece
+        if self.deadline is not None and not self.deadline.expired():
+            self.deadline.reschedule(self._loop.time() + self._limit_seconds)
+        return piece
+
+
+def route_of(method: str, path: str, query: str) -> str:
+    """Return the label of the route: ``responses``, ``responses_get`` or ``other``.
+
+    The path is compared as vLLM's router sees it, percent-decoded. A trailing slash makes it another path, there as here.
+    """
+    path = unquote(path)
+    if method == hdrs.METH_POST and path == RESPONSES_PATH:
+        return "responses"
+    if method == hdrs.METH_GET and path.startswith(RESPONSES_PATH + "/"):
+        response_id = path[len(RESPONSES_PATH) + 1 :]
+        wanted = [value for name, value in _pairs(query) if name == "stream"]
+        if response_id and "/" not in response_id and wanted and wanted[-1].lower() in _TRUE:
+            return "responses_get"
+    return "other"
+
+
+def parse_resume(target: str) -> Resume:
+    """Take ``starting_after`` out of a target; every other byte of it stays.
+
+    A value that is no integer stays where it is, for vLLM to refuse.
+    """
+    path, mark, query = target.partition("?")
+    numbers = [value for name, value in _pairs(query) if name == "starting_after"]
+    if not numbers or not all(_INTEGER.fullmatch(number) for number in numbers):
+        return Resume(target, None)
+    rest = "&".join(
+        part for part in query.split("&") if unquote_plus(part.partition("=")[0]) != "starting_after"
+    )
+    return Resume(
+        path + mark + rest if rest else path, int(numbers[-1])
+    )  # FastAPI takes the last of several, too
+
+
+def is_event_stream(answer: aiohttp.ClientResponse) -> bool:
+    """Say whether an answer is a stream that can be read: 200, ``text/event-stream``, not compressed all the same."""
+    media_type = answer.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
+    coding = answer.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
+    return answer.status == HTTPStatus.OK and media_type == "text/event-stream" and coding in {"", "identity"}
+
+
+def parse_body(body: bytes) -> dict[str, Any] | None:
+    """Return the request as JSON, or None if it is no JSON object: vLLM will say what is wrong with it."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def is_encodable(text: str) -> bool:
+    """Say whether text can be sent as UTF-8: aiohttp reads stray bytes as lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    parts = (part.partition("=") for part in query.split("&"))
+    return [(unquote_plus(name), unquote_plus(value)) for name, _, value in parts]

@@ -1,0 +1,143 @@
+"""Which headers cross the proxy, and which it makes (RFC 9110, section 7.6).
+
+Headers are read from the raw lists, so that repeated ones stay repeated, in order, in the spelling they came in. Only what is
+about one connection stays behind.
+
+One limit: aiohttp writes headers as UTF-8, so a value that is no UTF-8 (allowed by RFC 9110 as "obs-text", sent by nobody
+sensible) cannot be passed on unchanged; such a header is left out rather than altered.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from multidict import CIMultiDict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+RawHeaders = tuple[tuple[bytes, bytes], ...]
+
+ERROR_HEADER: Final = "X-SSE-Proxy-Error"
+"""Marks answers that the proxy itself made; its value is the error's code."""
+
+REQUEST_ID_HEADER: Final = "X-Request-Id"
+
+# RFC 9110, section 7.6.1; Proxy-* concern the next hop only, and trailers do not cross (so neither does their announcement).
+_HOP_BY_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+
+# A sender may list any header as hop-by-hop, but not those that frame or address the message.
+_NEVER_LISTED: Final = frozenset({b"content-length", b"host"})
+
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+# aiohttp's server has answered "Expect: 100-continue" by the time a request gets here.
+_ANSWERED_HERE: Final = frozenset({b"expect"})
+
+
+class Forwarding:
+    """How requests are told apart from their senders: one per process.
+
+    :param instance: this process's name in ``Via``, a token; a request that already carries it has come round in a circle.
+    :param authorization: value sent by requests that carry no ``Authorization``; None sends none.
+    :param preserve_host: pass the client's ``Host`` on instead of upstream's authority.
+    """
+
+    def __init__(self, *, instance: str, authorization: str | None, preserve_host: bool) -> None:
+        self._via = f"1.1 {instance}"
+        self._instance = instance
+        self._authorization = authorization
+        self._preserve_host = preserve_host
+
+    def request_headers(
+        self, raw: RawHeaders, *, peer: str | None, scheme: str, request_id: str, identity: bool
+    ) -> CIMultiDict[str]:
+        """Return the headers of the request to upstream.
+
+        :param peer: the client's address, for ``X-Forwarded-For``; None for a socket without one.
+        :param identity: ask for an uncompressed answer, since it will be read.
+        """
+        headers = end_to_end(raw, also=_ANSWERED_HERE)
+        host = headers.popone("Host", None)
+        if self._preserve_host and host is not None:
+            headers["Host"] = host
+        headers[REQUEST_ID_HEADER] = request_id
+        if identity:
+            headers["Accept-Encoding"] = "identity"
+        if peer is not None:
+            _append(headers, "X-Forwarded-For", peer)
+        headers.setdefault("X-Forwarded-Proto", scheme)
+        if host is not None:
+            headers.setdefault("X-Forwarded-Host", host)
+        _append(headers, "Via", self._via)
+        if self._authorization is not None:
+            headers.setdefault("Authorization", self._authorization)
+        return headers
+
+    def is_loop(self, via: Sequence[str]) -> bool:
+        """Say whether a request has been here before (upstream is, by some way, the proxy itself)."""
+        return any(self._instance in value for value in via)
+
+
+def end_to_end(raw: RawHeaders, *, also: frozenset[bytes] = frozenset()) -> CIMultiDict[str]:
+    """Return the headers that are meant for the far end, less those named in ``also`` (lower case).
+
+    A repeated header is spelled as it was first: aiohttp's client takes ``X-A`` and ``x-a`` for two, and keeps only one.
+    """
+    dropped = _HOP_BY_HOP | also | (connection_options(raw) - _NEVER_LISTED)
+    headers: CIMultiDict[str] = CIMultiDict()
+    spelling: dict[bytes, str] = {}
+    for name, value in raw:
+        key = name.lower()
+        if key not in dropped:
+            try:
+                headers.add(spelling.setdefault(key, name.decode("ascii")), value.decode())
+            except UnicodeDecodeError:
+                continue
+    return headers
+
+
+def connection_options(raw: RawHeaders) -> frozenset[bytes]:
+    """Return what the ``Connection`` headers list, in lower case."""
+    lines = [value for name, value in raw if name.lower() == b"connection"]
+    return frozenset(
+        option for line in lines for part in line.split(b",") if (option := part.strip().lower())
+    )
+
+
+def stream_headers(raw: RawHeaders) -> CIMultiDict[str]:
+    """Return the headers of a repaired stream: upstream's, made fit for a body that is written as it comes.
+
+    Buffering and compressing proxies on the way are told to keep off; what described upstream's bytes is gone.
+    """
+    headers = end_to_end(
+        raw, also=frozenset({b"content-length", b"content-encoding", b"etag", b"digest", b"content-md5"})
+    )
+    headers["Cache-Control"] = "no-cache, no-transform"
+    headers["X-Accel-Buffering"] = "no"
+    return headers
+
+
+def request_id_of(values: Iterable[str]) -> str:
+    """Return the client's request id if it sent one that is harmless everywhere it will appear, else a new one."""
+    sent = list(values)
+    return sent[0] if len(sent) == 1 and _REQUEST_ID.fullmatch(sent[0]) else secrets.token_hex(16)
+
+
+def _append(headers: CIMultiDict[str], name: str, value: str) -> None:
+    """Add to the list a header holds; its lines become one, which RFC 9110, section 5.3, says is the same."""
+    headers[name] = ", ".join([*headers.getall(name, ()), value])

@@ -1,0 +1,41 @@
+"""The admin port: /livez, /readyz, /healthz and /metrics.
+
+Liveness says that this process answers, and nothing else: a restart of the proxy mends no upstream. Readiness is false only
+while the process drains; if it depended on a shared upstream, one outage would turn every replica's honest 502 into
+"connection refused".
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proxy.metrics import Metrics
+
+
+def admin_app(metrics: Metrics, *, ready: Callable[[], bool]) -> web.Application:
+    """Build the admin port's application."""
+
+    async def live(_request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readiness(_request: web.Request) -> web.Response:
+        if ready():
+            return web.Response(text="ok\n")
+        return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, text="draining\n")
+
+    async def expose(_request: web.Request) -> web.Response:
+        return web.Response(body=metrics.expose(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+
+    app = web.Application()
+    app.router.add_get("/livez", live)
+    app.router.add_get("/healthz", live)
+    app.router.add_get("/readyz", readiness)
+    app.router.add_get("/metrics", expose)
+    return app

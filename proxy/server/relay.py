@@ -1,0 +1,339 @@
+"""The two ways an answer crosses the proxy: untouched, or through a :class:`~proxy.responses.StreamNormalizer`.
+
+One read, at most one write, and the write is awaited: a slow client slows upstream down, and what lies between them is
+bounded (aiohttp's read buffer, 128 KiB at most, and as much again in the transport). What the end of upstream's body means is
+decided by the normalizer; here it is recognised, and the last bytes are carried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Self
+
+import aiohttp
+from aiohttp import hdrs, web
+from aiohttp.http import HttpProcessingError
+
+from proxy.responses import BodyEnd, Ending
+from proxy.server.errors import stream_failure
+from proxy.server.headers import REQUEST_ID_HEADER, end_to_end, stream_headers
+from proxy.sse import encode_comment, encode_event
+
+if TYPE_CHECKING:
+    from multidict import CIMultiDict
+
+    from proxy.metrics import Metrics
+    from proxy.responses import StreamNormalizer
+    from proxy.server.exchange import Exchange
+    from proxy.server.silence import SilenceWatch
+
+_KEEP_ALIVE_COMMENT: Final = encode_comment(b"keep-alive")
+
+# Failures that upstream's body may end with, as the label of sse_proxy_upstream_failures_total.
+_CAUSES: Final = {BodyEnd.CUT: "cut", BodyEnd.RESET: "reset", BodyEnd.IDLE_TIMEOUT: "idle"}
+
+
+class ClientGoneError(Exception):
+    """The client's connection broke while something was sent to it."""
+
+
+class RelayedResponse(web.StreamResponse):
+    """An answer with upstream's headers, and no others (see :func:`keep_headers`)."""
+
+    def __init__(self, *, status: int, reason: str | None, headers: CIMultiDict[str]) -> None:
+        super().__init__(status=status, reason=reason, headers=headers)
+        self.left_out = tuple(name for name in (hdrs.CONTENT_TYPE, hdrs.SERVER) if name not in headers)
+
+
+async def keep_headers(_request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Take out again what aiohttp adds to a relayed answer; for ``on_response_prepare``.
+
+    ``Date`` stays: a recipient with a clock has to add one (RFC 9110, section 6.6.1).
+    """
+    if isinstance(response, RelayedResponse):
+        for name in response.left_out:
+            response.headers.popall(name, None)
+
+
+class Relay:
+    """Carries one answer. Upstream is released when the relay is closed, whatever happened; use it as a context.
+
+    :ivar end: how upstream's body ended; None while it has not.
+    :ivar waiting_since: loop time at which it last began to wait for upstream.
+    :ivar last_write: loop time of the last bytes to the client.
+    """
+
+    def __init__(
+        self, exchange: Exchange, answer: aiohttp.ClientResponse, request: web.BaseRequest, metrics: Metrics
+    ) -> None:
+        self._exchange = exchange
+        self._answer = answer
+        self._content = answer.content
+        self._request = request
+        self._metrics = metrics
+        self._loop = asyncio.get_running_loop()
+        connection = answer.connection
+        self._protocol = None if connection is None else connection.protocol
+        self._closed = None if self._protocol is None else self._protocol.closed
+        # Without a length or chunks only the connection tells the end, and aiohttp takes a reset for a clean one.
+        self._until_close = (
+            hdrs.CONTENT_LENGTH not in answer.headers and hdrs.TRANSFER_ENCODING not in answer.headers
+        )
+        self._waiting = False
+        self.end: BodyEnd | None = None
+        self.waiting_since = self.last_write = self._loop.time()
+
+    def __enter__(self) -> Self:
+        self._exchange.relay = self
+        if self._closed is not None:
+            self._closed.add_done_callback(self._on_closed)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._closed is not None:
+            self._closed.remove_done_callback(self._on_closed)
+        self.close_upstream()
+        self._exchange.relay = None
+
+    def close_upstream(self) -> None:
+        """Release upstream now. Its connection is closed, unless the whole body came: then it is in the pool already."""
+        self._answer.close()
+
+    def stop(self) -> None:
+        """The proxy has to stop: end upstream's body here."""
+        self._end_with(BodyEnd.SHUTDOWN)
+
+    def is_waiting(self) -> bool:
+        """Say whether it is upstream that is being waited for (and not a slow client)."""
+        return self._waiting
+
+    def idle(self) -> None:
+        """Upstream was silent for too long: end its body here."""
+        self._end_with(BodyEnd.IDLE_TIMEOUT)
+
+    def keep_alive(self) -> None:
+        """Send nothing: a body that is not read cannot be added to."""
+
+    async def read(self) -> bytes:
+        """Return what there is, waiting for at least a byte; ``b""`` once the body is over, and ``end`` says how."""
+        if self.end is not None:
+            return b""
+        self._waiting = True
+        self.waiting_since = self._loop.time()
+        try:
+            chunk = await self._content.readany()
+        except (aiohttp.ClientError, OSError):
+            if self.end is None:
+                self.end = BodyEnd.RESET if self._was_reset() else BodyEnd.CUT
+            chunk = self._unread()
+        else:
+            if not chunk:
+                self.end = BodyEnd.RESET if self._until_close and self._was_reset() else BodyEnd.EOF
+        finally:
+            self._waiting = False
+        self._exchange.bytes_in += len(chunk)
+        return chunk
+
+    def count_failure(self) -> None:
+        """Count an end of the body that is upstream's fault."""
+        cause = None if self.end is None else _CAUSES.get(self.end)
+        if cause is not None:
+            self._metrics.upstream_failures.labels(cause).inc()
+
+    def cut(self, response: web.StreamResponse) -> None:
+        """Close the client's connection in the middle of the body, so that it cannot take the answer for a whole one."""
+        response.force_close()
+        protocol = self._request.protocol
+        protocol.force_close()
+
+    async def start(self, response: web.StreamResponse) -> None:
+        """Send the headers."""
+        self._exchange.status = response.status
+        try:
+            await response.prepare(self._request)
+        except ConnectionError:
+            raise ClientGoneError from None
+
+    async def write(self, response: web.StreamResponse, data: bytes) -> None:
+        """Send bytes; returns once the client keeps up."""
+        exchange = self._exchange
+        self.last_write = self._loop.time()
+        if exchange.first_byte_at is None:
+            exchange.first_byte_at = self.last_write
+        try:
+            await response.write(data)
+        except ConnectionError:
+            raise ClientGoneError from None
+        exchange.bytes_out += len(data)
+
+    def _end_with(self, end: BodyEnd) -> None:
+        if self.end is None:
+            self.end = end
+            self._content.set_exception(aiohttp.ClientPayloadError(end.value))
+
+    def _unread(self) -> bytes:
+        """Return what came before the body broke off: aiohttp would rather raise than give it."""
+        self._content.set_exception(None)  # type: ignore[arg-type]
+        return self._content.read_nowait(-1)
+
+    def _on_closed(self, closed: asyncio.Future[None]) -> None:
+        """Upstream's connection closed. If that was because of bad chunk framing, aiohttp tells nobody who is reading."""
+        if not closed.cancelled():
+            closed.exception()  # seen: what it means comes by way of the body
+        if self._protocol is not None and isinstance(self._protocol.exception(), HttpProcessingError):
+            self._content.set_exception(aiohttp.ClientPayloadError("bad framing"))
+
+    def _was_reset(self) -> bool:
+        return self._protocol is not None and isinstance(self._protocol.exception(), aiohttp.ClientOSError)
+
+
+class PassThrough(Relay):
+    """An answer that is not read: status, headers and body bytes as upstream sent them."""
+
+    async def run(self, watch: SilenceWatch, *, close: bool) -> web.StreamResponse:
+        """Carry the answer to its end.
+
+        :param close: ask the client to open another connection for its next request.
+        :raises ClientGoneError: the client left.
+        """
+        answer = self._answer
+        headers = end_to_end(answer.raw_headers)
+        headers[REQUEST_ID_HEADER] = self._exchange.request_id
+        response = RelayedResponse(status=answer.status, reason=answer.reason, headers=headers)
+        if close:
+            response.force_close()
+        with self, watch.watching(self):
+            await self.start(response)
+            while chunk := await self.read():
+                await self.write(response, chunk)
+            if self.end is BodyEnd.EOF:
+                self._exchange.ending = "ok"
+            else:
+                self._exchange.ending = str(self.end)
+                self.count_failure()
+                self.cut(response)
+        return response
+
+
+class StreamRelay(Relay):
+    """A Responses stream on its way through its normalizer.
+
+    :param keepalive_event: send keep-alives as events instead of comments.
+    :param keepalives: whether this stream may hold any; not when upstream's bytes must stay as they are.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        answer: aiohttp.ClientResponse,
+        request: web.BaseRequest,
+        metrics: Metrics,
+        *,
+        normalizer: StreamNormalizer,
+        keepalives: bool,
+        keepalive_event: bool,
+    ) -> None:
+        super().__init__(exchange, answer, request, metrics)
+        self._normalizer = normalizer
+        self._keepalives = keepalives
+        self._keepalive_event = keepalive_event
+        self._response: RelayedResponse | None = None
+        self._keepalive_task: asyncio.Task[None] | None = None
+        exchange.stream = True
+        exchange.tally = normalizer.tally
+
+    async def run(self, watch: SilenceWatch) -> web.StreamResponse:
+        """Carry the stream to its end.
+
+        :raises ProxyError: it failed before it told anything, and the client can still be given a real HTTP error.
+        :raises ClientGoneError: the client left.
+        """
+        self._metrics.streams_in_flight.inc()
+        try:
+            with self, watch.watching(self):
+                return await self._run()
+        finally:
+            self._close()
+
+    async def _run(self) -> web.StreamResponse:
+        normalizer = self._normalizer
+        while chunk := await self.read():
+            made = normalizer.feed(chunk)
+            if normalizer.ended:
+                return await self._finish(made)
+            if self._response is not None:
+                if made:
+                    await self.write(self._response, made)
+            elif made or normalizer.committed:
+                await self._commit(made)
+        self.count_failure()
+        return await self._finish(normalizer.finish(self.end or BodyEnd.EOF))
+
+    async def _commit(self, data: bytes) -> RelayedResponse:
+        headers = stream_headers(self._answer.raw_headers)
+        headers[REQUEST_ID_HEADER] = self._exchange.request_id
+        response = RelayedResponse(status=self._answer.status, reason=self._answer.reason, headers=headers)
+        await self.start(response)
+        self._metrics.time_to_first_event.observe(self._loop.time() - self._exchange.started_at)
+        self._response = response
+        if data:
+            await self.write(response, data)
+        return response
+
+    async def _finish(self, data: bytes) -> web.StreamResponse:
+        """Send the last bytes, end the body, and release upstream before a slow client has taken them."""
+        response, self._response = self._response, None  # no keep-alive from here on
+        self.close_upstream()
+        normalizer = self._normalizer
+        if response is None and normalizer.failure is not None and not normalizer.committed:
+            raise stream_failure(normalizer.failure)
+        if response is None:
+            response = await self._commit(data)
+            self._response = None
+        elif data:
+            await self.write(response, data)
+        if not data and self.end not in {None, BodyEnd.EOF}:
+            self.cut(
+                response
+            )  # the normalizer had nothing to say about it (observe mode): then the cut itself must show
+            return response
+        try:
+            await response.write_eof()
+        except ConnectionError:
+            raise ClientGoneError from None
+        return response
+
+    def keep_alive(self) -> None:
+        """Send a keep-alive, if the stream has begun and is not over."""
+        if self._keepalives and self._response is not None:
+            self.last_write = self._loop.time()
+            self._keepalive_task = self._loop.create_task(self._send_keep_alive())
+
+    async def _send_keep_alive(self) -> None:
+        # The stream may have moved on between the sweep and here. Frames are written whole, so this falls between two.
+        response, number = self._response, self._normalizer.next_number
+        if response is None or not self._waiting:
+            return
+        if self._keepalive_event and number > 0:
+            frame = encode_event("keepalive", b'{"type":"keepalive","sequence_number":%d}' % (number - 1))
+        else:
+            frame = _KEEP_ALIVE_COMMENT
+        self._metrics.keepalives.inc()
+        try:
+            await self.write(response, frame)
+        except ClientGoneError:
+            return  # the handler is being cancelled for the same reason
+
+    def _close(self) -> None:
+        """Count the stream, however it ended."""
+        normalizer = self._normalizer
+        if self._keepalive_task is not None:
+            self._keepalive_task.cancel()
+        if normalizer.ending is None:
+            normalizer.finish(BodyEnd.SHUTDOWN if self._exchange.stopping else BodyEnd.CLIENT_GONE)
+        ending = normalizer.ending or Ending.CLIENT_GONE
+        self._exchange.ending = ending.value
+        self._metrics.streams_in_flight.dec()
+        self._metrics.flush(
+            normalizer.tally, ending, duration_seconds=self._loop.time() - self._exchange.started_at
+        )

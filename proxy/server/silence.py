@@ -1,0 +1,78 @@
+"""One coarse clock for everything that depends on silence: keep-alives and the idle timeout.
+
+A timer per read or write would cost more than the repair of an event. Instead each open body notes when it last moved (one
+``loop.time()``), and one sweep per process looks at all of them, a few times per limit and at least once a second while
+anything is open. So a limit is met up to a quarter of it, or a second, late; never early.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LONGEST_SWEEP_SECONDS: Final = 1.0
+SWEEPS_PER_LIMIT: Final = 4
+
+
+class Watched(Protocol):
+    """A body on its way: what the sweep looks at. Times are the event loop's, in seconds."""
+
+    waiting_since: float
+    """When it last began to wait for upstream."""
+    last_write: float
+    """When the client was last sent anything."""
+
+    def is_waiting(self) -> bool:
+        """Say whether it is upstream that is being waited for (and not a slow client)."""
+
+    def idle(self) -> None:
+        """Upstream was silent for the idle limit: stop reading."""
+
+    def keep_alive(self) -> None:
+        """Nothing was sent for the keep-alive time: send something, if this body may hold it."""
+
+
+class SilenceWatch:
+    """Looks after the open bodies of one event loop.
+
+    :param keepalive_seconds: silence towards the client before ``keep_alive()``; 0 never calls it.
+    :param idle_timeout_seconds: silence of upstream before ``idle()``; 0 never calls it.
+    """
+
+    def __init__(self, *, keepalive_seconds: float, idle_timeout_seconds: float) -> None:
+        self._keepalive = keepalive_seconds
+        self._idle = idle_timeout_seconds
+        limits = [limit / SWEEPS_PER_LIMIT for limit in (keepalive_seconds, idle_timeout_seconds) if limit]
+        self._period = min([LONGEST_SWEEP_SECONDS, *limits]) if limits else 0.0
+        self._open: set[Watched] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @contextmanager
+    def watching(self, body: Watched) -> Iterator[None]:
+        """Look after a body for as long as the context lasts."""
+        self._open.add(body)
+        if self._timer is None and self._period:
+            self._timer = asyncio.get_running_loop().call_later(self._period, self._sweep)
+        try:
+            yield
+        finally:
+            self._open.discard(body)
+            if not self._open and self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._period, self._sweep)
+        now = loop.time()
+        for body in self._open:
+            if not body.is_waiting():
+                continue
+            if self._idle and now - body.waiting_since >= self._idle:
+                body.idle()
+            elif self._keepalive and now - body.last_write >= self._keepalive:
+                body.keep_alive()

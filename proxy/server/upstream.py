@@ -1,0 +1,147 @@
+"""The client side: one pooled session to vLLM that adds nothing, follows nothing, decodes nothing and remembers nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+from aiohttp import hdrs
+from yarl import URL
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator
+    from types import SimpleNamespace
+
+    from multidict import CIMultiDict
+
+    from proxy.config import Settings
+    from proxy.metrics import Metrics
+
+MAX_HEADER_LINE_BYTES: Final = 64 * 1024
+"""Longest header or request line on either side: four times what nginx allows by default, and bounded."""
+
+PIECE_BYTES: Final = 256 * 1024
+"""Largest piece of a body that is written at once."""
+
+# What aiohttp would otherwise add to a request that has none.
+_NOTHING_ADDED: Final = (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.USER_AGENT, hdrs.CONTENT_TYPE)
+
+
+class _UnansweredError(Exception):
+    """Carries a connection error past aiohttp's own retry, which resends on fresh connections too and counts nothing.
+
+    :ivar began: a part of an answer had come before the connection closed; then aiohttp gives it as the message.
+    """
+
+    def __init__(self, error: aiohttp.ClientConnectionError) -> None:
+        super().__init__()
+        self.error = error
+        self.began = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str)
+
+
+class Upstream:
+    """Sends requests to vLLM. Must be built and closed within a running event loop."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        url = URL(settings.upstream)
+        self._scheme = url.scheme
+        self._authority = url.with_user(None).authority
+        self._prefix = url.raw_path.rstrip("/")
+        self._metrics = metrics
+        reuse = aiohttp.TraceConfig()
+        reuse.on_connection_reuseconn.append(_note_reuse)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0,  # the clients decide how much is in flight; a queue in here would be invisible
+                keepalive_timeout=settings.upstream_idle_seconds,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=_NOTHING_ADDED,
+            timeout=aiohttp.ClientTimeout(
+                total=None,
+                connect=settings.connect_timeout_seconds,
+                sock_connect=settings.connect_timeout_seconds,
+                sock_read=None,  # a timer per read; see proxy.server.silence for what is used instead
+            ),
+            max_line_size=MAX_HEADER_LINE_BYTES,
+            max_field_size=MAX_HEADER_LINE_BYTES,
+            trace_configs=[reuse],
+        )
+
+    async def send(
+        self,
+        method: str,
+        target: str,
+        headers: CIMultiDict[str],
+        body: bytes | AsyncIterable[bytes] | None,
+    ) -> aiohttp.ClientResponse:
+        """Send one request and return the answer once its headers are here.
+
+        A request that met a reused connection which upstream had just closed, so that not one byte of an answer came, is sent
+        once more if its body is still whole. Nothing else is ever sent twice.
+
+        :param target: path and query, sent byte for byte behind the configured path prefix.
+        :param body: an iterable is sent chunked unless ``headers`` hold a Content-Length.
+        :raises aiohttp.ClientError: no answer; see :func:`proxy.server.errors.from_client_error`.
+        """
+        # The whole target as the path: yarl would drop an empty query ("/x?").
+        url = URL.build(
+            scheme=self._scheme, authority=self._authority, path=self._prefix + target, encoded=True
+        )
+        connection: dict[str, bool] = {"reused": False}
+        try:
+            return await self._send_once(method, url, headers, body, connection)
+        except _UnansweredError as unanswered:
+            replayable = body is None or isinstance(body, bytes)
+            if not (replayable and connection["reused"]) or unanswered.began:
+                raise unanswered.error from None
+        self._metrics.upstream_retries.inc()
+        try:
+            return await self._send_once(method, url, headers, body, connection)
+        except _UnansweredError as unanswered:
+            raise unanswered.error from None
+
+    async def _send_once(
+        self,
+        method: str,
+        url: URL,
+        headers: CIMultiDict[str],
+        body: bytes | AsyncIterable[bytes] | None,
+        connection: dict[str, bool],
+    ) -> aiohttp.ClientResponse:
+        if isinstance(body, bytes) and len(body) > PIECE_BYTES:
+            headers.setdefault(hdrs.CONTENT_LENGTH, str(len(body)))
+            body = _pieces(body)
+        return await self._session.request(
+            method,
+            url,
+            headers=headers,
+            data=body,
+            allow_redirects=False,
+            middlewares=(_no_second_try,),
+            trace_request_ctx=connection,
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._session.close()
+
+
+async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
+    context.trace_request_ctx["reused"] = True
+
+
+async def _no_second_try(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    try:
+        return await handler(request)
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+        raise _UnansweredError(error) from None
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    """Give a large body in pieces, so that it is written at the pace at which upstream takes it."""
+    for start in range(0, len(body), PIECE_BYTES):
+        yield body[start : start + PIECE_BYTES]

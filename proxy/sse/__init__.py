@@ -1,0 +1,17 @@
+"""Server-Sent Events framing without I/O: bytes in, frames out, and back.
+
+Knows nothing of what the frames carry. Needs only the standard library.
+"""
+
+from proxy.sse.decoder import FrameDecoder, FrameTooLargeError
+from proxy.sse.encoder import encode_comment, encode_data, encode_event
+from proxy.sse.frame import Frame
+
+__all__ = [
+    "Frame",
+    "FrameDecoder",
+    "FrameTooLargeError",
+    "encode_comment",
+    "encode_data",
+    "encode_event",
+]

@@ -1,0 +1,14 @@
+"""Test settings: how many examples hypothesis tries (HYPOTHESIS_PROFILE = ci, thorough, exhaustive)."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+_SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
+settings.register_profile("ci", max_examples=100, deadline=None, suppress_health_check=_SLOW)
+settings.register_profile("quick", max_examples=1_000, deadline=None, suppress_health_check=_SLOW)
+settings.register_profile("thorough", max_examples=5_000, deadline=None, suppress_health_check=_SLOW)
+settings.register_profile("exhaustive", max_examples=10_000, deadline=None, suppress_health_check=_SLOW)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

@@ -1,0 +1,117 @@
+"""One recorded stream through the normalizer, and what can be said of the outcome."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from proxy.responses import BodyEnd, Dialect, Plan, RequestContext, StreamNormalizer
+from proxy.responses.conformance import check_stream
+from proxy.responses.grammar import ALIASES, RUN_OF_DELTA, SUMMARY_TEXT, TERMINAL, item_kind
+from proxy.sse import FrameDecoder
+from tests.support.strict import strict_errors
+
+STRICT = Plan.build(strict=True)
+
+
+def normalize(
+    chunks: Iterable[bytes], end: BodyEnd, *, plan: Plan = STRICT, context: RequestContext | None = None
+) -> tuple[bytes, StreamNormalizer]:
+    """Send the chunks through a normalizer until it has ended; return what it made."""
+    normalizer = StreamNormalizer(plan, context or RequestContext())
+    made = []
+    for chunk in chunks:
+        made.append(normalizer.feed(chunk))
+        if normalizer.ended:
+            break
+    made.append(normalizer.finish(end))
+    return b"".join(made), normalizer
+
+
+def faults(stream: bytes, *, dialect: Dialect = Dialect.OPENAI) -> list[str]:
+    """Return everything that the judge and the `openai` package's types find wrong."""
+    return [*map(str, check_stream(stream, dialect=dialect)), *strict_errors(stream)]
+
+
+def bodies(stream: bytes) -> Iterator[dict[str, Any]]:
+    """Yield the JSON objects of a stream, without what is none."""
+    for frame in FrameDecoder(max_frame_bytes=len(stream) + 1).feed(stream):
+        try:
+            body = orjson.loads(frame.data)
+        except ValueError:
+            continue
+        if isinstance(body, dict):
+            yield body
+
+
+@dataclass(frozen=True)
+class Telling:
+    """The words of a stream."""
+
+    deltas: dict[str, str]
+    """What its deltas say, by kind of text, joined in the order of the stream."""
+    told: str
+    """All deltas joined."""
+    final: list[tuple[str, str]]
+    """The texts of its final object, each with its kind."""
+
+
+def telling(stream: bytes) -> Telling:
+    """Collect the words of a stream."""
+    deltas: dict[str, str] = {}
+    told = ""
+    final: list[tuple[str, str]] = []
+    for body in bodies(stream):
+        type_ = ALIASES.get(body.get("type", ""), body.get("type", ""))
+        if type_ in RUN_OF_DELTA and isinstance(body.get("delta"), str):
+            name = RUN_OF_DELTA[type_].name
+            deltas[name] = deltas.get(name, "") + body["delta"]
+            told += body["delta"]
+        elif type_ in TERMINAL:
+            final = [text for item in body["response"].get("output") or [] for text in texts_of(item)]
+    return Telling(deltas, told, final)
+
+
+def texts_of(item: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the texts of an item, each with the name of its kind."""
+    for part in item.get("content") or []:
+        yield part["type"], part.get("text") or part.get("refusal") or ""
+    for part in item.get("summary") or []:
+        yield SUMMARY_TEXT.name, part["text"]
+    run = item_kind(item["type"]).run
+    if run is not None:
+        yield run.name, item.get(run.field) or ""
+
+
+def lost_words(upstream: bytes, told: bytes) -> list[str]:
+    """Return which texts of upstream's the client never hears. (That all it hears is in its final object, the judge sees.)
+
+    A text may be told as another kind than upstream's final object says (R03, R17, R23): what was streamed cannot be recalled.
+    """
+    before, after = telling(upstream), telling(told)
+    final = "\n".join(text for _, text in after.final)
+    lost = [
+        f"upstream's deltas of {name}: {text[-60:]!r}"
+        for name, text in before.deltas.items()
+        if not _holds(after.deltas.get(name, ""), text) and not _holds(after.told, text)
+    ]
+    lost += [
+        f"upstream's final {name}: {text[-60:]!r}"
+        for name, text in before.final
+        if not _holds(after.told, text) and not _holds(final, text)
+    ]
+    return lost
+
+
+def _holds(said: str, text: str) -> bool:
+    """Whether every word of `text` is in `said`, in its order, with nothing but other words between."""
+    if text in said:
+        return True
+    place = 0
+    for word in text.split():
+        place = said.find(word, place)
+        if place < 0:
+            return False
+        place += len(word)
+    return True

@@ -1,0 +1,310 @@
+"""Conforming streams made from a few choices, and ways to damage them: what the property tests are made of.
+
+Written from the protocol alone: nothing here uses the code under test except the frame encoder.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import strategies as st
+
+from proxy.sse import encode_data, encode_event
+
+Json = dict[str, Any]
+
+
+def response(status: str = "in_progress", output: list[Json] | None = None, **fields: Any) -> Json:
+    """Return a response object as OpenAI's own API sends it."""
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1741257730,
+        "status": status,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": None,
+        "metadata": {},
+        "model": "m",
+        "output": output or [],
+        "parallel_tool_calls": True,
+        "temperature": 1.0,
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": 1.0,
+        "usage": None,
+        **fields,
+    }
+
+
+def text_part(text: str) -> Json:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def message(index: int, *pieces: str, id_: str | None = None) -> tuple[list[Json], Json]:
+    """Return a message's events and its done item."""
+    id_ = id_ or f"msg_{index}"
+    place = {"item_id": id_, "output_index": index, "content_index": 0}
+    text = "".join(pieces)
+    item = {"id": id_, "type": "message", "role": "assistant"}
+    done = {**item, "status": "completed", "content": [text_part(text)]}
+    added = {**item, "status": "in_progress", "content": []}
+    return [
+        {"type": "response.output_item.added", "output_index": index, "item": added},
+        {"type": "response.content_part.added", **place, "part": text_part("")},
+        *(
+            {"type": "response.output_text.delta", **place, "delta": piece, "logprobs": []}
+            for piece in pieces
+        ),
+        {"type": "response.output_text.done", **place, "text": text, "logprobs": []},
+        {"type": "response.content_part.done", **place, "part": text_part(text)},
+        {"type": "response.output_item.done", "output_index": index, "item": done},
+    ], done
+
+
+def reasoning(index: int, *pieces: str, id_: str | None = None) -> tuple[list[Json], Json]:
+    """Return a reasoning item's events (raw text) and its done item."""
+    id_ = id_ or f"rs_{index}"
+    place = {"item_id": id_, "output_index": index, "content_index": 0}
+    text = "".join(pieces)
+    added = {"id": id_, "type": "reasoning", "summary": [], "content": [], "status": "in_progress"}
+    done = {**added, "content": [{"type": "reasoning_text", "text": text}], "status": "completed"}
+    return [
+        {"type": "response.output_item.added", "output_index": index, "item": added},
+        {"type": "response.content_part.added", **place, "part": {"type": "reasoning_text", "text": ""}},
+        *({"type": "response.reasoning_text.delta", **place, "delta": piece} for piece in pieces),
+        {"type": "response.reasoning_text.done", **place, "text": text},
+        {"type": "response.content_part.done", **place, "part": {"type": "reasoning_text", "text": text}},
+        {"type": "response.output_item.done", "output_index": index, "item": done},
+    ], done
+
+
+def summary(index: int, *pieces: str, id_: str | None = None) -> tuple[list[Json], Json]:
+    """Return a reasoning item's events (summary) and its done item."""
+    id_ = id_ or f"rs_{index}"
+    place = {"item_id": id_, "output_index": index, "summary_index": 0}
+    text = "".join(pieces)
+    added = {"id": id_, "type": "reasoning", "summary": []}
+    done = {**added, "summary": [{"type": "summary_text", "text": text}]}
+    return [
+        {"type": "response.output_item.added", "output_index": index, "item": added},
+        {
+            "type": "response.reasoning_summary_part.added",
+            **place,
+            "part": {"type": "summary_text", "text": ""},
+        },
+        *({"type": "response.reasoning_summary_text.delta", **place, "delta": piece} for piece in pieces),
+        {"type": "response.reasoning_summary_text.done", **place, "text": text},
+        {
+            "type": "response.reasoning_summary_part.done",
+            **place,
+            "part": {"type": "summary_text", "text": text},
+        },
+        {"type": "response.output_item.done", "output_index": index, "item": done},
+    ], done
+
+
+def call(
+    index: int, *pieces: str, id_: str | None = None, name: str = "get_weather"
+) -> tuple[list[Json], Json]:
+    """Return a function call's events and its done item."""
+    id_ = id_ or f"fc_{index}"
+    place = {"item_id": id_, "output_index": index}
+    arguments = "".join(pieces)
+    item = {"id": id_, "type": "function_call", "call_id": f"call_{index}", "name": name}
+    done = {**item, "arguments": arguments, "status": "completed"}
+    added = {**item, "arguments": "", "status": "in_progress"}
+    return [
+        {"type": "response.output_item.added", "output_index": index, "item": added},
+        *({"type": "response.function_call_arguments.delta", **place, "delta": piece} for piece in pieces),
+        {"type": "response.function_call_arguments.done", **place, "arguments": arguments, "name": name},
+        {"type": "response.output_item.done", "output_index": index, "item": done},
+    ], done
+
+
+def search(index: int, *_pieces: str, id_: str | None = None) -> tuple[list[Json], Json]:
+    """Return a web search's events and its done item."""
+    id_ = id_ or f"ws_{index}"
+    place = {"item_id": id_, "output_index": index}
+    added = {
+        "id": id_,
+        "type": "web_search_call",
+        "status": "in_progress",
+        "action": {"type": "search", "query": "q"},
+    }
+    done = {**added, "status": "completed"}
+    return [
+        {"type": "response.output_item.added", "output_index": index, "item": added},
+        {"type": "response.web_search_call.in_progress", **place},
+        {"type": "response.web_search_call.searching", **place},
+        {"type": "response.web_search_call.completed", **place},
+        {"type": "response.output_item.done", "output_index": index, "item": done},
+    ], done
+
+
+def whole(*lives: tuple[list[Json], Json], terminal: str = "completed", **fields: Any) -> list[Json]:
+    """Return a whole stream's events: opened, the items, the terminal event; not numbered."""
+    output = [done for _, done in lives]
+    return [
+        {"type": "response.created", "response": response()},
+        {"type": "response.in_progress", "response": response()},
+        *(event for events, _ in lives for event in events),
+        {"type": f"response.{terminal}", "response": response(terminal, output, **fields)},
+    ]
+
+
+def numbered(events: list[Json]) -> list[Json]:
+    """Return the events with the numbers 0, 1, 2 …"""
+    return [{**event, "sequence_number": number} for number, event in enumerate(events)]
+
+
+def wire(events: list[Json], *, done: bool = True) -> bytes:
+    """Return the stream's bytes as a conforming server writes them."""
+    frames = [encode_event(_name(event), json.dumps(event, ensure_ascii=False).encode()) for event in events]
+    return b"".join(frames) + (encode_data(b"[DONE]") if done else b"")
+
+
+def _name(event: Json) -> str:
+    name = event.get("type")
+    return name if isinstance(name, str) and name else "message"
+
+
+def events_of(stream: bytes) -> list[Json]:
+    """Return the events of a stream that the proxy wrote: whole frames, LF, data on one line."""
+    events = []
+    for frame in stream.split(b"\n\n"):
+        for line in frame.split(b"\n"):
+            if line.startswith(b"data: ") and line != b"data: [DONE]":
+                events.append(json.loads(line[6:]))
+    return events
+
+
+# Strategies
+
+texts = st.text(st.characters(codec="utf-8"), max_size=12)
+pieces = st.lists(texts, min_size=1, max_size=4)
+argument_pieces = st.sampled_from(
+    [["{}"], ['{"city"', ': "Paris"', "}"], ['{"a": [1, 2', "]}"], ['{"sequence_number": 7}']]
+)
+
+
+@st.composite
+def conforming_events(draw: st.DrawFn) -> list[Json]:
+    """Draw a conforming stream as a list of numbered events."""
+    lives = []
+    for index in range(draw(st.integers(0, 4))):
+        life = draw(st.sampled_from([message, reasoning, summary, call, search]))
+        lives.append(life(index, *draw(argument_pieces if life is call else pieces)))
+    return numbered(whole(*lives))
+
+
+@st.composite
+def damaged_events(draw: st.DrawFn) -> list[Json]:
+    """Draw a stream that a few defects of any kind have damaged."""
+    events = draw(conforming_events())
+    for _ in range(draw(st.integers(1, 6))):
+        if not events:
+            break
+        position = draw(st.integers(0, len(events) - 1))
+        damage = draw(st.sampled_from(DAMAGES))
+        events = damage(draw, events, position)
+    return events
+
+
+def _drop(_draw: st.DrawFn, events: list[Json], position: int) -> list[Json]:
+    return events[:position] + events[position + 1 :]
+
+
+def _repeat(_draw: st.DrawFn, events: list[Json], position: int) -> list[Json]:
+    return [*events[: position + 1], events[position], *events[position + 1 :]]
+
+
+def _swap(_draw: st.DrawFn, events: list[Json], position: int) -> list[Json]:
+    if position + 1 >= len(events):
+        return events
+    return [*events[:position], events[position + 1], events[position], *events[position + 2 :]]
+
+
+def _move(draw: st.DrawFn, events: list[Json], position: int) -> list[Json]:
+    rest = _drop(draw, events, position)
+    target = draw(st.integers(0, len(rest)))
+    return [*rest[:target], events[position], *rest[target:]]
+
+
+def _truncate(_draw: st.DrawFn, events: list[Json], position: int) -> list[Json]:
+    return events[: position + 1]
+
+
+_FIELDS = ["item_id", "output_index", "content_index", "summary_index", "sequence_number", "delta", "text", "type", "part",
+           "item", "response", "arguments", "logprobs", "name", "error"]  # fmt: skip
+_VALUES: list[Any] = [None, -1, 0, 1, 7, "", "x", "msg_0", "rs_1", [], {}, {"content": "We"}, [{"type": "output_text", "text": "t"}],
+                      True, 1.5, {"id": "x", "type": "message"}, {"type": "reasoning_text"}, {"message": "boom"}]  # fmt: skip
+
+
+def _set_field(draw: st.DrawFn, events: list[Json], position: int) -> list[Json]:
+    field, value = draw(st.sampled_from(_FIELDS)), draw(st.sampled_from(_VALUES))
+    return [*events[:position], {**events[position], field: value}, *events[position + 1 :]]
+
+
+def _remove_field(draw: st.DrawFn, events: list[Json], position: int) -> list[Json]:
+    event = events[position]
+    if not event:
+        return events
+    field = draw(st.sampled_from(sorted(event)))
+    return [*events[:position], {k: v for k, v in event.items() if k != field}, *events[position + 1 :]]
+
+
+def _set_nested(draw: st.DrawFn, events: list[Json], position: int) -> list[Json]:
+    event = dict(events[position])
+    for holder in ("item", "part", "response"):
+        if isinstance(event.get(holder), dict):
+            names = sorted(event[holder]) or ["id"]
+            field = draw(
+                st.sampled_from(
+                    [*names, "sequence_number", "id", "type", "status", "content", "output", "call_id"]
+                )
+            )
+            event[holder] = {**event[holder], field: draw(st.sampled_from(_VALUES))}
+    return [*events[:position], event, *events[position + 1 :]]
+
+
+_NAMES = ["response.reasoning.delta", "response.reasoning_part.added", "response.ping", "response.error", "error", "vendor:x",
+          "response.queued", "response.tool_call.delta", "response.output_text.delta", "response.output_item.done",
+          "response.reasoning_text.delta", "response.content_part.done", "response.incomplete", "<end>"]  # fmt: skip
+
+
+def _rename(draw: st.DrawFn, events: list[Json], position: int) -> list[Json]:
+    return [
+        *events[:position],
+        {**events[position], "type": draw(st.sampled_from(_NAMES))},
+        *events[position + 1 :],
+    ]
+
+
+def _shift_ids(_draw: st.DrawFn, events: list[Json], position: int) -> list[Json]:
+    """Give everything from here on other ids, as a second parse does."""
+    shifted = json.loads(
+        json.dumps(events[position:]).replace('"msg_', '"other_').replace('"fc_', '"chatcmpl_')
+    )
+    return [*events[:position], *shifted]
+
+
+DAMAGES = [
+    _drop,
+    _repeat,
+    _swap,
+    _move,
+    _truncate,
+    _set_field,
+    _remove_field,
+    _set_nested,
+    _rename,
+    _shift_ids,
+]
+
+
+def cut(data: bytes, places: list[int]) -> list[bytes]:
+    """Return ``data`` cut at these places (taken modulo its length)."""
+    ends = sorted({place % (len(data) + 1) for place in places} | {0, len(data)})
+    return [data[start:end] for start, end in zip(ends, ends[1:], strict=False)]

@@ -1,0 +1,149 @@
+"""The house keeps its shape: who imports whom, and one name per repair everywhere."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from proxy.responses import REPAIRS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from proxy.responses import Repair
+
+ROOT = Path(__file__).parents[1]
+PROXY = ROOT / "proxy"
+DOCUMENT = ROOT / "docs" / "architecture.md"
+NO_CORE_IMPORTS = ("aiohttp", "pydantic", "pydantic_settings", "prometheus_client", "uvloop")
+
+
+class Rule(NamedTuple):
+    """One row of the import table."""
+
+    module: str
+    allowed: tuple[str, ...]
+    forbidden: tuple[str, ...]
+
+    def governs(self, module: str) -> bool:
+        if self.module.endswith(".*"):
+            return fnmatchcase(module, self.module) and not module.endswith(".base")
+        return inside(module, self.module)
+
+
+def rules() -> list[Rule]:
+    """Read the table in docs/architecture.md: the document is the rule."""
+    section = DOCUMENT.read_text("utf-8").partition("## Who may import whom")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split("|") for line in section.splitlines() if line.startswith("| `")]
+    assert len(rows) > 5, "the import table is gone"
+    return [
+        Rule(module=names(row[0])[0], allowed=names(row[1]), forbidden=names(row[2]) if len(row) > 2 else ())
+        for row in rows
+    ]
+
+
+def names(cell: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"`([^`]+)`", cell))
+
+
+def inside(module: str, package: str) -> bool:
+    return module == package or module.startswith(package + ".")
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for path in sorted(PROXY.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def imports(module: str, path: Path) -> Iterator[str]:
+    """Yield every dotted name that the module imports, those for type checkers too."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def rule_for(module: str) -> Rule | None:
+    governing = [rule for rule in rules() if rule.governs(module)]
+    return max(governing, key=lambda rule: len(rule.module), default=None)
+
+
+@pytest.mark.parametrize(
+    ("module", "path"), list(modules()), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_imports(module: str, path: Path) -> None:
+    rule = rule_for(module)
+    if rule is None:
+        assert module in ("proxy", "proxy.__main__"), f"{module} stands in no row of the import table"
+        return
+    # A package's __init__ gathers its own modules.
+    own = [module] if path.name == "__init__.py" else []
+    for name in imports(module, path):
+        assert not any(inside(name, each) for each in rule.forbidden), f"{module} may never import {name}"
+        if name.partition(".")[0] not in sys.stdlib_module_names:
+            allowed = any(inside(name, each) for each in (*rule.allowed, *own))
+            assert allowed, f"{module} may not import {name}"
+
+
+def test_the_core_loads_nothing_that_waits_or_varies() -> None:
+    """Importing the core in a fresh interpreter loads no event loop, clock, randomness or framework."""
+    rule = rule_for("proxy.responses")
+    assert rule is not None
+    program = (
+        "import sys, orjson; before = set(sys.modules); import proxy.responses;"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=ROOT
+    ).stdout.split()
+    assert "proxy.responses.engine" in loaded
+    assert not [
+        name for name in loaded if any(inside(name, bad) for bad in (*rule.forbidden, *NO_CORE_IMPORTS))
+    ]
+
+
+def test_repairs_are_sorted_by_phase() -> None:
+    phases = [repair.phase for repair in REPAIRS]
+    assert phases == sorted(phases)
+
+
+def test_every_repair_module_is_in_the_list() -> None:
+    folder = PROXY / "responses" / "repairs"
+    assert {path.stem for path in folder.glob("*.py")} - {"__init__", "base"} == {r.name for r in REPAIRS}
+
+
+@pytest.mark.parametrize("repair", REPAIRS, ids=lambda repair: repair.name)
+class TestOneName:
+    def test_form(self, repair: type[Repair]) -> None:
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)*", repair.name)
+        assert repair.summary
+        assert "\n" not in repair.summary
+        assert "|" not in repair.summary, "it stands in tables"
+        assert repair.fixes
+
+    def test_module(self, repair: type[Repair]) -> None:
+        assert repair.__module__ == f"proxy.responses.repairs.{repair.name}"
+        assert importlib.import_module(repair.__module__).__doc__
+
+    def test_has_its_test_file(self, repair: type[Repair]) -> None:
+        assert (ROOT / "tests" / "responses" / "repairs" / f"test_{repair.name}.py").is_file()
+
+    def test_has_its_golden(self, repair: type[Repair]) -> None:
+        golden = ROOT / "tests" / "recordings" / repair.name
+        assert golden.is_dir()
+        assert {path.name for path in golden.iterdir()} >= {"upstream.sse", "expected.sse", "origin.toml"}
+
+    def test_is_documented(self, repair: type[Repair]) -> None:
+        text = (ROOT / "docs" / "repairs.md").read_text("utf-8")
+        assert f"\n### {repair.name}\n" in text

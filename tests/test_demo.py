@@ -1,0 +1,459 @@
+"""The demo: its upstream, its imitations of clients, and the whole of it, as users start it."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import httpx2
+import orjson
+import pytest
+from openai import OpenAI
+
+from proxy import demo
+from proxy.demo import session
+from proxy.demo.clients import Answer, read_like_codex, read_like_openai_helper
+from proxy.demo.report import WIDTH, Comparison, Palette, Side, render, summary
+from proxy.demo.scenarios import SCENARIOS, scenario_for
+from proxy.demo.session import Options, serving
+from proxy.demo.upstream import events_of, make_upstream
+from proxy.responses import BodyEnd, Plan, StreamNormalizer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from proxy.demo.scenarios import Scenario
+
+ROOT = Path(__file__).parents[1]
+STREAM = "text/event-stream"
+IDS = [scenario.name for scenario in SCENARIOS]
+FAST = Options(once=True, event_delay_seconds=0)
+
+
+def stream(*events: dict[str, Any], cut: bool = False, done: bool = False) -> Answer:
+    body = b"".join(b"data: " + orjson.dumps(event) + b"\n\n" for event in events)
+    return Answer(200, STREAM, body + (b"data: [DONE]\n\n" if done else b""), cut)
+
+
+def created(id_: str = "resp_1") -> dict[str, Any]:
+    return {"type": "response.created", "response": {"id": id_, "output": []}}
+
+
+def completed(*output: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"type": "response.completed", "response": {"id": "resp_1", "output": list(output), **fields}}
+
+
+def item(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"type": kind, "id": "item_1", **fields}
+
+
+def message(text: str) -> dict[str, Any]:
+    return item(
+        "message", role="assistant", content=[{"type": "output_text", "text": text, "annotations": []}]
+    )
+
+
+def added(entry: dict[str, Any], index: int = 0) -> dict[str, Any]:
+    return {"type": "response.output_item.added", "output_index": index, "item": entry}
+
+
+def finished(entry: dict[str, Any], index: int = 0) -> dict[str, Any]:
+    return {"type": "response.output_item.done", "output_index": index, "item": entry}
+
+
+class TestScenarios:
+    def test_everything_shipped_is_used_and_the_other_way_round(self) -> None:
+        shipped = {path.name for path in (ROOT / "proxy" / "demo" / "recordings").glob("*.sse")}
+        assert shipped == {f"{scenario.name}.sse" for scenario in SCENARIOS}
+
+    @pytest.mark.parametrize("scenario", SCENARIOS, ids=IDS)
+    def test_request_asks_for_this_recording_as_a_stream(self, scenario: Scenario) -> None:
+        assert scenario.request["model"] == scenario.model
+        assert scenario.request["stream"] is True
+
+    def test_the_rebuilt_one_says_that_it_is_no_recording(self) -> None:
+        assert "not recorded" in SCENARIOS[0].origin
+        assert all("recorded from vLLM" in scenario.origin for scenario in SCENARIOS[1:])
+
+    @pytest.mark.parametrize(
+        ("model", "text"), [("demo/dict-delta", None), ("dict-delta", ""), ("gpt", "demo/dict-delta")]
+    )
+    def test_found_by_model_or_by_input(self, model: str, text: str | None) -> None:
+        assert scenario_for(model, text) is SCENARIOS[0]
+
+    def test_not_found(self) -> None:
+        assert scenario_for("gpt", ["demo/dict-delta"]) is None
+
+
+class TestUpstream:
+    @pytest.fixture
+    async def url(self) -> AsyncIterator[str]:
+        async with serving(make_upstream(event_delay_seconds=0), "127.0.0.1") as url:
+            yield url
+
+    @pytest.mark.parametrize("scenario", SCENARIOS, ids=IDS)
+    async def test_replays_what_was_recorded_and_ends_as_it_ended(self, url: str, scenario: Scenario) -> None:
+        async with aiohttp.ClientSession() as client:
+            answer = await session.ask(client, url, scenario)
+        assert (answer.status, answer.content_type) == (200, STREAM)
+        assert answer.body == scenario.body
+        assert answer.cut is scenario.cut
+
+    async def test_unknown_model_is_an_error_in_vllms_form(self, url: str) -> None:
+        async with (
+            aiohttp.ClientSession() as client,
+            client.post(f"{url}/v1/responses", json={"model": "gpt"}) as response,
+        ):
+            assert response.status == 404
+            error = (await response.json())["error"]
+        assert error["type"] == "NotFoundError"
+        assert SCENARIOS[0].model in error["message"]
+
+    @pytest.mark.parametrize("body", [b"no json", b"[]"])
+    async def test_a_body_that_is_no_request(self, url: str, body: bytes) -> None:
+        async with (
+            aiohttp.ClientSession() as client,
+            client.post(f"{url}/v1/responses", data=body) as response,
+        ):
+            assert response.status == 404
+
+    async def test_without_stream_gives_the_final_object(self, url: str) -> None:
+        async with aiohttp.ClientSession() as client:
+            for model, status in ((SCENARIOS[0].model, 200), ("demo/vllm-0.17.0-crash", 500)):
+                async with client.post(f"{url}/v1/responses", json={"model": model}) as response:
+                    assert response.status == status
+                    assert ("output" in await response.json()) is (status == 200)
+
+    async def test_the_rest_of_vllm(self, url: str) -> None:
+        async with aiohttp.ClientSession() as client:
+            async with client.get(f"{url}/v1/models") as response:
+                assert [model["id"] for model in (await response.json())["data"]] == [
+                    s.model for s in SCENARIOS
+                ]
+            for path in ("/health", "/version"):
+                async with client.get(url + path) as response:
+                    assert response.status == 200
+            async with client.post(f"{url}/v1/chat/completions", json={}) as response:
+                assert (await response.json())["choices"][0]["finish_reason"] == "stop"
+            async with client.post(f"{url}/v1/chat/completions", json={"stream": True}) as response:
+                assert (await response.read()).endswith(b"data: [DONE]\n\n")
+
+    def test_events_of_loses_nothing(self) -> None:
+        for scenario in SCENARIOS:
+            assert b"".join(events_of(scenario.body)) == scenario.body
+
+
+def openai_package_reads(body: bytes) -> tuple[str, str]:
+    """Return what the real helper raises, and the text that it has otherwise."""
+    transport = httpx2.MockTransport(
+        lambda _: httpx2.Response(200, headers={"content-type": STREAM}, content=body)
+    )
+    http_client = httpx2.Client(transport=transport)
+    with (
+        OpenAI(api_key="-", base_url="http://upstream/v1", http_client=http_client, max_retries=0) as client,
+        client.responses.stream(model="m", input="-") as stream,
+    ):
+        try:
+            return "", stream.get_final_response().output_text
+        except Exception as error:  # noqa: BLE001 - whatever the package raises
+            return f"{type(error).__name__}: {error}".removesuffix(": "), ""
+
+
+class TestOpenaiHelper:
+    @pytest.mark.parametrize("scenario", SCENARIOS, ids=IDS)
+    @pytest.mark.parametrize("repaired", [False, True])
+    def test_reads_as_the_real_package_does(self, scenario: Scenario, repaired: bool) -> None:  # noqa: FBT001
+        body = scenario.body
+        if repaired:
+            normalizer = StreamNormalizer(Plan.build(strict=True))
+            body = normalizer.feed(body) + normalizer.finish(BodyEnd.CUT if scenario.cut else BodyEnd.EOF)
+        raised, text = openai_package_reads(body)
+        reading = read_like_openai_helper(Answer(200, STREAM, body, cut=False))
+        assert "; ".join(reading.problems) == raised
+        assert "".join(reading.texts) == text
+
+    @pytest.mark.parametrize(
+        "events",
+        [
+            [completed()],
+            [created(), {"type": "response.in_progress", "response": {"id": "resp_2"}}],
+            [created(), added(message("")), added(message(""))],
+            [
+                created(),
+                {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "a"},
+            ],
+            [
+                created(),
+                added(item("function_call", call_id="c", name="f", arguments="")),
+                {"type": "response.function_call_arguments.delta", "output_index": 0, "delta": {"a": 1}},
+            ],
+            [
+                created(),
+                added(item("message", role="assistant", content=[])),
+                {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "a"},
+            ],
+            [created(), added(message("")), finished(item("reasoning", summary=[]))],
+            [created(), finished(message(""), 0), finished(message(""), 1)],
+            [created(), added(message("")), completed()],
+            [created(), added(message("")), completed(message("Hi"))],
+            [
+                created(),
+                finished(item("function_call", call_id="c", name="f", arguments="")),
+                completed(
+                    {"type": "function_call", "id": "other", "call_id": "c", "name": "f", "arguments": ""}
+                ),
+            ],
+            [created(), {"error": {"message": "out of memory"}}],
+            [created(), {"type": "response.unheard_of"}, completed(message("Hi"))],
+            [created()],
+        ],
+    )
+    def test_every_rule_as_the_real_package_has_it(self, events: list[dict[str, Any]]) -> None:
+        answer = stream(*events, done=True)
+        raised, text = openai_package_reads(answer.body)
+        reading = read_like_openai_helper(answer)
+        assert "; ".join(reading.problems) == raised
+        assert "".join(reading.texts) == text
+
+    @pytest.mark.parametrize(
+        ("entry", "index", "problem"),
+        [
+            (item("reasoning", summary=[]), 0, "AssertionError"),
+            (item("message", content=[]), None, "TypeError: list indices must be integers or slices"),
+        ],
+    )
+    def test_text_in_the_wrong_place(self, entry: dict[str, Any], index: int | None, problem: str) -> None:
+        delta = {
+            "type": "response.output_text.delta",
+            "output_index": 0,
+            "content_index": index,
+            "delta": "a",
+        }
+        assert read_like_openai_helper(stream(created(), added(entry), delta)).problems == [problem]
+
+    def test_a_cut_body(self) -> None:
+        assert read_like_openai_helper(stream(created(), cut=True)).problems == [
+            "APIConnectionError: Connection error."
+        ]
+
+    def test_an_http_error(self) -> None:
+        answer = Answer(502, "application/json", b'{"error":{"message":"gone"}}', cut=False)
+        assert read_like_openai_helper(answer).problems == ["HTTP 502: gone"]
+
+
+class TestCodex:
+    def test_drops_what_does_not_fit_its_fields(self) -> None:
+        reading = read_like_codex(
+            stream(
+                {"type": "response.output_text.delta", "delta": {"content": "We"}},
+                {"type": "response.output_text.delta", "delta": ["We"]},
+                {"type": "response.output_text.delta", "content_index": "0"},
+                {"type": "response.output_text.delta", "content_index": True},
+                {"no": "type"},
+                finished(message("Hi")),
+                completed(),
+                done=True,
+            )
+        )
+        assert reading.problems == [
+            "1 events dropped: invalid type: map, expected a string",
+            "1 events dropped: invalid type: sequence, expected a string",
+            "1 events dropped: invalid type: string, expected i64",
+            "1 events dropped: invalid type: boolean, expected i64",
+            "1 events dropped: missing field `type`",
+        ]
+        assert reading.shows() == "Hi"
+
+    def test_unreadable_payload_is_dropped(self) -> None:
+        answer = Answer(200, STREAM, b"data: {\n\ndata: [1]\n\n", cut=False)
+        assert read_like_codex(answer).problems[0] == "2 events dropped: missing field `type`"
+
+    @pytest.mark.parametrize(
+        ("events", "cut", "problem"),
+        [
+            ([], False, "stream disconnected before completion: stream closed before response.completed"),
+            ([], True, "Transport error: network error: error decoding response body"),
+            ([completed()], False, "the turn succeeds, with an empty answer"),
+            (
+                [{"type": "response.completed"}],
+                False,
+                "failed to parse ResponseCompleted: missing field `id`",
+            ),
+            (
+                [completed(usage={"input_tokens_details": {}})],
+                False,
+                "failed to parse ResponseCompleted: missing field `cached_tokens`",
+            ),
+            ([{"type": "response.failed"}], False, "turn failed: response.failed event received"),
+            (
+                [
+                    {
+                        "type": "response.incomplete",
+                        "response": {"incomplete_details": {"reason": "max_output_tokens"}},
+                    }
+                ],
+                False,
+                "Incomplete response returned, reason: max_output_tokens",
+            ),
+        ],
+    )
+    def test_endings(self, events: list[dict[str, Any]], cut: bool, problem: str) -> None:  # noqa: FBT001
+        assert read_like_codex(stream(*events, cut=cut)).problems == [problem]
+
+    def test_calls_come_from_done_items_only(self) -> None:
+        call = item("function_call", name="f", arguments="{}", call_id="call_1")
+        assert read_like_codex(stream(finished(call), completed())).shows() == "f({})"
+        assert read_like_codex(stream(finished({**call, "call_id": None}), completed())).shows() == ""
+
+    def test_an_http_error_without_json(self) -> None:
+        assert read_like_codex(Answer(502, "text/html", b"gone", cut=False)).problems == ["HTTP 502: gone"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class TestReport:
+    def comparison(self) -> Comparison:
+        scenario = SCENARIOS[0]
+        side = Side.judge(Answer(200, STREAM, scenario.body, cut=False))
+        return Comparison(scenario, side, side, {}, 0)
+
+    def test_colours_on_a_terminal_only(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        monkeypatch.setenv("TERM", "xterm")
+        assert Palette.for_stream(Terminal()).bad
+        assert not Palette.for_stream(io.StringIO()).bad
+
+    @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+    def test_colours_can_be_refused(self, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setenv(name, value)
+        assert not Palette.for_stream(Terminal()).bad
+
+    def test_fits_its_width_with_colours_too(self) -> None:
+        coloured = render(self.comparison(), Palette("\033[1m", "\033[2m", "\033[31m", "\033[32m", "\033[0m"))
+        plain = render(self.comparison(), Palette())
+        assert max(map(len, plain.splitlines())) <= WIDTH
+        assert [
+            line.rstrip() for line in re.sub(r"\033\[\d+m", "", coloured).splitlines()
+        ] == plain.splitlines()
+
+    def test_says_what_a_strict_client_saw(self) -> None:
+        text = render(self.comparison(), Palette())
+        assert "8 events dropped: invalid type: map" in text
+        assert "none" in text.partition("repairs")[2]
+
+    def test_an_error_serves_only_where_nothing_was_told(self) -> None:
+        error = Side.judge(Answer(502, "application/json", b'{"error":{"message":"gone"}}', cut=False))
+        told = self.comparison().before
+        silent = Side.judge(Answer(200, STREAM, b"", cut=True))
+        assert Comparison(SCENARIOS[0], silent, error, {}, 0).mended
+        assert not Comparison(SCENARIOS[0], told, error, {}, 0).mended
+
+    def test_an_error_without_a_reason_serves_nobody(self) -> None:
+        error = Side.judge(Answer(500, "text/plain", b"500 Internal Server Error", cut=False))
+        assert not error.conforms
+        text = render(Comparison(SCENARIOS[0], error, error, {}, 0), Palette())
+        assert "an error without a reason" in text
+
+    def test_summary_counts(self) -> None:
+        assert summary([self.comparison()], Palette()) == (
+            "0 of 1 answers conform after the proxy; 0 of 1 did before."
+        )
+
+    def test_what_was_not_sent_and_a_body_that_is_only_cut(self) -> None:
+        good = StreamNormalizer(Plan.build(strict=True))
+        body = good.feed(SCENARIOS[0].body) + good.finish(BodyEnd.EOF)
+        side = Side.judge(Answer(200, STREAM, body, cut=True))
+        text = render(Comparison(SCENARIOS[0], side, side, {"string_deltas": 8}, 3), Palette())
+        assert "(not sent)" in text
+        assert "string_deltas 8 · renumbered 3" in text
+
+
+class TestWhole:
+    async def test_every_answer_conforms_after_the_proxy(self) -> None:
+        out = io.StringIO()
+        status = await session.run(FAST, out)
+        text = out.getvalue()
+        assert f"{len(SCENARIOS)} of {len(SCENARIOS)} answers conform after the proxy; 0 of" in text
+        assert status == 0
+        assert "string_deltas" in text
+        assert max(map(len, text.splitlines())) <= WIDTH
+
+    async def test_one_recording(self) -> None:
+        out = io.StringIO()
+        await session.run(Options(once=True, only=("vllm-0.17.0-crash",), event_delay_seconds=0), out)
+        assert "demo/vllm-0.17.0-crash" in out.getvalue()
+        assert "dict-delta" not in out.getvalue()
+
+    def test_unknown_recording(self) -> None:
+        out = io.StringIO()
+        assert session.main(Options(only=("nothing",)), out) == 2
+        assert "dict-delta" in out.getvalue()
+
+    async def test_serves_until_it_is_interrupted(self) -> None:
+        class Interrupting(io.StringIO):
+            def write(self, text: str) -> int:
+                if "Ctrl-C" in text:
+                    asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGINT)
+                return super().write(text)
+
+        out = Interrupting()
+        only = ("vllm-0.17.0-empty-body",)
+        assert await session.run(Options(only=only, event_delay_seconds=0), out) == 0
+        assert "curl -N http://127.0.0.1:" in out.getvalue()
+
+    def test_interrupted_before_it_serves(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def interrupt(*_: object) -> int:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(session, "run", interrupt)
+        assert session.main(FAST, io.StringIO()) == 0
+
+    def test_options(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        parser = ArgumentParser()
+        demo.add_arguments(parser)
+        seen: list[Options] = []
+
+        def note(options: Options) -> int:
+            seen.append(options)
+            return 0
+
+        monkeypatch.setattr(session, "main", note)
+        namespace = parser.parse_args(
+            ["--once", "--only", "dict-delta", "--port", "1", "--event-delay-ms", "2"]
+        )
+        assert demo.run(namespace) == 0
+        assert seen == [Options(once=True, only=("dict-delta",), port=1, event_delay_seconds=0.002)]
+
+    def test_as_a_process(self, tmp_path: Path) -> None:
+        """Started as users start it, from another folder."""
+        done = subprocess.run(
+            [sys.executable, "-m", "proxy", "demo", "--once", "--event-delay-ms", "0"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "conform after the proxy" in done.stdout
+        assert "\033[" not in done.stdout
+        assert done.stderr == ""
+
+
+def test_addresses() -> None:
+    assert session.url_of("127.0.0.1", 80) == "http://127.0.0.1:80"
+    assert session.url_of("::1", 80) == "http://[::1]:80"

@@ -1,0 +1,216 @@
+"""Documentation is tested: what the code has, the documents tell, and what they show is what the code does."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import pytest
+
+from proxy import __version__
+from proxy.cli import main
+from proxy.config import Settings
+from proxy.metrics import PREFIX, Metrics
+from proxy.responses import REPAIRS, BodyEnd, Ending, Plan, StreamNormalizer
+from proxy.responses.conformance import check_stream
+from tests.support.documentation import DEFECTS, PARTS, ROOT, in_order, readme_after, with_example, with_part
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from proxy.responses import Repair
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def read(document: str) -> str:
+    return (ROOT / document).read_text("utf-8")
+
+
+def headings(text: str) -> set[str]:
+    """Return the anchors of a document, as GitHub makes them."""
+    lines = re.sub(r"```.*?```", "", text, flags=re.DOTALL).splitlines()
+    titles = [line.lstrip("#").strip() for line in lines if line.startswith("#")]
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize(("document", "name"), list(PARTS))
+def test_generated_parts_are_in_step(document: str, name: str) -> None:
+    text = read(document)
+    assert text == with_part(text, name, PARTS[document, name]()), (
+        f"{document} is out of step: run `make docs`"
+    )
+
+
+def test_every_defect_named_by_a_repair_is_in_the_catalogue() -> None:
+    known = [id_ for id_, _, _ in DEFECTS]
+    assert not {id_ for repair in REPAIRS for id_ in repair.fixes} - set(known)
+    assert len(known) == len(set(known))
+
+
+def test_entries_stand_in_the_order_of_the_repairs() -> None:
+    text = read("docs/repairs.md")
+    assert re.findall(r"^### (.*)", text, flags=re.MULTILINE) == [repair.name for repair in REPAIRS]
+    assert text == in_order(text), "run `make docs`"
+
+
+@pytest.mark.parametrize("repair", [repair.name for repair in REPAIRS])
+def test_every_repair_has_an_entry_that_says_all(repair: str) -> None:
+    entry = read("docs/repairs.md").partition(f"\n### {repair}\n")[2].partition("\n### ")[0]
+    for part in ("**Symptom.**", "**Cause.**", "**Releases.**"):
+        assert part in entry, f"{repair}: {part} is missing"
+    assert entry.count("```") >= 2, f"{repair}: no before and after"
+
+
+@pytest.mark.parametrize("repair", REPAIRS, ids=lambda repair: repair.name)
+def test_every_repair_entry_names_its_defects(repair: type[Repair]) -> None:
+    entry = read("docs/repairs.md").partition(f"\n### {repair.name}\n")[2].partition("\n### ")[0]
+    assert not [defect for defect in repair.fixes if defect not in entry]
+
+
+def lines_of(block: str) -> list[str]:
+    return [line for line in block.splitlines() if line]
+
+
+def contains(whole: Any, part: Any) -> bool:
+    """Tell whether `part` is `whole` with some members left out."""
+    if isinstance(part, dict):
+        return isinstance(whole, dict) and all(k in whole and contains(whole[k], v) for k, v in part.items())
+    if isinstance(part, list):
+        return (
+            isinstance(whole, list)
+            and len(whole) == len(part)
+            and all(contains(one, other) for one, other in zip(whole, part, strict=True))
+        )
+    return bool(whole == part and type(whole) is type(part))
+
+
+def shows(line: str, wanted: str) -> bool:
+    if not wanted.startswith("data: {"):
+        return line == wanted
+    return line.startswith("data: {") and contains(json.loads(line[6:]), json.loads(wanted[6:]))
+
+
+def holds_in_order(lines: list[str], wanted: list[str]) -> bool:
+    left = iter(lines)
+    return all(any(shows(line, one) for line in left) for one in wanted)
+
+
+def run_example(block: str, disabled: Collection[str] = ()) -> list[str]:
+    """Send an example through the core; a line without a field name says how the body ends."""
+    lines = lines_of(block)
+    end = BodyEnd.CUT if lines[-1] == "(the connection breaks)" else BodyEnd.EOF
+    stream = "".join(
+        line + ("\n" if line.startswith("event: ") else "\n\n") for line in lines if not line.startswith("(")
+    )
+    normalizer = StreamNormalizer(Plan.build(disabled=disabled, strict=not disabled))
+    out = normalizer.feed(stream.encode()) + normalizer.finish(end)
+    return [line for line in out.decode().splitlines() if line.startswith(("data: ", ":"))]
+
+
+@pytest.mark.parametrize("repair", [repair.name for repair in REPAIRS])
+class TestRepairExamples:
+    def blocks(self, repair: str) -> tuple[str, list[str]]:
+        entry = read("docs/repairs.md").partition(f"\n### {repair}\n")[2].partition("\n### ")[0]
+        before, after = re.findall(r"```\n(.*?)```", entry, flags=re.DOTALL)
+        return before, lines_of(after)
+
+    def test_after_is_in_what_the_proxy_makes_of_before(self, repair: str) -> None:
+        before, after = self.blocks(repair)
+        made = run_example(before)
+        assert holds_in_order(made, after), "\n".join(made)
+
+    def test_it_is_this_repair_that_does_it(self, repair: str) -> None:
+        before, after = self.blocks(repair)
+        assert not holds_in_order(run_example(before, [repair]), after)
+
+
+@pytest.mark.parametrize("setting", list(Settings.model_fields))
+def test_every_setting_is_documented(setting: str) -> None:
+    assert f"\n### {setting}\n" in read("docs/configuration.md")
+    assert Settings.model_fields[setting].description
+
+
+def test_every_metric_is_documented() -> None:
+    text = read("docs/metrics.md")
+    families = [family.name for family in Metrics().registry.collect() if family.name.startswith(PREFIX)]
+    assert families
+    assert not [name for name in families if f"`{name}" not in text]
+
+
+@pytest.mark.parametrize("ending", list(Ending))
+def test_every_ending_is_documented(ending: Ending) -> None:
+    assert f"| `{ending.value}` | {ending.meaning} |" in read("docs/operations.md")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in LINK.findall(re.sub(r"```.*?```", "", document.read_text("utf-8"), flags=re.DOTALL)):
+        if target.startswith(("http://", "https://", "mailto:")):
+            continue
+        path, _, anchor = unquote(target).partition("#")
+        there = (document.parent / path).resolve() if path else document
+        assert there.exists(), f"{document.name}: {target}"
+        if anchor:
+            assert anchor in headings(there.read_text("utf-8")), f"{document.name}: {target}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_metrics_and_variables_named_in_prose_exist(document: Path) -> None:
+    text = document.read_text("utf-8")
+    samples = {sample.name for family in Metrics().registry.collect() for sample in family.samples} | {
+        family.name for family in Metrics().registry.collect()
+    }
+    assert not [name for name in re.findall(r"\bsse_proxy_[a-z_]+\b", text) if name not in samples]
+    variables = {"SSE_PROXY_" + name.upper() for name in (*Settings.model_fields, "config")}
+    assert not [name for name in re.findall(r"\bSSE_PROXY_[A-Z_]+[A-Z]\b", text) if name not in variables]
+
+
+def blocks_after(heading: str) -> list[str]:
+    section = read("README.md").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(r"```[a-z]*\n(.*?)```", section, flags=re.DOTALL)
+
+
+class TestReadmeExample:
+    def test_after_is_what_the_proxy_makes_of_before(self) -> None:
+        before, after = blocks_after("Before and after")
+        assert after == readme_after(before)
+        assert read("README.md") == with_example(read("README.md"))
+
+    def test_only_after_conforms(self) -> None:
+        before = blocks_after("Before and after")[0].replace("\n", "\n\n").encode()
+        normalizer = StreamNormalizer(Plan.build(strict=True))
+        assert check_stream(before)
+        assert not check_stream(normalizer.feed(before) + normalizer.finish(BodyEnd.EOF))
+
+
+def test_version_stands_in_changelog_and_image() -> None:
+    assert f"## [{__version__}]" in read("CHANGELOG.md")
+    assert f'image.version="{__version__}"' in read("Dockerfile")
+
+
+def test_lock_holds_every_dependency_with_hashes() -> None:
+    locked = set(re.findall(r"^([a-z0-9-]+)==", read("requirements.lock"), flags=re.MULTILINE))
+    wanted = re.search(r"\ndependencies = \[\n(.*?)\n\]", read("pyproject.toml"), flags=re.DOTALL)
+    assert wanted is not None
+    assert set(re.findall(r'^    "([a-z0-9-]+)', wanted[1], flags=re.MULTILINE)) <= locked
+    entries = re.split(r"\n(?=[a-z0-9-]+==)", read("requirements.lock"))
+    assert all("--hash=sha256:" in entry for entry in entries)
+    assert "http" not in re.sub(r"aiohttp|httptools", "", read("requirements.lock"))
+
+
+def test_commands_named_in_prose_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    usage = capsys.readouterr().out
+    named = {
+        command
+        for document in DOCUMENTS
+        for command in re.findall(r"vllm-sse-proxy ([a-z]+)\b", document.read_text("utf-8"))
+    }
+    assert named >= {"serve", "repair", "check", "demo"}
+    assert not [command for command in named if command not in usage]

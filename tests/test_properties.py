@@ -1,0 +1,197 @@
+"""What holds for every stream. The number of examples comes from the hypothesis profile (tests/conftest.py)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.responses import BodyEnd, Dialect, Plan, RequestContext, StreamNormalizer, check_stream
+from proxy.responses.proof import text_of
+from tests.support.streams import (
+    conforming_events,
+    cut,
+    damaged_events,
+    events_of,
+    wire,
+)
+
+STRICT = Plan.build(strict=True)
+LENIENT = Plan.build()
+ENDS = st.sampled_from([end for end in BodyEnd if end is not BodyEnd.CLIENT_GONE])
+
+
+def repair(stream: bytes, end: BodyEnd = BodyEnd.EOF, plan: Plan = STRICT, **options: Any) -> bytes:
+    normalizer = StreamNormalizer(plan, RequestContext(seed="seed"), **options)
+    return normalizer.feed(stream) + normalizer.finish(end)
+
+
+@given(conforming_events())
+def test_fixed_point(events: list[dict[str, Any]]) -> None:
+    """A conforming stream leaves with identical bytes."""
+    stream = wire(events)
+    assert repair(stream) == stream
+
+
+@given(damaged_events(), ENDS, st.booleans())
+def test_conformance(events: list[dict[str, Any]], end: BodyEnd, done: bool) -> None:  # noqa: FBT001 - drawn
+    """Any damaged stream leaves with no violation."""
+    assert [str(violation) for violation in check_stream(repair(wire(events, done=done), end))] == []
+
+
+@given(damaged_events(), ENDS)
+def test_idempotence(events: list[dict[str, Any]], end: BodyEnd) -> None:
+    """A repaired stream, repaired again, stays as it is."""
+    once = repair(wire(events), end)
+    assert repair(once) == once
+
+
+@given(damaged_events(), st.lists(st.integers(0, 100_000), max_size=12), ENDS)
+def test_chunking(events: list[dict[str, Any]], places: list[int], end: BodyEnd) -> None:
+    """The output does not depend on how the input was cut."""
+    stream = wire(events)
+    normalizer = StreamNormalizer(STRICT, RequestContext(seed="seed"))
+    pieces = [normalizer.feed(chunk) for chunk in cut(stream, places)]
+    assert b"".join(pieces) + normalizer.finish(end) == repair(stream, end)
+
+
+@given(st.binary(max_size=400), ENDS)
+def test_total_on_bytes(data: bytes, end: BodyEnd) -> None:
+    """No bytes raise anything, and what leaves conforms."""
+    assert check_stream(repair(data, end)) == []
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.floats() | st.text(max_size=5),
+    lambda children: (
+        st.lists(children, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["type", "item", "part", "response", "id", "delta", "error", "output", "x"]),
+            children,
+        )
+    ),
+    max_leaves=8,
+)
+TYPES = ["response.created", "response.output_item.added", "response.content_part.added", "response.output_text.delta",
+         "response.output_item.done", "response.completed", "error", "response.mcp_call.completed", "response.unknown",
+         "response.shell_call_command.delta", "response.reasoning_summary_part.done"]  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.sampled_from(TYPES), st.dictionaries(st.sampled_from(
+    ["item_id", "output_index", "content_index", "item", "part", "response", "delta", "sequence_number", "error"]
+), json_values)), max_size=6), ENDS)  # fmt: skip
+def test_total_on_events(parts: list[tuple[str, dict[str, Any]]], end: BodyEnd) -> None:
+    """No event of any shape raises anything in any repair, and what leaves conforms."""
+    stream = b"".join(b"data: " + json.dumps({"type": t, **body}).encode() + b"\n\n" for t, body in parts)
+    assert [str(violation) for violation in check_stream(repair(stream, end))] == []
+
+
+@given(damaged_events(), ENDS)
+def test_one_terminal_event(events: list[dict[str, Any]], end: BodyEnd) -> None:
+    """There is exactly one terminal event, and it claims success only if upstream's events or its [DONE] prove it."""
+    stream = wire(events, done=False)
+    told = [event["type"] for event in events_of(repair(stream, end))]
+    terminal = [
+        type_ for type_ in told if type_ in ("response.completed", "response.incomplete", "response.failed")
+    ]
+    assert len(terminal) == 1
+    if terminal == ["response.completed"] and end is not BodyEnd.EOF:
+        assert any(
+            event.get("type") in ("response.completed", "response.incomplete", "response.failed")
+            for event in events
+        )
+
+
+@given(damaged_events(), ENDS)
+def test_numbers(events: list[dict[str, Any]], end: BodyEnd) -> None:
+    """Everything that leaves is numbered 0, 1, 2 … without a gap."""
+    told = [event["sequence_number"] for event in events_of(repair(wire(events), end))]
+    assert told == list(range(len(told)))
+
+
+@given(conforming_events(), st.integers(0, 40), ENDS)
+def test_text(events: list[dict[str, Any]], length: int, end: BodyEnd) -> None:
+    """A stream that breaks off tells all text that came, and no text besides what a final object proves."""
+    kept = events[:length]
+    came, told = _texts(kept), _texts(events_of(repair(wire(kept, done=False), end)))
+    assert told == came
+
+
+@given(conforming_events(), st.data())
+def test_proven_text(events: list[dict[str, Any]], data: st.DataObject) -> None:
+    """Text that only the terminal event holds is told in full, whatever deltas and closings are missing before it."""
+    kept = [
+        event
+        for event in events
+        if not event["type"].endswith((".delta", ".done")) or data.draw(st.booleans(), label=event["type"])
+    ]
+    told = events_of(repair(wire(kept)))
+    final = told[-1]["response"]["output"]
+    for item in kept[-1]["response"]["output"]:
+        said = text_of(item).strip()
+        assert said in "".join(text_of(other) for other in final if other["type"] == item["type"])
+
+
+def _texts(events: list[dict[str, Any]]) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for event in events:
+        if event["type"].endswith(".delta"):
+            texts[event["type"]] = texts.get(event["type"], "") + event["delta"]
+    return {type_: text for type_, text in texts.items() if text}
+
+
+@given(damaged_events(), st.sets(st.sampled_from(Plan.repair_names)), ENDS)
+def test_isolation(events: list[dict[str, Any]], disabled: set[str], end: BodyEnd) -> None:
+    """Any repairs may be switched off: nothing raises, numbers stay right, the stream ends once."""
+    plan = Plan.build(disabled=disabled)
+    normalizer = StreamNormalizer(plan, RequestContext(seed="seed"))
+    out = normalizer.feed(wire(events)) + normalizer.finish(end)
+    assert normalizer.ended
+    numbers = [event["sequence_number"] for event in events_of(out) if "sequence_number" in event]
+    assert numbers == sorted(numbers)
+    assert out.count(b"data: [DONE]\n\n") <= 1
+
+
+@pytest.mark.parametrize("dialect", [Dialect.OPEN_RESPONSES, Dialect.UPSTREAM])
+@given(events=damaged_events(), end=ENDS)
+def test_dialects(dialect: Dialect, events: list[dict[str, Any]], end: BodyEnd) -> None:
+    """Every dialect is deterministic, numbered and ends once."""
+    plan = Plan.build(strict=True, dialect=dialect)
+    once = repair(wire(events), end, plan)
+    assert once == repair(wire(events), end, plan)
+    numbers = [event["sequence_number"] for event in events_of(once)]
+    assert numbers == list(range(len(numbers)))
+
+
+@given(damaged_events(), st.integers(0, 60), ENDS)
+def test_resume(events: list[dict[str, Any]], after: int, end: BodyEnd) -> None:
+    """``starting_after`` = N gives exactly the tail of the whole stream after event N."""
+    stream = wire(events)
+    whole_stream = repair(stream, end)
+    frames = whole_stream.split(b"\n\n")
+    tail = [
+        frame
+        for frame in frames
+        if b"data: [DONE]" in frame or (b"data: {" in frame and _number(frame) > after)
+    ]
+    expected = b"".join(frame + b"\n\n" for frame in tail)
+    told = repair(stream, end, starting_after=after)
+    assert told.replace(b": ping\n\n", b"") == expected
+
+
+def _number(frame: bytes) -> int:
+    number = json.loads(frame[frame.index(b"data: ") + 6 :])["sequence_number"]
+    assert isinstance(number, int)
+    return number
+
+
+@given(damaged_events(), ENDS)
+def test_observe(events: list[dict[str, Any]], end: BodyEnd) -> None:
+    """In observe mode upstream's bytes go out unchanged while everything is counted."""
+    stream = wire(events)
+    normalizer = StreamNormalizer(Plan.build(observe=True, strict=True), RequestContext(seed="seed"))
+    assert normalizer.feed(stream) + normalizer.finish(end) == stream
+    assert normalizer.ending is not None
