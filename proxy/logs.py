@@ -35,8 +35,10 @@ MAX_VALUE_CHARACTERS = 1024
 def configure(level: LogLevel, log_format: LogFormat, stream: TextIO | None = None) -> None:
     """Send the project's and aiohttp's log lines to ``stream`` (standard output by default).
 
-    Call it once per process, before anything logs.
+    Call it once per process, before anything logs. A stream that can no longer be written to is not worth a failed request:
+    such lines are lost.
     """
+    logging.raiseExceptions = False
     handler = logging.StreamHandler(sys.stdout if stream is None else stream)
     handler.setFormatter(JsonFormatter() if log_format is LogFormat.JSON else TextFormatter())
     for name in (LOGGER_NAME, "aiohttp", "asyncio"):

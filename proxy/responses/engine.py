@@ -101,18 +101,15 @@ class Plan:
         """Return which repairs are asked about events of this type; upstream's inventions are not remembered."""
         known = self._positions.get(type_)
         if known is None:
-            known = tuple(
-                i
-                for i, repair in enumerate(self.repairs)
-                if repair.handles is None or type_ in repair.handles
-            )
+            known = tuple(i for i, repair in enumerate(self.repairs) if repair.is_asked_about(type_))
             if type_ in _KNOWN_TYPES:
                 self._positions[type_] = known
         return known
 
 
 _KNOWN_TYPES: Final = frozenset(
-    {*grammar.EVENT_FIELDS, *grammar.PINGS, *grammar.PRIVATE_NOTICES, END, OPAQUE}
+    {*grammar.EVENT_FIELDS, *grammar.PINGS, *grammar.PRIVATE_NOTICES, grammar.TOOL_CALL_DELTA}
+    | {END, OPAQUE, COMMENT}
 )
 
 
@@ -141,10 +138,8 @@ class RepairEngine:
         self._walk(event, -1)
 
     def comment(self, text: bytes) -> None:
-        """Pass one of upstream's comments."""
-        self.tally.comments += 1
-        if self.view.next_number > self._starting_after + 1:
-            self.out.append(encode_comment(text))
+        """Pass one of upstream's comments; one that comes before the first event goes no further (nothing is told yet)."""
+        self._walk(Event(COMMENT, {}, text), -1)
 
     def sentinel(self) -> None:
         """Tell ``data: [DONE]``."""
@@ -160,9 +155,6 @@ class RepairEngine:
         return joined
 
     def _walk(self, event: Event, after: int) -> None:
-        if event.type is COMMENT:  # no event: it may pass what a repair holds, and opens nothing
-            self._emit(event)
-            return
         chain = self._chains.get(event.type)
         if chain is None:
             chain = self._chain(event.type)
@@ -205,7 +197,9 @@ class RepairEngine:
         if type_ is END:
             return
         if type_ is COMMENT:
-            self.comment(event.raw or b"")
+            self.tally.comments += 1
+            if self.view.next_number > self._starting_after + 1:
+                self.out.append(encode_comment(event.raw or b""))
             return
         self.view.apply(event)
         tally = self.tally

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from proxy.responses.grammar import ALIASES
+from proxy.responses.grammar import ALIASES, RUN_OF_DELTA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,21 +92,40 @@ def invented(type_: str, **fields: Any) -> Event:
 def parse_event(data: bytes, name: str | None = None) -> Event:
     """Read one payload; ``name`` is its frame's ``event:`` field. Never raises.
 
-    orjson refuses what other JSON readers take (lone surrogate escapes, NaN) and reads integers over 64 bits as
-    floats; such payloads are read by the standard library, so that nothing a lenient client could have read is lost.
+    orjson refuses lone surrogate escapes, which are JSON, and reads integers over 64 bits as floats; such payloads are
+    read by the standard library, and their bytes stay. What is JSON only to lenient readers (NaN, control characters,
+    broken UTF-8) comes back as OPAQUE with the object that they would see.
     """
     try:
         body = orjson.loads(data)
-        if _is_unsafe_for_orjson(data):
-            body = json.loads(data)
-    except ValueError:
-        body = _parse_leniently(data)
-    if type(body) is not dict:
+        type_ = body.get("type") if type(body) is dict else None
+        if len(data) <= _SHORT and type(type_) is str and type_ in RUN_OF_DELTA:
+            return Event(type_, body, data)  # nearly every event: too short to be deep, no big numbers
+        if _MANY_DIGITS.search(data) is not None:
+            body = json.loads(data, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        try:
+            body = json.loads(data, parse_constant=_refuse)
+        except (ValueError, RecursionError):
+            lenient = _parse_leniently(data)
+            return Event(OPAQUE, lenient if type(lenient) is dict else {}, data, name=name)
+    if type(body) is not dict or _is_too_deep(data, body):
         return Event(OPAQUE, {}, data, name=name)
-    type_ = body.get("type")
-    if type(type_) is not str or not _TYPE_NAME.fullmatch(type_):
+    if not is_typed(body):
         return Event(OPAQUE, body, data, name=name)
-    return Event(ALIASES.get(type_, type_), body, data)
+    return Event(canonical_type(body), body, data)
+
+
+def canonical_type(body: Body) -> str:
+    """Return the protocol's name for the type of a typed payload."""
+    type_: str = body["type"]
+    return ALIASES.get(type_, type_)
+
+
+def is_typed(body: Body) -> bool:
+    """Tell whether a payload names a type that can stand in an ``event:`` line."""
+    type_ = body.get("type")
+    return type(type_) is str and _TYPE_NAME.fullmatch(type_) is not None
 
 
 def serialize_event(event: Event) -> bytes:
@@ -125,17 +144,39 @@ def dump_json(value: Mapping[str, Any]) -> bytes:
         return json.dumps(value, separators=(",", ":")).encode()
 
 
-def _is_unsafe_for_orjson(data: bytes) -> bool:
-    return _MANY_DIGITS.search(data) is not None
-
-
 def _parse_leniently(data: bytes) -> Any:
     try:
-        # RecursionError: nesting deeper than the interpreter's stack. It is a RuntimeError, no ValueError.
-        return json.loads(data.decode("utf-8", "replace"), parse_constant=_no_number, strict=False)
+        body = json.loads(data.decode("utf-8", "replace"), parse_constant=_no_number, strict=False)
     except (ValueError, RecursionError):
         return None
+    return None if _is_too_deep(data, body) else body
 
 
-def _no_number(_name: str) -> None:
-    """NaN and the infinities are no JSON: a client cannot read them, so they become null."""
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _no_number(_constant: str) -> None:
+    """NaN and the infinities are no JSON: a strict client cannot read them, so they become null."""
+
+
+def _is_too_deep(data: bytes, body: Any) -> bool:
+    """Tell whether an object is nested deeper than anything that any event has, or that orjson can write (254)."""
+    if data.count(b"{") + data.count(b"[") <= _DEEPEST:
+        return False
+    level = [body]
+    for _ in range(_DEEPEST):
+        level = [
+            child
+            for node in level
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+_DEEPEST: Final = 200
+_SHORT: Final = 2 * _DEEPEST
+"""Bytes that an object at the limit of nesting takes at least."""

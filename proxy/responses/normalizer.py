@@ -76,7 +76,7 @@ class StreamNormalizer:
     @property
     def failure(self) -> Failure | None:
         """What to say instead of the stream while it is not ``committed``; None for a stream that has not failed."""
-        if self.ending is None or self.ending in _SUCCESSES:
+        if self.ending is None or self.ending in _SUCCESSES or self._settings.observe:
             return None
         view = self._engine.view
         if self.ending is Ending.UPSTREAM_ERROR and view.error is not None:

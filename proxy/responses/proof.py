@@ -34,6 +34,7 @@ class Proof:
         finals = [item for item in output if isinstance(item, dict)] if isinstance(output, list) else []
         self.accounts: dict[int, Body] = {}
         self._told = told
+        self._only = len(finals) == 1 and len(told) > 1
         left = self._match_ids(finals)
         left = [final for final in left if not self._match_content(final)]
         self.untold = [final for final in left if not self._is_told_otherwise(final)]
@@ -70,9 +71,11 @@ class Proof:
         said = text_of(final)
         if not said.strip():
             return any(item.kind is kind for item in self._told) or not said
-        # One item told in several (R17), or under the other kind (a server without a reasoning parser), or as the code
-        # of
-        # a built-in tool's call (R23).
+        told = [told_text(item) for item in self._told if item.kind in _TEXT_KINDS]
+        if told and self._only and told[-1].endswith(said):
+            return True  # the last token alone, whatever kind it was taken for (R04)
+        # One item told in several (R17), or under the other kind (a server without a reasoning parser), or as the
+        # code of a built-in tool's call (R23).
         same_kind = "".join(told_text(item) for item in self._told if item.kind is kind)
         return said in same_kind or any(
             said.strip() == told_text(item).strip()
@@ -82,7 +85,7 @@ class Proof:
 
 
 def agrees(item: ItemView, final: Mapping[str, Any]) -> bool:
-    """Tell whether ``final`` can be the account of ``item``: an open item may still grow to it, a closed one must hold it all."""
+    """Tell whether ``final`` can be the account of ``item``: an open one may grow to it, a closed one holds it all."""
     kind = item.kind
     if kind in _TEXT_KINDS:
         told, said = told_text(item), text_of(final)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from proxy.responses import grammar
 from proxy.responses.events import Event, invented
 from proxy.responses.grammar import Holder, ItemKind, TextRun, item_kind
@@ -65,15 +67,15 @@ _MINIMUM: Final[dict[str, tuple[type, ...]]] = {
 
 
 def is_vllms(response: Mapping[str, Any]) -> bool:
-    """Tell whether vLLM made this response object: it never has the ``error`` that OpenAI's always have (R27, since 0.11.0)."""
+    """Tell whether vLLM made the response object: from 0.11 on it lacks the ``error`` that OpenAI's have (R27)."""
     return "error" not in response and "parallel_tool_calls" in response
 
 
 def complete_response(response: Mapping[str, Any], view: ClientView, request: RequestContext) -> Body:
     """Return a response object with every field that the specifications require.
 
-    In order of preference: what upstream said, what the request said, a neutral value. ``created_at`` is 0 where nobody knows it:
-    the core has no clock.
+    In order of preference: what upstream said, what the request said, a neutral value. ``created_at`` is 0 where
+    nobody knows it: the core has no clock.
     """
     asked = request.body or {}
     model = asked.get("model")
@@ -124,7 +126,7 @@ _REQUIRED: Final[dict[str, tuple[tuple[type, ...], Any]]] = {
     "text": ((dict,), {"format": {"type": "text"}}),
     "reasoning": ((dict,), {"effort": None, "summary": None}),
 }
-"""Field → what a request's value may be, and the neutral value: those that OpenAI's API always sends or Open Responses requires."""
+"""Field → what a request's value may be, and the neutral value. OpenAI's API sends them all; Open Responses requires them."""
 
 
 def response_so_far(view: ClientView, request: RequestContext) -> Body:
@@ -174,7 +176,7 @@ def opening(type_: str, response: Mapping[str, Any]) -> Event:
 
 
 def error_body(*, code: str, message: str, error_type: str, param: object = None) -> Body:
-    """Return the fields of an ``error`` event, flat and nested together: the one form that every client reads (clients.md §0.9)."""
+    """Return the fields of an ``error`` event, flat and nested together: the form that every client reads (clients.md §0)."""
     nested = {"type": error_type, "code": code, "message": message, "param": param}
     return {"code": code, "message": message, "param": param, "error": nested}
 
@@ -195,8 +197,9 @@ def announced(item: Mapping[str, Any], kind: ItemKind) -> Body:
         zero.pop("encrypted_content", None)
     elif kind.run is not None:
         zero[kind.run.field] = ""
-    if zero.get("status") is not None or kind is not grammar.REASONING:
-        zero["status"] = IN_PROGRESS
+    zero["status"] = IN_PROGRESS
+    if kind is grammar.REASONING and item.get("status") is None:
+        del zero["status"]
     return zero
 
 
@@ -221,10 +224,12 @@ def new_item(kind: ItemKind, id_: str, **fields: Any) -> Body:
 
 
 def item_added(index: int, item: Body) -> Event:
+    """Return the announcement of an item."""
     return invented(grammar.ITEM_ADDED, output_index=index, item=item)
 
 
 def item_done(index: int, item: Body) -> Event:
+    """Return the end of an item."""
     return invented(grammar.ITEM_DONE, output_index=index, item=item)
 
 
@@ -334,8 +339,7 @@ def told_part(part: PartView, proven: object = None) -> Body:
     if part.run is not None:
         base[part.run.field] = part.text
     if part.type == "output_text":
-        if part.annotations or type(base.get("annotations")) is not list:
-            base["annotations"] = list(part.annotations)
+        base["annotations"] = list(part.annotations)
         if not isinstance(base.get("logprobs"), list) or (part.logprobs and not base["logprobs"]):
             base["logprobs"] = [with_bytes(logprob) for logprob in part.logprobs]
     return base
@@ -345,7 +349,11 @@ def with_bytes(logprob: Any) -> Any:
     """Return a token's logprob with the ``bytes`` that parts must have and deltas need not (openai's types, R28)."""
     if not isinstance(logprob, dict) or not isinstance(logprob.get("token"), str):
         return logprob
-    whole: Body = {"bytes": list(logprob["token"].encode("utf-8", "replace")), "logprob": 0.0, "top_logprobs": []}
+    whole: Body = {
+        "bytes": list(logprob["token"].encode("utf-8", "replace")),
+        "logprob": 0.0,
+        "top_logprobs": [],
+    }
     whole |= {name: value for name, value in logprob.items() if value is not None}
     if isinstance(whole["top_logprobs"], list):
         whole["top_logprobs"] = [_alternative(one) for one in whole["top_logprobs"]]
@@ -427,6 +435,24 @@ def _place(item: ItemView, run: TextRun, index: int) -> Body:
 # Whole lives
 
 
+def is_truer(said: str, told: str) -> bool:
+    """Tell whether a call's arguments as upstream finally has them should stand against those that the deltas told.
+
+    Nobody has seen arguments, but somebody will run them: better a done event that contradicts its deltas than a tool that
+    runs on half of its arguments (R12: first delta lost; R33: input sent again in full).
+    """
+    return bool(said) and not said.startswith(told) and (is_json(said) or not is_json(told))
+
+
+def is_json(text: str) -> bool:
+    """Tell whether arguments can be read: what a cut or a lost piece leaves behind cannot."""
+    try:
+        orjson.loads(text)
+    except (ValueError, UnicodeEncodeError):
+        return False
+    return True
+
+
 def tail(told: str, proven: object) -> str:
     """Return what is missing of a proven text that extends the told one; empty if it does not extend it."""
     if isinstance(proven, str) and len(proven) > len(told) and proven.startswith(told):
@@ -491,6 +517,7 @@ class _Shadow:
             mine.extend(_copy_part(part) for part in theirs)
         if self.item.own is not None and item.own is not None:
             self.item.own.grow(item.own.text)
+            self.item.own.settled = item.own.settled
             self.item.own.done = item.own.done
 
     def finish(self, account: Mapping[str, Any], *, whole: bool = False) -> list[Event]:
@@ -510,10 +537,13 @@ class _Shadow:
             events += self._progress(item.kind.progress)
         own = item.own
         if own is not None and own.run is not None and not own.done:
-            missing = tail(own.text, account.get(own.run.field))
+            said = account.get(own.run.field)
+            missing = tail(own.text, said)
             if missing:
                 events.append(delta(item, own.run, 0, missing))
                 own.grow(missing)
+            elif isinstance(said, str) and is_truer(said, own.text):
+                own.settled = said
             events.append(text_done(item, own))
             own.done = True
         if whole:

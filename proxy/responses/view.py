@@ -25,21 +25,25 @@ class TextView:
     """A growing text: of a part, or of an item's own run.
 
     :ivar done: the run's done event was told; no delta may follow.
+    :ivar settled: what that event said the whole is, where the deltas had told something else (a call's arguments).
     """
 
-    __slots__ = ("_pieces", "done", "run")
+    __slots__ = ("_pieces", "done", "run", "settled")
 
     def __init__(self, run: TextRun | None) -> None:
         self.run = run
         self.done = False
+        self.settled: str | None = None
         self._pieces = StringIO(newline="")
 
     def grow(self, piece: str) -> None:
+        """Add a piece that was told."""
         self._pieces.write(piece)
 
     @property
     def text(self) -> str:
-        return self._pieces.getvalue()
+        """The whole as the client has it."""
+        return self._pieces.getvalue() if self.settled is None else self.settled
 
 
 class PartView(TextView):
@@ -87,6 +91,7 @@ class ItemView:
 
     @property
     def type(self) -> str:
+        """The item's type, as it was announced."""
         return self.kind.type
 
     def holders(self, run: TextRun) -> list[PartView]:
@@ -100,6 +105,7 @@ class ItemView:
         return part_at(self.holders(run), index)
 
     def open_parts(self) -> list[PartView]:
+        """Return the parts that were announced and not closed."""
         return [part for part in (*self.summaries, *self.parts) if not part.closed]
 
 
@@ -139,6 +145,7 @@ class ClientView:
 
     @property
     def response_id(self) -> str | None:
+        """The response's id, once the client knows it."""
         id_ = self.response.get("id") if self.response is not None else None
         return id_ if isinstance(id_, str) and id_ else None
 
@@ -153,6 +160,7 @@ class ClientView:
         return None
 
     def open_items(self) -> list[ItemView]:
+        """Return the items that were announced and not closed."""
         return [item for item in self.items if not item.closed]
 
     def apply(self, event: Event) -> None:
@@ -190,6 +198,9 @@ class ClientView:
         text = item.text_at(run, _part_index(event)) if item is not None else None
         if text is not None:
             text.done = True
+            said = event.body.get(run.done_field)
+            if run.holder is Holder.ITEM and type(said) is str and said != text.text:
+                text.settled = said
 
     def _annotation(self, event: Event) -> None:
         body = event.body

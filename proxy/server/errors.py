@@ -122,7 +122,7 @@ def from_client_error(error: Exception) -> ProxyError:
                 "The upstream server closed the connection without an answer.",
                 cause="disconnect",
             )
-        case OSError():  # aiohttp.ClientOSError is one
+        case OSError() | aiohttp.ClientConnectionError():  # ClientOSError is both
             return ProxyError(
                 HTTPStatus.BAD_GATEWAY,
                 "upstream_reset",

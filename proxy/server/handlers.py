@@ -132,6 +132,7 @@ class Gateway:
             raise
         except Exception:  # the last resort: logged with its traceback, answered with 500
             logger.exception("unexpected error", extra={"fields": {"request_id": exchange.request_id}})
+            exchange.ending = "internal_error"
             if exchange.status is not None:
                 raise  # an answer has begun: aiohttp closes the connection in the middle of it
             response = self._refuse(internal_error(), exchange)

@@ -45,7 +45,8 @@ class Upstream:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         url = URL(settings.upstream)
         self._scheme = url.scheme
-        self._authority = url.with_user(None).authority
+        self._host = url.host_subcomponent or ""  # with the brackets of an IPv6 address
+        self._port = url.explicit_port
         self._prefix = url.raw_path.rstrip("/")
         self._metrics = metrics
         reuse = aiohttp.TraceConfig()
@@ -87,7 +88,7 @@ class Upstream:
         """
         # The whole target as the path: yarl would drop an empty query ("/x?").
         url = URL.build(
-            scheme=self._scheme, authority=self._authority, path=self._prefix + target, encoded=True
+            scheme=self._scheme, host=self._host, port=self._port, path=self._prefix + target, encoded=True
         )
         connection: dict[str, bool] = {"reused": False}
         try:

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from tests.support.http import metric
-from tests.support.upstream import PATIENCE_SECONDS, Chunk, Cut, End, Head, Raw, Reset, Wait, stream
+from tests.support.upstream import PATIENCE_SECONDS, Chunk, Cut, Head, Raw, Reset, Wait, stream
 from tests.support.whole_stream import BODY, CREATED, WHOLE
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ async def test_after_a_committed_answer_a_fault_of_our_own_is_a_cut(
     upstream: FakeUpstream, proxy: Server, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on = asyncio.Event()
-    upstream.answer(Head(), Chunk(CREATED), Wait(go_on), Chunk(WHOLE[1]), End())
+    upstream.answer(Head(), Chunk(CREATED), Wait(go_on), Chunk(WHOLE[1]), Wait(asyncio.Event()))
     client = await connect(proxy)
     await client.post("/v1/responses", BODY)
     await client.head()

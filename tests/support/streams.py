@@ -6,6 +6,7 @@ Written from the protocol alone: nothing here uses the code under test except th
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import strategies as st
@@ -172,12 +173,8 @@ def _name(event: Json) -> str:
 
 def events_of(stream: bytes) -> list[Json]:
     """Return the events of a stream that the proxy wrote: whole frames, LF, data on one line."""
-    events = []
-    for frame in stream.split(b"\n\n"):
-        for line in frame.split(b"\n"):
-            if line.startswith(b"data: ") and line != b"data: [DONE]":
-                events.append(json.loads(line[6:]))
-    return events
+    lines = (line for frame in stream.split(b"\n\n") for line in frame.split(b"\n"))
+    return [json.loads(line[6:]) for line in lines if line.startswith(b"data: ") and line != b"data: [DONE]"]
 
 
 # Strategies
@@ -238,7 +235,8 @@ def _truncate(_draw: st.DrawFn, events: list[Json], position: int) -> list[Json]
 
 _FIELDS = ["item_id", "output_index", "content_index", "summary_index", "sequence_number", "delta", "text", "type", "part",
            "item", "response", "arguments", "logprobs", "name", "error"]  # fmt: skip
-_VALUES: list[Any] = [None, -1, 0, 1, 7, "", "x", "msg_0", "rs_1", [], {}, {"content": "We"}, [{"type": "output_text", "text": "t"}],
+_VALUES: list[Any] = [None, -1, 0, 1, 7, "", "x", "msg_0", "rs_1", [], {}, {"content": "We"},
+                      [{"type": "output_text", "text": "t"}],
                       True, 1.5, {"id": "x", "type": "message"}, {"type": "reasoning_text"}, {"message": "boom"}]  # fmt: skip
 
 
@@ -307,4 +305,4 @@ DAMAGES = [
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     """Return ``data`` cut at these places (taken modulo its length)."""
     ends = sorted({place % (len(data) + 1) for place in places} | {0, len(data)})
-    return [data[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(ends)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from proxy.responses.repairs.browser_calls import BrowserCalls
 from proxy.responses.repairs.content_indexes import ContentIndexes
 from proxy.responses.repairs.done_items import DoneItems
 from proxy.responses.repairs.done_texts import DoneTexts
@@ -52,6 +53,7 @@ REPAIRS: Final[tuple[type[Repair], ...]] = (
     MissingFields,
     ResponseFields,
     # IDENTITY
+    BrowserCalls,
     MisannouncedItems,  # compares upstream's names with each other, so before they are the client's
     ResponseIds,
     ItemIds,
@@ -60,8 +62,8 @@ REPAIRS: Final[tuple[type[Repair], ...]] = (
     # LIFECYCLE
     ResponseOpenings,  # nothing goes out before them
     LateEvents,  # before the openings, which would announce anew what a late event names
-    HeldClosings,  # after the late events: a hold ends with the next event that the client is to hear
     ItemOpenings,
+    HeldClosings,  # after all that drops events: a hold ends with the next event that the client is to hear
     PartOpenings,
     MissingClosings,
     # CONTENT

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from proxy.responses.events import COMMENT
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -128,6 +130,11 @@ class Repair:
     def wanted(cls, settings: Settings) -> bool:  # noqa: ARG003 - most repairs always are
         """Tell whether these settings ask for the repair at all."""
         return True
+
+    @classmethod
+    def is_asked_about(cls, type_: str) -> bool:
+        """Tell whether the repair handles events of this type; about comments, only one that says so is asked."""
+        return type_ in cls.handles if cls.handles is not None else type_ != COMMENT
 
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Return the events that take this one's place; None if nothing is wrong with it.

@@ -43,29 +43,24 @@ class ContentIndexes(Repair):
 
 
 def _index(event: Event, theirs: object, parts: list[PartView]) -> int:
+    """Return the index of the part that an event is of: the one that it names if that can be, else the likeliest."""
     named = part_at(parts, theirs)
     run = grammar.RUN_OF_EVENT.get(event.type)
-    if event.type in grammar.RUN_OF_DELTA:
-        if named is not None and named.run is run and not named.done:
-            return named.index
-        return next((part.index for part in reversed(parts) if part.run is run and not part.done), len(parts))
-    if event.type in grammar.RUN_OF_DONE:
-        if named is not None and named.run is run and not named.done:
-            return named.index
-        open_ = next((part.index for part in reversed(parts) if part.run is run and not part.done), None)
-        if open_ is not None:
-            return open_
-        return named.index if named is not None and named.run is run else len(parts)
-    if event.type in (grammar.PART_ADDED, grammar.SUMMARY_ADDED):
+    if run is not None:
+        wanted = [part for part in parts if part.run is run and not part.done]
+        if event.type in grammar.RUN_OF_DONE and not wanted and named is not None and named.run is run:
+            return named.index  # done once more
+    elif event.type in _ADDED:
         again = named is not None and not named.closed and named.type == event.body["part"].get("type")
-        return named.index if named is not None and again else len(parts)
-    if event.type in (grammar.PART_DONE, grammar.SUMMARY_DONE):
-        if named is not None and not named.closed:
-            return named.index
-        open_ = next((part.index for part in reversed(parts) if not part.closed), None)
-        if open_ is not None:
-            return open_
-        return named.index if named is not None else len(parts)
-    if named is not None:
+        wanted = [named] if named is not None and again else []
+    elif event.type in _DONE:
+        wanted = [part for part in parts if not part.closed] or ([named] if named is not None else [])
+    else:
+        wanted = parts
+    if named is not None and named in wanted:
         return named.index
-    return max(len(parts) - 1, 0)
+    return wanted[-1].index if wanted else len(parts)
+
+
+_ADDED = (grammar.PART_ADDED, grammar.SUMMARY_ADDED)
+_DONE = (grammar.PART_DONE, grammar.SUMMARY_DONE)

@@ -31,8 +31,10 @@ class DoneItems(Repair):
         """Return the event with the streamed item."""
         said = event.body["item"]
         item = view.by_id.get(said["id"])
-        if item is None or synthesis.is_as_told(item, said):
+        status = said.get("status") if item is not None else None
+        # An item that was announced with a status has one at its end; OpenAI's reasoning items never have any.
+        lacks_status = item is not None and item.item.get("status") is not None and status is None
+        if item is None or (synthesis.is_as_told(item, said) and not lacks_status):
             return None
-        status = said.get("status")
         known = status if status in (synthesis.COMPLETED, synthesis.INCOMPLETE) else synthesis.COMPLETED
         return [event.having(item=synthesis.told_item(item, status=known, proven=said))]

@@ -29,7 +29,7 @@ class DoneTexts(Repair):
 
     name: ClassVar = "done_texts"
     summary: ClassVar = "the texts and logprobs of `*.done` and `content_part.done` are those of the deltas"
-    fixes: ClassVar = ("R10", "R19", "R28", "F01")
+    fixes: ClassVar = ("R10", "R12", "R19", "R28", "R33", "F01")
     phase: ClassVar = Phase.CONTENT
     handles: ClassVar = frozenset(grammar.RUN_OF_DONE) | _PART_DONE
 
@@ -48,7 +48,11 @@ class DoneTexts(Repair):
         told, said = text.text, event.body[run.done_field]
         changes: Body = {}
         missing = synthesis.tail(told, said)
-        if said != told and not missing:
+        if (
+            said != told
+            and not missing
+            and not (run.holder is Holder.ITEM and synthesis.is_truer(said, told))
+        ):
             changes[run.done_field] = told
         if isinstance(text, PartView) and text.logprobs and not event.body.get("logprobs"):
             changes["logprobs"] = list(text.logprobs)
@@ -67,6 +71,7 @@ def _part_done(event: Event, item: ItemView) -> Sequence[Event] | None:
         return None
     said = event.body["part"]
     lost = bool(part.logprobs) and not said.get("logprobs")
+    lost = lost or (part.run is grammar.OUTPUT_TEXT and said.get("annotations") != part.annotations)
     if said["type"] == part.type and (part.run is None or said.get(part.run.field) == part.text) and not lost:
         return None
     return [event.having(part=synthesis.told_part(part, said))]

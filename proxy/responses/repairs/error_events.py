@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from proxy.responses import grammar, synthesis
-from proxy.responses.events import OPAQUE, Event
+from proxy.responses.events import OPAQUE, Event, canonical_type, is_typed
 from proxy.responses.repairs.base import Phase, Repair
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class ErrorEvents(Repair):
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Rewrite the error; follow it by ``response.failed`` unless upstream speaks the protocol and will do so itself."""
         if event.type is OPAQUE:
-            detail = _untyped_error(event.body)
+            detail = _error_in(event)
             if detail is None:
                 return None
             speaks_protocol = False
@@ -56,9 +56,15 @@ def _is_readable(nested: object) -> bool:
     return isinstance(nested, dict) and isinstance(nested.get("message"), str)
 
 
-def _untyped_error(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the error that a payload without a type reports; None if it reports none."""
+def _error_in(event: Event) -> Mapping[str, Any] | None:
+    """Return the error that an OPAQUE payload reports; None if it reports none."""
+    body = event.body
+    named = canonical_type(body) if is_typed(body) else event.name
     nested = body.get("error")
+    if named == grammar.ERROR:
+        return nested if isinstance(nested, dict) else body
+    if is_typed(body):
+        return None
     if isinstance(nested, dict) and nested:
         return nested
     if isinstance(nested, str) and nested:

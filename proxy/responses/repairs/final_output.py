@@ -53,7 +53,7 @@ class FinalOutput(Repair):
 
 
 def _has_null_logprobs(account: Mapping[str, Any]) -> bool:
-    """Tell whether a text part says ``"logprobs": null``, as vLLM's final parts do where the streamed ones have a list (R27)."""
+    """Tell whether a text part says ``"logprobs": null``, where the streamed one has a list (R27)."""
     content = account.get("content")
     return isinstance(content, list) and any(
         isinstance(part, dict) and "logprobs" in part and part["logprobs"] is None for part in content

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from proxy.responses import grammar, synthesis
+from proxy.responses.events import COMMENT
 from proxy.responses.grammar import Holder, item_kind
 from proxy.responses.proof import Proof, text_of
 from proxy.responses.repairs.base import HOLD, Moved, Phase, Repair, StreamContext
@@ -42,6 +43,11 @@ class HeldClosings(Repair):
     phase: ClassVar = Phase.LIFECYCLE
     handles: ClassVar = None
 
+    @classmethod
+    def is_asked_about(cls, type_: str) -> bool:
+        """Handle comments too: upstream's heartbeat says that time passes, and nothing is held for long."""
+        return type_ == COMMENT or super().is_asked_about(type_)
+
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
         self._held: list[Event] = []
@@ -54,11 +60,11 @@ class HeldClosings(Repair):
         if not held:
             return None
         if event.body.get("item_id") == _id_of(held[0]):
+            if held[-1].type == grammar.ITEM_DONE or _is_confirmed(held, event, view):
+                return []  # upstream has told the whole already
             if event.type in grammar.RUN_OF_DELTA:
                 self._held = []  # the item goes on: what closed it was wrong, and is told when it is over
                 return [event]
-            if held[-1].type == grammar.ITEM_DONE:
-                return []
         self._held = []
         if event.type in grammar.TERMINAL:
             return _judge(held, event, view)
@@ -118,6 +124,16 @@ def _is_closed_by(held: Event, event: Event) -> bool:
     if _part_index(held) != _part_index(event):
         return False
     return held.type == event.type or (held.type in _PART_DONE and event.type not in _PART_DONE)
+
+
+def _is_confirmed(held: list[Event], delta: Event, view: ClientView) -> bool:
+    """Tell whether a held closing says that the text of a delta's part is whole without the delta."""
+    run = grammar.RUN_OF_DELTA.get(delta.type)
+    done = next((one for one in held if run is not None and one.type == run.done), None)
+    if run is None or done is None or _part_index(done) != _part_index(delta):
+        return False
+    text = view.by_id[delta.body["item_id"]].text_at(run, _part_index(delta))
+    return text is not None and done.body[run.done_field] == text.text
 
 
 def _part_index(event: Event) -> object:

@@ -165,7 +165,7 @@ _STRAYS = frozenset({"item_id", "output_index"})
 
 
 def _fits(item: ItemView, event: Event) -> bool:
-    """Tell whether the event can be meant for this item; a closed item takes no more text, only what will be dropped as late."""
+    """Tell whether the event can be meant for this item; a closed one takes no more text, only what is dropped as late."""
     kind = grammar.KIND_OF_EVENT.get(event.type)
     if kind is None:
         return item.kind in _PART_KINDS if event.type in _PART_EVENTS else True

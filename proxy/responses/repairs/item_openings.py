@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from proxy.responses import grammar, synthesis
+from proxy.responses.grammar import item_kind
 from proxy.responses.repairs.base import Phase, Repair
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class ItemOpenings(Repair):
             item = event.body["item"]
             if item["id"] in view.by_id:
                 return None
+            if item.get("name") == "" and "name" in item_kind(item["type"]).required:
+                return []  # nobody can run a call without a name; the terminal event may know it
             return synthesis.life_of_item(len(view.items), item)
         if event.type not in grammar.ITEM_ID_EVENTS:  # a shell call's command: named by its index alone
             return None if 0 <= event.body["output_index"] < len(view.items) else []

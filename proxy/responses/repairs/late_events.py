@@ -26,15 +26,13 @@ class LateEvents(Repair):
 
     name: ClassVar = "late_events"
     summary: ClassVar = "duplicates, and events after the end of their item, part or response, are dropped"
-    fixes: ClassVar = ("R08", "R22", "R33")
+    fixes: ClassVar = ("R08",)
     phase: ClassVar = Phase.LIFECYCLE
     handles: ClassVar = None
 
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Return nothing for a late event; what follows an error but is no ``response.failed`` ends the stream as failed."""
         type_, body = event.type, event.body
-        if view.terminal is not None:
-            return None if type_ is END else []
         if view.error is not None and type_ not in (grammar.FAILED, END):
             if type_ == grammar.ERROR:
                 return []
@@ -75,7 +73,7 @@ def _is_late(event: Event, item: ItemView) -> bool:
 
 
 def _is_behind(type_: str, item: ItemView) -> bool:
-    """Tell whether an event without content says of the item what it is past; OpenAI says mcp_call.in_progress twice itself."""
+    """Tell whether an event says of the item what it is past; OpenAI itself says mcp_call.in_progress twice."""
     order = (*item.kind.progress, *item.kind.finish)
     if type_ not in order:
         return False

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from proxy.responses import grammar
-from proxy.responses.events import OPAQUE, Event
+from proxy.responses.events import OPAQUE, Event, canonical_type, is_typed
 from proxy.responses.repairs.base import Phase, Repair
 
 if TYPE_CHECKING:
@@ -32,7 +31,10 @@ class OpaquePayloads(Repair):
 
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - the payload tells all
         """Return the typed event, or nothing."""
+        if is_typed(event.body):  # JSON only to a lenient reader: told as what it would have seen
+            return [Event(canonical_type(event.body), event.body)]
         name = event.name
-        if event.body and name is not None and (name == grammar.ERROR or name.startswith("response.")):
-            return [Event(grammar.ALIASES.get(name, name), {**event.body, "type": name})]
+        if event.body and name is not None and name.startswith("response."):
+            body = {**event.body, "type": name}
+            return [Event(canonical_type(body), body)]
         return []

@@ -83,12 +83,11 @@ def _complete_usage(usage: Body, *, vllms: bool) -> Body:
     changes: Body = {}
     for name, required in _USAGE_DETAILS:
         details = usage.get(name)
-        if isinstance(details, dict) or vllms:
-            known: Body = details if isinstance(details, dict) else {}
-            wanted = required | {"cache_write_tokens": 0} if vllms and name.startswith("input") else required
-            missing = {
-                field: neutral for field, neutral in wanted.items() if not isinstance(known.get(field), int)
-            }
-            if missing:
-                changes[name] = known | missing
+        known: Body = details if isinstance(details, dict) else {}
+        wanted = required | {"cache_write_tokens": 0} if vllms and name.startswith("input") else required
+        missing = {
+            field: neutral for field, neutral in wanted.items() if not isinstance(known.get(field), int)
+        }
+        if missing:
+            changes[name] = known | missing
     return usage | changes if changes else usage

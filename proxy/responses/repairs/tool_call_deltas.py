@@ -1,4 +1,4 @@
-"""The fork's own form of a streamed call: ``response.tool_call.delta`` in three shapes (F01).
+r"""The fork's own form of a streamed call: ``response.tool_call.delta`` in three shapes (F01).
 
     {"delta": {"content": [{"type": "tool_call", "id": ..., "name": ..., "arguments": ...}]}}
     {"delta": "[{\"type\": \"tool_call\", ...}]"}
@@ -10,9 +10,8 @@ gathered, and a call is told only where, at the end, the client has heard of no 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
-
-import orjson
+from json import JSONDecoder
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from proxy.responses import grammar, synthesis
 from proxy.responses.events import END
@@ -79,21 +78,21 @@ class ToolCallDeltas(Repair):
             known["arguments"] = arguments if arguments.startswith(told) else told + arguments
 
     def _read_slices(self) -> None:
-        """Read the joined slices as far as they are JSON: one list after another."""
+        """Read the joined slices as far as they are JSON: one list (or one call) after another."""
         text = "".join(self._slices)
         self._slices.clear()
-        for piece in [text, *text.split("][")]:
-            for candidate in (piece, f"[{piece.strip('[]')}]"):
-                try:
-                    calls = orjson.loads(candidate)
-                except (ValueError, UnicodeEncodeError):
-                    continue
-                for call in calls if isinstance(calls, list) else ():
-                    if isinstance(call, dict):
-                        self._add(call)
-                break
-            if self._calls:
+        end = 0
+        while end < len(text):
+            try:
+                value, end = _DECODER.raw_decode(text, end)
+            except (ValueError, RecursionError):
                 return
+            for call in value if isinstance(value, list) else [value]:
+                if isinstance(call, dict):
+                    self._add(call)
+
+
+_DECODER: Final = JSONDecoder()
 
 
 def _is_told(call: dict[str, Any], view: ClientView) -> bool:

@@ -34,8 +34,6 @@ class UnterminatedStreams(Repair):
 
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Return the terminal event; by now every item is closed."""
-        if view.terminal is not None:
-            return None
         response = synthesis.response_so_far(view, self.context.request)
         if view.error is not None:
             return [synthesis.failed(response, view.error.get("error") or view.error), event]

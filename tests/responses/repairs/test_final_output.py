@@ -1,0 +1,61 @@
+"""The final output is what was streamed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.repairing import opened, repaired, terminal, untouched
+from tests.support.streams import Json, call, message, reasoning, search, summary, text_part, whole
+
+M_LIFE, M_DONE = message(0, "Hi")
+C_LIFE, C_DONE = call(0, "{}")
+S_LIFE, S_DONE = search(0)
+
+
+@pytest.mark.parametrize("output", [None, [], "x", [7], [{**M_DONE, "id": "msg_x"}], [{**M_DONE, "status": "incomplete"}]])
+def test_the_streamed_items_are_the_output(output: Any) -> None:
+    end = terminal()
+    end["response"]["output"] = output
+    made = repaired(opened(*M_LIFE, end))
+    assert made.output == [M_DONE]
+    assert made.repairs["final_output"] == 1
+
+
+def test_a_call_keeps_the_ids_that_were_streamed() -> None:
+    final = {**C_DONE, "id": "fc_x", "call_id": "chatcmpl-tool-1"}
+    assert repaired(opened(*C_LIFE, terminal(final))).output == [C_DONE]
+
+
+def test_the_order_is_that_of_the_stream() -> None:
+    life, done = call(1, "{}")
+    assert repaired(opened(*M_LIFE, *life, terminal(done, M_DONE))).output == [M_DONE, done]
+
+
+def test_what_only_the_final_item_knows_is_kept() -> None:
+    final = {**S_DONE, "action": {"type": "search", "query": "q", "sources": []}}
+    assert repaired(opened(*S_LIFE, terminal(final))).output == [final]
+    note = {**C_DONE, "id": "fc_x", "namespace": "n"}
+    assert repaired(opened(*C_LIFE, terminal(note))).output == [{**C_DONE, "namespace": "n"}]
+
+
+def test_null_logprobs_become_those_of_the_stream() -> None:
+    final = {**M_DONE, "content": [{**text_part("Hi"), "logprobs": None}]}
+    assert repaired(opened(*M_LIFE, terminal(final))).output == [M_DONE]
+
+
+def test_an_item_that_became_another_type_stays_what_was_streamed() -> None:
+    final = {**reasoning(0, "print(1)")[1], "id": "ws_0"}
+    made = repaired(opened(*S_LIFE, terminal(final)))
+    assert made.output[0] == S_DONE
+
+
+def test_right_output_stays() -> None:
+    assert untouched(whole(message(0, "Hi"), reasoning(1, "Hm"), summary(2, "Hm"), call(3, "{}"), search(4)))
+
+
+def test_what_openai_lets_differ_may_differ() -> None:
+    life, done = summary(0, "Hm")
+    streamed: Json = {**done, "encrypted_content": "abc"}
+    assert untouched(opened(*life[:5], {**life[5], "item": streamed}, terminal({**done, "encrypted_content": "def"})))

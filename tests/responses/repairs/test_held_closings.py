@@ -1,0 +1,124 @@
+"""The last item closes with what the terminal event proves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from proxy.responses import BodyEnd, Plan, StreamNormalizer
+from tests.support.repairing import opened, repaired, terminal, untouched
+from tests.support.streams import Json, call, events_of, message, numbered, reasoning, search, summary, text_part, whole, wire
+
+M_LIFE, M_DONE = message(0, "Half")
+C_LIFE, C_DONE = call(0, '{"a"')
+WHOLE_CALL = {**C_DONE, "arguments": '{"a": 1}'}
+CUT: dict[str, Any] = {"name": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+
+
+@pytest.mark.parametrize(("life", "done"), [(M_LIFE, M_DONE), reasoning(0, "Half"), call(0, '{"a"')])
+def test_what_was_cut_is_closed_as_incomplete(life: list[Json], done: Json) -> None:
+    made = repaired(opened(*life, terminal(done, **CUT)))
+    assert made.one("output_item.done")["item"]["status"] == "incomplete"
+    assert made.output[0]["status"] == "incomplete"
+    assert made.repairs["held_closings"] == 1
+
+
+def test_so_it_is_when_only_the_status_tells() -> None:
+    end = {**terminal(M_DONE, **CUT), "type": "response.completed"}
+    made = repaired(opened(*M_LIFE, end))
+    assert made.one("output_item.done")["item"]["status"] == "incomplete"
+
+
+def test_only_the_last_item_was_cut() -> None:
+    life, done = message(1, "Half")
+    made = repaired(opened(*M_LIFE, *life, terminal(M_DONE, done, **CUT)))
+    assert [event["item"]["status"] for event in made.all("output_item.done")] == ["completed", "incomplete"]
+
+
+def test_a_search_cannot_be_cut() -> None:
+    life, done = search(0)
+    made = repaired(opened(*life, terminal(done, **CUT)))
+    assert made.one("output_item.done")["item"]["status"] == "completed"
+
+
+def test_the_last_piece_of_arguments_is_told_before_the_closings() -> None:
+    made = repaired(opened(*C_LIFE, terminal(WHOLE_CALL)))
+    assert made.values("function_call_arguments.delta", "delta") == ['{"a"', ": 1}"]
+    assert made.one("function_call_arguments.done")["arguments"] == '{"a": 1}'
+    assert made.one("output_item.done")["item"] == WHOLE_CALL
+    assert made.output == [WHOLE_CALL]
+
+
+def test_the_last_words_of_a_message_too() -> None:
+    proof = {**M_DONE, "content": [text_part("Half an answer")]}
+    made = repaired(opened(*M_LIFE, terminal(proof)))
+    assert made.values("output_text.delta", "delta") == ["Half", " an answer"]
+    assert made.output == [proof]
+
+
+def test_a_final_item_that_contradicts_proves_nothing() -> None:
+    made = repaired(opened(*C_LIFE, terminal({**C_DONE, "arguments": "{}"})))
+    assert made.output == [C_DONE]
+    made = repaired(opened(*C_LIFE, terminal({**M_DONE, "id": "fc_0"})))
+    assert made.output[0] == C_DONE
+    made = repaired(opened(*C_LIFE, terminal({**C_DONE, "arguments": None})))
+    assert made.output[0] == C_DONE
+
+
+def test_an_item_without_proof_closes_as_upstream_closed_it() -> None:
+    made = repaired(opened(*M_LIFE, terminal()))
+    assert made.one("output_item.done")["item"] == M_DONE
+
+
+def test_closings_without_the_items_own_done_are_released_as_they_are() -> None:
+    made = repaired(opened(*M_LIFE[:4], terminal(M_DONE)))
+    assert made.body[-4:] == ["output_text.done", "content_part.done", "output_item.done", "completed"]
+    assert "held_closings" not in made.repairs
+
+
+def test_text_that_goes_on_after_its_closing_goes_on() -> None:
+    more = {**M_LIFE[2], "delta": " an answer"}
+    made = repaired(opened(*M_LIFE[:4], more, *M_LIFE[3:], terminal({**M_DONE, "content": [text_part("Half an answer")]})))
+    assert made.one("output_text.done")["text"] == "Half an answer"
+    assert made.output[0]["content"][0]["text"] == "Half an answer"
+
+
+def test_nothing_is_held_of_what_the_client_does_not_know() -> None:
+    made = repaired(opened(M_LIFE[0], M_LIFE[3], terminal(M_DONE)))
+    assert made.body[:4] == ["output_item.added", "content_part.added", "output_text.delta", "output_text.done"]
+    made = repaired(opened(M_LIFE[5], terminal(M_DONE)))
+    assert made.body[0] == "output_item.added"
+
+
+def test_closings_out_of_order_and_again_are_told_once() -> None:
+    text, part, item = M_LIFE[3:]
+    made = repaired(opened(*M_LIFE[:3], part, text, text, part, item, item, part, text, terminal(M_DONE)))
+    assert made.body == [event["type"].removeprefix("response.") for event in [*M_LIFE, terminal()]]
+
+
+def test_the_next_item_frees_them() -> None:
+    life, done = summary(1, "Hm")
+    assert untouched(whole((M_LIFE, M_DONE), (life, done)))
+
+
+def test_they_do_not_wait_for_the_rest_of_the_stream() -> None:
+    stream = numbered(whole((M_LIFE, M_DONE), message(1, "Hi")))
+    normalizer = StreamNormalizer(Plan.build(strict=True))
+    told = events_of(normalizer.feed(wire(stream[:8], done=False)))
+    assert told[-1]["type"] == "response.output_text.delta"
+    told = events_of(normalizer.feed(wire(stream[8:9], done=False)))
+    assert [event["sequence_number"] for event in told] == [5, 6, 7, 8]
+
+
+@pytest.mark.parametrize("heartbeat", [b": keep-alive\n\n", wire([{"type": "response.ping"}], done=False)])
+def test_a_heartbeat_frees_them(heartbeat: bytes) -> None:
+    normalizer = StreamNormalizer(Plan.build(strict=True))
+    normalizer.feed(wire(numbered(whole((M_LIFE, M_DONE)))[:8], done=False))
+    told = normalizer.feed(heartbeat)
+    assert [event["type"] for event in events_of(told)][-1] == "response.output_item.done"
+
+
+def test_the_end_of_the_body_frees_them() -> None:
+    assert repaired(opened(*M_LIFE), end=BodyEnd.CUT).body[-3:] == ["output_item.done", "error", "failed"]
+    assert repaired(opened(*M_LIFE), end=BodyEnd.EOF).body[-2:] == ["output_item.done", "completed"]

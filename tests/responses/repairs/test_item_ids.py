@@ -1,0 +1,155 @@
+"""Every event of an item has the one id that the client was told first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.repairing import Repaired, opened, repaired, terminal, untouched
+from tests.support.streams import Json, call, message, reasoning, search, whole
+
+M_LIFE, M_DONE = message(0, "Hi")
+C_LIFE, C_DONE = call(0, "{}")
+R_LIFE, R_DONE = reasoning(0, "Hm")
+
+
+def ids(made: Repaired) -> set[Any]:
+    """Return every id by which the stream names an item."""
+    return {
+        event.get("item_id") or event["item"]["id"] for event in made.events if "item_id" in event or "item" in event
+    } | {item["id"] for item in made.output}
+
+
+def renamed(life: list[Json], id_: Any) -> list[Json]:
+    return [{**event, "item_id": id_} if "item_id" in event else event for event in life]
+
+
+@pytest.mark.parametrize("id_", ["", None, "other", 7])
+@pytest.mark.parametrize(("life", "done"), [(M_LIFE, M_DONE), (C_LIFE, C_DONE), (R_LIFE, R_DONE), search(0)])
+def test_all_events_get_the_announced_id(life: list[Json], done: Json, id_: Any) -> None:
+    made = repaired(opened(*renamed(life, id_), terminal(done)))
+    assert ids(made) == {done["id"]}
+    assert len(made.events) == len(life) + 3
+
+
+@pytest.mark.parametrize("id_", ["", None, 7])
+def test_an_empty_id_is_derived_the_same_every_time(id_: Any) -> None:
+    added = {**C_LIFE[0], "item": {**C_LIFE[0]["item"], "id": id_}}
+    done = {**C_LIFE[3], "item": {**C_DONE, "id": id_}}
+    stream = opened(added, *renamed(C_LIFE[1:3], id_), done, terminal({**C_DONE, "id": id_}))
+    made = repaired(stream)
+    (derived,) = ids(made)
+    assert derived.startswith("fc_")
+    assert repaired(stream).stream == made.stream
+
+
+def test_an_id_that_is_taken_is_not_given_again() -> None:
+    again = {**message(1, "Yo")[0][0], "item": {**M_LIFE[0]["item"]}}
+    made = repaired(opened(*M_LIFE, again, terminal()))
+    assert len({event["item"]["id"] for event in made.all("output_item.added")}) == 2
+
+
+def test_the_same_announcement_again_is_the_same_item() -> None:
+    made = repaired(opened(M_LIFE[0], M_LIFE[0], *M_LIFE[1:], terminal(M_DONE)))
+    assert ids(made) == {"msg_0"}
+    assert "item_ids" not in made.repairs
+
+
+def test_the_done_item_is_found_by_its_stray_item_id() -> None:
+    stray = {**C_DONE, "id": None, "item_id": "fc_0", "output_index": 3, "call_id": "fc_9"}
+    made = repaired(opened(*C_LIFE[:3], {**C_LIFE[3], "output_index": 3, "item": stray}, terminal(C_DONE)))
+    assert made.one("output_item.done")["item"] == C_DONE
+
+
+def test_strays_are_removed_though_the_id_is_right() -> None:
+    made = repaired(opened(*C_LIFE[:3], {**C_LIFE[3], "item": {**C_DONE, "output_index": 0}}, terminal(C_DONE)))
+    assert made.one("output_item.done")["item"] == C_DONE
+
+
+def test_the_done_item_is_found_by_its_call_id() -> None:
+    two, done_two = call(1, "{}")
+    closing = {**C_LIFE[3], "output_index": 5, "item": {**C_DONE, "id": "chatcmpl-tool-1"}}
+    made = repaired(opened(*C_LIFE[:3], *two[:3], closing, two[3], terminal(C_DONE, done_two)))
+    assert [event["item"]["id"] for event in made.all("output_item.done")] == ["fc_0", "fc_1"]
+
+
+def test_the_done_item_is_found_by_its_place_then_by_its_type() -> None:
+    for index in (0, 4):
+        closing = {**M_LIFE[5], "output_index": index, "item": {**M_DONE, "id": ""}}
+        made = repaired(opened(*M_LIFE[:5], closing, terminal(M_DONE)))
+        assert made.one("output_item.done")["item"]["id"] == "msg_0"
+
+
+def test_a_done_item_of_another_type_is_the_announced_one() -> None:
+    closing = {**C_LIFE[3], "item": {**M_DONE, "id": "fc_0"}}
+    made = repaired(opened(*C_LIFE[:3], closing, terminal()))
+    assert made.one("output_item.done")["item"] == C_DONE
+
+
+def test_a_done_item_that_nothing_announced_keeps_its_id_or_gets_one() -> None:
+    made = repaired(opened({**M_LIFE[5], "item": {**M_DONE, "id": "m_9"}}, terminal()))
+    assert ids(made) == {"m_9"}
+    made = repaired(opened({**M_LIFE[5], "item": {**M_DONE, "id": None}}, terminal()))
+    assert len(ids(made)) == 1
+
+
+def test_a_second_done_item_under_a_closed_items_id_is_another_item() -> None:
+    life, done = call(1, "{}", id_="msg_0")
+    made = repaired(opened(*M_LIFE, {"type": "vendor:x"}, life[3], terminal(M_DONE, done)), conforming=False)
+    assert len({event["item"]["id"] for event in made.all("output_item.done")}) == 2
+
+
+def test_pieces_without_any_name_go_to_the_youngest_open_item_that_fits() -> None:
+    r_life, r_done = reasoning(0, "Hm")
+    m_life, m_done = message(1, "Hi")
+    bare = [{k: v for k, v in e.items() if k not in ("item_id", "output_index")} for e in (r_life[2], m_life[2])]
+    made = repaired(opened(*r_life[:2], *m_life[:2], *bare, *r_life[3:], *m_life[3:], terminal(r_done, m_done)))
+    assert made.one("reasoning_text.delta")["item_id"] == "rs_0"
+    assert made.one("output_text.delta")["item_id"] == "msg_1"
+
+
+def test_an_event_of_an_unannounced_item_keeps_its_own_id_unless_it_is_taken() -> None:
+    made = repaired(opened({**M_LIFE[2], "item_id": "m_7"}, terminal()))
+    assert ids(made) == {"m_7"}
+    life, done = reasoning(0, "Hm", id_="x")
+    made = repaired(opened(*life[:3], {**M_LIFE[2], "item_id": "x"}, *life[3:], terminal(done)))
+    assert made.one("output_text.delta")["item_id"].startswith("msg_")
+
+
+def test_part_events_fit_messages_and_reasoning_only() -> None:
+    made = repaired(opened(C_LIFE[0], {**M_LIFE[1], "item_id": "fc_0"}, *C_LIFE[1:], terminal()))
+    assert made.one("content_part.added")["item_id"] != "fc_0"
+
+
+def test_text_for_a_closed_item_is_a_new_items() -> None:
+    later = {**M_LIFE[2], "delta": "More"}
+    made = repaired(opened(*M_LIFE, *call(1, "{}")[0], later, terminal()))
+    assert [item["content"][0]["text"] for item in made.output if item["type"] == "message"] == ["Hi", "More"]
+    made = repaired(opened(*M_LIFE, *call(1, "{}")[0], {**later, "delta": ""}, terminal()))
+    assert len(made.output) == 2
+    made = repaired(opened(*C_LIFE, *message(1, "Hi")[0], C_LIFE[1], terminal()))
+    assert [item["type"] for item in made.output] == ["function_call", "message"]
+
+
+def test_vendors_events_follow_their_item() -> None:
+    vendor = {"type": "vendor:progress", "item_id": "fc_x"}
+    made = repaired(opened(C_LIFE[0], *renamed(C_LIFE[1:2], "fc_x"), vendor, terminal()), conforming=False)
+    assert made.one("vendor:progress")["item_id"] == "fc_0"
+    for unknown in ("nobody", 7):
+        made = repaired(opened({**vendor, "item_id": unknown}, terminal()), conforming=False)
+        assert made.one("vendor:progress")["item_id"] == unknown
+
+
+def test_an_event_that_has_no_item_id_by_type_loses_it() -> None:
+    shell = {"type": "response.shell_call_command.added", "item_id": "sh", "output_index": 0, "command_index": 0, "command": "ls"}
+    item = {"id": "sh", "type": "shell_call", "status": "in_progress", "call_id": "c", "action": {"commands": []}}
+    added = {"type": "response.output_item.added", "output_index": 0, "item": item}
+    made = repaired(opened(added, shell, terminal()), conforming=False)
+    assert "item_id" not in made.one("shell_call_command.added")
+    made = repaired(opened({**M_LIFE[0], "item_id": "msg_0"}, *M_LIFE[1:], terminal(M_DONE)))
+    assert "item_id" not in made.one("output_item.added")
+
+
+def test_right_ids_stay() -> None:
+    assert untouched(whole(reasoning(0, "Hm"), message(1, "Hi"), call(2, "{}"), search(3)))

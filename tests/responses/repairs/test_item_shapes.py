@@ -1,0 +1,111 @@
+"""Items and parts have fields of the right types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.repairing import opened, repaired, terminal, untouched
+from tests.support.streams import call, message, reasoning, search, summary, whole
+
+M_LIFE, M_DONE = message(0, "Hi")
+R_LIFE, R_DONE = reasoning(0, "Hm")
+S_LIFE, S_DONE = summary(0, "Hm")
+C_LIFE, C_DONE = call(0, "{}")
+
+
+def test_a_reasoning_item_has_a_list_where_it_said_null() -> None:
+    added = {**R_LIFE[0], "item": {**R_LIFE[0]["item"], "content": None, "summary": None}}
+    made = repaired(opened(added, *R_LIFE[1:], terminal(R_DONE)))
+    item = made.one("output_item.added")["item"]
+    assert (item["content"], item["summary"]) == ([], [])
+    assert made.repairs == {"item_shapes": 1}
+
+
+def test_a_message_has_no_summary_and_gets_its_role_and_status() -> None:
+    added = {**M_LIFE[0], "item": {"id": "msg_0", "type": "message", "content": None}}
+    done = {**M_LIFE[5], "item": {**M_DONE, "summary": [], "status": "done"}}
+    made = repaired(opened(added, *M_LIFE[1:5], done, terminal(M_DONE)))
+    assert made.one("output_item.added")["item"] == M_LIFE[0]["item"]
+    assert made.one("output_item.done")["item"] == M_DONE
+
+
+@pytest.mark.parametrize("item", [None, "x", {}, {"type": 7}])
+def test_an_item_event_without_item_is_dropped(item: Any) -> None:
+    made = repaired(opened({**M_LIFE[0], "item": item}, terminal()))
+    assert made.body == ["completed"]
+
+
+@pytest.mark.parametrize("part", [None, [], {"text": ""}])
+def test_a_part_event_without_part_is_dropped(part: Any) -> None:
+    made = repaired(opened(M_LIFE[0], {**M_LIFE[1], "part": part}, *M_LIFE[1:], terminal(M_DONE)))
+    assert made.body.count("content_part.added") == 1
+    assert made.repairs == {"item_shapes": 1}
+
+
+def test_an_item_is_announced_empty() -> None:
+    full = {**C_LIFE[0], "item": C_DONE}
+    made = repaired(opened(full, *C_LIFE[1:], terminal(C_DONE)))
+    assert made.one("output_item.added")["item"] == C_LIFE[0]["item"]
+    full = {**M_LIFE[0], "item": M_DONE}
+    made = repaired(opened(full, *M_LIFE[1:], terminal(M_DONE)))
+    assert made.one("output_item.added")["item"] == M_LIFE[0]["item"]
+
+
+@pytest.mark.parametrize(("arguments", "told"), [(None, "{}"), ({"a": 1}, '{"a":1}')])
+def test_arguments_are_a_string(arguments: Any, told: str) -> None:
+    life, done = call(0, told)
+    made = repaired(opened(*life[:3], {**life[3], "item": {**done, "arguments": arguments}}, terminal(done)))
+    assert made.one("output_item.done")["item"]["arguments"] == told
+
+
+def test_a_call_without_call_id_gets_one_and_keeps_it() -> None:
+    item = {name: value for name, value in C_LIFE[0]["item"].items() if name != "call_id"}
+    made = repaired(opened({**C_LIFE[0], "item": item}, *C_LIFE[1:3], terminal()))
+    (told,) = made.output
+    assert told["call_id"].startswith("call_")
+    assert made.one("output_item.added")["item"]["call_id"] == told["call_id"]
+    empty = {**C_LIFE[0], "item": {**item, "call_id": ""}}
+    assert repaired(opened(empty, *C_LIFE[1:3], terminal())).output == made.output
+
+
+def test_a_call_without_a_name_is_not_announced() -> None:
+    made = repaired(opened({**C_LIFE[0], "item": {**C_LIFE[0]["item"], "name": None}}, *C_LIFE[1:], terminal(C_DONE)))
+    assert made.one("output_item.added")["item"]["name"] == "get_weather"
+    assert made.output[0]["arguments"] == "{}"
+
+
+def test_parts_have_lists_and_texts() -> None:
+    added = {**M_LIFE[1], "part": {"type": "output_text", "text": "Hi", "annotations": None, "logprobs": None}}
+    done = {**M_LIFE[4], "part": {"type": "output_text", "text": None}}
+    item = {**M_LIFE[5], "item": {**M_DONE, "content": [{**M_DONE["content"][0], "logprobs": None}, "x"]}}
+    made = repaired(opened(M_LIFE[0], added, *M_LIFE[2:4], done, item, terminal(M_DONE)))
+    assert made.one("content_part.added")["part"] == M_LIFE[1]["part"]
+    assert made.one("content_part.done")["part"]["text"] == "Hi"
+    assert made.one("output_item.done")["item"]["content"][0]["logprobs"] == []
+
+
+def test_a_summary_part_is_of_its_type() -> None:
+    added = {**S_LIFE[1], "part": {"type": "output_text", "text": ""}}
+    made = repaired(opened(S_LIFE[0], added, *S_LIFE[2:], terminal(S_DONE)))
+    assert made.one("reasoning_summary_part.added")["part"]["type"] == "summary_text"
+
+
+@pytest.mark.parametrize("logprobs", [None, {}, "x"])
+def test_deltas_have_a_list_of_logprobs(logprobs: Any) -> None:
+    made = repaired(opened(*M_LIFE[:2], {**M_LIFE[2], "logprobs": logprobs}, *M_LIFE[3:], terminal(M_DONE)))
+    assert made.one("output_text.delta")["logprobs"] == []
+
+
+def test_a_reasoning_status_is_one_of_three_if_there_is_one() -> None:
+    item = {**R_LIFE[5], "item": {**R_DONE, "status": "done"}}
+    made = repaired(opened(*R_LIFE[:5], item, terminal(R_DONE)))
+    assert made.one("output_item.done")["item"]["status"] == "completed"
+
+
+def test_parts_of_unknown_types_and_right_items_stay() -> None:
+    assert untouched(whole(message(0, "Hi"), reasoning(1, "Hm"), call(2, "{}"), search(3)))
+    added = {**M_LIFE[1], "part": {"type": "vendor", "x": None}}
+    made = repaired(opened(M_LIFE[0], added, terminal()), conforming=False)
+    assert "item_shapes" not in made.repairs

@@ -1,0 +1,94 @@
+"""Texts, parts and items are closed before what closes around them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from proxy.responses import BodyEnd
+from tests.support.repairing import opened, repaired, terminal, untouched
+from tests.support.streams import Json, call, message, reasoning, search, summary, text_part, whole
+
+LIVES = [message(0, "Hi"), reasoning(0, "Hm"), summary(0, "Hm"), call(0, "{}")]
+M_LIFE, M_DONE = message(0, "Hi")
+NOTE = {"type": "url_citation", "url": "http://a/", "title": "A", "start_index": 0, "end_index": 1}
+
+
+@pytest.mark.parametrize(("life", "done"), LIVES)
+@pytest.mark.parametrize("kept", [1, 2, 3, 4, 5])
+def test_the_terminal_event_closes_what_is_open(life: list[Json], done: Json, kept: int) -> None:
+    made = repaired(opened(*life[:kept], terminal(done)))
+    assert made.body == [event["type"].removeprefix("response.") for event in [*life, terminal()]]
+    assert made.output == [done]
+
+
+@pytest.mark.parametrize(("life", "done"), LIVES)
+def test_the_done_item_closes_its_parts(life: list[Json], done: Json) -> None:
+    for kept in range(1, len(life)):
+        made = repaired(opened(*life[:kept], life[-1], terminal(done)))
+        assert made.body == [event["type"].removeprefix("response.") for event in [*life, terminal()]]
+
+
+def test_the_done_part_closes_its_text() -> None:
+    made = repaired(opened(*M_LIFE[:3], *M_LIFE[4:], terminal(M_DONE)))
+    assert made.one("output_text.done")["text"] == "Hi"
+    life, done = summary(0, "Hm")
+    made = repaired(opened(*life[:3], *life[4:], terminal(done)))
+    assert made.one("reasoning_summary_text.done")["text"] == "Hm"
+
+
+def test_text_that_only_the_whole_proves_is_told_as_one_more_delta() -> None:
+    proof = {**M_DONE, "content": [text_part("Hi there")]}
+    made = repaired(opened(*M_LIFE[:3], terminal(proof)))
+    assert made.values("output_text.delta", "delta") == ["Hi", " there"]
+    made = repaired(opened(*M_LIFE[:3], {**M_LIFE[5], "item": proof}, terminal(proof)))
+    assert made.values("output_text.delta", "delta") == ["Hi", " there"]
+    made = repaired(opened(*M_LIFE[:3], {**M_LIFE[4], "part": text_part("Hi there")}, terminal(proof)))
+    assert made.values("output_text.delta", "delta") == ["Hi", " there"]
+    life, done = call(0, '{"a"')
+    made = repaired(opened(*life[:2], terminal({**done, "arguments": '{"a": 1}'})))
+    assert made.values("function_call_arguments.delta", "delta") == ['{"a"', ": 1}"]
+
+
+def test_annotations_that_only_the_whole_has_are_told() -> None:
+    proof = {**M_DONE, "content": [{**text_part("Hi"), "annotations": [NOTE]}]}
+    made = repaired(opened(*M_LIFE[:3], terminal(proof)))
+    assert made.values("output_text.annotation.added", "annotation") == [NOTE]
+    assert made.output == [proof]
+
+
+@pytest.mark.parametrize("end", [BodyEnd.CUT, BodyEnd.RESET, BodyEnd.SHUTDOWN])
+def test_a_broken_body_closes_them_as_incomplete(end: BodyEnd) -> None:
+    made = repaired(opened(*M_LIFE[:3]), end=end)
+    assert made.body[-3:] == ["output_item.done", "error", "failed"]
+    assert made.one("output_item.done")["item"]["status"] == "incomplete"
+
+
+def test_so_does_an_error() -> None:
+    made = repaired(opened(*M_LIFE[:3], {"error": {"message": "m"}}))
+    assert made.one("output_item.done")["item"]["status"] == "incomplete"
+    assert made.one("output_item.done")["item"]["content"] == [text_part("Hi")]
+
+
+def test_upstreams_own_sentinel_says_that_all_is_there() -> None:
+    made = repaired(b"".join([_wire(opened(*M_LIFE[:3])), b"data: [DONE]\n\n"]))
+    assert made.one("output_item.done")["item"]["status"] == "completed"
+    assert made.body[-1] == "completed"
+
+
+def _wire(events: list[Json]) -> bytes:
+    from tests.support.streams import numbered, wire  # noqa: PLC0415
+
+    return wire(numbered(events), done=False)
+
+
+def test_a_cut_response_cuts_its_last_open_item_only() -> None:
+    life, done = message(1, "Ha")
+    end: dict[str, Any] = {"name": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+    made = repaired(opened(*M_LIFE[:3], *life[:3], terminal(M_DONE, done, **end)))
+    assert [event["item"]["status"] for event in made.all("output_item.done")] == ["completed", "incomplete"]
+
+
+def test_what_is_closed_stays() -> None:
+    assert untouched(whole(message(0, "Hi"), reasoning(1, "Hm"), summary(2, "Hm"), call(3, "{}"), search(4)))

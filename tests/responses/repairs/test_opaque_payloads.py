@@ -1,0 +1,51 @@
+"""Payloads that are no event: named by their `event:` line, or dropped."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.support.repairing import opened, repaired
+from tests.support.streams import message, whole, wire
+
+LIFE, _ = message(0, "Hi")
+WHOLE = whole(message(0, "Hi"))
+
+
+def test_the_event_line_gives_the_type() -> None:
+    delta = {name: value for name, value in LIFE[2].items() if name != "type"}
+    named = b"event: response.text.delta\ndata: " + json.dumps(delta).encode() + b"\n\n"
+    made = repaired(wire(WHOLE[:4], done=False) + named + wire(WHOLE[5:], done=False))
+    assert made.one("output_text.delta")["delta"] == "Hi"
+    assert made.repairs["opaque_payloads"] == 1
+
+
+def test_an_error_may_be_named_by_its_event_line_too() -> None:
+    made = repaired(wire(WHOLE[:3], done=False) + b'event: error\ndata: {"message": "no"}\n\n')
+    assert made.names[-2:] == ["error", "failed"]
+    assert made.one("error")["message"] == "no"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"not json", b"", b"[1]", b'"text"', b"{}", b'{"type": 7}', b'{"type": "<end>"}', b'{"type": "a\\nb"}', b'{"delta": "x"}'],
+)
+def test_what_no_client_could_read_is_dropped(payload: bytes) -> None:
+    stream = wire(WHOLE[:3], done=False) + b"data: " + payload + b"\n\n" + wire(WHOLE[3:], done=False)
+    made = repaired(stream)
+    assert made.names == [event["type"].removeprefix("response.") for event in WHOLE]
+    assert made.repairs["opaque_payloads"] == 1
+    assert made.normalizer.tally.events_dropped == 1
+
+
+@pytest.mark.parametrize("constant", [b"NaN", b"Infinity", b"-Infinity"])
+def test_what_only_a_lenient_reader_takes_is_told_as_it_would_see_it(constant: bytes) -> None:
+    odd = b'data: {"type": "vendor:load", "load": %s}\n\n' % constant
+    made = repaired(wire(opened(), done=False) + odd, conforming=False)
+    assert made.one("vendor:load")["load"] is None
+
+
+def test_an_unknown_event_line_types_nothing() -> None:
+    made = repaired(wire(WHOLE[:3], done=False) + b'event: message\ndata: {"x": 1}\n\n' + wire(WHOLE[3:], done=False))
+    assert len(made.events) == len(WHOLE)

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import asyncio
+
+from proxy.server.silence import SilenceWatch
+from tests.support.upstream import PATIENCE_SECONDS
+
+
+class Body:
+    def __init__(self, *, waiting: bool = True) -> None:
+        self.waiting_since = self.last_write = asyncio.get_running_loop().time()
+        self.waiting = waiting
+        self.kept = asyncio.Event()
+        self.ended = asyncio.Event()
+
+    def is_waiting(self) -> bool:
+        return self.waiting
+
+    def idle(self) -> None:
+        self.ended.set()
+
+    def keep_alive(self) -> None:
+        self.last_write = asyncio.get_running_loop().time()
+        self.kept.set()
+
+
+async def test_keep_alives_then_the_idle_end() -> None:
+    watch = SilenceWatch(keepalive_seconds=0.02, idle_timeout_seconds=0.2)
+    silent, blocked = Body(), Body(waiting=False)
+    with watch.watching(silent), watch.watching(blocked):
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await silent.kept.wait()
+            assert not silent.ended.is_set()
+            await silent.ended.wait()
+    assert not blocked.kept.is_set()
+    assert not blocked.ended.is_set()
+
+
+async def test_a_limit_of_zero_is_none() -> None:
+    for keepalive, idle in ((0.01, 0.0), (0.0, 0.01)):
+        watch = SilenceWatch(keepalive_seconds=keepalive, idle_timeout_seconds=idle)
+        body = Body()
+        with watch.watching(body):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await (body.kept if keepalive else body.ended).wait()
+        assert body.kept.is_set() is bool(keepalive)
+        assert body.ended.is_set() is bool(idle)
+
+
+async def test_no_timer_runs_while_nothing_is_open() -> None:
+    watch = SilenceWatch(keepalive_seconds=1, idle_timeout_seconds=1)
+    for _ in range(2):
+        with watch.watching(Body()):
+            assert watch._timer is not None
+        assert watch._timer is None
+    never = SilenceWatch(keepalive_seconds=0, idle_timeout_seconds=0)
+    with never.watching(Body()):
+        assert never._timer is None

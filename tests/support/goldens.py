@@ -1,0 +1,95 @@
+"""The golden of each repair: a broken stream as it was sent, what the proxy makes of it, and where it comes from.
+
+A golden is a folder of `tests/recordings` named after its repair: `upstream.sse`, `expected.sse`, `origin.toml`.
+`python -m tests.support.goldens [NAME ...]` writes `expected.sse` again. Read what it wrote before you commit it: it is
+what the code does, not what the protocol wants.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from proxy.responses import BodyEnd, Plan
+from tests.support.replay import normalize
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from proxy.responses import StreamNormalizer
+
+RECORDINGS = Path(__file__).parents[1] / "recordings"
+
+
+@dataclass(frozen=True)
+class Golden:
+    """One broken stream and its repair.
+
+    :ivar end: how upstream's body stopped.
+    """
+
+    name: str
+    folder: Path
+    release: str
+    source: str
+    defects: tuple[str, ...]
+    symptom: str
+    end: BodyEnd
+    recording: str | None
+
+    @property
+    def upstream(self) -> bytes:
+        return (self.folder / "upstream.sse").read_bytes()
+
+    @property
+    def expected(self) -> bytes:
+        return (self.folder / "expected.sse").read_bytes()
+
+    def repaired(self, disabled: Sequence[str] = ()) -> tuple[bytes, StreamNormalizer]:
+        """Return what the core makes of it; strict where every repair is on."""
+        plan = Plan.build(disabled=disabled, strict=not disabled)
+        return normalize([self.upstream], self.end, plan=plan)
+
+
+def load_golden(folder: Path) -> Golden:
+    """Read a golden's origin; an unknown or missing field raises."""
+    origin = tomllib.loads((folder / "origin.toml").read_text("utf-8"))
+    return Golden(
+        name=folder.name,
+        folder=folder,
+        end=BodyEnd(origin.pop("end")),
+        defects=tuple(origin.pop("defects")),
+        recording=origin.pop("recording", None),
+        **origin,
+    )
+
+
+def load_goldens() -> list[Golden]:
+    """Return every golden, in order of their names."""
+    return [load_golden(path.parent) for path in sorted(RECORDINGS.glob("*/origin.toml"))]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write `expected.sse` of the named goldens again, of all without names; return how many changed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.support.goldens", description=main.__doc__)
+    parser.add_argument("name", nargs="*", help="a repair; all without names")
+    names = parser.parse_args(arguments).name
+    changed = 0
+    for golden in load_goldens():
+        if names and golden.name not in names:
+            continue
+        made, _ = golden.repaired()
+        file = golden.folder / "expected.sse"
+        if not file.exists() or file.read_bytes() != made:
+            file.write_bytes(made)
+            sys.stdout.write(f"{file.relative_to(RECORDINGS.parents[1])}\n")
+            changed += 1
+    return changed
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,256 @@
+"""The command line as users run it: in this process where that shows the same, as a process where it does not."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proxy import __version__
+from proxy.cli import main
+from tests.support.whole_stream import DELTA, WHOLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from proxy.config import Settings
+
+GOOD = b"".join(WHOLE)
+BROKEN = GOOD.replace(b'"delta":"Hi."', b'"delta":{"content":"Hi."}')
+assert BROKEN != GOOD
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("SSE_PROXY_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    file = tmp_path / "broken.sse"
+    file.write_bytes(BROKEN)
+    return file
+
+
+def feed(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
+def exit_code(*arguments: str) -> int | str | None:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    return left.value.code
+
+
+def test_repair_from_input_to_output(
+    monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    feed(monkeypatch, BROKEN)
+    assert main(["repair"]) == 0
+    assert capsysbinary.readouterr() == (GOOD, b"")
+
+
+def test_repair_from_file_to_file(broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fixed = tmp_path / "fixed.sse"
+    assert main(["repair", str(broken), "-o", str(fixed), "--summary"]) == 0
+    assert fixed.read_bytes() == GOOD
+    summary = capsys.readouterr().err
+    assert "repair string_deltas: 1" in summary
+    assert "ending: completed" in summary
+
+
+def test_repair_ends_what_was_cut(
+    monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    feed(monkeypatch, GOOD[: GOOD.index(DELTA) + len(DELTA)])
+    assert main(["repair", "-"]) == 0
+    output = capsysbinary.readouterr().out
+    assert b"event: response.failed\n" in output
+    assert output.endswith(b"data: [DONE]\n\n")
+
+
+def test_what_steers_the_core(
+    monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    feed(monkeypatch, BROKEN)
+    assert main(["repair", "--mode", "observe"]) == 0
+    assert capsysbinary.readouterr().out == BROKEN
+    feed(monkeypatch, BROKEN)
+    assert main(["repair", "--disable-repair", "string_deltas", "--no-done-sentinel"]) == 0
+    output = capsysbinary.readouterr().out
+    assert b'"delta":{"content":"Hi."}' in output
+    assert b"[DONE]" not in output
+
+
+def test_repair_does_not_overwrite_its_input(broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["repair", str(broken), "-o", str(broken)]) == 2
+    assert "is the input" in capsys.readouterr().err
+    assert broken.read_bytes() == BROKEN
+
+
+def test_check(monkeypatch: pytest.MonkeyPatch, broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(broken)]) == 1
+    output, error = capsys.readouterr()
+    assert output.startswith("event 4: ")
+    assert error == f"{len(output.splitlines())} violations\n"
+    feed(monkeypatch, GOOD)
+    assert main(["check", "--dialect", "openai"]) == 0
+    assert capsys.readouterr() == ("", "conforming\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["check", "no-such-file"], "no-such-file: No such file or directory"),
+        (["repair", "no-such-file"], "no-such-file: No such file or directory"),
+        (["repair", "-o", "no/such/folder/file"], "no/such/folder/file: No such file or directory"),
+        (["check", "--dialekt", "openai"], "unknown argument --dialekt; did you mean --dialect?"),
+        (["serve", "--upsteam=x"], "unknown argument --upsteam; did you mean --upstream?"),
+        (["check", "one", "two"], "unexpected argument two"),
+        (
+            ["serve"],
+            "upstream is required: give --upstream, SSE_PROXY_UPSTREAM, or upstream in the configuration file",
+        ),
+        (
+            ["healthcheck", "--url", "file:///etc/passwd"],
+            "--url: 'file:///etc/passwd' must start with http:// or https://",
+        ),
+    ],
+)
+def test_usage_errors_are_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    feed(monkeypatch, b"")
+    assert main(arguments) == 2
+    assert capsys.readouterr() == ("", f"vllm-sse-proxy: {message}\n")
+
+
+def test_an_unknown_repair_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--disable-repair", "string_delta"]) == 2
+    error = capsys.readouterr().err
+    assert "--disable-repair" in error
+    assert "string_deltas" in error
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("--version") == 0
+    assert capsys.readouterr().out == f"vllm-sse-proxy {__version__}\n"
+    for command in ("serve", "repair", "check", "demo", "healthcheck"):
+        assert exit_code(command, "--help") == 0
+        assert command in capsys.readouterr().out
+    assert exit_code() == 2
+    assert exit_code("sreve") == 2
+
+
+def test_serve_takes_flags(monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[Settings] = []
+
+    def serve(settings: Settings) -> int:
+        served.append(settings)
+        return 7
+
+    monkeypatch.setattr("proxy.server.serve", serve)
+    flags = ["--upstream", "http://h:1", "--port", "0", "--keepalive", "event", "--preserve-host"]
+    assert main(["serve", *flags, "--disable-repair", "item_ids", "--disable-repair", "string_deltas"]) == 7
+    (settings,) = served
+    assert (settings.port, settings.keepalive, settings.preserve_host) == (0, "event", True)
+    assert settings.disable_repairs == ("item_ids", "string_deltas")
+
+
+def test_demo_is_dispatched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.demo.run", lambda options: 5 if options.once else 0)
+    assert main(["demo", "--once"]) == 5
+
+
+def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("proxy.demo.run", interrupt)
+    assert main(["demo"]) == 130
+
+
+class _Admin(BaseHTTPRequestHandler):
+    status = 200
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        self.end_headers()
+        self.wfile.write(b"ok\n" if self.path == "/readyz" else b"?")
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@contextmanager
+def admin_port(status: int) -> Iterator[int]:
+    _Admin.status = status
+    with HTTPServer(("127.0.0.1", 0), _Admin) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
+def test_healthcheck(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], status: int, code: int
+) -> None:
+    with admin_port(status) as port:
+        monkeypatch.setenv("SSE_PROXY_HOST", "0.0.0.0")  # noqa: S104
+        monkeypatch.setenv("SSE_PROXY_ADMIN_PORT", str(port))
+        assert main(["healthcheck"]) == code
+    output, error = capsys.readouterr()
+    assert output == ("ok\n" if code == 0 else "")
+    assert ("503" in error) is bool(code)
+
+
+def test_healthcheck_imports_little() -> None:
+    program = (
+        "import sys; from proxy.cli import main; main(['healthcheck', '--url', 'http://127.0.0.1:1/']);"
+        "print(sorted({'aiohttp', 'pydantic', 'orjson', 'prometheus_client', 'asyncio'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+    file = tmp_path / "long.sse"
+    file.write_bytes(GOOD[: GOOD.index(DELTA)] + DELTA * 20_000)
+    with subprocess.Popen(
+        [sys.executable, "-m", "proxy", "repair", str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
+def test_a_live_stream_is_mended_as_it_comes() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "proxy", "repair"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for frame in WHOLE[:5]:
+            process.stdin.write(frame)
+            process.stdin.flush()
+            assert process.stdout.read(len(frame)) == frame
+        process.stdin.write(b"".join(WHOLE[5:]))
+        process.stdin.close()
+        assert process.stdout.read() == b"".join(WHOLE[5:])
+    assert process.returncode == 0

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proxy.config import CoreSettings, Settings, SettingsError, flag_name, load
+from proxy.responses import Dialect
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GIVEN = {"upstream": "http://vllm.test:8000"}
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("SSE_PROXY_"):
+            monkeypatch.delenv(name)
+
+
+def faults(**flags: object) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load(Settings, flags)
+    return caught.value.lines
+
+
+def test_flag_before_environment_before_file_before_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "proxy.toml"
+    file.write_text('port = 1\nadmin_port = 2\nhost = "::1"\nupstream = "http://file.test"\n')
+    monkeypatch.setenv("SSE_PROXY_PORT", "3")
+    monkeypatch.setenv("SSE_PROXY_ADMIN_PORT", "4")
+    settings = load(Settings, {"port": "5"}, config_file=str(file))
+    assert (settings.port, settings.admin_port, settings.host) == (5, 4, "::1")
+    assert settings.upstream == "http://file.test"
+    assert settings.keepalive_seconds == 15
+    monkeypatch.setenv("SSE_PROXY_CONFIG", str(file))
+    assert load(Settings, {}).port == 3
+
+
+def test_the_admin_port_listens_where_the_data_port_does() -> None:
+    assert load(Settings, GIVEN).admin_address == "127.0.0.1"
+    assert load(Settings, {**GIVEN, "host": "0.0.0.0"}).admin_address == "0.0.0.0"  # noqa: S104
+    assert load(Settings, {**GIVEN, "host": "0.0.0.0", "admin_host": "::1"}).admin_address == "::1"  # noqa: S104
+
+
+def test_empty_variables_are_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSE_PROXY_PORT", "")
+    assert load(Settings, GIVEN).port == 9000
+
+
+@pytest.mark.parametrize("spelling", [" string_deltas, item_ids ,", ("string_deltas", "item_ids")])
+def test_disabled_repairs(monkeypatch: pytest.MonkeyPatch, spelling: str | tuple[str, ...]) -> None:
+    if isinstance(spelling, str):
+        monkeypatch.setenv("SSE_PROXY_DISABLE_REPAIRS", spelling)
+        settings = load(Settings, GIVEN)
+    else:
+        settings = load(Settings, {**GIVEN, "disable_repairs": spelling})
+    assert settings.disable_repairs == ("string_deltas", "item_ids")
+
+
+def test_a_core_command_ignores_what_only_a_server_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSE_PROXY_PORT", "1")
+    monkeypatch.setenv("SSE_PROXY_DIALECT", "upstream")
+    assert load(CoreSettings, {}).dialect is Dialect.UPSTREAM
+
+
+def test_what_is_required_says_how_to_give_it() -> None:
+    assert faults() == [
+        "upstream is required: give --upstream, SSE_PROXY_UPSTREAM, or upstream in the configuration file"
+    ]
+
+
+def test_faults_name_their_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSE_PROXY_PORT", "http")
+    lines = faults(
+        upstream="http://u:secret@h:1?x=1", dialect="opnai", keepalive_seconds="-1", disable_repairs=("nope",)
+    )
+    assert [line.partition(": ")[0] for line in lines] == [
+        "--dialect",
+        "--disable-repair",
+        "--upstream",
+        "SSE_PROXY_PORT",
+        "--keepalive-seconds",
+    ]
+    assert "secret" not in "".join(lines)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "vllm:8000",
+        "ftp://h",
+        "http://",
+        "http://h:x",
+        "http://h:0",
+        "http://h/?a",
+        "http://h/#a",
+        "//h",
+        "http://[::1",
+    ],
+)
+def test_bad_upstreams(url: str) -> None:
+    (line,) = faults(upstream=url)
+    assert line.startswith("--upstream: ")
+
+
+def test_credentials_are_never_shown() -> None:
+    settings = load(Settings, {"upstream": "https://user:secret@vllm.test/root/"})
+    assert settings.shown_upstream == "https://vllm.test/root"
+    assert "secret" not in repr(settings) + str(settings)
+
+
+def test_unknown_keys_name_the_nearest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SSE_PROXY_KEEPALIVE_SECOND", "1")
+    assert faults() == [
+        "unknown environment variable SSE_PROXY_KEEPALIVE_SECOND; did you mean SSE_PROXY_KEEPALIVE_SECONDS?"
+    ]
+    monkeypatch.delenv("SSE_PROXY_KEEPALIVE_SECOND")
+    file = tmp_path / "proxy.toml"
+    file.write_text("prot = 1\nzzzzzz = 2\n")
+    with pytest.raises(SettingsError) as caught:
+        load(Settings, GIVEN, config_file=str(file))
+    assert caught.value.lines == [
+        f"{file}: unknown setting 'prot'; did you mean port?",
+        f"{file}: unknown setting 'zzzzzz'",
+    ]
+
+
+def test_unreadable_files(tmp_path: Path) -> None:
+    for content in (b"port = ", b"\xff"):
+        file = tmp_path / "bad.toml"
+        file.write_bytes(content)
+        with pytest.raises(SettingsError, match="not TOML"):
+            load(Settings, GIVEN, config_file=str(file))
+    with pytest.raises(SettingsError, match="No such file"):
+        load(Settings, GIVEN, config_file=str(tmp_path / "none.toml"))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SSE_PROXY_PORT", "tcp://10.0.0.1:9000"),
+        ("SSE_PROXY_SERVICE_HOST", "10.0.0.1"),
+        ("SSE_PROXY_PORT_9000_TCP_ADDR", "10.0.0.1"),
+    ],
+)
+def test_kubernetes_service_links_are_explained(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    (line,) = faults(**GIVEN)
+    assert variable in line
+    assert "enableServiceLinks: false" in line
+
+
+def test_the_plan_follows_the_settings() -> None:
+    settings = load(
+        CoreSettings,
+        {
+            "mode": "observe",
+            "dialect": "upstream",
+            "disable_repairs": ("item_ids",),
+            "nested_sequence_number": "remove",
+        },
+    )
+    assert "item_ids" in settings.plan().repair_names
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert flag_name(name).startswith("--")

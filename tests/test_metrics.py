@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from proxy.metrics import CODES, ROUTES, UPSTREAM_FAILURES, Metrics, code_class
+from proxy.responses import REPAIRS, Ending, Tally
+
+
+def samples(metrics: Metrics) -> dict[str, float]:
+    lines = metrics.expose().decode().splitlines()
+    return {
+        name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")
+    }
+
+
+def test_every_series_exists_from_the_start() -> None:
+    found = {name: value for name, value in samples(Metrics()).items() if name.startswith("sse_proxy_")}
+    for repair in REPAIRS:
+        for family in ("repairs_total", "repair_failures_total"):
+            assert found.pop(f'sse_proxy_{family}{{repair="{repair.name}"}}') == 0
+    for ending in Ending:
+        assert found.pop(f'sse_proxy_streams_total{{ending="{ending.value}"}}') == 0
+    for route in ROUTES:
+        for code in CODES:
+            assert found.pop(f'sse_proxy_requests_total{{code="{code}",route="{route}"}}') == 0
+    for cause in UPSTREAM_FAILURES:
+        assert found.pop(f'sse_proxy_upstream_failures_total{{class="{cause}"}}') == 0
+    left = {name: value for name, value in found.items() if value and "_created" not in name}
+    assert [re.sub(r"\{.*", "", name) for name in left] == ["sse_proxy_build_info"]
+
+
+def test_a_stream_is_added_once_with_everything_it_counted() -> None:
+    metrics = Metrics()
+    name = REPAIRS[0].name
+    tally = Tally(
+        events_in=10,
+        events_out=12,
+        events_renumbered=3,
+        events_synthesised=4,
+        events_dropped=2,
+        repairs={name: 5},
+    )
+    tally.repair_failures[name] = 1
+    metrics.flush(tally, Ending.CUT, duration_seconds=2.0)
+    metrics.flush(Tally(events_in=1, repairs={name: 0}), Ending.COMPLETED, duration_seconds=2.0)
+    found = samples(metrics)
+    assert {key: found[f"sse_proxy_{key}"] for key in (
+        'streams_total{ending="cut"}', "streams_repaired_total", f'repairs_total{{repair="{name}"}}',
+        f'repair_failures_total{{repair="{name}"}}', 'events_total{direction="in"}', 'events_total{direction="out"}',
+        "events_renumbered_total", "events_synthesised_total", "events_dropped_total", "stream_duration_seconds_sum",
+    )} == {
+        'streams_total{ending="cut"}': 1, "streams_repaired_total": 1, f'repairs_total{{repair="{name}"}}': 5,
+        f'repair_failures_total{{repair="{name}"}}': 1, 'events_total{direction="in"}': 11,
+        'events_total{direction="out"}': 12, "events_renumbered_total": 3, "events_synthesised_total": 4,
+        "events_dropped_total": 2, "stream_duration_seconds_sum": 4,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "code"), [(None, "none"), (101, "1xx"), (200, "2xx"), (599, "5xx")])
+def test_code_class(status: int | None, code: str) -> None:
+    assert code_class(status) == code
+    assert code in CODES
+
+
+def test_names_and_help_follow_the_conventions() -> None:
+    """What `promtool check metrics` asks for, where it is not installed; then itself, where it is."""
+    text = Metrics().expose().decode()
+    families = re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE)
+    for name, kind in families:
+        assert name.endswith("_total") == (kind == "counter"), name
+        assert re.search(rf"^# HELP {name} \S", text, re.MULTILINE), name
+    promtool = shutil.which("promtool")
+    if promtool is not None:
+        checked = subprocess.run(
+            [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
+        )
+        assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
