@@ -529,10 +529,12 @@ class _Shadow:
         item = self.item
         events: list[Event] = []
         kind = item.kind
+        summary, content = account.get("summary"), account.get("content")
+        events += self._close_parts(summary, item.summaries)
+        events += self._close_parts(content, item.parts)
         if kind.summaries:
-            events += self._finish_parts(account.get("summary"), item.summaries, ("summary_text",))
-        if kind.parts:
-            events += self._finish_parts(account.get("content"), item.parts, kind.parts)
+            events += self._tell_parts(summary, item.summaries, ("summary_text",))
+        events += self._tell_parts(content, item.parts, kind.parts)
         if whole:
             events += self._progress(item.kind.progress)
         own = item.own
@@ -555,14 +557,19 @@ class _Shadow:
         self.item.progress.update(missing)
         return [progress(type_, self.item) for type_ in missing]
 
-    def _finish_parts(self, said: object, told: list[PartView], types: tuple[str, ...]) -> list[Event]:
+    def _close_parts(self, said: object, told: list[PartView]) -> list[Event]:
         accounts = said if isinstance(said, list) else []
         events: list[Event] = []
         for part in told:
             if not part.closed:
                 account = accounts[part.index] if part.index < len(accounts) else None
                 events += _finish_part(self.item, part, account)
-        for account in accounts[len(told) :]:
+        return events
+
+    def _tell_parts(self, said: object, told: list[PartView], types: tuple[str, ...]) -> list[Event]:
+        """Tell the parts that only the account has, as far as they are of types that the item holds."""
+        events: list[Event] = []
+        for account in (said if isinstance(said, list) else [])[len(told) :]:
             if not isinstance(account, dict) or account.get("type") not in types:
                 break
             run = grammar.RUN_OF_PART[account["type"]]

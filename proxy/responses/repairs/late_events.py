@@ -33,6 +33,8 @@ class LateEvents(Repair):
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Return nothing for a late event; what follows an error but is no ``response.failed`` ends the stream as failed."""
         type_, body = event.type, event.body
+        if view.terminal is not None:
+            return []
         if view.error is not None and type_ not in (grammar.FAILED, END):
             if type_ == grammar.ERROR:
                 return []

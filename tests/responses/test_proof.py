@@ -1,0 +1,117 @@
+"""Which final item is the account of which told one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from proxy.responses.events import Event
+from proxy.responses.proof import Proof, agrees, text_of, told_text
+from proxy.responses.view import ClientView, ItemView
+from tests.support.streams import Json, call, message, reasoning, search, text_part
+
+M_DONE = message(0, "Hi")[1]
+C_LIFE, C_DONE = call(0, '{"a": 1}')
+
+
+def told(*lives: list[Json]) -> list[ItemView]:
+    view = ClientView()
+    for life in lives:
+        for event in life:
+            view.apply(Event(event["type"], event))
+    return view.items
+
+
+def test_items_are_matched_by_their_ids() -> None:
+    items = told(message(0, "Hi")[0], C_LIFE)
+    proof = Proof(items, [{**C_DONE, "arguments": "{}"}, M_DONE])
+    assert proof.accounts == {1: {**C_DONE, "arguments": "{}"}, 0: M_DONE}
+    assert proof.untold == []
+
+
+def test_else_by_what_they_say() -> None:
+    items = told(message(0, "Hi")[0], message(1, "Yo")[0], C_LIFE)
+    finals = [{**message(1, "Yo")[1], "id": "a"}, {**M_DONE, "id": "b"}, {**C_DONE, "id": "c", "call_id": "d"}]
+    assert Proof(items, finals).accounts == {1: finals[0], 0: finals[1], 2: finals[2]}
+
+
+def test_one_final_item_accounts_for_one_told() -> None:
+    items = told(message(0, "Hi")[0])
+    proof = Proof(items, [M_DONE, {**M_DONE, "content": [text_part("Other")]}])
+    assert proof.accounts == {0: M_DONE}
+    assert len(proof.untold) == 1
+
+
+@pytest.mark.parametrize("output", [None, "x", 7, {}, ["x", 7, None]])
+def test_what_is_no_list_of_items_proves_nothing(output: Any) -> None:
+    proof = Proof(told(message(0, "Hi")[0]), output)
+    assert (proof.accounts, proof.untold) == ({}, [])
+
+
+def test_a_text_that_was_told_in_several_items_is_told() -> None:
+    items = told(message(0, "Hi")[0], message(1, " you")[0])
+    assert Proof(items, [{**M_DONE, "id": "x", "content": [text_part("Hi you")]}]).untold == []
+
+
+def test_the_last_token_alone_is_told_whatever_it_was_taken_for() -> None:
+    items = told(reasoning(0, "Hm")[0], reasoning(1, "Well yes")[0])
+    assert Proof(items, [{**M_DONE, "id": "x", "content": [text_part(" yes")]}]).untold == []
+    final = {**M_DONE, "id": "x", "content": [text_part(" no")]}
+    assert Proof(items, [final]).untold == [final]
+
+
+class TestAgreement:
+    @pytest.mark.parametrize(
+        ("final", "agreed"),
+        [
+            (C_DONE, True),
+            ({**C_DONE, "name": "other"}, False),
+            ({**C_DONE, "arguments": "{}"}, True),
+            ({**C_DONE, "call_id": "x"}, True),
+            ({**C_DONE, "call_id": "x", "arguments": '{ "a":1 }'}, True),
+            ({**C_DONE, "call_id": "x", "arguments": "{}"}, False),
+            ({**C_DONE, "call_id": "x", "arguments": "{"}, False),
+            ({**C_DONE, "call_id": "x", "arguments": None}, True),
+            ({**C_DONE, "call_id": "x", "arguments": '{"a": 1}, "b'}, False),
+        ],
+    )
+    def test_of_calls(self, final: Json, agreed: bool) -> None:  # noqa: FBT001
+        (item,) = told(C_LIFE)
+        assert agrees(item, final) is agreed
+
+    def test_an_open_item_may_still_grow(self) -> None:
+        (item,) = told(call(0, '{"a"')[0][:2])
+        assert agrees(item, {**C_DONE, "call_id": "x", "arguments": '{"a": 1}'})
+        (item,) = told(message(0, "Hi")[0][:3])
+        assert agrees(item, {**M_DONE, "content": [text_part("Hi you")]})
+        (item,) = told(message(0, "Hi")[0])
+        assert not agrees(item, {**M_DONE, "content": [text_part("Hi you")]})
+
+    def test_kinds_without_names_or_texts(self) -> None:
+        (item,) = told(search(0)[0])
+        assert agrees(item, {"type": "web_search_call"})
+        code = {"id": "c", "type": "code_interpreter_call", "code": ""}
+        (item,) = told([{"type": "response.output_item.added", "output_index": 0, "item": code}])
+        assert agrees(item, {"type": "code_interpreter_call", "code": "1"})
+        mcp = {"id": "c", "type": "mcp_call", "name": "f", "server_label": "s", "arguments": ""}
+        (item,) = told([{"type": "response.output_item.added", "output_index": 0, "item": mcp}])
+        assert agrees(item, {"type": "mcp_call", "name": "f", "arguments": "{}"})
+
+
+class TestTexts:
+    def test_a_told_text_is_that_of_all_parts_or_the_items_own(self) -> None:
+        message_, call_ = told(message(0, "Hi", " you")[0], C_LIFE)
+        assert told_text(message_) == "Hi you"
+        assert told_text(call_) == '{"a": 1}'
+
+    @pytest.mark.parametrize(
+        ("content", "text"),
+        [
+            ([text_part("a"), {"type": "refusal", "refusal": "b"}], "ab"),
+            ([{"type": "vendor", "text": "a"}, "x", {}, {"type": "output_text", "text": 7}], ""),
+            (None, ""),
+        ],
+    )
+    def test_a_final_text_is_that_of_all_parts(self, content: Any, text: str) -> None:
+        assert text_of({"content": content}) == text
