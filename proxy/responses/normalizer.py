@@ -99,13 +99,12 @@ class StreamNormalizer:
         tally.bytes_in += len(chunk)
         self._observed_bytes = self._observed_bytes or bool(chunk)
         try:
-            frames = self._decoder.feed(chunk)
+            self._take(self._decoder.feed(chunk))
         except FrameTooLargeError as error:
             self._take(error.frames)
-            made = self.finish(BodyEnd.LIMIT)
-        else:
-            self._take(frames)
-            made = self._made()
+            if self.ending is None:
+                self._stop(BodyEnd.LIMIT)
+        made = self._made()
         if self._settings.observe:
             tally.bytes_out += len(chunk)
             return chunk
@@ -120,11 +119,15 @@ class StreamNormalizer:
             self.ended, self.ending = True, Ending.CLIENT_GONE
             return b""
         self._decoder.finish()
+        self._stop(end)
+        self.ended = True
+        made = self._made()
+        return b"" if self._settings.observe else made
+
+    def _stop(self, end: BodyEnd) -> None:
+        """Let the repairs bring what was told to its end."""
         self._engine.process(Event(END, {"end": end, "said_done": self._said_done}))
         self._close(end)
-        made = self._made()
-        self.ended = True
-        return b"" if self._settings.observe else made
 
     def _take(self, frames: list[Frame]) -> None:
         engine = self._engine
@@ -140,8 +143,7 @@ class StreamNormalizer:
                     self._close(None)
                     return
                 if view.text_size > self._settings.max_text_bytes:
-                    engine.process(Event(END, {"end": BodyEnd.LIMIT, "said_done": False}))
-                    self._close(BodyEnd.LIMIT)
+                    self._stop(BodyEnd.LIMIT)
                     return
 
     def _close(self, end: BodyEnd | None) -> None:

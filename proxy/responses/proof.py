@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from proxy.responses.events import Body
-    from proxy.responses.view import ItemView, PartView
+    from proxy.responses.view import ItemView
 
 _TEXT_KINDS = (grammar.MESSAGE, grammar.REASONING)
 
@@ -69,7 +69,7 @@ class Proof:
         if kind not in _TEXT_KINDS:
             return False
         said = text_of(final)
-        if not said.strip():
+        if not said.strip() and not final.get("encrypted_content"):
             return any(item.kind is kind for item in self._told) or not said
         told = [told_text(item) for item in self._told if item.kind in _TEXT_KINDS]
         if told and self._only and told[-1].endswith(said):
@@ -109,26 +109,20 @@ def told_text(item: ItemView) -> str:
     """Return all text of an item as the client has it."""
     if item.own is not None:
         return item.own.text
-    return "".join(part.text for part in item.parts)
+    return "".join(part.text for part in (*item.summaries, *item.parts))
 
 
 def text_of(final: Mapping[str, Any]) -> str:
-    """Return all text of the content parts of a final item."""
-    content = final.get("content")
+    """Return all text of the parts of a final item."""
     texts = []
-    for part in content if isinstance(content, list) else ():
-        run = grammar.RUN_OF_PART.get(part.get("type", "")) if isinstance(part, dict) else None
-        text = part.get(run.field) if run is not None else None
-        if isinstance(text, str):
-            texts.append(text)
+    for parts in (final.get("summary"), final.get("content")):
+        for part in parts if isinstance(parts, list) else ():
+            type_ = part.get("type") if isinstance(part, dict) else None
+            run = grammar.RUN_OF_PART.get(type_) if isinstance(type_, str) else None
+            text = part.get(run.field) if run is not None else None
+            if isinstance(text, str):
+                texts.append(text)
     return "".join(texts)
-
-
-def account_of(part: PartView, account: Mapping[str, Any] | None) -> object:
-    """Return the final item's account of one told part; None if it has none."""
-    field = "summary" if part.type == grammar.SUMMARY_TEXT.part_type else "content"
-    parts = account.get(field) if account is not None else None
-    return parts[part.index] if isinstance(parts, list) and part.index < len(parts) else None
 
 
 def _could_be_told_again(final: Mapping[str, Any]) -> bool:

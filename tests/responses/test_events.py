@@ -36,7 +36,8 @@ class TestReading:
         assert (event.type, event.body, event.raw, event.name) == (OPAQUE, {}, data, "error")
 
     @pytest.mark.parametrize(
-        "data", [b"{}", b'{"type":7}', b'{"type":""}', b'{"type":"<end>"}', b'{"type":"a\\nb"}', b'{"type":" a"}']
+        "data",
+        [b"{}", b'{"type":7}', b'{"type":""}', b'{"type":"<end>"}', b'{"type":"a\\nb"}', b'{"type":" a"}'],
     )
     def test_an_object_without_a_type_is_opaque_with_its_body(self, data: bytes) -> None:
         event = parse_event(data)
@@ -53,12 +54,17 @@ class TestReading:
             (b'{"type":"vendor:x","a":"\xff"}', {"type": "vendor:x", "a": "\ufffd"}),
         ],
     )
-    def test_what_only_lenient_readers_take_is_opaque_with_what_they_see(self, data: bytes, body: Any) -> None:
+    def test_what_only_lenient_readers_take_is_opaque_with_what_they_see(
+        self, data: bytes, body: Any
+    ) -> None:
         event = parse_event(data)
         assert (event.type, event.body, event.raw) == (OPAQUE, body, data)
 
     def test_lone_surrogates_and_big_integers_survive(self) -> None:
-        for data in (b'{"type":"vendor:x","a":"\\ud800"}', b'{"type":"vendor:x","a":123456789012345678901234567890}'):
+        for data in (
+            b'{"type":"vendor:x","a":"\\ud800"}',
+            b'{"type":"vendor:x","a":123456789012345678901234567890}',
+        ):
             event = parse_event(data)
             assert event.type == "vendor:x"
             assert parse_event(serialize_event(event.having(b=1))).body == {**event.body, "b": 1}

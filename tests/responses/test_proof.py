@@ -32,7 +32,11 @@ def test_items_are_matched_by_their_ids() -> None:
 
 def test_else_by_what_they_say() -> None:
     items = told(message(0, "Hi")[0], message(1, "Yo")[0], C_LIFE)
-    finals = [{**message(1, "Yo")[1], "id": "a"}, {**M_DONE, "id": "b"}, {**C_DONE, "id": "c", "call_id": "d"}]
+    finals = [
+        {**message(1, "Yo")[1], "id": "a"},
+        {**M_DONE, "id": "b"},
+        {**C_DONE, "id": "c", "call_id": "d"},
+    ]
     assert Proof(items, finals).accounts == {1: finals[0], 0: finals[1], 2: finals[2]}
 
 

@@ -39,15 +39,31 @@ class TestResponse:
         assert synthesis.is_minimal(response())
 
     @pytest.mark.parametrize(
-        ("field", "value"), [("id", ""), ("id", None), ("created_at", True), ("output", None), ("tools", {}), ("parallel_tool_calls", 1)]
+        ("field", "value"),
+        [
+            ("id", ""),
+            ("id", None),
+            ("created_at", True),
+            ("output", None),
+            ("tools", {}),
+            ("parallel_tool_calls", 1),
+        ],
     )
     def test_one_that_misses_a_field_is_not(self, field: str, value: Any) -> None:
         assert not synthesis.is_minimal(response() | {field: value})
 
     def test_what_upstream_said_comes_before_what_the_request_said(self) -> None:
-        asked = RequestContext(seed="s", body={"model": "asked", "temperature": 0.5, "store": "no boolean", "instructions": "Be."})
+        asked = RequestContext(
+            seed="s",
+            body={"model": "asked", "temperature": 0.5, "store": "no boolean", "instructions": "Be."},
+        )
         made = synthesis.complete_response({"model": "said", "temperature": 0.0}, ClientView(), asked)
-        assert (made["model"], made["temperature"], made["store"], made["instructions"]) == ("said", 0.0, True, "Be.")
+        assert (made["model"], made["temperature"], made["store"], made["instructions"]) == (
+            "said",
+            0.0,
+            True,
+            "Be.",
+        )
         assert made["id"] == synthesis.derive_id("resp", "s")
 
     def test_so_far_is_what_was_heard_last(self) -> None:
@@ -57,7 +73,13 @@ class TestResponse:
         assert synthesis.response_so_far(view, RequestContext()) is view.response
 
     @pytest.mark.parametrize(
-        ("code", "told_"), [("429", "rate_limit_exceeded"), (429, "rate_limit_exceeded"), ("invalid_prompt", "invalid_prompt"), (None, "server_error")]
+        ("code", "told_"),
+        [
+            ("429", "rate_limit_exceeded"),
+            (429, "rate_limit_exceeded"),
+            ("invalid_prompt", "invalid_prompt"),
+            (None, "server_error"),
+        ],
     )
     def test_a_failure_has_a_code_that_sdks_know(self, code: Any, told_: str) -> None:
         failed = synthesis.failed(response(), {"code": code, "message": "m"})
@@ -85,7 +107,9 @@ class TestItems:
         assert names(life) == ["output_item.added", "output_item.done"]
         assert life[1].body["item"] == {"id": "v", "type": "vendor", "x": 1, "status": "completed"}
 
-    @pytest.mark.parametrize("life", [message(0, "Hi"), reasoning(0, "Hm"), summary(0, "Hm"), call(0, "{}"), search(0)])
+    @pytest.mark.parametrize(
+        "life", [message(0, "Hi"), reasoning(0, "Hm"), summary(0, "Hm"), call(0, "{}"), search(0)]
+    )
     def test_a_told_item_is_its_done_item(self, life: tuple[list[Json], Json]) -> None:
         events, done = life
         item = told(events[:-1])
@@ -94,14 +118,30 @@ class TestItems:
 
     def test_a_proven_item_lends_what_the_deltas_cannot_tell(self) -> None:
         events, done = reasoning(0, "Hm")
-        made = synthesis.told_item(told(events[:-1]), status="completed", proven={**done, "encrypted_content": "x"})
+        made = synthesis.told_item(
+            told(events[:-1]), status="completed", proven={**done, "encrypted_content": "x"}
+        )
         assert made["encrypted_content"] == "x"
-        other = synthesis.told_item(told(events[:-1]), status="completed", proven={"type": "message", "phase": "x"})
+        other = synthesis.told_item(
+            told(events[:-1]), status="completed", proven={"type": "message", "phase": "x"}
+        )
         assert "phase" not in other
 
     def test_reasoning_without_content_and_status_stays_without(self) -> None:
-        item = told([{"type": "response.output_item.added", "output_index": 0, "item": {"id": "rs", "type": "reasoning", "summary": []}}])
-        assert synthesis.told_item(item, status="completed") == {"id": "rs", "type": "reasoning", "summary": []}
+        item = told(
+            [
+                {
+                    "type": "response.output_item.added",
+                    "output_index": 0,
+                    "item": {"id": "rs", "type": "reasoning", "summary": []},
+                }
+            ]
+        )
+        assert synthesis.told_item(item, status="completed") == {
+            "id": "rs",
+            "type": "reasoning",
+            "summary": [],
+        }
         assert synthesis.told_item(item, status="incomplete")["status"] == "incomplete"
 
     def test_a_final_item_of_another_type_says_nothing(self) -> None:
@@ -118,11 +158,15 @@ class TestItems:
 
     @pytest.mark.parametrize("part", ["x", {"type": "vendor"}, {"type": "output_text", "text": None}])
     def test_parts_that_cannot_be_told_end_the_account(self, part: Any) -> None:
-        life = synthesis.life_of_item(0, {"id": "m", "type": "message", "content": [text_part("Hi"), part, text_part("No")]})
+        life = synthesis.life_of_item(
+            0, {"id": "m", "type": "message", "content": [text_part("Hi"), part, text_part("No")]}
+        )
         assert [e.body["delta"] for e in life if e.type == OUTPUT_TEXT.delta] == ["Hi"]
 
     def test_an_empty_code_is_told_as_empty(self) -> None:
-        life = synthesis.life_of_item(0, {"id": "c", "type": "code_interpreter_call", "code": None, "container_id": "x"})
+        life = synthesis.life_of_item(
+            0, {"id": "c", "type": "code_interpreter_call", "code": None, "container_id": "x"}
+        )
         assert [event.body["code"] for event in life if event.type == CODE.done] == [""]
 
 
@@ -153,7 +197,9 @@ class TestParts:
 
 class TestLogprobs:
     def test_a_parts_logprobs_have_their_bytes(self) -> None:
-        whole = synthesis.with_bytes({"token": "é", "logprob": None, "top_logprobs": [{"token": "e", "logprob": -1.0}, "x"]})
+        whole = synthesis.with_bytes(
+            {"token": "é", "logprob": None, "top_logprobs": [{"token": "e", "logprob": -1.0}, "x"]}
+        )
         assert whole == {
             "token": "é",
             "bytes": [0xC3, 0xA9],
@@ -185,14 +231,22 @@ class TestComparing:
         assert synthesis.says_the_same(one, other) is same
 
     @pytest.mark.parametrize(
-        ("told_", "proven", "missing"), [("a", "ab", "b"), ("", "ab", "ab"), ("ab", "ab", ""), ("b", "ab", ""), ("a", None, "")]
+        ("told_", "proven", "missing"),
+        [("a", "ab", "b"), ("", "ab", "ab"), ("ab", "ab", ""), ("b", "ab", ""), ("a", None, "")],
     )
     def test_a_tail_is_what_a_longer_text_adds(self, told_: str, proven: Any, missing: str) -> None:
         assert synthesis.tail(told_, proven) == missing
 
     @pytest.mark.parametrize(
         ("said", "told_", "truer"),
-        [("{}", '"a"}', True), ("{}", "{]", True), ("", "{]", False), ("{]", "{}", False), ("{]", "{[", True), ("\ud800", "{}", False)],
+        [
+            ("{}", '"a"}', True),
+            ("{}", "{]", True),
+            ("", "{]", False),
+            ("{]", "{}", False),
+            ("{]", "{[", True),
+            ("\ud800", "{}", False),
+        ],
     )
     def test_arguments_that_can_be_run_are_truer(self, said: str, told_: str, truer: bool) -> None:  # noqa: FBT001
         assert synthesis.is_truer(said, told_) is truer

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from proxy.responses.events import Event, invented
-from proxy.responses.grammar import FUNCTION_ARGUMENTS, KIND_OF_EVENT, LIFECYCLE, OUTPUT_TEXT, RUN_OF_EVENT, SUMMARY_TEXT
+from proxy.responses.grammar import (
+    FUNCTION_ARGUMENTS,
+    KIND_OF_EVENT,
+    LIFECYCLE,
+    OUTPUT_TEXT,
+    RUN_OF_EVENT,
+    SUMMARY_TEXT,
+)
 from proxy.responses.view import ClientView, ItemView, PartView, part_at
 from tests.support.streams import Json, call, message, reasoning, search, summary, whole
 
@@ -30,7 +37,7 @@ def test_it_knows_items_parts_and_texts() -> None:
     assert view.items[2].summaries[0].text == "Su"
     assert view.items[3].own is not None
     assert view.items[3].own.text == "{}"
-    assert view.text_size == len("Hi you" "Hm" "Su" "{}")
+    assert view.text_size == len("Hi youHmSu{}")
     assert not view.open_items()
     assert (view.created, view.in_progress, view.queued) == (True, True, False)
     assert view.terminal == "response.completed"
@@ -54,7 +61,12 @@ def test_it_remembers_how_far_an_item_is() -> None:
 def test_it_remembers_annotations_and_logprobs() -> None:
     life, _ = message(0, "Hi")
     place = {"item_id": "msg_0", "output_index": 0, "content_index": 0}
-    note = {"type": "response.output_text.annotation.added", **place, "annotation_index": 0, "annotation": {"a": 1}}
+    note = {
+        "type": "response.output_text.annotation.added",
+        **place,
+        "annotation_index": 0,
+        "annotation": {"a": 1},
+    }
     (part,) = viewed(*life[:2], {**life[2], "logprobs": [1, 2]}, note).items[0].parts
     assert part.logprobs == [1, 2]
     assert part.annotations == [{"a": 1}]
@@ -64,7 +76,14 @@ def test_an_item_is_found_by_its_id_else_by_its_index() -> None:
     view = viewed(*whole(message(0, "Hi"), call(1, "{}")))
     assert view.item_of({"item_id": "fc_1", "output_index": 0}) is view.items[1]
     assert view.item_of({"output_index": 1}) is view.items[1]
-    for nobody in ({"item_id": "x", "output_index": 0}, {"output_index": 2}, {"output_index": -1}, {"output_index": True}, {"item_id": 7, "output_index": 0}, {}):
+    for nobody in (
+        {"item_id": "x", "output_index": 0},
+        {"output_index": 2},
+        {"output_index": -1},
+        {"output_index": True},
+        {"item_id": 7, "output_index": 0},
+        {},
+    ):
         assert view.item_of(nobody) is None
 
 
@@ -115,7 +134,15 @@ def test_an_item_of_no_type_has_no_texts(item: Json) -> None:
     [
         {},
         {"item_id": "x", "output_index": 9, "content_index": 9, "summary_index": 9},
-        {"item_id": "msg_0", "content_index": 9, "summary_index": 9, "delta": "x", "text": "x", "part": 7, "item": 7},
+        {
+            "item_id": "msg_0",
+            "content_index": 9,
+            "summary_index": 9,
+            "delta": "x",
+            "text": "x",
+            "part": 7,
+            "item": 7,
+        },
         {"item_id": "msg_0", "content_index": 0, "delta": 7, "part": None, "item": {"id": 7}, "response": 7},
         {"item_id": "msg_0", "delta": "x", "item": {"id": "nobody"}, "response": {"id": 7}},
     ],

@@ -7,6 +7,7 @@ returns goes to the later repairs only.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -108,7 +109,7 @@ HOLD: Final = Moved()
 """Returned for an event that the repair keeps for a moment. Only events without content are ever kept, and END frees them."""
 
 
-class Repair:
+class Repair(ABC):
     """Base of the repairs; one instance per stream.
 
     :cvar name: the one name of the repair: module, counter label, configuration, golden, docs anchor.
@@ -136,9 +137,9 @@ class Repair:
         """Tell whether the repair handles events of this type; about comments, only one that says so is asked."""
         return type_ in cls.handles if cls.handles is not None else type_ != COMMENT
 
+    @abstractmethod
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Return the events that take this one's place; None if nothing is wrong with it.
 
         ``[]`` drops the event, ``[event.having(...)]`` replaces it, ``[invented, event]`` goes ahead of it.
         """
-        raise NotImplementedError

@@ -6,7 +6,7 @@ the stream.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, assert_never
 
 from proxy.responses import grammar
 from proxy.responses.grammar import Kind
@@ -78,6 +78,8 @@ def _is_of_kind(value: object, kind: Kind) -> bool:
             return isinstance(value, list)
         case Kind.OBJECT:
             return isinstance(value, dict)
+        case _:
+            assert_never(kind)
 
 
 def _zero(kind: Kind) -> Any:
@@ -90,3 +92,5 @@ def _zero(kind: Kind) -> Any:
             return []
         case Kind.OBJECT:
             return {}
+        case _:
+            assert_never(kind)

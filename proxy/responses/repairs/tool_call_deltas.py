@@ -78,15 +78,18 @@ class ToolCallDeltas(Repair):
             known["arguments"] = arguments if arguments.startswith(told) else told + arguments
 
     def _read_slices(self) -> None:
-        """Read the joined slices as far as they are JSON: one list (or one call) after another."""
-        text = "".join(self._slices)
+        """Read the joined slices as far as they are JSON: one list (or one call) after another; the last may lack its end."""
+        text = "".join(self._slices).strip()
         self._slices.clear()
-        end = 0
-        while end < len(text):
+        while text:
             try:
-                value, end = _DECODER.raw_decode(text, end)
+                value, end = _DECODER.raw_decode(text)
             except (ValueError, RecursionError):
-                return
+                if text.endswith("]") or not text.startswith("["):
+                    return
+                text += "]"
+                continue
+            text = text[end:].lstrip()
             for call in value if isinstance(value, list) else [value]:
                 if isinstance(call, dict):
                     self._add(call)

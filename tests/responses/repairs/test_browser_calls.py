@@ -56,5 +56,10 @@ def test_other_servers_calls_stay() -> None:
 
 
 def test_an_event_without_its_item_is_left_to_others() -> None:
-    made = repaired(opened({"type": "response.output_item.added"}, terminal()), disabled=["item_shapes"], strict=False, conforming=False)
+    made = repaired(
+        opened({"type": "response.output_item.added"}, terminal()),
+        disabled=["item_shapes"],
+        strict=False,
+        conforming=False,
+    )
     assert "browser_calls" not in made.repairs

@@ -58,7 +58,9 @@ def test_a_second_part_that_repeats_the_first_ones_index_gets_its_own() -> None:
 def test_two_open_parts_are_told_apart_by_their_index() -> None:
     done = {**DONE, "content": [text_part("a"), text_part("Hi")]}
     first, second = at(0, *LIFE[1:5]), at(1, *LIFE[1:5])
-    made = repaired(opened(LIFE[0], first[0], first[1] | {"delta": "a"}, second[0], *second[1:], terminal(done)))
+    made = repaired(
+        opened(LIFE[0], first[0], first[1] | {"delta": "a"}, second[0], *second[1:], terminal(done))
+    )
     assert made.values("output_text.delta", "delta") == ["a", "Hi"]
 
 
@@ -80,7 +82,12 @@ def test_closings_of_parts_that_were_never_told_open_the_next() -> None:
 def test_an_annotation_belongs_to_the_part_it_names_else_to_the_last(index: int, told: int) -> None:
     note = {"type": "url_citation", "url": "http://a/", "title": "A", "start_index": 0, "end_index": 1}
     place = {"item_id": "msg_0", "output_index": 0, "content_index": index}
-    added = {"type": "response.output_text.annotation.added", **place, "annotation_index": 0, "annotation": note}
+    added = {
+        "type": "response.output_text.annotation.added",
+        **place,
+        "annotation_index": 0,
+        "annotation": note,
+    }
     made = repaired(opened(*LIFE[:3], added, *LIFE[3:], terminal(DONE)))
     assert made.one("output_text.annotation.added")["content_index"] == told
     assert made.output[0]["content"][0]["annotations"] == [note]
@@ -88,7 +95,12 @@ def test_an_annotation_belongs_to_the_part_it_names_else_to_the_last(index: int,
 
 def test_an_annotation_before_any_part_opens_the_first() -> None:
     place = {"item_id": "msg_0", "output_index": 0, "content_index": 3}
-    added = {"type": "response.output_text.annotation.added", **place, "annotation_index": 0, "annotation": {}}
+    added = {
+        "type": "response.output_text.annotation.added",
+        **place,
+        "annotation_index": 0,
+        "annotation": {},
+    }
     made = repaired(opened(LIFE[0], added, *LIFE[2:], terminal()), conforming=False)
     assert made.one("output_text.annotation.added")["content_index"] == 0
 

@@ -32,7 +32,9 @@ def test_a_message_is_what_was_streamed(said: Json) -> None:
     assert (told["id"], told["role"]) == ("msg_0", "assistant")
 
 
-@pytest.mark.parametrize(("field", "value"), [("call_id", "call_x"), ("name", "other"), ("arguments", '{"b": 2}')])
+@pytest.mark.parametrize(
+    ("field", "value"), [("call_id", "call_x"), ("name", "other"), ("arguments", '{"b": 2}')]
+)
 def test_a_call_keeps_its_names_and_arguments(field: str, value: Any) -> None:
     made = repaired(opened(*C_LIFE[:3], {**C_LIFE[3], "item": {**C_DONE, field: value}}, terminal(C_DONE)))
     assert made.one("output_item.done")["item"] == C_DONE
@@ -54,14 +56,20 @@ def test_the_status_is_upstreams_where_it_can_be() -> None:
 
 def test_reasoning_keeps_what_only_its_done_item_has() -> None:
     said = {**R_DONE, "content": [], "encrypted_content": "xyz"}
-    made = repaired(opened(*R_LIFE[:5], {**R_LIFE[5], "item": said}, terminal({**R_DONE, "encrypted_content": "xyz"})))
+    made = repaired(
+        opened(*R_LIFE[:5], {**R_LIFE[5], "item": said}, terminal({**R_DONE, "encrypted_content": "xyz"}))
+    )
     assert made.one("output_item.done")["item"] == {**R_DONE, "encrypted_content": "xyz"}
 
 
 def test_a_done_item_may_add_what_was_left_open() -> None:
     action = {"type": "search", "query": "q", "sources": [{"type": "url", "url": "http://a/"}]}
     life, done = search(0)
-    assert untouched(opened(*life[:4], {**life[4], "item": {**done, "action": action}}, terminal({**done, "action": action})))
+    assert untouched(
+        opened(
+            *life[:4], {**life[4], "item": {**done, "action": action}}, terminal({**done, "action": action})
+        )
+    )
 
 
 def test_right_items_stay() -> None:

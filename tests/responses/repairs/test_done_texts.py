@@ -31,7 +31,9 @@ def test_the_deltas_stand(said: str) -> None:
         (call(0, "Hi")[0], "function_call_arguments.delta", "function_call_arguments.done", "arguments"),
     ],
 )
-def test_what_the_done_event_adds_is_one_more_delta(life: list[Json], delta: str, done: str, field: str) -> None:
+def test_what_the_done_event_adds_is_one_more_delta(
+    life: list[Json], delta: str, done: str, field: str
+) -> None:
     longer = [{**event, field: "Hi there"} if event["type"].endswith(done) else event for event in life]
     kept = [event for event in longer if not event["type"].endswith(("part.done", "item.done"))]
     made = repaired(opened(*kept, terminal()))
@@ -43,7 +45,13 @@ def test_arguments_that_nobody_could_run_give_way_to_the_done_event() -> None:
     life, done = call(0, '"a": 1}')
     whole_call = {**done, "arguments": '{"a": 1}'}
     made = repaired(
-        opened(life[0], life[1], {**life[2], "arguments": '{"a": 1}'}, {**life[3], "item": whole_call}, terminal(whole_call)),
+        opened(
+            life[0],
+            life[1],
+            {**life[2], "arguments": '{"a": 1}'},
+            {**life[3], "item": whole_call},
+            terminal(whole_call),
+        ),
         conforming=False,
     )
     assert made.one("function_call_arguments.done")["arguments"] == '{"a": 1}'
@@ -66,7 +74,12 @@ def test_logprobs_of_the_deltas_are_in_the_done_events() -> None:
 
 
 def test_logprobs_that_are_there_stay() -> None:
-    life = [*M_LIFE[:2], {**M_LIFE[2], "logprobs": [LOGPROB]}, M_LIFE[3], {**M_LIFE[4], "logprobs": [LOGPROB]}]
+    life = [
+        *M_LIFE[:2],
+        {**M_LIFE[2], "logprobs": [LOGPROB]},
+        M_LIFE[3],
+        {**M_LIFE[4], "logprobs": [LOGPROB]},
+    ]
     made = repaired(opened(*life, terminal()))
     assert "done_texts" not in made.repairs
 
@@ -82,8 +95,14 @@ def test_closings_of_what_the_client_does_not_know_are_left_alone() -> None:
 
 def test_a_part_of_an_unknown_type_is_left_alone() -> None:
     added = {**M_LIFE[1], "part": {"type": "vendor"}}
-    item: Json = {"type": "response.output_item.added", "output_index": 0, "item": {"id": "msg_0", "type": "vendor_item"}}
-    made = repaired(opened(item, added, {**M_LIFE[5], "part": {"type": "vendor"}}, terminal()), conforming=False)
+    item: Json = {
+        "type": "response.output_item.added",
+        "output_index": 0,
+        "item": {"id": "msg_0", "type": "vendor_item"},
+    }
+    made = repaired(
+        opened(item, added, {**M_LIFE[5], "part": {"type": "vendor"}}, terminal()), conforming=False
+    )
     assert "done_texts" not in made.repairs
 
 

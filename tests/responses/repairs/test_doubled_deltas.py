@@ -13,7 +13,8 @@ OURS, THEIRS = "response.reasoning_summary_text.delta", "response.reasoning.summ
 
 def told(*deltas: tuple[str, str]) -> str:
     events: list[Json] = [
-        {"type": name, "item_id": "rs_0", "output_index": 0, "summary_index": 0, "delta": text} for name, text in deltas
+        {"type": name, "item_id": "rs_0", "output_index": 0, "summary_index": 0, "delta": text}
+        for name, text in deltas
     ]
     made = repaired(opened(*LIFE[:2], *events, terminal()))
     return "".join(made.values("reasoning_summary_text.delta", "delta"))
@@ -45,9 +46,17 @@ def test_one_name_alone_may_repeat_itself() -> None:
 
 def test_what_is_no_text_is_left_to_others() -> None:
     made = repaired(
-        opened(*LIFE[:2], {"type": THEIRS, "item_id": "rs_0", "output_index": 0, "summary_index": 0, "delta": "a"}, terminal()),
+        opened(
+            *LIFE[:2],
+            {"type": THEIRS, "item_id": "rs_0", "output_index": 0, "summary_index": 0, "delta": "a"},
+            terminal(),
+        ),
         disabled=["string_deltas"],
     )
     assert made.values("reasoning_summary_text.delta", "delta") == ["a"]
-    made = repaired(opened(*LIFE[:2], {"type": OURS, "item_id": "rs_0", "delta": None}, terminal()), disabled=["string_deltas"], conforming=False)
+    made = repaired(
+        opened(*LIFE[:2], {"type": OURS, "item_id": "rs_0", "delta": None}, terminal()),
+        disabled=["string_deltas"],
+        conforming=False,
+    )
     assert "doubled_deltas" not in made.repairs

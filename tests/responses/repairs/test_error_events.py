@@ -38,7 +38,9 @@ def test_every_private_form_is_told_as_error_and_failed(payload: Json, message_:
     assert made.stream.endswith(b"data: [DONE]\n\n")
 
 
-@pytest.mark.parametrize("payload", [{"error": {}}, {"error": None}, {"detail": [{"loc": []}]}, {"object": "list"}])
+@pytest.mark.parametrize(
+    "payload", [{"error": {}}, {"error": None}, {"detail": [{"loc": []}]}, {"object": "list"}]
+)
 def test_an_untyped_payload_that_reports_nothing_is_no_error(payload: Json) -> None:
     made = repaired(opened(*HELLO, payload, *message(0, "Hel")[0][3:]))
     assert "error_events" not in made.repairs
@@ -46,7 +48,10 @@ def test_an_untyped_payload_that_reports_nothing_is_no_error(payload: Json) -> N
 
 
 def test_the_protocols_own_flat_error_gets_its_nested_form_and_upstream_tells_the_end_itself() -> None:
-    failed = {"type": "response.failed", "response": response("failed", error={"code": "server_error", "message": "m"})}
+    failed = {
+        "type": "response.failed",
+        "response": response("failed", error={"code": "server_error", "message": "m"}),
+    }
     flat = {"type": "error", "code": "rate_limit_exceeded", "message": "Slow down", "param": None}
     made = repaired(opened(flat, failed))
     assert made.body == ["error", "failed"]
@@ -62,5 +67,8 @@ def test_the_protocols_own_flat_error_gets_its_nested_form_and_upstream_tells_th
 def test_an_error_that_all_clients_read_is_left_alone() -> None:
     nested: dict[str, Any] = {"type": "server_error", "code": "x", "message": "m", "param": None}
     both = {"type": "error", "code": "x", "message": "m", "param": None, "error": nested}
-    failed = {"type": "response.failed", "response": response("failed", error={"code": "server_error", "message": "m"})}
+    failed = {
+        "type": "response.failed",
+        "response": response("failed", error={"code": "server_error", "message": "m"}),
+    }
     assert untouched(opened(both, failed))

@@ -14,7 +14,9 @@ C_LIFE, C_DONE = call(0, "{}")
 S_LIFE, S_DONE = search(0)
 
 
-@pytest.mark.parametrize("output", [None, [], "x", [7], [{**M_DONE, "id": "msg_x"}], [{**M_DONE, "status": "incomplete"}]])
+@pytest.mark.parametrize(
+    "output", [None, [], "x", [7], [{**M_DONE, "id": "msg_x"}], [{**M_DONE, "status": "incomplete"}]]
+)
 def test_the_streamed_items_are_the_output(output: Any) -> None:
     end = terminal()
     end["response"]["output"] = output
@@ -58,4 +60,6 @@ def test_right_output_stays() -> None:
 def test_what_openai_lets_differ_may_differ() -> None:
     life, done = summary(0, "Hm")
     streamed: Json = {**done, "encrypted_content": "abc"}
-    assert untouched(opened(*life[:5], {**life[5], "item": streamed}, terminal({**done, "encrypted_content": "def"})))
+    assert untouched(
+        opened(*life[:5], {**life[5], "item": streamed}, terminal({**done, "encrypted_content": "def"}))
+    )

@@ -8,7 +8,19 @@ import pytest
 
 from proxy.responses import BodyEnd, Plan, StreamNormalizer
 from tests.support.repairing import opened, repaired, terminal, untouched
-from tests.support.streams import Json, call, events_of, message, numbered, reasoning, search, summary, text_part, whole, wire
+from tests.support.streams import (
+    Json,
+    call,
+    events_of,
+    message,
+    numbered,
+    reasoning,
+    search,
+    summary,
+    text_part,
+    whole,
+    wire,
+)
 
 M_LIFE, M_DONE = message(0, "Half")
 C_LIFE, C_DONE = call(0, '{"a"')
@@ -79,14 +91,44 @@ def test_closings_without_the_items_own_done_are_released_as_they_are() -> None:
 
 def test_text_that_goes_on_after_its_closing_goes_on() -> None:
     more = {**M_LIFE[2], "delta": " an answer"}
-    made = repaired(opened(*M_LIFE[:4], more, *M_LIFE[3:], terminal({**M_DONE, "content": [text_part("Half an answer")]})))
+    made = repaired(
+        opened(*M_LIFE[:4], more, *M_LIFE[3:], terminal({**M_DONE, "content": [text_part("Half an answer")]}))
+    )
     assert made.one("output_text.done")["text"] == "Half an answer"
     assert made.output[0]["content"][0]["text"] == "Half an answer"
 
 
+def test_a_text_that_was_closed_wrong_goes_on() -> None:
+    closed = {**M_LIFE[3], "text": ""}
+    more = {**M_LIFE[2], "delta": " an answer"}
+    made = repaired(opened(*M_LIFE[:3], closed, more, terminal()))
+    assert made.values("output_text.delta", "delta") == ["Half", " an answer"]
+    assert made.one("output_text.done")["text"] == "Half an answer"
+    assert made.repairs["held_closings"] == 1
+
+
+def test_a_text_that_was_closed_right_does_not() -> None:
+    for closings in (M_LIFE[3:4], M_LIFE[3:5], M_LIFE[3:6]):
+        made = repaired(opened(*M_LIFE[:3], *closings, M_LIFE[2], terminal()))
+        assert made.output[0]["content"] == [text_part("Half")]
+    made = repaired(opened(*C_LIFE[:3], C_LIFE[1], C_LIFE[3], terminal()))
+    assert made.output == [C_DONE]
+
+
+def test_a_call_that_closed_as_a_message_is_proven_by_a_call() -> None:
+    closing = {**C_LIFE[3], "item": {**M_DONE, "id": "fc_0"}}
+    made = repaired(opened(*C_LIFE[:3], closing, terminal(C_DONE)))
+    assert made.output == [C_DONE]
+
+
 def test_nothing_is_held_of_what_the_client_does_not_know() -> None:
     made = repaired(opened(M_LIFE[0], M_LIFE[3], terminal(M_DONE)))
-    assert made.body[:4] == ["output_item.added", "content_part.added", "output_text.delta", "output_text.done"]
+    assert made.body[:4] == [
+        "output_item.added",
+        "content_part.added",
+        "output_text.delta",
+        "output_text.done",
+    ]
     made = repaired(opened(M_LIFE[5], terminal(M_DONE)))
     assert made.body[0] == "output_item.added"
 

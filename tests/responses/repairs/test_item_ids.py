@@ -17,7 +17,9 @@ R_LIFE, R_DONE = reasoning(0, "Hm")
 def ids(made: Repaired) -> set[Any]:
     """Return every id by which the stream names an item."""
     return {
-        event.get("item_id") or event["item"]["id"] for event in made.events if "item_id" in event or "item" in event
+        event.get("item_id") or event["item"]["id"]
+        for event in made.events
+        if "item_id" in event or "item" in event
     } | {item["id"] for item in made.output}
 
 
@@ -63,7 +65,9 @@ def test_the_done_item_is_found_by_its_stray_item_id() -> None:
 
 
 def test_strays_are_removed_though_the_id_is_right() -> None:
-    made = repaired(opened(*C_LIFE[:3], {**C_LIFE[3], "item": {**C_DONE, "output_index": 0}}, terminal(C_DONE)))
+    made = repaired(
+        opened(*C_LIFE[:3], {**C_LIFE[3], "item": {**C_DONE, "output_index": 0}}, terminal(C_DONE))
+    )
     assert made.one("output_item.done")["item"] == C_DONE
 
 
@@ -103,8 +107,12 @@ def test_a_second_done_item_under_a_closed_items_id_is_another_item() -> None:
 def test_pieces_without_any_name_go_to_the_youngest_open_item_that_fits() -> None:
     r_life, r_done = reasoning(0, "Hm")
     m_life, m_done = message(1, "Hi")
-    bare = [{k: v for k, v in e.items() if k not in ("item_id", "output_index")} for e in (r_life[2], m_life[2])]
-    made = repaired(opened(*r_life[:2], *m_life[:2], *bare, *r_life[3:], *m_life[3:], terminal(r_done, m_done)))
+    bare = [
+        {k: v for k, v in e.items() if k not in ("item_id", "output_index")} for e in (r_life[2], m_life[2])
+    ]
+    made = repaired(
+        opened(*r_life[:2], *m_life[:2], *bare, *r_life[3:], *m_life[3:], terminal(r_done, m_done))
+    )
     assert made.one("reasoning_text.delta")["item_id"] == "rs_0"
     assert made.one("output_text.delta")["item_id"] == "msg_1"
 
@@ -142,8 +150,20 @@ def test_vendors_events_follow_their_item() -> None:
 
 
 def test_an_event_that_has_no_item_id_by_type_loses_it() -> None:
-    shell = {"type": "response.shell_call_command.added", "item_id": "sh", "output_index": 0, "command_index": 0, "command": "ls"}
-    item = {"id": "sh", "type": "shell_call", "status": "in_progress", "call_id": "c", "action": {"commands": []}}
+    shell = {
+        "type": "response.shell_call_command.added",
+        "item_id": "sh",
+        "output_index": 0,
+        "command_index": 0,
+        "command": "ls",
+    }
+    item = {
+        "id": "sh",
+        "type": "shell_call",
+        "status": "in_progress",
+        "call_id": "c",
+        "action": {"commands": []},
+    }
     added = {"type": "response.output_item.added", "output_index": 0, "item": item}
     made = repaired(opened(added, shell, terminal()), conforming=False)
     assert "item_id" not in made.one("shell_call_command.added")

@@ -11,7 +11,9 @@ C_LIFE, C_DONE = call(0, "{}")
 M_LIFE, M_DONE = message(0, "Hi")
 
 
-@pytest.mark.parametrize(("life", "done"), [message(0, "Hi"), reasoning(0, "Hm"), summary(0, "Hm"), search(0)])
+@pytest.mark.parametrize(
+    ("life", "done"), [message(0, "Hi"), reasoning(0, "Hm"), summary(0, "Hm"), search(0)]
+)
 def test_the_first_event_announces(life: list[Json], done: Json) -> None:
     made = repaired(opened(*life[1:], terminal(done)))
     assert made.body == [event["type"].removeprefix("response.") for event in [*life, terminal()]]
@@ -65,7 +67,12 @@ def test_a_done_call_without_a_name_is_no_item() -> None:
 
 
 def test_a_shell_command_without_its_item_is_dropped() -> None:
-    command = {"type": "response.shell_call_command.added", "output_index": 0, "command_index": 0, "command": "ls"}
+    command = {
+        "type": "response.shell_call_command.added",
+        "output_index": 0,
+        "command_index": 0,
+        "command": "ls",
+    }
     made = repaired(opened(command, terminal()))
     assert made.body == ["completed"]
 

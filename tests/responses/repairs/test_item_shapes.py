@@ -71,13 +71,18 @@ def test_a_call_without_call_id_gets_one_and_keeps_it() -> None:
 
 
 def test_a_call_without_a_name_is_not_announced() -> None:
-    made = repaired(opened({**C_LIFE[0], "item": {**C_LIFE[0]["item"], "name": None}}, *C_LIFE[1:], terminal(C_DONE)))
+    made = repaired(
+        opened({**C_LIFE[0], "item": {**C_LIFE[0]["item"], "name": None}}, *C_LIFE[1:], terminal(C_DONE))
+    )
     assert made.one("output_item.added")["item"]["name"] == "get_weather"
     assert made.output[0]["arguments"] == "{}"
 
 
 def test_parts_have_lists_and_texts() -> None:
-    added = {**M_LIFE[1], "part": {"type": "output_text", "text": "Hi", "annotations": None, "logprobs": None}}
+    added = {
+        **M_LIFE[1],
+        "part": {"type": "output_text", "text": "Hi", "annotations": None, "logprobs": None},
+    }
     done = {**M_LIFE[4], "part": {"type": "output_text", "text": None}}
     item = {**M_LIFE[5], "item": {**M_DONE, "content": [{**M_DONE["content"][0], "logprobs": None}, "x"]}}
     made = repaired(opened(M_LIFE[0], added, *M_LIFE[2:4], done, item, terminal(M_DONE)))

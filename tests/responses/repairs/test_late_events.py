@@ -50,7 +50,14 @@ def test_steps_that_an_item_is_past_are_dropped() -> None:
 
 
 def test_mcp_may_say_in_progress_twice() -> None:
-    item = {"id": "mcp_0", "type": "mcp_call", "name": "f", "server_label": "s", "arguments": "", "status": "in_progress"}
+    item = {
+        "id": "mcp_0",
+        "type": "mcp_call",
+        "name": "f",
+        "server_label": "s",
+        "arguments": "",
+        "status": "in_progress",
+    }
     place = {"item_id": "mcp_0", "output_index": 0}
     life: list[Json] = [
         {"type": "response.output_item.added", "output_index": 0, "item": item},
@@ -65,8 +72,19 @@ def test_mcp_may_say_in_progress_twice() -> None:
 
 
 def test_a_shell_command_after_its_item_is_dropped() -> None:
-    item = {"id": "sh", "type": "shell_call", "status": "completed", "call_id": "c", "action": {"commands": ["ls"]}}
-    command = {"type": "response.shell_call_command.done", "output_index": 0, "command_index": 0, "command": "ls"}
+    item = {
+        "id": "sh",
+        "type": "shell_call",
+        "status": "completed",
+        "call_id": "c",
+        "action": {"commands": ["ls"]},
+    }
+    command = {
+        "type": "response.shell_call_command.done",
+        "output_index": 0,
+        "command_index": 0,
+        "command": "ls",
+    }
     life = [
         {"type": "response.output_item.added", "output_index": 0, "item": {**item, "status": "in_progress"}},
         command,
@@ -77,7 +95,13 @@ def test_a_shell_command_after_its_item_is_dropped() -> None:
 
 
 def test_after_an_error_only_the_end_is_told() -> None:
-    error = {"type": "error", "code": "x", "message": "m", "param": None, "error": {"type": "t", "code": "x", "message": "m"}}
+    error = {
+        "type": "error",
+        "code": "x",
+        "message": "m",
+        "param": None,
+        "error": {"type": "t", "code": "x", "message": "m"},
+    }
     made = repaired(opened(*M_LIFE[:3], error, error, *M_LIFE[3:], terminal(M_DONE)))
     assert made.body[-2:] == ["error", "failed"]
     assert made.body.count("error") == 1
@@ -85,9 +109,24 @@ def test_after_an_error_only_the_end_is_told() -> None:
     assert made.ending is Ending.UPSTREAM_ERROR
 
 
+def test_what_was_held_while_it_ended_is_dropped() -> None:
+    life, _ = message(0, "Hi", id_="doubtful")
+    made = repaired(opened({"type": "error", "code": "x", "message": "m"}, *life[:3]))
+    assert made.body == ["error", "failed"]
+
+
 def test_upstreams_own_failed_after_its_error_is_told() -> None:
-    error = {"type": "error", "code": "x", "message": "m", "param": None, "error": {"type": "t", "code": "x", "message": "m"}}
-    failed = {"type": "response.failed", "response": response("failed", error={"code": "server_error", "message": "n"})}
+    error = {
+        "type": "error",
+        "code": "x",
+        "message": "m",
+        "param": None,
+        "error": {"type": "t", "code": "x", "message": "m"},
+    }
+    failed = {
+        "type": "response.failed",
+        "response": response("failed", error={"code": "server_error", "message": "n"}),
+    }
     assert repaired(opened(error, failed)).one("failed")["response"]["error"]["message"] == "n"
 
 

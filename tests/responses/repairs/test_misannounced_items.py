@@ -22,7 +22,10 @@ def under(id_: str, event: Json, **fields: Any) -> Json:
 
 def test_an_id_used_before_gives_way_to_that_of_the_next_event() -> None:
     made = repaired(opened(*R_LIFE, ADDED, *M_LIFE[1:], terminal(R_DONE, M_DONE)))
-    assert [(e["output_index"], e["item"]["id"]) for e in made.all("output_item.added")] == [(0, "u1"), (1, "u2")]
+    assert [(e["output_index"], e["item"]["id"]) for e in made.all("output_item.added")] == [
+        (0, "u1"),
+        (1, "u2"),
+    ]
     assert made.repairs == {"misannounced_items": 1}
 
 
@@ -106,7 +109,12 @@ def test_the_next_event_may_name_no_index() -> None:
 
 
 def test_an_announcement_without_an_item_is_not_held() -> None:
-    made = repaired(opened({"type": "response.output_item.added"}, terminal()), disabled=["item_shapes"], strict=False, conforming=False)
+    made = repaired(
+        opened({"type": "response.output_item.added"}, terminal()),
+        disabled=["item_shapes"],
+        strict=False,
+        conforming=False,
+    )
     assert "misannounced_items" not in made.repairs
 
 

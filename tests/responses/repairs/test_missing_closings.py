@@ -8,7 +8,18 @@ import pytest
 
 from proxy.responses import BodyEnd
 from tests.support.repairing import opened, repaired, terminal, untouched
-from tests.support.streams import Json, call, message, reasoning, search, summary, text_part, whole
+from tests.support.streams import (
+    Json,
+    call,
+    message,
+    numbered,
+    reasoning,
+    search,
+    summary,
+    text_part,
+    whole,
+    wire,
+)
 
 LIVES = [message(0, "Hi"), reasoning(0, "Hm"), summary(0, "Hm"), call(0, "{}")]
 M_LIFE, M_DONE = message(0, "Hi")
@@ -51,6 +62,15 @@ def test_text_that_only_the_whole_proves_is_told_as_one_more_delta() -> None:
     assert made.values("function_call_arguments.delta", "delta") == ['{"a"', ": 1}"]
 
 
+def test_arguments_that_nobody_could_run_give_way_to_the_whole() -> None:
+    life, done = call(0, '"a": 1}')
+    proof = {**done, "arguments": '{"a": 1}'}
+    for end in ([{**life[3], "item": proof}, terminal(proof)], [terminal(proof)]):
+        made = repaired(opened(*life[:2], *end))
+        assert made.one("function_call_arguments.done")["arguments"] == '{"a": 1}'
+        assert made.output == [proof]
+
+
 def test_annotations_that_only_the_whole_has_are_told() -> None:
     proof = {**M_DONE, "content": [{**text_part("Hi"), "annotations": [NOTE]}]}
     made = repaired(opened(*M_LIFE[:3], terminal(proof)))
@@ -72,15 +92,9 @@ def test_so_does_an_error() -> None:
 
 
 def test_upstreams_own_sentinel_says_that_all_is_there() -> None:
-    made = repaired(b"".join([_wire(opened(*M_LIFE[:3])), b"data: [DONE]\n\n"]))
+    made = repaired(wire(numbered(opened(*M_LIFE[:3]))))
     assert made.one("output_item.done")["item"]["status"] == "completed"
     assert made.body[-1] == "completed"
-
-
-def _wire(events: list[Json]) -> bytes:
-    from tests.support.streams import numbered, wire  # noqa: PLC0415
-
-    return wire(numbered(events), done=False)
 
 
 def test_a_cut_response_cuts_its_last_open_item_only() -> None:

@@ -26,7 +26,12 @@ CLOSINGS = [LIFE[3], {**LIFE[4], "part": PART}, {**LIFE[5], "item": {**DONE, "co
 @pytest.mark.parametrize("index", [None, "0", -1, True, 0.0])
 def test_an_index_that_is_none_becomes_zero(index: Any) -> None:
     made = repaired(
-        opened(*LIFE[:3], {**ANNOTATION, "annotation_index": index}, *CLOSINGS, terminal({**DONE, "content": [PART]}))
+        opened(
+            *LIFE[:3],
+            {**ANNOTATION, "annotation_index": index},
+            *CLOSINGS,
+            terminal({**DONE, "content": [PART]}),
+        )
     )
     assert made.one("output_text.annotation.added")["annotation_index"] == 0
     assert made.repairs == {"missing_fields": 1}
@@ -46,7 +51,11 @@ def test_a_right_index_stays() -> None:
     ],
 )
 def test_every_kind_of_field_has_its_zero(name: str, zeros: Json) -> None:
-    item = {"id": "x_1", "type": "image_generation_call" if "image" in name else "shell_call", "status": "in_progress"}
+    item = {
+        "id": "x_1",
+        "type": "image_generation_call" if "image" in name else "shell_call",
+        "status": "in_progress",
+    }
     added = {"type": "response.output_item.added", "output_index": 0, "item": item}
     event = {"type": name, "item_id": "x_1", "output_index": 0}
     made = repaired(opened(added, event, terminal()), conforming=False)

@@ -34,16 +34,33 @@ def test_it_goes_where_the_setting_says_so(number: Any) -> None:
 
 
 def test_it_is_found_at_any_depth() -> None:
-    note = {"type": "url_citation", "url": "u", "title": "t", "start_index": 0, "end_index": 0, "sequence_number": -1}
-    end = terminal(usage={"input_tokens": 1, "output_tokens": 1, "total_tokens": 2, "x": [[{"sequence_number": -1}]]})
+    note = {
+        "type": "url_citation",
+        "url": "u",
+        "title": "t",
+        "start_index": 0,
+        "end_index": 0,
+        "sequence_number": -1,
+    }
+    end = terminal(
+        usage={"input_tokens": 1, "output_tokens": 1, "total_tokens": 2, "x": [[{"sequence_number": -1}]]}
+    )
     made = repaired(opened({"type": "vendor:x", "a": [{"b": note}]}, end), conforming=False)
     assert made.one("vendor:x")["a"][0]["b"]["sequence_number"] == 2
     assert made.one("completed")["response"]["usage"]["x"] == [[{"sequence_number": 3}]]
 
 
 def test_what_a_user_wrote_is_left_alone() -> None:
-    tool = {"type": "function", "name": "f", "strict": True, "parameters": {"properties": {"sequence_number": {"type": "integer"}}}}
-    created = {"type": "response.created", "response": response(tools=[tool], metadata={"sequence_number": "7"})}
+    tool = {
+        "type": "function",
+        "name": "f",
+        "strict": True,
+        "parameters": {"properties": {"sequence_number": {"type": "integer"}}},
+    }
+    created = {
+        "type": "response.created",
+        "response": response(tools=[tool], metadata={"sequence_number": "7"}),
+    }
     made = repaired([created, terminal()])
     told = made.one("created")["response"]
     assert (told["tools"], told["metadata"]) == ([tool], {"sequence_number": "7"})

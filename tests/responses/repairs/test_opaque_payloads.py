@@ -29,7 +29,17 @@ def test_an_error_may_be_named_by_its_event_line_too() -> None:
 
 @pytest.mark.parametrize(
     "payload",
-    [b"not json", b"", b"[1]", b'"text"', b"{}", b'{"type": 7}', b'{"type": "<end>"}', b'{"type": "a\\nb"}', b'{"delta": "x"}'],
+    [
+        b"not json",
+        b"",
+        b"[1]",
+        b'"text"',
+        b"{}",
+        b'{"type": 7}',
+        b'{"type": "<end>"}',
+        b'{"type": "a\\nb"}',
+        b'{"delta": "x"}',
+    ],
 )
 def test_what_no_client_could_read_is_dropped(payload: bytes) -> None:
     stream = wire(WHOLE[:3], done=False) + b"data: " + payload + b"\n\n" + wire(WHOLE[3:], done=False)
@@ -47,5 +57,7 @@ def test_what_only_a_lenient_reader_takes_is_told_as_it_would_see_it(constant: b
 
 
 def test_an_unknown_event_line_types_nothing() -> None:
-    made = repaired(wire(WHOLE[:3], done=False) + b'event: message\ndata: {"x": 1}\n\n' + wire(WHOLE[3:], done=False))
+    made = repaired(
+        wire(WHOLE[:3], done=False) + b'event: message\ndata: {"x": 1}\n\n' + wire(WHOLE[3:], done=False)
+    )
     assert len(made.events) == len(WHOLE)

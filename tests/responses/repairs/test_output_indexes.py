@@ -38,12 +38,20 @@ def test_an_item_that_was_never_announced_takes_the_next_index() -> None:
 
 
 def test_a_shell_calls_command_is_found_by_upstreams_index() -> None:
-    item = {"id": "sh", "type": "shell_call", "status": "in_progress", "call_id": "c", "action": {"commands": []}}
+    item = {
+        "id": "sh",
+        "type": "shell_call",
+        "status": "in_progress",
+        "call_id": "c",
+        "action": {"commands": []},
+    }
     added = {"type": "response.output_item.added", "output_index": 5, "item": item}
     command = {"type": "response.shell_call_command.added", "command_index": 0, "command": "ls"}
     told = []
     for index in (5, 9, None):
-        made = repaired(opened(*LIFE, added, {**command, "output_index": index}, terminal()), conforming=False)
+        made = repaired(
+            opened(*LIFE, added, {**command, "output_index": index}, terminal()), conforming=False
+        )
         told.append(made.one("shell_call_command.added")["output_index"])
     assert told == [1, 1, 1]
 

@@ -37,7 +37,9 @@ def test_reasoning_holds_reasoning_text() -> None:
 
 
 def test_a_message_holds_output_text() -> None:
-    made = repaired(opened(M_LIFE[0], {**M_LIFE[1], "part": R_LIFE[1]["part"]}, *M_LIFE[2:], terminal(M_DONE)))
+    made = repaired(
+        opened(M_LIFE[0], {**M_LIFE[1], "part": R_LIFE[1]["part"]}, *M_LIFE[2:], terminal(M_DONE))
+    )
     assert made.one("content_part.added")["part"] == text_part("")
     summary_part = {"type": "summary_text", "text": "x"}
     made = repaired(opened(M_LIFE[0], {**M_LIFE[4], "part": summary_part}, terminal()))
@@ -65,7 +67,13 @@ def test_the_next_part_closes_the_one_before() -> None:
     second = {**M_LIFE[1], "content_index": 1}
     made = repaired(opened(*M_LIFE[:3], second, {**M_LIFE[2], "content_index": 1}, terminal()))
     assert made.values("content_part.done", "content_index") == [0, 1]
-    refusal = {"type": "response.refusal.delta", "item_id": "msg_0", "output_index": 0, "content_index": 1, "delta": "No"}
+    refusal = {
+        "type": "response.refusal.delta",
+        "item_id": "msg_0",
+        "output_index": 0,
+        "content_index": 1,
+        "delta": "No",
+    }
     made = repaired(opened(*M_LIFE[:3], refusal, terminal()))
     assert [part["type"] for part in made.output[0]["content"]] == ["output_text", "refusal"]
     closing = {**M_LIFE[4], "content_index": 1, "part": {"type": "refusal", "refusal": "No"}}

@@ -11,7 +11,10 @@ from tests.support.repairing import opened, repaired, terminal, untouched
 from tests.support.streams import Json, message, response, whole
 
 COUNTS = {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
-OPENAI_DETAILS = {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
+OPENAI_DETAILS = {
+    "input_tokens_details": {"cached_tokens": 0},
+    "output_tokens_details": {"reasoning_tokens": 0},
+}
 
 
 def vllms(status: str = "in_progress", **fields: Any) -> Json:
@@ -35,9 +38,16 @@ def test_vllms_object_is_completed_with_neutral_values() -> None:
 
 
 def test_the_request_knows_better_than_a_neutral_value() -> None:
-    asked = {"store": False, "metadata": {"a": "b"}, "text": {"format": {"type": "json_object"}}, "reasoning": "no object"}
+    asked = {
+        "store": False,
+        "metadata": {"a": "b"},
+        "text": {"format": {"type": "json_object"}},
+        "reasoning": "no object",
+    }
     told = repaired([created(), terminal()], request=RequestContext(body=asked)).one("created")["response"]
-    assert {name: told[name] for name in ("store", "metadata", "text")} == {name: asked[name] for name in ("store", "metadata", "text")}
+    assert {name: told[name] for name in ("store", "metadata", "text")} == {
+        name: asked[name] for name in ("store", "metadata", "text")
+    }
     assert told["reasoning"] == {"effort": None, "summary": None}
 
 
@@ -45,7 +55,9 @@ def test_openais_own_object_stays() -> None:
     assert untouched(whole(message(0, "Hi"), usage={**COUNTS, **OPENAI_DETAILS}))
 
 
-@pytest.mark.parametrize("broken", [None, "x", {}, {"id": ""}, {"id": "resp_1", "created_at": True, "model": 7}])
+@pytest.mark.parametrize(
+    "broken", [None, "x", {}, {"id": ""}, {"id": "resp_1", "created_at": True, "model": 7}]
+)
 def test_an_object_that_no_client_reads_is_made_whole(broken: Any) -> None:
     made = repaired(
         [{"type": "response.created", "response": broken}, terminal()],
@@ -58,10 +70,14 @@ def test_an_object_that_no_client_reads_is_made_whole(broken: Any) -> None:
 
 
 def test_without_request_and_model_it_is_unknown() -> None:
-    assert repaired([{"type": "response.created"}, terminal()]).one("created")["response"]["model"] == "unknown"
+    assert (
+        repaired([{"type": "response.created"}, terminal()]).one("created")["response"]["model"] == "unknown"
+    )
 
 
-@pytest.mark.parametrize("usage", [{}, {"input_tokens": 1}, {**COUNTS, "total_tokens": -1}, {**COUNTS, "input_tokens": True}, "x"])
+@pytest.mark.parametrize(
+    "usage", [{}, {"input_tokens": 1}, {**COUNTS, "total_tokens": -1}, {**COUNTS, "input_tokens": True}, "x"]
+)
 def test_usage_that_cannot_be_counted_is_none(usage: Any) -> None:
     made = repaired(opened(terminal(usage=usage)))
     assert made.one("completed")["response"]["usage"] is None
@@ -71,7 +87,11 @@ def test_vllms_usage_gets_its_details() -> None:
     usage = {**COUNTS, "input_tokens_details": {"cached_tokens": 2, "input_tokens_per_turn": []}}
     end = {"type": "response.completed", "response": vllms("completed", usage=usage)}
     told = repaired([created(), end]).one("completed")["response"]["usage"]
-    assert told["input_tokens_details"] == {"cached_tokens": 2, "input_tokens_per_turn": [], "cache_write_tokens": 0}
+    assert told["input_tokens_details"] == {
+        "cached_tokens": 2,
+        "input_tokens_per_turn": [],
+        "cache_write_tokens": 0,
+    }
     assert told["output_tokens_details"] == {"reasoning_tokens": 0}
 
 
@@ -87,7 +107,10 @@ def test_leaked_names_lose_their_underscore() -> None:
     made = repaired([created(text={"format": format_}, tools=tools), terminal()], conforming=False)
     told = made.one("created")["response"]
     assert told["text"] == {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}}}
-    assert told["tools"] == [{"type": "function", "name": "f", "parameters": {}, "strict": True, "async": None}, "x"]
+    assert told["tools"] == [
+        {"type": "function", "name": "f", "parameters": {}, "strict": True, "async": None},
+        "x",
+    ]
 
 
 def test_a_right_name_wins_over_its_leaked_twin() -> None:

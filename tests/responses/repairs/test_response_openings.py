@@ -31,13 +31,31 @@ def test_the_id_comes_from_wherever_upstream_says_it() -> None:
 
 
 def test_what_is_missing_of_the_two_is_told() -> None:
-    assert repaired([CREATED, *LIFE, terminal(DONE)]).names[:3] == ["created", "in_progress", "output_item.added"]
-    assert repaired([IN_PROGRESS, *LIFE, terminal(DONE)]).names[:3] == ["created", "in_progress", "output_item.added"]
-    assert repaired([QUEUED, IN_PROGRESS, terminal()]).names == ["created", "queued", "in_progress", "completed"]
+    assert repaired([CREATED, *LIFE, terminal(DONE)]).names[:3] == [
+        "created",
+        "in_progress",
+        "output_item.added",
+    ]
+    assert repaired([IN_PROGRESS, *LIFE, terminal(DONE)]).names[:3] == [
+        "created",
+        "in_progress",
+        "output_item.added",
+    ]
+    assert repaired([QUEUED, IN_PROGRESS, terminal()]).names == [
+        "created",
+        "queued",
+        "in_progress",
+        "completed",
+    ]
 
 
 @pytest.mark.parametrize(
-    "events", [[CREATED, CREATED, IN_PROGRESS], [CREATED, IN_PROGRESS, CREATED, IN_PROGRESS], [CREATED, QUEUED, QUEUED]]
+    "events",
+    [
+        [CREATED, CREATED, IN_PROGRESS],
+        [CREATED, IN_PROGRESS, CREATED, IN_PROGRESS],
+        [CREATED, QUEUED, QUEUED],
+    ],
 )
 def test_openings_that_come_again_are_dropped(events: list[Any]) -> None:
     names = repaired([*events, *LIFE, terminal(DONE)]).names
@@ -50,13 +68,17 @@ def test_an_opening_has_no_output_yet() -> None:
     told = repaired([late, IN_PROGRESS, *LIFE, terminal(DONE)]).one("created")["response"]
     assert (told["status"], told["output"]) == ("in_progress", [])
     queued = {"type": "response.queued", "response": response("in_progress")}
-    assert repaired([CREATED, queued, IN_PROGRESS, terminal()]).one("queued")["response"]["status"] == "queued"
+    assert (
+        repaired([CREATED, queued, IN_PROGRESS, terminal()]).one("queued")["response"]["status"] == "queued"
+    )
     odd = {"type": "response.in_progress", "response": response(status="in_progress", output=[DONE])}
     assert repaired([CREATED, odd, terminal()]).one("in_progress")["response"]["output"] == []
 
 
 def test_a_terminal_event_alone_is_opened_without_what_only_the_end_has() -> None:
-    made = repaired([terminal(usage={"input_tokens": 1, "output_tokens": 1, "total_tokens": 2})], conforming=False)
+    made = repaired(
+        [terminal(usage={"input_tokens": 1, "output_tokens": 1, "total_tokens": 2})], conforming=False
+    )
     told = made.one("created")["response"]
     assert (told["status"], told["output"], told["usage"]) == ("in_progress", [], None)
 

@@ -55,7 +55,9 @@ def test_objects_without_end_are_not_followed() -> None:
 
 def test_a_done_event_may_say_it_in_another_field() -> None:
     done = {"type": "response.reasoning.done", "reasoning": {"content": "We"}}
-    made = repaired(opened({"type": "response.reasoning.delta", "delta": {"content": "We"}}, done, terminal()))
+    made = repaired(
+        opened({"type": "response.reasoning.delta", "delta": {"content": "We"}}, done, terminal())
+    )
     assert made.one("reasoning_text.done")["text"] == "We"
 
 

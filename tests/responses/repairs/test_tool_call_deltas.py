@@ -12,7 +12,13 @@ from tests.support.repairing import opened, repaired, terminal
 from tests.support.streams import Json, call
 
 ARGUMENTS = '{"city": "Paris"}'
-CALL: Json = {"type": "tool_call", "id": "call_1", "call_id": "call_1", "name": "get_weather", "arguments": ARGUMENTS}
+CALL: Json = {
+    "type": "tool_call",
+    "id": "call_1",
+    "call_id": "call_1",
+    "name": "get_weather",
+    "arguments": ARGUMENTS,
+}
 TEXT = json.dumps([CALL])
 
 
@@ -69,7 +75,8 @@ def test_a_call_that_came_in_the_protocols_form_too_is_told_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["no JSON at all", '"text"', "[7]", [{"id": 7, "name": "f"}], [{"id": "call_1"}], '["\\ud800"'],
+    "value",
+    ["no JSON at all", '"text"', "[7]", [{"id": 7, "name": "f"}], [{"id": "call_1"}], '["\\ud800"'],
 )
 def test_what_names_no_call_is_dropped(value: Any) -> None:
     made = repaired(opened(delta(value), terminal()))

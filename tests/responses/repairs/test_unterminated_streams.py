@@ -54,7 +54,8 @@ def test_nor_is_one_after_an_item_that_was_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    ("end", "last"), [(BodyEnd.EOF, "completed"), (BodyEnd.IDLE_TIMEOUT, "completed"), (BodyEnd.CUT, "failed")]
+    ("end", "last"),
+    [(BodyEnd.EOF, "completed"), (BodyEnd.IDLE_TIMEOUT, "completed"), (BodyEnd.CUT, "failed")],
 )
 def test_upstreams_own_sentinel_proves_that_all_was_told(end: BodyEnd, last: str) -> None:
     made = repaired(wire(numbered(opened(*LIFE[:3]))), end=end)
@@ -75,7 +76,10 @@ def test_an_error_of_upstreams_is_the_reason() -> None:
 
 
 def test_half_a_frame_is_discarded() -> None:
-    half = wire(numbered(opened(*LIFE[:3])), done=False) + b'event: response.output_text.delta\ndata: {"type": "resp'
+    half = (
+        wire(numbered(opened(*LIFE[:3])), done=False)
+        + b'event: response.output_text.delta\ndata: {"type": "resp'
+    )
     assert repaired(half, end=BodyEnd.CUT).values("output_text.delta", "delta") == ["Hi"]
 
 

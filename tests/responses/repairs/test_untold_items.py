@@ -29,9 +29,7 @@ MCP: Json = {
 }
 
 
-@pytest.mark.parametrize(
-    ("life", "done"), [message(0, "Hi"), reasoning(0, "Hm"), call(0, "{}"), search(0)]
-)
+@pytest.mark.parametrize(("life", "done"), [message(0, "Hi"), reasoning(0, "Hm"), call(0, "{}"), search(0)])
 def test_an_item_is_told_as_upstream_would_have(life: list[Json], done: Json) -> None:
     made = repaired(opened(terminal(done)))
     assert made.body == [event["type"].removeprefix("response.") for event in [*life, terminal()]]
@@ -59,7 +57,9 @@ def test_the_steps_of_hosted_tools_are_told_too(item: Json, before: list[str], a
 def test_it_comes_after_what_was_streamed() -> None:
     life, done = call(1, "{}")
     made = repaired(opened(*M_LIFE, terminal(M_DONE, done)))
-    assert made.body[-len(life) - 1 :] == [event["type"].removeprefix("response.") for event in [*life, terminal()]]
+    assert made.body[-len(life) - 1 :] == [
+        event["type"].removeprefix("response.") for event in [*life, terminal()]
+    ]
     assert made.output == [M_DONE, done]
 
 
@@ -101,7 +101,6 @@ def test_what_was_told_as_another_kind_is_not_told_again() -> None:
     assert [item["type"] for item in made.output] == ["message", "reasoning"]
 
 
-@pytest.mark.xfail(reason="T13: a summary is no text for the proof")
 def test_reasoning_of_a_summary_alone_is_told_too() -> None:
     life, done = summary(0, "Hm")
     made = repaired(opened(terminal(done)))
