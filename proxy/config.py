@@ -228,6 +228,13 @@ class Settings(CoreSettings):
         "Generous: long "
         "prefills and some parsers are silent for minutes, and clients have limits of their own.",
     )
+    status_poll_seconds: Seconds = Field(
+        10.0,
+        description="Silence after which upstream is asked how a background response stands (`GET /v1/responses/{id}`), in "
+        "seconds, and the time between two such questions; 0 never asks. vLLM leaves the stream of a dead or cancelled "
+        "producer open for ever; only its status ends it before the idle limit. 10 is one cheap request per silent stream "
+        "and long before any client gives up.",
+    )
     connect_timeout_seconds: PositiveSeconds = Field(
         5.0,
         description="Time to resolve upstream's name and connect to it, in seconds. Two lost SYN packets fit in it.",

@@ -40,6 +40,10 @@ UPSTREAM_FAILURES = ("connect", "timeout", "reset", "disconnect", "protocol", "i
 """Why upstream failed: not connectable; no answer in time; connection reset or closed before an answer; an answer that is
 no HTTP; silent within a body; a body that stopped before its end."""
 
+STATUS_POLLS = ("ended", "pending", "failed")
+"""What came of asking upstream how a response stands: its stream ended with that; it is not over, or the stream went on
+meanwhile; no usable answer."""
+
 # Answers take from milliseconds to the hour; a first event takes as long as prefill and queue.
 DURATION_BUCKETS_SECONDS = (
     0.1,
@@ -116,6 +120,12 @@ class Metrics:
             "events_dropped_total", "Events of upstream that were not passed on."
         )
         self.keepalives = self._plain_counter("keepalives_total", "Keep-alives sent into silent streams.")
+        self.status_polls = self._counter(
+            "status_polls_total",
+            "Questions to upstream how the response of a silent, cancelled or empty stream stands, by what came of them.",
+            "result",
+            STATUS_POLLS,
+        )
         self.bytes = self._counter(
             "response_body_bytes_total",
             "Bytes of response bodies read from upstream and written to clients, all routes.",

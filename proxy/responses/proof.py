@@ -89,7 +89,7 @@ def agrees(item: ItemView, final: Mapping[str, Any]) -> bool:
     kind = item.kind
     if kind in _TEXT_KINDS:
         told, said = told_text(item), text_of(final)
-        return said in told if item.closed else said.startswith(told) or told.startswith(said)
+        return said in told if item.closed else said.startswith(told) or said.strip() in told
     if kind.run is None or item.own is None:
         return True
     if "name" in kind.required and item.item.get("name") != final.get("name"):

@@ -265,7 +265,7 @@ class ClientView:
             self.queued = True
         elif type_ == grammar.IN_PROGRESS:
             self.in_progress = True
-        elif type_ in grammar.TERMINAL:
+        else:
             self.terminal = type_
 
     def _error(self, event: Event) -> None:

@@ -23,6 +23,7 @@ from aiohttp import web
 from yarl import URL
 
 from proxy import __version__, logs
+from proxy.config import Mode
 from proxy.metrics import Metrics
 from proxy.server.handlers import Gateway
 from proxy.server.headers import Forwarding
@@ -89,6 +90,7 @@ class Server:
             watch=SilenceWatch(
                 keepalive_seconds=settings.keepalive_seconds,
                 idle_timeout_seconds=settings.idle_timeout_seconds,
+                status_poll_seconds=0.0 if settings.mode is Mode.OBSERVE else settings.status_poll_seconds,
             ),
             forwarding=Forwarding(
                 instance=f"vllm-sse-proxy-{secrets.token_hex(4)}",

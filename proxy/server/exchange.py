@@ -24,6 +24,7 @@ class Exchange:
     :ivar first_byte_at: when the client was sent the first bytes of the body.
     :ivar ending: how it ended: ``ok``, an :class:`~proxy.responses.Ending` or the code of a proxy error.
     :ivar deadline: the timeout that is running while there is no answer yet.
+    :ivar proven_status: the status of the response that upstream was asked for, where that ended the stream.
     :ivar stopping: set when the proxy had to stop before this exchange was over.
     """
 
@@ -36,6 +37,7 @@ class Exchange:
         "first_byte_at",
         "method",
         "path",
+        "proven_status",
         "relay",
         "request_id",
         "route",
@@ -66,6 +68,7 @@ class Exchange:
         self.tally: Tally | None = None
         self.deadline: asyncio.Timeout | None = None
         self.relay: Relay | None = None
+        self.proven_status: str | None = None
         self.stopping = False
 
     def stop(self, now: float) -> None:
@@ -93,6 +96,7 @@ class Exchange:
             upstream_status=self.upstream_status,
             stream=self.stream,
             ending=self.ending,
+            proven_status=self.proven_status,
             bytes_in=self.bytes_in,
             bytes_out=self.bytes_out,
             duration_ms=_milliseconds(now - self.started_at),

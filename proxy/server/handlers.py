@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote, unquote_plus
@@ -32,6 +33,7 @@ from proxy.server.errors import (
 from proxy.server.exchange import Exchange
 from proxy.server.headers import REQUEST_ID_HEADER, Forwarding, connection_options, request_id_of
 from proxy.server.relay import ClientGoneError, PassThrough, StreamRelay
+from proxy.server.status import RESPONSES_PATH, StatusProbe
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -42,8 +44,7 @@ if TYPE_CHECKING:
     from proxy.server.silence import SilenceWatch
     from proxy.server.upstream import Upstream
 
-RESPONSES_PATH: Final = "/v1/responses"
-
+_CANCEL: Final = re.compile(RESPONSES_PATH + "/([^/]+)/cancel")
 _ABSOLUTE_FORM: Final = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")  # more digits are no position in a stream: vLLM may say so
 
@@ -153,6 +154,8 @@ class Gateway:
         answer, context = await self._ask(request, exchange, target)
         exchange.upstream_status = answer.status
         self._metrics.upstream_requests.labels(code_class(answer.status)).inc()
+        if answer.status == HTTPStatus.OK:
+            self._note_cancel(exchange)
         if exchange.route == "other" or not is_event_stream(answer):
             return await PassThrough(exchange, answer, request, self._metrics).run(
                 self._watch, close=self.draining
@@ -169,7 +172,38 @@ class Gateway:
             keepalives=self._settings.mode
             is not Mode.OBSERVE,  # there, upstream's bytes are all that is sent
             keepalive_event=self._settings.keepalive is KeepAlive.EVENT,
+            probe=self._probe(request, exchange, context),
         ).run(self._watch)
+
+    def _note_cancel(self, exchange: Exchange) -> None:
+        """Tell every stream that is open here if upstream has just cancelled its response: it would never end."""
+        response_id = cancelled_id(exchange.method, exchange.path)
+        if response_id is not None:
+            for other in self.open:
+                if other.relay is not None:
+                    other.relay.cancelled(response_id)
+
+    def _probe(self, request: web.Request, exchange: Exchange, context: RequestContext) -> StatusProbe | None:
+        """Return what asks upstream how the response of a stream stands; None if it must not, or is not to, be asked."""
+        settings = self._settings
+        if settings.mode is Mode.OBSERVE or not settings.status_poll_seconds:
+            return None
+        resumed = exchange.route == "responses_get"
+        return StatusProbe(
+            self._upstream,
+            partial(
+                self._forwarding.request_headers,
+                request.raw_headers,
+                peer=request.remote,
+                scheme=request.scheme,
+                request_id=exchange.request_id,
+                identity=True,
+            ),
+            response_id=unquote(exchange.path[len(RESPONSES_PATH) + 1 :]) if resumed else None,
+            timeout_seconds=settings.first_byte_timeout_seconds,
+            max_bytes=settings.max_frame_bytes,
+            regular=resumed or (context.body is not None and context.body.get("background") is True),
+        )
 
     def _check(self, request: web.Request, target: str) -> None:
         """Refuse what cannot be passed on.
@@ -334,6 +368,12 @@ def route_of(method: str, path: str, query: str) -> str:
         if response_id and "/" not in response_id and wanted and wanted[-1].lower() in _TRUE:
             return "responses_get"
     return "other"
+
+
+def cancelled_id(method: str, path: str) -> str | None:
+    """Return the id of the response that a request cancels; None if it is another request."""
+    found = _CANCEL.fullmatch(unquote(path)) if method == hdrs.METH_POST else None
+    return None if found is None else found[1]
 
 
 def parse_resume(target: str) -> Resume:

@@ -8,15 +8,19 @@ decided by the normalizer; here it is recognised, and the last bytes are carried
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 from typing import TYPE_CHECKING, Final, Self
 
 import aiohttp
 from aiohttp import hdrs, web
 from aiohttp.http import HttpProcessingError
 
+from proxy.logs import emit
 from proxy.responses import BodyEnd, Ending
 from proxy.server.errors import stream_failure
 from proxy.server.headers import REQUEST_ID_HEADER, end_to_end, stream_headers
+from proxy.server.status import ProbeError
 from proxy.sse import encode_comment, encode_event
 
 if TYPE_CHECKING:
@@ -26,8 +30,12 @@ if TYPE_CHECKING:
     from proxy.responses import StreamNormalizer
     from proxy.server.exchange import Exchange
     from proxy.server.silence import SilenceWatch
+    from proxy.server.status import StatusProbe, Verdict
 
 _KEEP_ALIVE_COMMENT: Final = encode_comment(b"keep-alive")
+
+# Ends of a body that tell nothing by themselves: whether the response is over may still be asked.
+_UNEXPLAINED: Final = frozenset({BodyEnd.EOF, BodyEnd.CUT, BodyEnd.RESET})
 
 # Failures that upstream's body may end with, as the label of sse_proxy_upstream_failures_total.
 _CAUSES: Final = {BodyEnd.CUT: "cut", BodyEnd.RESET: "reset", BodyEnd.IDLE_TIMEOUT: "idle"}
@@ -61,6 +69,7 @@ class Relay:
     :ivar end: how upstream's body ended; None while it has not.
     :ivar waiting_since: loop time at which it last began to wait for upstream.
     :ivar last_write: loop time of the last bytes to the client.
+    :ivar asked_at: loop time at which upstream was last asked how the response stands.
     """
 
     def __init__(
@@ -80,8 +89,10 @@ class Relay:
             hdrs.CONTENT_LENGTH not in answer.headers and hdrs.TRANSFER_ENCODING not in answer.headers
         )
         self._waiting = False
+        self._emptied = False
         self.end: BodyEnd | None = None
         self.waiting_since = self.last_write = self._loop.time()
+        self.asked_at = -math.inf
 
     def __enter__(self) -> Self:
         self._exchange.relay = self
@@ -111,13 +122,21 @@ class Relay:
         """Upstream was silent for too long: end its body here."""
         self._end_with(BodyEnd.IDLE_TIMEOUT)
 
+    def ask_status(self) -> None:
+        """Ask nothing: a body that is not read may be anything."""
+
+    def cancelled(self, response_id: str) -> None:
+        """Take note that this response was cancelled."""
+
     def keep_alive(self) -> None:
         """Send nothing: a body that is not read cannot be added to."""
 
     async def read(self) -> bytes:
         """Return what there is, waiting for at least a byte; ``b""`` once the body is over, and ``end`` says how."""
-        if self.end is not None:
-            return b""
+        if self.end is not None:  # it was ended from outside while the client was written to
+            chunk = b"" if self._emptied else self._unread()
+            self._exchange.bytes_in += len(chunk)
+            return chunk
         self._waiting = True
         self.waiting_since = self._loop.time()
         try:
@@ -127,7 +146,7 @@ class Relay:
                 self.end = BodyEnd.RESET if self._was_reset() else BodyEnd.CUT
             chunk = self._unread()
         else:
-            if not chunk:
+            if not chunk and self.end is None:
                 self.end = BodyEnd.RESET if self._until_close and self._was_reset() else BodyEnd.EOF
         finally:
             self._waiting = False
@@ -173,6 +192,7 @@ class Relay:
 
     def _unread(self) -> bytes:
         """Return what came before the body broke off: aiohttp would rather raise than give it."""
+        self._emptied = True
         self._content.set_exception(None)  # type: ignore[arg-type]
         return self._content.read_nowait(-1)
 
@@ -220,6 +240,7 @@ class StreamRelay(Relay):
 
     :param keepalive_event: send keep-alives as events instead of comments.
     :param keepalives: whether this stream may hold any; not when upstream's bytes must stay as they are.
+    :param probe: asks upstream how the response stands; None: it is never asked.
     """
 
     def __init__(
@@ -232,6 +253,7 @@ class StreamRelay(Relay):
         normalizer: StreamNormalizer,
         keepalives: bool,
         keepalive_event: bool,
+        probe: StatusProbe | None,
     ) -> None:
         super().__init__(exchange, answer, request, metrics)
         self._normalizer = normalizer
@@ -239,6 +261,10 @@ class StreamRelay(Relay):
         self._keepalive_event = keepalive_event
         self._response: RelayedResponse | None = None
         self._keepalive_task: asyncio.Task[None] | None = None
+        self._probe = probe
+        self._poll_task: asyncio.Task[None] | None = None
+        self._ask_again = False
+        self._verdict: Verdict | None = None
         exchange.stream = True
         exchange.tally = normalizer.tally
 
@@ -266,7 +292,11 @@ class StreamRelay(Relay):
                     await self.write(self._response, made)
             elif made or normalizer.committed:
                 await self._commit(made)
-        self.count_failure()
+        if self._verdict is None:
+            self.count_failure()
+            await self._explain()
+        if self._verdict is not None:
+            return await self._finish(self._told(self._verdict))
         return await self._finish(normalizer.finish(self.end or BodyEnd.EOF))
 
     async def _commit(self, data: bytes) -> RelayedResponse:
@@ -283,16 +313,18 @@ class StreamRelay(Relay):
     async def _finish(self, data: bytes) -> web.StreamResponse:
         """Send the last bytes, end the body, and release upstream before a slow client has taken them."""
         response, self._response = self._response, None  # no keep-alive from here on
+        self._stop_asking()
         self.close_upstream()
         normalizer = self._normalizer
-        if response is None and normalizer.failure is not None and not normalizer.committed:
+        proven = self._verdict is not None
+        if response is None and normalizer.failure is not None and not (normalizer.committed or proven):
             raise stream_failure(normalizer.failure)
         if response is None:
             response = await self._commit(data)
             self._response = None
         elif data:
             await self.write(response, data)
-        if not data and self.end not in {None, BodyEnd.EOF}:
+        if not data and not proven and self.end not in {None, BodyEnd.EOF}:
             self.cut(
                 response
             )  # the normalizer had nothing to say about it (observe mode): then the cut itself must show
@@ -302,6 +334,110 @@ class StreamRelay(Relay):
         except ConnectionError:
             raise ClientGoneError from None
         return response
+
+    def stop(self) -> None:
+        """The proxy has to stop: end upstream's body here, and wait for no answer about it."""
+        super().stop()
+        self._stop_asking()
+
+    def ask_status(self) -> None:
+        """Ask upstream how the response stands, if it can be asked about this one and is not being asked already."""
+        if self._probe is not None and self._probe.regular and not self._asking():
+            self._start_asking()
+
+    def cancelled(self, response_id: str) -> None:
+        """A response was cancelled: if it is this one, ask at once, whatever an answer that is on its way will say."""
+        if (
+            self._probe is None
+            or self.end is not None
+            or self._normalizer.ended
+            or self._response_id() != response_id
+        ):
+            return
+        if self._asking():
+            self._ask_again = True
+        else:
+            self._start_asking()
+
+    def _response_id(self) -> str | None:
+        return None if self._probe is None else self._probe.id_of(self._normalizer.response_id)
+
+    def _asking(self) -> bool:
+        return self._poll_task is not None and not self._poll_task.done()
+
+    def _start_asking(self) -> None:
+        response_id = self._response_id()
+        if response_id is not None:
+            self._poll_task = self._loop.create_task(self._poll(response_id))
+
+    def _stop_asking(self) -> None:
+        if self._poll_task is not None:
+            self._poll_task.cancel()
+
+    async def _poll(self, response_id: str) -> None:
+        """Ask, and again if the response was cancelled meanwhile; at most one question is on its way."""
+        self._ask_again = True
+        while self._ask_again and self.end is None:
+            self._ask_again = False
+            received = self._content.total_bytes
+            verdict = await self._ask(response_id)
+            if verdict is not None:
+                self._conclude(verdict, went_on=self._content.total_bytes != received)
+
+    def _conclude(self, verdict: Verdict, *, went_on: bool) -> None:
+        """End upstream's body here, unless its stream may be about to tell the end itself.
+
+        :param went_on: upstream sent more since it was asked. After a cancel that is the last of it: no end is told.
+        """
+        if self.end is not None or not self._waiting or (went_on and verdict.status != "cancelled"):
+            self._metrics.status_polls.labels("pending").inc()
+            return
+        self._verdict = verdict
+        self._end_with(BodyEnd.EOF)
+
+    async def _ask(self, response_id: str) -> Verdict | None:
+        self.asked_at = self._loop.time()
+        probe = self._probe
+        try:
+            verdict = None if probe is None else await probe.ask(response_id)
+        except ProbeError as error:
+            self._metrics.status_polls.labels("failed").inc()
+            emit(
+                logging.DEBUG,
+                "upstream did not say how the response stands",
+                request_id=self._exchange.request_id,
+                reason=str(error),
+            )
+            return None
+        if verdict is None:
+            self._metrics.status_polls.labels("pending").inc()
+        return verdict
+
+    async def _explain(self) -> None:
+        """Ask about a stream that ended before it told anything: vLLM has none of a response made without one (R01i)."""
+        self._stop_asking()
+        response_id = self._response_id()
+        if self._probe is None or not self._probe.regular or response_id is None:
+            return
+        if self.end not in _UNEXPLAINED or self._normalizer.committed:
+            return
+
+        async def ask() -> None:
+            self._verdict = await self._ask(response_id)
+
+        self._poll_task = self._loop.create_task(ask())
+        await asyncio.wait({self._poll_task})
+        if self._exchange.stopping:
+            self.end, self._verdict = BodyEnd.SHUTDOWN, None
+        elif not self._poll_task.cancelled():
+            self._poll_task.result()
+
+    def _told(self, verdict: Verdict) -> bytes:
+        """Return what is left to tell of a response that is over, as if upstream had told its end."""
+        self._metrics.status_polls.labels("ended").inc()
+        self._exchange.proven_status = verdict.status
+        told = self._normalizer.feed(verdict.frame)
+        return told if self._normalizer.ended else told + self._normalizer.finish(BodyEnd.EOF)
 
     def keep_alive(self) -> None:
         """Send a keep-alive, if the stream has begun and is not over."""
@@ -329,6 +465,7 @@ class StreamRelay(Relay):
         normalizer = self._normalizer
         if self._keepalive_task is not None:
             self._keepalive_task.cancel()
+        self._stop_asking()
         if normalizer.ending is None:
             normalizer.finish(BodyEnd.SHUTDOWN if self._exchange.stopping else BodyEnd.CLIENT_GONE)
         ending = normalizer.ending or Ending.CLIENT_GONE

@@ -1,4 +1,4 @@
-"""One coarse clock for everything that depends on silence: keep-alives and the idle timeout.
+"""One coarse clock for everything that depends on silence: keep-alives, questions to upstream, the idle timeout.
 
 A timer per read or write would cost more than the repair of an event. Instead each open body notes when it last moved (one
 ``loop.time()``), and one sweep per process looks at all of them, a few times per limit and at least once a second while
@@ -25,12 +25,17 @@ class Watched(Protocol):
     """When it last began to wait for upstream."""
     last_write: float
     """When the client was last sent anything."""
+    asked_at: float
+    """When upstream was last asked how the response stands; minus infinity: never."""
 
     def is_waiting(self) -> bool:
         """Say whether it is upstream that is being waited for (and not a slow client)."""
 
     def idle(self) -> None:
         """Upstream was silent for the idle limit: stop reading."""
+
+    def ask_status(self) -> None:
+        """Upstream was silent for the polling time: ask it how the response stands, if this body is one's stream."""
 
     def keep_alive(self) -> None:
         """Nothing was sent for the keep-alive time: send something, if this body may hold it."""
@@ -41,12 +46,20 @@ class SilenceWatch:
 
     :param keepalive_seconds: silence towards the client before ``keep_alive()``; 0 never calls it.
     :param idle_timeout_seconds: silence of upstream before ``idle()``; 0 never calls it.
+    :param status_poll_seconds: silence of upstream before ``ask_status()``, and between two calls of it; 0 never calls it.
     """
 
-    def __init__(self, *, keepalive_seconds: float, idle_timeout_seconds: float) -> None:
+    def __init__(
+        self, *, keepalive_seconds: float, idle_timeout_seconds: float, status_poll_seconds: float = 0.0
+    ) -> None:
         self._keepalive = keepalive_seconds
         self._idle = idle_timeout_seconds
-        limits = [limit / SWEEPS_PER_LIMIT for limit in (keepalive_seconds, idle_timeout_seconds) if limit]
+        self._poll = status_poll_seconds
+        limits = [
+            limit / SWEEPS_PER_LIMIT
+            for limit in (keepalive_seconds, idle_timeout_seconds, status_poll_seconds)
+            if limit
+        ]
         self._period = min([LONGEST_SWEEP_SECONDS, *limits]) if limits else 0.0
         self._open: set[Watched] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -74,5 +87,8 @@ class SilenceWatch:
                 continue
             if self._idle and now - body.waiting_since >= self._idle:
                 body.idle()
-            elif self._keepalive and now - body.last_write >= self._keepalive:
+                continue
+            if self._poll and now - max(body.waiting_since, body.asked_at) >= self._poll:
+                body.ask_status()
+            if self._keepalive and now - body.last_write >= self._keepalive:
                 body.keep_alive()

@@ -10,19 +10,16 @@ from proxy.responses import REPAIRS, Dialect, Plan, Repair, RepairEngine, Reques
 from proxy.responses.engine import Tally
 from proxy.responses.events import END, OPAQUE, Event, invented, parse_event
 from proxy.responses.repairs.base import HOLD, Moved, Phase, Settings
-from proxy.responses.view import ClientView
 from tests.support.repairing import opened, repaired, terminal
 from tests.support.streams import events_of, message, reasoning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from proxy.responses.repairs.base import Repair as AnyRepair
-
-Mend = "Callable[[Event, ClientView], Sequence[Event] | None]"
+    from proxy.responses.view import ClientView
 
 
-def repair(name: str, mend: Any, *types: str) -> type[AnyRepair]:
+def repair(name: str, mend: Any, *types: str) -> type[Repair]:
     """Return a repair of these types (of all without any) that does what `mend` does."""
 
     class Made(Repair):
@@ -37,7 +34,7 @@ def repair(name: str, mend: Any, *types: str) -> type[AnyRepair]:
     return Made
 
 
-def engine(*repairs: type[AnyRepair], starting_after: int | None = None, **settings: Any) -> RepairEngine:
+def engine(*repairs: type[Repair], starting_after: int | None = None, **settings: Any) -> RepairEngine:
     return RepairEngine(
         Plan(Settings(strict=True, **settings), repairs), RequestContext(), starting_after=starting_after
     )
@@ -128,7 +125,7 @@ class TestWalk:
         def broken(_event: Event, _view: ClientView) -> None:
             raise KeyError("item")
 
-        def lenient(*repairs: type[AnyRepair]) -> RepairEngine:
+        def lenient(*repairs: type[Repair]) -> RepairEngine:
             return RepairEngine(Plan(Settings(), repairs), RequestContext())
 
         made = lenient(repair("a", broken), repair("b", lambda event, _: [event.having(b=1)]))

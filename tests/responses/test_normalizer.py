@@ -208,11 +208,10 @@ class TestObserving:
         broken = wire([*opened(), {"type": "response.ping"}, terminal()])
         assert made.feed(broken) == broken
         assert made.tally.repairs == {"heartbeats": 1}
-        assert made.ending is Ending.COMPLETED
-        assert not made.ended
+        assert (made.ending, made.ended) == (Ending.COMPLETED, False)
         assert made.feed(b"after the end") == b"after the end"
         assert made.finish(BodyEnd.EOF) == b""
-        assert made.ended
+        assert (made.ending, made.ended) == (Ending.COMPLETED, True)
         assert made.tally.bytes_out == len(broken)
 
     def test_nothing_is_added_at_the_end_and_nothing_becomes_an_http_error(self) -> None:

@@ -9,6 +9,9 @@ from tests.support.upstream import PATIENCE_SECONDS
 class Body:
     def __init__(self, *, waiting: bool = True) -> None:
         self.waiting_since = self.last_write = asyncio.get_running_loop().time()
+        self.asked_at = 0.0
+        self.questions = 0
+        self.asked_twice = asyncio.Event()
         self.waiting = waiting
         self.kept = asyncio.Event()
         self.ended = asyncio.Event()
@@ -18,6 +21,14 @@ class Body:
 
     def idle(self) -> None:
         self.ended.set()
+
+    def ask_status(self) -> None:
+        now = asyncio.get_running_loop().time()
+        assert now - max(self.asked_at, self.waiting_since) >= 0.02
+        self.asked_at = now
+        self.questions += 1
+        if self.questions == 2:
+            self.asked_twice.set()
 
     def keep_alive(self) -> None:
         self.last_write = asyncio.get_running_loop().time()
@@ -34,6 +45,16 @@ async def test_keep_alives_then_the_idle_end() -> None:
             await silent.ended.wait()
     assert not blocked.kept.is_set()
     assert not blocked.ended.is_set()
+
+
+async def test_questions_come_at_their_pace_between_keep_alives() -> None:
+    watch = SilenceWatch(keepalive_seconds=0.01, idle_timeout_seconds=0.0, status_poll_seconds=0.02)
+    silent, blocked = Body(), Body(waiting=False)
+    with watch.watching(silent), watch.watching(blocked):
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await silent.asked_twice.wait()
+    assert silent.kept.is_set()
+    assert blocked.questions == 0
 
 
 async def test_a_limit_of_zero_is_none() -> None:

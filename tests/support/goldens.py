@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proxy.responses import BodyEnd, Plan
+from proxy.responses import BodyEnd, Plan, Reasoning
 from tests.support.replay import normalize
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from proxy.responses import StreamNormalizer
 
@@ -30,6 +30,7 @@ class Golden:
     """One broken stream and its repair.
 
     :ivar end: how upstream's body stopped.
+    :ivar reasoning: the setting under which the repair is wanted.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Golden:
     defects: tuple[str, ...]
     symptom: str
     end: BodyEnd
+    reasoning: Reasoning
     recording: str | None
 
     @property
@@ -51,8 +53,12 @@ class Golden:
 
     def repaired(self, disabled: Sequence[str] = ()) -> tuple[bytes, StreamNormalizer]:
         """Return what the core makes of it; strict where every repair is on."""
-        plan = Plan.build(disabled=disabled, strict=not disabled)
-        return normalize([self.upstream], self.end, plan=plan)
+        return self.run([self.upstream], disabled)
+
+    def run(self, chunks: Iterable[bytes], disabled: Sequence[str] = ()) -> tuple[bytes, StreamNormalizer]:
+        """Send these bytes through the core under the golden's settings."""
+        plan = Plan.build(disabled=disabled, strict=not disabled, reasoning=self.reasoning)
+        return normalize(chunks, self.end, plan=plan)
 
 
 def load_golden(folder: Path) -> Golden:
@@ -62,6 +68,7 @@ def load_golden(folder: Path) -> Golden:
         name=folder.name,
         folder=folder,
         end=BodyEnd(origin.pop("end")),
+        reasoning=Reasoning(origin.pop("reasoning", Reasoning.RAW)),
         defects=tuple(origin.pop("defects")),
         recording=origin.pop("recording", None),
         **origin,

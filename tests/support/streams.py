@@ -16,6 +16,15 @@ from proxy.sse import encode_data, encode_event
 Json = dict[str, Any]
 
 
+TOOL: Json = {
+    "type": "function",
+    "name": "get_weather",
+    "description": None,
+    "parameters": None,
+    "strict": None,
+}
+
+
 def response(status: str = "in_progress", output: list[Json] | None = None, **fields: Any) -> Json:
     """Return a response object as OpenAI's own API sends it."""
     return {
@@ -32,7 +41,7 @@ def response(status: str = "in_progress", output: list[Json] | None = None, **fi
         "parallel_tool_calls": True,
         "temperature": 1.0,
         "tool_choice": "auto",
-        "tools": [],
+        "tools": [TOOL],
         "top_p": 1.0,
         "usage": None,
         **fields,
@@ -179,7 +188,9 @@ def events_of(stream: bytes) -> list[Json]:
 
 # Strategies
 
-texts = st.text(st.characters(codec="utf-8"), max_size=12)
+texts = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
+    ["<", "<tool_", "call>", "<tool_call>{", "["]
+)
 pieces = st.lists(texts, min_size=1, max_size=4)
 argument_pieces = st.sampled_from(
     [["{}"], ['{"city"', ': "Paris"', "}"], ['{"a": [1, 2', "]}"], ['{"sequence_number": 7}']]

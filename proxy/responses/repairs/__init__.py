@@ -28,12 +28,14 @@ from proxy.responses.repairs.opaque_payloads import OpaquePayloads
 from proxy.responses.repairs.output_indexes import OutputIndexes
 from proxy.responses.repairs.part_openings import PartOpenings
 from proxy.responses.repairs.private_names import PrivateNames
+from proxy.responses.repairs.reasoning_summaries import ReasoningSummaries
 from proxy.responses.repairs.response_fields import ResponseFields
 from proxy.responses.repairs.response_ids import ResponseIds
 from proxy.responses.repairs.response_openings import ResponseOpenings
 from proxy.responses.repairs.string_deltas import StringDeltas
 from proxy.responses.repairs.terminal_types import TerminalTypes
 from proxy.responses.repairs.tool_call_deltas import ToolCallDeltas
+from proxy.responses.repairs.tool_call_texts import ToolCallTexts
 from proxy.responses.repairs.unterminated_streams import UnterminatedStreams
 from proxy.responses.repairs.untold_items import UntoldItems
 
@@ -50,10 +52,12 @@ REPAIRS: Final[tuple[type[Repair], ...]] = (
     DoubledDeltas,  # compares texts, so after they are strings; looks at the spelling, so before it is gone
     PrivateNames,
     ItemShapes,
+    ReasoningSummaries,  # another name for a text, so once its part has a type
     MissingFields,
     ResponseFields,
     # IDENTITY
     BrowserCalls,
+    ToolCallTexts,
     MisannouncedItems,  # compares upstream's names with each other, so before they are the client's
     ResponseIds,
     ItemIds,

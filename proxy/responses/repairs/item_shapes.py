@@ -49,7 +49,7 @@ class ItemShapes(Repair):
             if not isinstance(item, dict) or not isinstance(item.get("type"), str):
                 return []
             changes = _item_changes(item, added=added)
-            if added and changes.get("name") == "":
+            if added and (item | changes).get("name") == "":
                 return []  # a call without a name: its done item or the terminal event names it and holds all of it
             extra = [name for name in ("summary",) if item["type"] == "message" and name in item]
             if not changes and not extra:

@@ -20,7 +20,7 @@ R_LIFE, R_DONE = reasoning(0, "Hm")
         {**M_DONE, "content": []},
         {**M_DONE, "content": None},
         {**M_DONE, "content": [text_part("Other")]},
-        {**M_DONE, "content": [text_part("Hi"), text_part("Hi")][:1] + [{"type": "refusal", "refusal": ""}]},
+        {**M_DONE, "content": [text_part("Hi"), {"type": "refusal", "refusal": ""}]},
         {**M_DONE, "role": "user"},
         {**M_DONE, "id": "other"},
     ],

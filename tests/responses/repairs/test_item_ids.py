@@ -140,6 +140,13 @@ def test_text_for_a_closed_item_is_a_new_items() -> None:
     assert [item["type"] for item in made.output] == ["function_call", "message"]
 
 
+def test_what_is_late_for_a_closed_item_makes_no_new_one() -> None:
+    s_life, s_done = search(0)
+    other, other_done = message(1, "Hi")
+    made = repaired(opened(*s_life, *other, *renamed(s_life[1:4], "ws_0"), terminal(s_done, other_done)))
+    assert made.output == [s_done, other_done]
+
+
 def test_vendors_events_follow_their_item() -> None:
     vendor = {"type": "vendor:progress", "item_id": "fc_x"}
     made = repaired(opened(C_LIFE[0], *renamed(C_LIFE[1:2], "fc_x"), vendor, terminal()), conforming=False)

@@ -66,7 +66,7 @@ def test_arguments_that_nobody_could_run_give_way_to_the_whole() -> None:
     life, done = call(0, '"a": 1}')
     proof = {**done, "arguments": '{"a": 1}'}
     for end in ([{**life[3], "item": proof}, terminal(proof)], [terminal(proof)]):
-        made = repaired(opened(*life[:2], *end))
+        made = repaired(opened(*life[:2], *end), conforming=False)
         assert made.one("function_call_arguments.done")["arguments"] == '{"a": 1}'
         assert made.output == [proof]
 
@@ -102,6 +102,12 @@ def test_a_cut_response_cuts_its_last_open_item_only() -> None:
     end: dict[str, Any] = {"name": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
     made = repaired(opened(*M_LIFE[:3], *life[:3], terminal(M_DONE, done, **end)))
     assert [event["item"]["status"] for event in made.all("output_item.done")] == ["completed", "incomplete"]
+
+
+def test_a_part_that_the_client_does_not_know_is_not_closed() -> None:
+    closing = [M_LIFE[0], M_LIFE[4], M_LIFE[5], terminal(M_DONE)]
+    made = repaired(opened(*closing), disabled=["part_openings"], strict=False, conforming=False)
+    assert not made.normalizer.tally.repair_failures
 
 
 def test_what_is_closed_stays() -> None:

@@ -1,0 +1,161 @@
+"""Tool calls streamed as text (R03).
+
+vLLM 0.10.2 to 0.17 run no tool parser in a stream of ``/v1/responses``: the call comes as ``<tool_call>{"name": …`` in
+``output_text.delta``, and as a ``function_call`` only in ``response.completed``. Up to 0.20 a forced call (``tool_choice``
+required or named) streams its JSON as text. Agents see prose and no call.
+
+Text from a known marker on is held back, only where the request has tools, and only until the response is over or goes on
+otherwise: if the final output holds calls, they are told as calls (``untold_items``) and the text never was; if not, it is
+told as it came. While the end of a delta may be the beginning of a marker, that delta waits for the next one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from proxy.responses import grammar
+from proxy.responses.events import COMMENT
+from proxy.responses.proof import Proof
+from proxy.responses.repairs.base import HOLD, Moved, Phase, Repair, StreamContext
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from proxy.responses.events import Event
+    from proxy.responses.view import ClientView
+
+MARKERS: Final = (
+    "<tool_call>",
+    "<tool_calls>",
+    "<function=",
+    "<function_call",
+    "<|tool_call",
+    "<|python_tag|>",
+    "<minimax:tool_call>",
+    "[TOOL_CALLS]",
+    "<｜tool▁calls▁begin｜>",  # noqa: RUF001 - DeepSeek's own characters
+)
+"""What calls begin with in the output of models that vLLM has parsers for (hermes, qwen, llama, mistral, deepseek …)."""
+
+_LONGEST: Final = max(map(len, MARKERS))
+_CALLS: Final = ("function_call", "custom_tool_call")
+_RUN: Final = grammar.OUTPUT_TEXT
+_CLOSINGS: Final = frozenset({_RUN.done, grammar.PART_DONE, grammar.ITEM_DONE})
+
+
+class ToolCallTexts(Repair):
+    """Tell a call that upstream streamed as text as the call that it is."""
+
+    name: ClassVar = "tool_call_texts"
+    summary: ClassVar = "a tool call streamed as raw text (`<tool_call>…`) is told as a call"
+    fixes: ClassVar = ("R03",)
+    phase: ClassVar = Phase.IDENTITY
+    handles: ClassVar = None
+
+    @classmethod
+    def is_asked_about(cls, type_: str) -> bool:
+        """Handle comments too: upstream's heartbeat says that time passes, and nothing is held for long."""
+        return type_ == COMMENT or super().is_asked_about(type_)
+
+    def __init__(self, context: StreamContext) -> None:
+        super().__init__(context)
+        self._has_tools: bool | None = None
+        self._is_forced = False
+        self._spoken: set[object] = set()
+        """upstream's ids of items that began with something else than a forced call"""
+        self._held: list[Event] = []
+        """events of one item: the deltas whose end may begin a marker, or all from the delta with the marker on"""
+        self._place = -1
+        """where the marker stands in the joined text of the held deltas"""
+
+    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
+        """Hold what may be a call; release it or forget it when the response shows which it is."""
+        held = self._held
+        if event.type == _RUN.delta and type(event.body.get("delta")) is str:
+            if self._has_tools is None:
+                self._ask(view)
+            if self._has_tools:
+                return self._read(event)
+        if not held:
+            return None
+        found = self._place >= 0
+        if found and event.type in _CLOSINGS and _id_of(event) == _id_of(held[0]):
+            held.append(event)
+            return HOLD
+        self._held, place, self._place = [], self._place, -1
+        if found and event.type in grammar.TERMINAL and _proves_calls(event, view):
+            # The item closes with the text before the marker, and the calls are told from the final output.
+            before = "".join(one.body["delta"] for one in held if one.type == _RUN.delta)[:place]
+            return [held[0].having(delta=before), event] if before else [event]
+        return Moved((*held, event))
+
+    def _ask(self, view: ClientView) -> None:
+        """Look what the response echoes of the request: a replay of the stream shows that too, the request's body not."""
+        response: dict[str, Any] = view.response or {}
+        self._has_tools = bool(response.get("tools"))
+        self._is_forced = response.get("tool_choice") == "required" or isinstance(
+            response.get("tool_choice"), dict
+        )
+
+    def _read(self, event: Event) -> Sequence[Event] | None:
+        """Look for a marker in a delta and in those that wait before it."""
+        waiting, delta, id_ = self._held, event.body["delta"], _id_of(event)
+        if waiting and id_ != _id_of(waiting[0]):
+            self._held, self._place = [], -1
+            after = self._read(event)
+            return Moved((*waiting, *(after if after is not None else (event,))))
+        if self._place >= 0:
+            waiting.append(event)
+            return HOLD
+        if not waiting and not self._is_forced and "<" not in delta and "[" not in delta:
+            return None
+        waiting.append(event)
+        text = "".join(one.body["delta"] for one in waiting)
+        self._place = self._find(text, id_)
+        if self._place >= 0:
+            return HOLD
+        start = _start_of_marker(text)
+        released: list[Event] = []
+        while (
+            waiting and len(text) - len(waiting[0].body["delta"]) >= start
+        ):  # the marker begins later, or nowhere
+            released.append(waiting.pop(0))
+            text = text[len(released[-1].body["delta"]) :]
+        return None if released == [event] else Moved(released)
+
+    def _find(self, text: str, id_: object) -> int:
+        """Return where a call begins in the text; -1 if nowhere."""
+        places = (
+            [place for marker in MARKERS if (place := text.find(marker)) >= 0]
+            if "<" in text or "[" in text
+            else []
+        )
+        if self._is_forced and id_ not in self._spoken:
+            bare = text.lstrip()
+            if bare.startswith(("[", "{")):
+                places.append(len(text) - len(bare))
+            elif bare:
+                self._spoken.add(id_)
+        return min(places, default=-1)
+
+
+def _id_of(event: Event) -> object:
+    if event.type != grammar.ITEM_DONE:
+        return event.body.get("item_id")
+    item = event.body.get("item")
+    return item.get("id") if isinstance(item, dict) else None
+
+
+def _proves_calls(terminal: Event, view: ClientView) -> bool:
+    """Tell whether the final output holds a call that was told neither as a call nor otherwise."""
+    response = terminal.body.get("response")
+    output = response.get("output") if isinstance(response, dict) else None
+    return any(item.get("type") in _CALLS for item in Proof(view.items, output).untold)
+
+
+def _start_of_marker(text: str) -> int:
+    """Return how many characters at the end of the text may be the beginning of a marker."""
+    for length in range(min(len(text), _LONGEST - 1), 0, -1):
+        if any(marker.startswith(text[-length:]) for marker in MARKERS):
+            return length
+    return 0

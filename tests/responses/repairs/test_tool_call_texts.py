@@ -1,0 +1,123 @@
+"""A call that is streamed as text is told as the call that it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from proxy.responses import BodyEnd
+from proxy.responses.repairs.tool_call_texts import MARKERS
+from tests.support.repairing import Repaired, repaired, terminal
+from tests.support.streams import Json, call, message, response, text_part, whole
+
+TOOLS = [{"type": "function", "name": "get_weather", "parameters": {}, "strict": True}]
+CALL = call(1, '{"city": "Paris"}')[1]
+TEXT = '<tool_call>\n{"name": "get_weather"}\n</tool_call>'
+
+
+def stream(*events: Json, **asked: Any) -> list[Json]:
+    """Return a stream whose request had tools."""
+    fields: dict[str, Any] = {"tools": TOOLS, **asked}
+    return [
+        {"type": f"response.{name}", "response": response(**fields)} for name in ("created", "in_progress")
+    ] + list(events)
+
+
+def told(*pieces: str, final: tuple[Json, ...] | None = None, **asked: Any) -> Repaired:
+    """Send a message of these pieces; the terminal event holds the call, unless `final` says otherwise."""
+    life, done = message(0, *pieces)
+    items = (CALL,) if final is None else final
+    if final == ():
+        items = (done,)
+    return repaired(stream(*life, terminal(*items), **asked))
+
+
+def texts(made: Repaired) -> str:
+    return "".join(made.values("output_text.delta", "delta"))
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ["Let me see.", TEXT],
+        ["Let me see.", TEXT[:4], TEXT[4:20], TEXT[20:]],
+        [f"Let me see.{TEXT}"],
+        [f"Let me see.{TEXT[:5]}", TEXT[5:]],
+    ],
+)
+def test_the_text_before_it_is_told_and_then_the_call(pieces: list[str]) -> None:
+    made = told(*pieces)
+    assert texts(made) == "Let me see."
+    assert [item["type"] for item in made.output] == ["message", "function_call"]
+    assert made.output[1] == CALL
+    assert made.repairs["tool_call_texts"] >= 1
+
+
+def test_a_marker_may_come_letter_by_letter() -> None:
+    assert texts(told("Let me see.", *TEXT)) == "Let me see."
+
+
+@pytest.mark.parametrize("marker", MARKERS)
+def test_every_marker_is_known(marker: str) -> None:
+    assert texts(told("Hi ", marker, "rest")) == "Hi "
+
+
+@pytest.mark.parametrize(
+    "pieces", [["a <", "b"], ["a <tool", "box>"], ["[1", "]"], ["<", "<", "<"], ["{}"], ["x <tool_"]]
+)
+def test_what_is_no_call_is_told_as_it_came(pieces: list[str]) -> None:
+    made = told(*pieces, final=())
+    assert texts(made) == "".join(pieces)
+    assert made.output[0]["content"] == [text_part("".join(pieces))]
+    assert "tool_call_texts" not in made.repairs
+
+
+def test_a_call_that_the_final_output_does_not_hold_is_the_text_that_it_was() -> None:
+    made = told("Like ", TEXT, final=())
+    assert texts(made) == f"Like {TEXT}"
+
+
+def test_so_it_is_when_the_body_breaks() -> None:
+    life, _ = message(0, "Like ", TEXT)
+    made = repaired(stream(*life[:4]), end=BodyEnd.CUT)
+    assert texts(made) == f"Like {TEXT}"
+
+
+def test_without_tools_nothing_is_held() -> None:
+    life, done = message(0, TEXT)
+    events = whole((life, done))
+    assert texts(repaired(events)) == TEXT
+    assert texts(told(TEXT, tools=[])) == TEXT
+
+
+def test_json_that_nobody_forced_is_text() -> None:
+    assert texts(told('{"a": 1}')) == '{"a": 1}'
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "name": "get_weather"}])
+def test_a_forced_call_begins_with_its_json(choice: Any) -> None:
+    made = told(' [{"name":', ' "get_weather"}]', tool_choice=choice)
+    assert texts(made).strip() == ""
+    assert made.output[-1] == CALL
+    assert texts(told('See {"a": 1}', final=(), tool_choice=choice)) == 'See {"a": 1}'
+    made = told("\n", "", '{"a": 1}', tool_choice=choice)
+    assert texts(made).strip() == ""
+    assert texts(told("See ", '{"a": 1}', tool_choice=choice)) == 'See {"a": 1}'
+
+
+def test_the_next_item_frees_it() -> None:
+    first, first_done = message(0, "Like ", TEXT)
+    second, second_done = message(1, "Well")
+    made = repaired(stream(*first, *second, terminal(first_done, second_done)))
+    assert texts(made) == f"Like {TEXT}Well"
+
+
+def test_a_delta_of_another_item_frees_it() -> None:
+    first, _ = message(0, "a", TEXT)
+    second, _ = message(1, "b<", "c")
+    for held in (first[3], {**first[3], "delta": "<"}):
+        events = stream(
+            first[0], first[1], second[0], second[1], first[2], held, second[2], second[3], terminal()
+        )
+        assert sorted(texts(repaired(events))) == sorted(f"a{held['delta']}b<c")

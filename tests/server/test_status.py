@@ -1,0 +1,752 @@
+"""Streams that fall silent, are cancelled or tell nothing: upstream is asked how the response stands, and that ends them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+from proxy.metrics import STATUS_POLLS, Metrics
+from proxy.responses import Plan, RequestContext, StreamNormalizer
+from proxy.responses.conformance import check_stream
+from tests.support.http import metric
+from tests.support.streams import events_of
+from tests.support.upstream import (
+    EVENT_STREAM,
+    PATIENCE_SECONDS,
+    Chunk,
+    Cut,
+    End,
+    Head,
+    Raw,
+    Reached,
+    Reset,
+    Wait,
+    answer,
+    json_answer,
+    stream,
+)
+from tests.support.whole_stream import BODY, COMPLETED, DELTA, DONE, TEXT, WHOLE, event, message, response
+
+if TYPE_CHECKING:
+    from proxy.server.app import Server
+    from tests.server.conftest import Connect, Start
+    from tests.support.http import RawClient
+    from tests.support.upstream import FakeUpstream, Seen, Step
+
+BACKGROUND = b'{"model":"m","input":"Hi","stream":true,"background":true}'
+TOLD = WHOLE[: WHOLE.index(DELTA) + 1]
+FINISHED = response("completed", message("completed", TEXT))
+RUNNING = response("in_progress")
+CANCELLED = response("cancelled")
+SOON = 0.03
+
+
+def silent(*frames: bytes) -> tuple[Step, ...]:
+    """Script a stream that tells these and then nothing more, for ever."""
+    return (Head(), Chunk(b"".join(frames)), Wait(asyncio.Event()))
+
+
+def as_if_sent(*frames: bytes, document: Any = FINISHED, starting_after: int | None = None) -> bytes:
+    """Return what the client is told if upstream ends its stream with this object itself."""
+    context = RequestContext(seed="resp_1")
+    normalizer = StreamNormalizer(Plan.build(strict=True), context, starting_after=starting_after)
+    return normalizer.feed(b"".join(frames) + event("response.completed", response=document))
+
+
+def polls(proxy: Server) -> dict[str, float]:
+    return {
+        result: metric(proxy, "status_polls_total", result=result)
+        for result in ("ended", "pending", "failed")
+        if metric(proxy, "status_polls_total", result=result)
+    }
+
+
+async def until(client: RawClient, wanted: bytes) -> bytes:
+    got = b""
+    while wanted not in got:
+        piece = await client.chunk()
+        assert piece, got
+        got += piece
+    return got
+
+
+async def until_end(client: RawClient) -> bytes:
+    got = b""
+    while piece := await client.chunk():
+        got += piece
+    return got
+
+
+async def happens(event: asyncio.Event) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await event.wait()
+
+
+async def idle(proxy: Server) -> None:
+    assert proxy.gateway is not None
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await proxy.gateway.wait_idle()
+
+
+async def is_counted(proxy: Server, result: str, count: int = 1) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while metric(proxy, "status_polls_total", result=result) < count:  # noqa: ASYNC110 - a counter, no event
+            await asyncio.sleep(0)
+
+
+def test_every_result_is_counted_from_the_start() -> None:
+    registry = Metrics().registry
+    values = [registry.get_sample_value("sse_proxy_status_polls_total", {"result": r}) for r in STATUS_POLLS]
+    assert values == [0, 0, 0]
+
+
+class TestSilence:
+    @pytest.mark.parametrize(
+        ("document", "type_", "ending"),
+        [
+            (FINISHED, "response.completed", "completed"),
+            ({**FINISHED, "status": "incomplete"}, "response.incomplete", "incomplete"),
+            (response("failed"), "response.failed", "failed"),
+            (CANCELLED, "response.failed", "failed"),
+        ],
+    )
+    async def test_ends_a_background_stream_as_its_status_proves(
+        self,
+        upstream: FakeUpstream,
+        start: Start,
+        connect: Connect,
+        caplog: pytest.LogCaptureFixture,
+        document: dict[str, Any],
+        type_: str,
+        ending: str,
+    ) -> None:
+        caplog.set_level(logging.INFO, logger="proxy")
+        proxy = await start(status_poll_seconds=SOON)
+        upstream.answer(*silent(*TOLD))
+        upstream.answer(*json_answer(document))
+        client = await connect(proxy)
+        await client.post("/v1/responses", BACKGROUND)
+        got = await client.answer()
+        assert got.body.startswith(b"".join(TOLD))
+        assert got.body.endswith(DONE)
+        assert (got.status, got.complete) == (200, True)
+        assert check_stream(got.body) == []
+        assert events_of(got.body)[-1]["type"] == type_
+        assert got.body == as_if_sent(*TOLD, document=document)
+        await idle(proxy)
+        assert polls(proxy) == {"ended": 1}
+        assert metric(proxy, "streams_total", ending=ending) == 1
+        assert metric(proxy, "upstream_failures_total", **{"class": "idle"}) == 0
+        await happens((await upstream.next_request()).closed)
+        lines = [getattr(record, "fields", {}) for record in caplog.records if record.message == "request"]
+        assert [line["proven_status"] for line in lines] == [document["status"]]
+
+    async def test_the_question_is_the_clients_own(
+        self, upstream: FakeUpstream, start: Start, connect: Connect
+    ) -> None:
+        proxy = await start(status_poll_seconds=SOON)
+        upstream.answer(*silent(*TOLD))
+        upstream.answer(*json_answer(CANCELLED))
+        client = await connect(proxy)
+        await client.post(
+            "/v1/responses",
+            BACKGROUND,
+            "Authorization: Bearer secret",
+            "Accept: text/event-stream",
+            "Accept-Encoding: gzip",
+            "Content-Type: application/json",
+            "If-None-Match: x",
+            "Connection: X-Hop",
+            "X-Hop: 1",
+            "X-Tenant: a",
+            "X-Request-Id: id-1",
+        )
+        await client.answer()
+        first, poll = upstream.requests
+        assert (poll.method, poll.target, poll.body) == ("GET", b"/v1/responses/resp_1", b"")
+        assert poll.value("Authorization") == "Bearer secret"
+        assert poll.value("X-Tenant") == "a"
+        assert poll.value("X-Request-Id") == "id-1"
+        assert poll.value("Accept-Encoding") == "identity"
+        assert poll.value("Via") == first.value("Via")
+        for name in ("Content-Length", "Content-Type", "Transfer-Encoding", "If-None-Match", "X-Hop"):
+            assert poll.values(name) == []
+
+    async def test_ends_a_resumed_stream_and_tells_only_the_rest(
+        self, upstream: FakeUpstream, start: Start, connect: Connect
+    ) -> None:
+        proxy = await start(status_poll_seconds=SOON)
+        upstream.answer(*silent(*TOLD))
+        upstream.answer(*json_answer(FINISHED))
+        client = await connect(proxy)
+        await client.get("/v1/responses/resp_1?stream=true&starting_after=2&include=x")
+        assert (await client.answer()).body == as_if_sent(*TOLD, starting_after=2)
+        assert [seen.target for seen in upstream.requests] == [
+            b"/v1/responses/resp_1?stream=true&include=x",
+            b"/v1/responses/resp_1",
+        ]
+
+    @pytest.mark.parametrize("sentinel", [True, False])
+    async def test_ends_a_resumed_stream_that_never_tells_anything(
+        self, upstream: FakeUpstream, start: Start, connect: Connect, *, sentinel: bool
+    ) -> None:
+        """vLLM hangs before its first byte of body when it is asked for what is beyond a dead producer's end."""
+        proxy = await start(status_poll_seconds=SOON, done_sentinel=sentinel)
+        upstream.answer(Head(), Wait(asyncio.Event()))
+        upstream.answer(*json_answer(FINISHED))
+        client = await connect(proxy)
+        await client.get("/v1/responses/resp_1?stream=true&starting_after=50")
+        got = await client.answer()
+        assert (got.status, got.body, got.complete) == (200, DONE if sentinel else b"", True)
+
+    async def test_a_response_that_is_not_over_goes_on(
+        self, upstream: FakeUpstream, start: Start, connect: Connect
+    ) -> None:
+        proxy = await start(status_poll_seconds=SOON)
+        go_on = asyncio.Event()
+        upstream.answer(Head(), *map(Chunk, TOLD), Wait(go_on), *map(Chunk, WHOLE[len(TOLD) :]), End())
+        for status in ("queued", "in_progress", "cancelling"):
+            upstream.answer(*json_answer(response(status)))
+        client = await connect(proxy)
+        await client.post("/v1/responses", BACKGROUND)
+        await client.head()
+        got = await until(client, DELTA)
+        await is_counted(proxy, "pending", 3)
+        go_on.set()
+        assert got + await until_end(client) == b"".join(WHOLE)
+        await idle(proxy)
+        assert metric(proxy, "status_polls_total", result="ended") == 0
+
+    @pytest.mark.parametrize(
+        "steps",
+        [
+            json_answer({"error": {"message": "no such response"}}, status=404, reason="Not Found"),
+            json_answer(FINISHED, status=500, reason="Broken"),
+            answer(b"<html>"),
+            json_answer([1]),
+            json_answer({"object": "fake"}),
+            json_answer({"status": 7}),
+            json_answer({**FINISHED, "metadata": {"x": "y" * 5000}}),
+            answer(orjson.dumps(FINISHED) + b" " * 5000),
+            (Cut(),),
+            (Reset(),),
+            (Raw(b"nonsense\r\n\r\n"),),
+            (Head(headers=()), Chunk(b'{"status":'), Cut()),
+        ],
+    )
+    async def test_a_question_that_fails_changes_nothing(
+        self, upstream: FakeUpstream, start: Start, connect: Connect, steps: tuple[Step, ...]
+    ) -> None:
+        proxy = await start(status_poll_seconds=SOON, max_frame_bytes=4000)
+        upstream.answer(*silent(*TOLD))
+        upstream.answer(*steps)
+        upstream.answer(*json_answer(FINISHED))
+        client = await connect(proxy)
+        await client.post("/v1/responses", BACKGROUND)
+        assert (await client.answer()).body == as_if_sent(*TOLD)
+        await idle(proxy)
+        assert polls(proxy) == {"failed": 1, "ended": 1}
+
+    async def test_an_answer_that_does_not_come_fails_in_time(
+        self, upstream: FakeUpstream, start: Start, connect: Connect
+    ) -> None:
+        proxy = await start(status_poll_seconds=SOON, first_byte_timeout_seconds=0.3)
+        upstream.answer(*silent(*TOLD))
+        upstream.answer(Wait(asyncio.Event()))
+        upstream.answer(*json_answer(FINISHED))
+        client = await connect(proxy)
+        await client.post("/v1/responses", BACKGROUND)
+        assert (await client.answer()).body == as_if_sent(*TOLD)
+        await idle(proxy)
+        # One at a time, however long it takes: several polling times fit into the timeout.
+        assert len(upstream.requests) == 3
+        assert polls(proxy) == {"failed": 1, "ended": 1}
+
+    async def test_the_idle_limit_stays(self, upstream: FakeUpstream, start: Start, connect: Connect) -> None:
+        proxy = await start(status_poll_seconds=SOON, idle_timeout_seconds=0.3)
+        upstream.answer(*silent(*TOLD))
+        upstream.answer(Wait(asyncio.Event()))
+        client = await connect(proxy)
+        await client.post("/v1/responses", BACKGROUND)
+        got = await client.answer()
+        assert events_of(got.body)[-1]["type"] == "response.failed"
+        assert check_stream(got.body) == []
+        await idle(proxy)
+        assert metric(proxy, "streams_total", ending="idle_timeout") == 1
+        assert polls(proxy) == {}
+        await happens(
+            upstream.requests[1].closed
+        )  # the question that was on its way is given up with the stream
+
+    async def test_what_comes_while_the_answer_is_on_its_way_is_told(
+        self, upstream: FakeUpstream, start: Start, connect: Connect
+    ) -> None:
+        """A finished response's last events may be on their way: they are waited for, not made up."""
+        proxy = await start(status_poll_seconds=SOON)
+        asked, went_on, last = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        upstream.answer(
+            Head(),
+            Chunk(b"".join(TOLD[:-1])),
+            Wait(asked),
+            Chunk(DELTA),
+            Wait(last),
+            *map(Chunk, WHOLE[5:]),
+            End(),
+        )
+        upstream.answer(Reached(asked), Wait(went_on), *json_answer(FINISHED))
+        for _ in range(1000):
+            upstream.answer(*json_answer(RUNNING))
+        client = await connect(proxy)
+        await client.post("/v1/responses", BACKGROUND)
+        await client.head()
+        got = await until(client, DELTA)
+        went_on.set()
+        await is_counted(proxy, "pending")
+        last.set()
+        assert got + await until_end(client) == b"".join(WHOLE)
+        assert metric(proxy, "status_polls_total", result="ended") == 0
+
+    async def test_the_stream_may_end_while_the_answer_is_on_its_way(
+        self, upstream: FakeUpstream, start: Start, connect: Connect
+    ) -> None:
+        proxy = await start(status_poll_seconds=SOON)
+        asked = asyncio.Event()
+        upstream.answer(Head(), *map(Chunk, TOLD), Wait(asked), *map(Chunk, WHOLE[len(TOLD) :]), End())
+        upstream.answer(Reached(asked), Wait(asyncio.Event()))
+        client = await connect(proxy)
+        await client.post("/v1/responses", BACKGROUND)
+        assert (await client.answer()).body == b"".join(WHOLE)
+        await idle(proxy)
+        await happens(upstream.requests[1].closed)
+        assert polls(proxy) == {}
+
+    async def test_half_a_frame_is_no_part_of_the_end(
+        self, upstream: FakeUpstream, start: Start, connect: Connect
+    ) -> None:
+        proxy = await start(status_poll_seconds=SOON)
+        upstream.answer(*silent(*TOLD, b'event: response.output_text.done\ndata: {"type":"respo'))
+        upstream.answer(*json_answer(FINISHED))
+        client = await connect(proxy)
+        await client.post("/v1/responses", BACKGROUND)
+        assert (await client.answer()).body == as_if_sent(*TOLD)
+
+    async def test_a_client_that_leaves_takes_its_question_along(
+        self, upstream: FakeUpstream, start: Start, connect: Connect
+    ) -> None:
+        proxy = await start(status_poll_seconds=SOON)
+        upstream.answer(*silent(*TOLD))
+        upstream.answer(Wait(asyncio.Event()))
+        client = await connect(proxy)
+        await client.post("/v1/responses", BACKGROUND)
+        await client.head()
+        await until(client, DELTA)
+        await upstream.next_request()
+        poll = await upstream.next_request()
+        client.leave()
+        await happens(poll.closed)
+        await idle(proxy)
+        assert metric(proxy, "streams_total", ending="client_gone") == 1
+        assert polls(proxy) == {}
+
+    async def test_a_shutdown_waits_for_no_answer(
+        self, upstream: FakeUpstream, start: Start, connect: Connect
+    ) -> None:
+        proxy = await start(status_poll_seconds=SOON)
+        upstream.answer(*silent(*TOLD))
+        upstream.answer(Wait(asyncio.Event()))
+        client = await connect(proxy)
+        await client.post("/v1/responses", BACKGROUND)
+        await client.head()
+        await until(client, DELTA)
+        await upstream.next_request()
+        poll = await upstream.next_request()
+        stopping = asyncio.create_task(proxy.stop())
+        assert b"event: response.failed\n" in await until_end(client)
+        assert await stopping == 1
+        await happens(poll.closed)
+        assert metric(proxy, "streams_total", ending="shutdown") == 1
+
+    @pytest.mark.parametrize(
+        ("target", "body", "settings"),
+        [
+            ("/v1/responses", BODY, {}),
+            ("/v1/responses", BACKGROUND, {"status_poll_seconds": 0}),
+            ("/v1/responses", BACKGROUND, {"mode": "observe"}),
+            ("/v1/chat/completions", BACKGROUND, {}),
+            ("/v1/responses", BACKGROUND.replace(b"true}", b"false}"), {}),
+        ],
+    )
+    async def test_who_is_not_asked_about(
+        self,
+        upstream: FakeUpstream,
+        start: Start,
+        connect: Connect,
+        target: str,
+        body: bytes,
+        settings: dict[str, Any],
+    ) -> None:
+        proxy = await start(**{"status_poll_seconds": 0.01, "idle_timeout_seconds": 0.2, **settings})
+        upstream.answer(*silent(*TOLD))
+        client = await connect(proxy)
+        await client.post(target, body)
+        await client.answer()
+        assert len(upstream.requests) == 1
+
+    async def test_a_stream_that_has_not_named_its_response_cannot_be_asked_about(
+        self, upstream: FakeUpstream, start: Start, connect: Connect
+    ) -> None:
+        proxy = await start(status_poll_seconds=0.01, idle_timeout_seconds=0.2)
+        upstream.answer(Head(), Wait(asyncio.Event()))
+        client = await connect(proxy)
+        await client.post("/v1/responses", BACKGROUND)
+        assert (await client.answer()).status == 504
+        assert len(upstream.requests) == 1
+
+    async def test_keep_alives_go_on_between_questions(
+        self, upstream: FakeUpstream, start: Start, connect: Connect
+    ) -> None:
+        proxy = await start(status_poll_seconds=SOON, keepalive_seconds=SOON)
+        upstream.answer(*silent(*TOLD))
+        over = asyncio.Event()
+        upstream.answer(Wait(over), *json_answer(CANCELLED))
+        client = await connect(proxy)
+        await client.post("/v1/responses", BACKGROUND)
+        await client.head()
+        got = await until(client, b": keep-alive\n\n")
+        got += await until(client, b": keep-alive\n\n")
+        over.set()
+        got += await until_end(client)
+        assert check_stream(got.replace(b": keep-alive\n\n", b"")) == []
+
+
+class TestCancel:
+    """The polling time is long here: only the cancel makes the streams ask."""
+
+    async def test_ends_every_stream_of_the_response(
+        self, upstream: FakeUpstream, proxy: Server, connect: Connect
+    ) -> None:
+        other = TOLD[0].replace(b"resp_1", b"resp_2")
+        clients = [await connect(proxy) for _ in range(4)]
+        upstream.answer(*silent(*TOLD))
+        await clients[0].post("/v1/responses", BACKGROUND)
+        upstream_seen = [await upstream.next_request()]
+        upstream.answer(*silent(*TOLD))
+        await clients[1].get("/v1/responses/resp_1?stream=true")
+        upstream_seen.append(await upstream.next_request())
+        upstream.answer(*silent(other))
+        await clients[2].post("/v1/responses", BACKGROUND)
+        for client in clients[:3]:
+            await client.head()
+            await client.chunk()
+        for _ in range(3):  # to the cancel itself, then to both questions
+            upstream.answer(*json_answer(CANCELLED))
+        await clients[3].post("/v1/responses/resp_1/cancel", b"")
+        assert (await clients[3].answer()).status == 200
+        for client in clients[:2]:
+            rest = await until_end(client)
+            assert events_of(rest)[-1]["type"] == "response.failed"
+            assert rest.endswith(DONE)
+        assert polls(proxy) == {"ended": 2}
+        assert [seen.target for seen in upstream.requests[3:]] == [
+            b"/v1/responses/resp_1/cancel",
+            b"/v1/responses/resp_1",
+            b"/v1/responses/resp_1",
+        ]
+        assert metric(proxy, "streams_in_flight") == 1
+        assert metric(proxy, "requests_total", route="other", code="2xx") == 1
+        for seen in upstream_seen:
+            await happens(seen.closed)
+
+    async def test_an_answer_from_before_the_cancel_does_not_count(
+        self, upstream: FakeUpstream, start: Start, connect: Connect
+    ) -> None:
+        proxy = await start(status_poll_seconds=0.2)
+        first = asyncio.Event()
+        upstream.answer(*silent(*TOLD))
+        streaming, cancelling = await connect(proxy), await connect(proxy)
+        await streaming.post("/v1/responses", BACKGROUND)
+        await streaming.head()
+        await until(streaming, DELTA)
+        await upstream.next_request()
+        upstream.answer(Wait(first), *json_answer(RUNNING))
+        await upstream.next_request()  # the question of the silence, which is answered late
+        upstream.answer(*json_answer(CANCELLED))
+        upstream.answer(*json_answer(CANCELLED))
+        await cancelling.post("/v1/responses/resp_1/cancel", b"{}")
+        assert (await cancelling.answer()).status == 200
+        first.set()
+        assert events_of(await until_end(streaming))[-1]["type"] == "response.failed"
+        assert polls(proxy) == {"pending": 1, "ended": 1}
+
+    async def test_what_came_before_the_end_is_not_lost(
+        self, upstream: FakeUpstream, proxy: Server, connect: Connect
+    ) -> None:
+        """The last words of a cancelled stream come while its status is asked; no more follow."""
+        asked, rest_sent = asyncio.Event(), asyncio.Event()
+        upstream.answer(
+            Head(),
+            Chunk(b"".join(TOLD[:-1])),
+            Wait(asked),
+            Chunk(DELTA),
+            Reached(rest_sent),
+            Wait(asyncio.Event()),
+        )
+        streaming, cancelling = await connect(proxy), await connect(proxy)
+        await streaming.post("/v1/responses", BACKGROUND)
+        await streaming.head()
+        await until(streaming, TOLD[-2])
+        upstream.answer(*json_answer(CANCELLED))
+        late = asyncio.Event()
+        upstream.answer(Reached(asked), Wait(late), *json_answer(CANCELLED))
+        await cancelling.post("/v1/responses/resp_1/cancel", b"")
+        await cancelling.answer()
+        await happens(rest_sent)
+        got = await until(streaming, DELTA)
+        late.set()
+        got += await until_end(streaming)
+        assert events_of(got)[-1]["type"] == "response.failed"
+        assert polls(proxy) == {"ended": 1}
+
+    async def test_a_slow_client_gets_what_is_on_its_way_first(
+        self, upstream: FakeUpstream, start: Start, connect: Connect
+    ) -> None:
+        proxy = await start(status_poll_seconds=SOON)
+        assert proxy.gateway is not None
+        piece = b": " + b"x" * 65_000 + b"\n\n"
+        upstream.answer(
+            Head(), *map(Chunk, TOLD[:-1]), *[Chunk(piece)] * 500, Chunk(DELTA), Wait(asyncio.Event())
+        )
+        streaming, cancelling = await connect(proxy, limit=1024), await connect(proxy)
+        await streaming.post("/v1/responses", BACKGROUND)
+        await streaming.head()
+        before = -1
+        while (now := sum(exchange.bytes_in for exchange in proxy.gateway.open)) != before:
+            before = now
+            for _ in range(200):
+                await asyncio.sleep(0)
+        for _ in range(3):
+            upstream.answer(*json_answer(CANCELLED))
+        await cancelling.post("/v1/responses/resp_1/cancel", b"")
+        await cancelling.answer()
+        await is_counted(proxy, "pending")
+        got = await until_end(streaming)
+        assert DELTA in got
+        assert events_of(got.replace(piece, b""))[-1]["type"] == "response.failed"
+        assert polls(proxy) == {"pending": 1, "ended": 1}
+
+    @pytest.mark.parametrize(
+        ("target", "status"),
+        [
+            ("/v1/responses/resp_1/cancel", 400),
+            ("/v1/responses/resp_2/cancel", 200),
+            ("/v1/responses/resp_1/cancel/x", 200),
+            ("/v1/responses//cancel", 200),
+        ],
+    )
+    async def test_what_cancels_nothing_asks_nothing(
+        self, upstream: FakeUpstream, proxy: Server, connect: Connect, target: str, status: int
+    ) -> None:
+        go_on = asyncio.Event()
+        upstream.answer(Head(), *map(Chunk, TOLD), Wait(go_on), *map(Chunk, WHOLE[len(TOLD) :]), End())
+        streaming, cancelling = await connect(proxy), await connect(proxy)
+        await streaming.post("/v1/responses", BACKGROUND)
+        await streaming.head()
+        got = await until(streaming, DELTA)
+        upstream.answer(*json_answer({}, status=status))
+        await cancelling.post(target, b"")
+        assert (await cancelling.answer()).status == status
+        go_on.set()
+        assert got + await until_end(streaming) == b"".join(WHOLE)
+        assert len(upstream.requests) == 2
+
+    @pytest.mark.parametrize("settings", [{"mode": "observe"}, {"status_poll_seconds": 0}])
+    async def test_is_only_passed_on_where_nothing_is_asked(
+        self, upstream: FakeUpstream, start: Start, connect: Connect, settings: dict[str, Any]
+    ) -> None:
+        proxy = await start(**settings)
+        go_on = asyncio.Event()
+        upstream.answer(Head(), *map(Chunk, TOLD), Wait(go_on), *map(Chunk, WHOLE[len(TOLD) :]), End())
+        streaming, cancelling = await connect(proxy), await connect(proxy)
+        await streaming.post("/v1/responses", BACKGROUND)
+        await streaming.head()
+        got = await until(streaming, DELTA)
+        upstream.answer(*json_answer(CANCELLED))
+        await cancelling.post("/v1/responses/resp_1/cancel", b"")
+        await cancelling.answer()
+        go_on.set()
+        assert got + await until_end(streaming) == b"".join(WHOLE)
+        assert len(upstream.requests) == 2
+
+
+class TestResume:
+    @pytest.mark.parametrize("after", range(-1, len(WHOLE) + 2))
+    async def test_gives_the_tail_of_the_whole(
+        self, upstream: FakeUpstream, proxy: Server, connect: Connect, after: int
+    ) -> None:
+        upstream.answer(*stream(*WHOLE))
+        client = await connect(proxy)
+        await client.get(f"/v1/responses/resp_1?stream=true&starting_after={after}")
+        got = await client.answer()
+        assert (got.status, got.complete) == (200, True)
+        assert got.body == (b"".join(WHOLE[after + 1 :]) or DONE)
+
+    async def test_gives_the_tail_of_a_repaired_stream(
+        self, upstream: FakeUpstream, proxy: Server, connect: Connect
+    ) -> None:
+        """Upstream's numbers are not ours: it left three events out, and its dict delta is mended."""
+        damaged = (
+            WHOLE[0],
+            *WHOLE[2:4],
+            DELTA.replace(b'"delta":"Hi."', b'"delta":{"content":"Hi."}'),
+            COMPLETED,
+        )
+        client = await connect(proxy)
+        upstream.answer(*stream(*damaged))
+        await client.get("/v1/responses/resp_1?stream=true")
+        whole = (await client.answer()).body
+        assert check_stream(whole) == []
+        frames = [frame + b"\n\n" for frame in whole.split(b"\n\n")[:-1]]
+        assert len(frames) == len(WHOLE)
+        for after in range(len(frames) + 2):
+            upstream.answer(*stream(*damaged))
+            await client.get(f"/v1/responses/resp_1?stream=true&starting_after={after}")
+            assert (await client.answer()).body == (b"".join(frames[after + 1 :]) or DONE)
+
+    async def test_beyond_the_end_of_a_stream_that_is_held_open(
+        self, upstream: FakeUpstream, proxy: Server, connect: Connect
+    ) -> None:
+        upstream.answer(*silent(*WHOLE[:-1]))
+        client = await connect(proxy)
+        await client.get("/v1/responses/resp_1?stream=true&starting_after=50")
+        got = await client.answer()
+        assert (got.status, got.value("Content-Type"), got.body) == (200, EVENT_STREAM[1], DONE)
+        assert len(upstream.requests) == 1
+
+    async def test_beyond_the_end_without_a_sentinel_is_an_empty_stream(
+        self, upstream: FakeUpstream, start: Start, connect: Connect
+    ) -> None:
+        proxy = await start(done_sentinel=False)
+        upstream.answer(*stream(*WHOLE))
+        client = await connect(proxy)
+        await client.get("/v1/responses/resp_1?stream=true&starting_after=8")
+        got = await client.answer()
+        assert (got.status, got.body, got.complete) == (200, b"", True)
+
+
+class TestEmptyStream:
+    """A stream of a response that was made without one: 200, no events, cut."""
+
+    @pytest.mark.parametrize("last", [End(), Cut(), Reset()])
+    @pytest.mark.parametrize("after", [None, 0, 4, 8, 50])
+    async def test_is_told_from_the_finished_response(
+        self, upstream: FakeUpstream, proxy: Server, connect: Connect, last: Step, after: int | None
+    ) -> None:
+        upstream.answer(Head(), Chunk(b": nothing\n\n"), last)
+        upstream.answer(*json_answer(FINISHED))
+        client = await connect(proxy)
+        query = "" if after is None else f"&starting_after={after}"
+        await client.get("/v1/responses/resp_1?stream=true" + query, "Authorization: Bearer x")
+        got = await client.answer()
+        assert (got.status, got.value("Content-Type"), got.complete) == (200, EVENT_STREAM[1], True)
+        assert got.body == as_if_sent(starting_after=after)
+        types = [event["type"] for event in events_of(b"".join(WHOLE))]
+        first = 0 if after is None else after + 1
+        assert [event["type"] for event in events_of(got.body)] == types[first:]
+        if after is None:
+            assert check_stream(got.body) == []
+        await idle(proxy)
+        assert polls(proxy) == {"ended": 1}
+        assert metric(proxy, "streams_total", ending="completed") == 1
+        poll: Seen = upstream.requests[1]
+        assert (poll.target, poll.value("Authorization")) == (b"/v1/responses/resp_1", "Bearer x")
+
+    @pytest.mark.parametrize("status", ["failed", "cancelled", "incomplete"])
+    async def test_is_told_from_a_response_that_is_over(
+        self, upstream: FakeUpstream, proxy: Server, connect: Connect, status: str
+    ) -> None:
+        upstream.answer(Head(), Cut())
+        upstream.answer(*json_answer(response(status)))
+        client = await connect(proxy)
+        await client.get("/v1/responses/resp_1?stream=true")
+        got = await client.answer()
+        assert got.status == 200
+        assert check_stream(got.body) == []
+        assert [event["type"] for event in events_of(got.body)] == [
+            "response.created",
+            "response.in_progress",
+            "response.incomplete" if status == "incomplete" else "response.failed",
+        ]
+
+    @pytest.mark.parametrize(
+        ("steps", "result"),
+        [
+            (json_answer(RUNNING), "pending"),
+            (json_answer({"error": {}}, status=404, reason="Not Found"), "failed"),
+            ((Cut(),), "failed"),
+        ],
+    )
+    async def test_of_a_response_that_is_not_over_stays_an_http_error(
+        self, upstream: FakeUpstream, proxy: Server, connect: Connect, steps: tuple[Step, ...], result: str
+    ) -> None:
+        upstream.answer(Head(), Cut())
+        upstream.answer(*steps)
+        client = await connect(proxy)
+        await client.get("/v1/responses/resp_1?stream=true")
+        assert (await client.answer()).status == 502
+        assert metric(proxy, "streams_total", ending="empty") == 1
+        assert polls(proxy) == {result: 1}
+
+    @pytest.mark.parametrize("settings", [{"mode": "observe"}, {"status_poll_seconds": 0}])
+    async def test_is_not_asked_about_where_nothing_is_asked(
+        self, upstream: FakeUpstream, start: Start, connect: Connect, settings: dict[str, Any]
+    ) -> None:
+        proxy = await start(**settings)
+        upstream.answer(Head(), Cut())
+        client = await connect(proxy)
+        await client.get("/v1/responses/resp_1?stream=true")
+        await client.answer()
+        assert len(upstream.requests) == 1
+
+    async def test_a_client_that_leaves_takes_its_question_along(
+        self, upstream: FakeUpstream, proxy: Server, connect: Connect
+    ) -> None:
+        upstream.answer(Head(), Cut())
+        upstream.answer(Wait(asyncio.Event()))
+        client = await connect(proxy)
+        await client.get("/v1/responses/resp_1?stream=true")
+        await upstream.next_request()
+        poll = await upstream.next_request()
+        client.leave()
+        await happens(poll.closed)
+        await idle(proxy)
+        assert metric(proxy, "streams_total", ending="client_gone") == 1
+
+    async def test_a_shutdown_waits_for_no_answer(
+        self, upstream: FakeUpstream, proxy: Server, connect: Connect
+    ) -> None:
+        upstream.answer(Head(), Cut())
+        upstream.answer(Wait(asyncio.Event()))
+        client = await connect(proxy)
+        await client.get("/v1/responses/resp_1?stream=true")
+        await upstream.next_request()
+        poll = await upstream.next_request()
+        stopping = asyncio.create_task(proxy.stop())
+        assert (await client.answer()).status == 503
+        await stopping
+        await happens(poll.closed)
+
+
+async def test_observe_mode_ends_a_silent_stream_as_it_always_did(
+    upstream: FakeUpstream, start: Start, connect: Connect
+) -> None:
+    proxy = await start(mode="observe", status_poll_seconds=0.01, idle_timeout_seconds=0.1)
+    upstream.answer(*silent(*TOLD))
+    client = await connect(proxy)
+    await client.get("/v1/responses/resp_1?stream=true")
+    got = await client.answer()
+    assert (got.body, got.complete) == (b"".join(TOLD), False)
+    assert len(upstream.requests) == 1
