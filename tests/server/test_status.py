@@ -514,7 +514,7 @@ class TestCancel:
     async def test_a_slow_client_gets_what_is_on_its_way_first(
         self, upstream: FakeUpstream, start: Start, connect: Connect
     ) -> None:
-        proxy = await start(status_poll_seconds=SOON)
+        proxy = await start(status_poll_seconds=0.5)
         assert proxy.gateway is not None
         piece = b": " + b"x" * 65_000 + b"\n\n"
         upstream.answer(
@@ -685,6 +685,7 @@ class TestEmptyStream:
         ("steps", "result"),
         [
             (json_answer(RUNNING), "pending"),
+            (json_answer({**FINISHED, "status": "cancelling"}), "pending"),
             (json_answer({"error": {}}, status=404, reason="Not Found"), "failed"),
             ((Cut(),), "failed"),
         ],
@@ -699,6 +700,24 @@ class TestEmptyStream:
         assert (await client.answer()).status == 502
         assert metric(proxy, "streams_total", ending="empty") == 1
         assert polls(proxy) == {result: 1}
+
+    async def test_an_error_that_upstream_named_stays_one(
+        self, upstream: FakeUpstream, proxy: Server, connect: Connect
+    ) -> None:
+        upstream.answer(*stream(b'data: {"error":{"message":"no","type":"NotFoundError","code":404}}\n\n'))
+        client = await connect(proxy)
+        await client.get("/v1/responses/resp_1?stream=true")
+        assert (await client.answer()).status == 404
+        assert len(upstream.requests) == 1
+
+    async def test_of_a_new_response_stays_an_http_error(
+        self, upstream: FakeUpstream, proxy: Server, connect: Connect
+    ) -> None:
+        upstream.answer(Head(), Cut())
+        client = await connect(proxy)
+        await client.post("/v1/responses", BACKGROUND)
+        assert (await client.answer()).status == 502
+        assert len(upstream.requests) == 1
 
     @pytest.mark.parametrize("settings", [{"mode": "observe"}, {"status_poll_seconds": 0}])
     async def test_is_not_asked_about_where_nothing_is_asked(
