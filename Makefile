@@ -18,7 +18,7 @@ PYTHON ?= $(shell for probe in "import ensurepip, venv" "import sys"; do \
 		if $$name -c "$$probe; import sys; raise SystemExit(sys.version_info < (3, 11))" 2>/dev/null; \
 		then echo $$name; exit; fi; done; done)
 
-.PHONY: help demo test check lint format types coverage properties docs lock clean
+.PHONY: help demo test check lint format types coverage properties replay docs lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,7 +27,7 @@ help:  ## list the targets
 
 # Made again when the dependencies change; otherwise `make test` starts at once. `make demo` needs no more than
 # users need, but one environment for all is simpler, and it costs seconds.
-$(READY): pyproject.toml Makefile
+$(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found. Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version) ..."
 	@rm -rf $(VENV)
@@ -81,6 +81,9 @@ coverage: $(READY)  ## the tests with the coverage gates
 properties: $(READY)  ## the hypothesis properties, 5,000 examples each (EXAMPLES=10000 for more)
 	HYPOTHESIS_PROFILE=$(if $(filter 10000,$(EXAMPLES)),exhaustive,thorough) \
 		$(BIN)/python -m pytest tests/test_properties.py $(ARGS)
+
+replay: $(READY)  ## recordings through the running proxy, judged before and after (RECORDINGS=folder)
+	$(BIN)/python -m tests.support.replay_sockets $(or $(RECORDINGS),tests/recordings) $(ARGS)
 
 docs: $(READY)  ## write the generated parts of README.md and docs/ again
 	$(BIN)/python -m tests.support.documentation --write

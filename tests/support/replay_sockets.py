@@ -1,0 +1,158 @@
+# ruff: noqa: T201 - a command prints
+"""Replay a folder of recordings through a running proxy: `python -m tests.support.replay_sockets DIR`.
+
+Starts `vllm-sse-proxy serve` as a process, in front of an upstream that answers each recorded request with the recorded
+bytes, one event a chunk, and ends the connection as the recording does: cleanly, cut, or open and silent. Streams of
+/v1/responses are judged by the checker and by the `openai` package's types, before and after; everything else has to come
+through byte for byte. What the proxy counted is printed last.
+"""
+
+import argparse
+import asyncio
+import re
+import socket
+import sys
+import urllib.request
+from asyncio.subprocess import DEVNULL, Process, create_subprocess_exec
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import orjson
+
+from proxy.responses import BodyEnd, Dialect
+from tests.support.http import Answer, RawClient
+from tests.support.recordings import Recording, load_all
+from tests.support.replay import faults, lost_words
+from tests.support.upstream import PATIENCE_SECONDS, Chunk, Cut, End, FakeUpstream, Head, Step, Wait, answer
+
+IDLE_SECONDS = 0.5
+SHOWN = 5
+_FRAMES = re.compile(rb".*?\n\n|.+", re.DOTALL)
+
+
+def script(recording: Recording) -> tuple[Step, ...]:
+    """Return what upstream does."""
+    if not recording.content_type.startswith("text/event-stream"):
+        kind = [("Content-Type", recording.content_type)]
+        return answer(recording.body, status=recording.status, reason="Recorded", headers=kind)
+    head = Head(status=recording.status, headers=(("Content-Type", recording.content_type),))
+    end: Step
+    match recording.told_end:
+        case BodyEnd.EOF:
+            end = End()
+        case BodyEnd.IDLE_TIMEOUT:
+            end = Wait(asyncio.Event())
+        case _:
+            end = Cut()
+    return (head, *map(Chunk, _FRAMES.findall(recording.body)), end)
+
+
+def judge(recording: Recording, told: Answer, dialect: Dialect) -> list[str]:
+    """Return what is wrong with what the client got."""
+    if recording.is_response_stream:
+        if told.status != 200:  # nothing was told: then it has to be an HTTP error, as OpenAI says them
+            error = orjson.loads(told.body).get("error", {})
+            return [] if told.status >= 500 and error.get("code") else [f"{told.status} {told.body!r}"]
+        found = faults(told.body, dialect=dialect) + lost_words(recording.body, told.body)
+        return found if told.complete else [*found, "the body was not ended"]
+    same = told.status == recording.status and told.body == recording.body
+    whole = told.complete == (recording.told_end is BodyEnd.EOF)
+    return [] if same and whole else ["not byte for byte what upstream sent"]
+
+
+async def exchange(port: int, recording: Recording) -> Answer:
+    """Send the recorded request through the proxy."""
+    client = await RawClient.connect(port)
+    kind = "Content-Type: application/json"
+    if recording.method == "POST":
+        await client.post(recording.path, orjson.dumps(recording.request), kind)
+    else:
+        await client.get(recording.path)
+    try:
+        return await client.answer()
+    finally:
+        client.leave()
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def serving(upstream: str, port: int, admin_port: int, *arguments: str) -> AsyncIterator[Process]:
+    """Run `vllm-sse-proxy serve`."""
+    command = [sys.executable, "-m", "proxy", "serve", "--upstream", upstream, "--port", str(port)]
+    command += ["--admin-port", str(admin_port), *arguments]
+    process = await create_subprocess_exec(*command, stdout=DEVNULL, stderr=DEVNULL)
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                except ConnectionRefusedError:
+                    await asyncio.sleep(0.05)
+                else:
+                    writer.close()
+                    break
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+async def replay(recordings: list[Recording], dialect: Dialect) -> int:
+    """Replay, print, and return how many exchanges have a problem."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    port, admin_port = free_port(), free_port()
+    options = ["--dialect", dialect.value, "--idle-timeout-seconds", str(IDLE_SECONDS)]
+    options += ["--status-poll-seconds", "0"]  # a recording has no status to ask for
+    async with FakeUpstream() as upstream, serving(upstream.url, port, admin_port, *options):
+        for recording in recordings:
+            if not recording.status or (recording.is_response_stream and recording.is_suffix):
+                continue  # upstream answered nothing; or the proxy asks for the whole stream, which the recording has not
+            upstream.answer(*script(recording))
+            told = await exchange(port, recording)
+            found = judge(recording, told, dialect)
+            count = counts[recording.release]
+            if recording.is_response_stream:
+                count["streams"] += 1
+                count["before"] += not faults(recording.body, dialect=dialect)
+                count["after"] += not found
+            else:
+                count["others"] += 1
+                count["unchanged"] += not found
+            if found:
+                print(f"{recording.name} ({recording.end}, {len(recording.body)} bytes): {len(found)}")
+                for line in found[:SHOWN]:
+                    print(f"    {line}")
+        with await asyncio.to_thread(
+            urllib.request.urlopen, f"http://127.0.0.1:{admin_port}/metrics"
+        ) as page:
+            metrics = page.read().decode()
+    columns = ("streams", "before", "after", "others", "unchanged")
+    print("\nrelease   " + "".join(f"{column:>12}" for column in columns))
+    for release, count in sorted(counts.items()):
+        print(f"{release:10}" + "".join(f"{count[column]:>12}" for column in columns))
+    print(*re.findall(r"^sse_proxy_(?:streams|repairs)_total.* [1-9].*$", metrics, re.MULTILINE), sep="\n")
+    return sum(
+        count["streams"] - count["after"] + count["others"] - count["unchanged"] for count in counts.values()
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Replay and return 1 if anything is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--dialect", type=Dialect, choices=list(Dialect), default=Dialect.OPENAI)
+    options = parser.parse_args(arguments)
+    return int(asyncio.run(replay(load_all(options.folder), options.dialect)) > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
