@@ -67,6 +67,22 @@ def test_chunking(events: list[dict[str, Any]], places: list[int], end: BodyEnd)
     assert b"".join(pieces) + normalizer.finish(end) == repair(stream, end)
 
 
+@given(damaged_events(), ENDS, st.sampled_from(Dialect))
+def test_streaks(events: list[dict[str, Any]], end: BodyEnd, dialect: Dialect) -> None:
+    """That most repairs are not asked about a delta like the one before it changes nothing."""
+    plan = Plan.build(strict=True, dialect=dialect)
+    every = Plan(
+        plan.settings, [type(repair.__name__, (repair,), {"reads_deltas": True}) for repair in plan.repairs]
+    )
+    doubled = [
+        twin
+        for event in events
+        for twin in ([event] * 3 if str(event.get("type")).endswith("delta") else [event])
+    ]
+    stream = wire(doubled)
+    assert repair(stream, end, plan) == repair(stream, end, every)
+
+
 @given(st.binary(max_size=400), ENDS)
 def test_total_on_bytes(data: bytes, end: BodyEnd) -> None:
     """No bytes raise anything, and what leaves conforms."""

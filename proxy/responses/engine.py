@@ -3,12 +3,16 @@
 A replacement goes, depth first, to the later repairs only, so no repair sees its own work and termination is plain.
 The exit alone writes the client's view and gives numbers; it can be neither reordered nor switched off. A repair that
 raises is left out for that event and counted (fail open): the proxy never makes a stream worse than upstream made it.
+
+Nearly all events are deltas that differ from the one before in nothing but their words (a *streak*). Whatever was right
+with the first is right with the next, so only the repairs that read words (``Repair.reads_deltas``) are asked about those.
 """
 
 from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from proxy.responses import grammar
@@ -27,7 +31,7 @@ from proxy.responses.repairs.base import (
     Settings,
     StreamContext,
 )
-from proxy.responses.view import ClientView
+from proxy.responses.view import ClientView, TextView
 from proxy.sse import encode_comment, encode_data, encode_event
 
 if TYPE_CHECKING:
@@ -113,6 +117,44 @@ _KNOWN_TYPES: Final = frozenset(
 )
 
 
+class _Streak:
+    """Deltas that follow one another and differ in nothing but their words and numbers.
+
+    :ivar text: the text that they all go on with.
+    :ivar readers: the repairs that are asked about each of them.
+    """
+
+    __slots__ = ("_fields", "_indexes", "_names", "_values", "readers", "text", "type")
+
+    def __init__(self, first: Event, text: TextView, readers: list[tuple[int, Repair]]) -> None:
+        body = first.body
+        self.type = first.type
+        self.text = text
+        self.readers = readers
+        self._names = tuple(body)
+        self._fields = itemgetter(*(name for name in body if name not in _OF_EACH_DELTA))
+        self._values = self._fields(body)
+        self._indexes = [name for name, value in body.items() if type(value) is int]
+
+    def goes_on_with(self, event: Event) -> bool:
+        """Tell whether an event belongs to the streak; its words may be of any shape."""
+        body = event.body
+        return (
+            event.type == self.type
+            and tuple(body) == self._names
+            and self._fields(body) == self._values
+            and not any(type(body[name]) is not int for name in self._indexes)  # true and 1.0 equal 1
+        )
+
+
+_OF_EACH_DELTA: Final = frozenset({"delta", "sequence_number"})
+
+
+def _holds_more(value: object) -> bool:
+    """Tell whether a value may hold something to mend: logprobs and whatever vendors add are looked at each time."""
+    return isinstance(value, dict | list) and bool(value)
+
+
 class RepairEngine:
     """One stream's way through the repairs.
 
@@ -125,6 +167,7 @@ class RepairEngine:
         context = StreamContext(plan.settings, request)
         self._repairs = [repair(context) for repair in plan.repairs]
         self._chains: dict[str, list[tuple[int, Repair]]] = {}
+        self._streak: _Streak | None = None
         self._upstream_names: dict[str, str] = {}
         self._starting_after = -1 if starting_after is None else starting_after
         self.view = ClientView()
@@ -135,6 +178,8 @@ class RepairEngine:
         """Take one upstream event, or END, through the repairs."""
         if not event.invented and event.type is not END:
             self.tally.events_in += 1
+        if self._streak is not None and not self._streak.goes_on_with(event):
+            self._streak = None
         self._walk(event, -1)
 
     def comment(self, text: bytes) -> None:
@@ -155,20 +200,19 @@ class RepairEngine:
         return joined
 
     def _walk(self, event: Event, after: int) -> None:
-        chain = self._chains.get(event.type)
-        if chain is None:
-            chain = self._chain(event.type)
-        view = self.view
+        streak, view = self._streak, self.view
+        if streak is not None and event.type == streak.type and type(event.body.get("delta")) is str:
+            chain = streak.readers
+        else:
+            streak = None
+            chain = self._chains.get(event.type) or self._chain(event.type)
         for position, repair in chain:
             if position <= after:
                 continue
             try:
                 replacement = repair.mend(event, view)
-            except Exception:
-                if self._plan.settings.strict:
-                    raise
-                failures = self.tally.repair_failures
-                failures[repair.name] = failures.get(repair.name, 0) + 1
+            except Exception:  # noqa: BLE001 - counted, or raised again
+                self._count_failure(repair)
                 continue
             if replacement is None:
                 continue
@@ -177,7 +221,20 @@ class RepairEngine:
             for successor in replacement:
                 self._walk(successor, position)
             return
+        if streak is not None:
+            view.grow(streak.text, event.body["delta"])
+            self._tell(event)
+            return
+        if after < 0 and event.type in grammar.RUN_OF_DELTA:  # as upstream sent it
+            self._begin_streak(event, chain)
         self._emit(event)
+
+    def _begin_streak(self, event: Event, chain: list[tuple[int, Repair]]) -> None:
+        """Remember a delta of upstream's in which no repair found anything wrong."""
+        text = self.view.text_of(event)
+        if text is not None and not any(_holds_more(value) for value in event.body.values()):
+            readers = [(position, repair) for position, repair in chain if repair.reads_deltas]
+            self._streak = _Streak(event, text, readers)
 
     def _chain(self, type_: str) -> list[tuple[int, Repair]]:
         chain = [(position, self._repairs[position]) for position in self._plan.positions(type_)]
@@ -191,8 +248,15 @@ class RepairEngine:
         if not replacement and event.type is not END:
             self.tally.events_dropped += 1
 
+    def _count_failure(self, repair: Repair) -> None:
+        """Note that a repair raised, in the handler of its exception."""
+        if self._plan.settings.strict:
+            raise  # noqa: PLE0704 - there is an exception being handled
+        failures = self.tally.repair_failures
+        failures[repair.name] = failures.get(repair.name, 0) + 1
+
     def _emit(self, event: Event) -> None:
-        """The exit: note it in the view, number it, name it, write it."""
+        """The exit: note it in the view, and tell it."""
         type_ = event.type
         if type_ is END:
             return
@@ -202,19 +266,22 @@ class RepairEngine:
                 self.out.append(encode_comment(event.raw or b""))
             return
         self.view.apply(event)
-        tally = self.tally
+        self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        """Number it, name it, write it."""
+        tally, view = self.tally, self.view
         tally.events_out += 1
         if event.invented:
             tally.events_synthesised += 1
-        if type_ is not OPAQUE:
+        if event.type is not OPAQUE:
             self._number(event)
             if self._plan.settings.dialect is not Dialect.OPENAI:
                 self._speak(event)
-        if self.view.next_number > self._starting_after + 1:
+        if view.next_number > self._starting_after + 1:
+            data = serialize_event(event)
             self.out.append(
-                encode_data(serialize_event(event))
-                if type_ is OPAQUE
-                else encode_event(event.body["type"], serialize_event(event))
+                encode_data(data) if event.type is OPAQUE else encode_event(event.body["type"], data)
             )
 
     def _number(self, event: Event) -> None:

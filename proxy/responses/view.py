@@ -173,21 +173,28 @@ class ClientView:
         if not event.invented and event.type not in _REPORTS_OF_ERROR:
             self.heard = True
 
-    def _delta(self, event: Event) -> None:
+    def text_of(self, event: Event) -> TextView | None:
+        """Return the text that a delta goes on with; None if the client knows of none."""
         body = event.body
-        delta = body.get("delta")
         item = self.item_of(body)
-        if item is None or type(delta) is not str:
-            return
+        if item is None or type(body.get("delta")) is not str:
+            return None
         run = grammar.RUN_OF_DELTA[event.type]
-        text = item.text_at(
+        return item.text_at(
             run, body.get("summary_index" if run.holder is Holder.SUMMARY else "content_index")
         )
+
+    def grow(self, text: TextView, piece: str) -> None:
+        """Take note of words that go out."""
+        text.grow(piece)
+        self.text_size += len(piece)
+
+    def _delta(self, event: Event) -> None:
+        text = self.text_of(event)
         if text is None:
             return
-        text.grow(delta)
-        self.text_size += len(delta)
-        logprobs = body.get("logprobs")
+        self.grow(text, event.body["delta"])
+        logprobs = event.body.get("logprobs")
         if logprobs and isinstance(text, PartView) and type(logprobs) is list:
             text.logprobs.extend(logprobs)
 

@@ -4,6 +4,8 @@ Whatever the decoder dispatched can be encoded and decodes to the same frame aga
 is not trusted, so no value may begin a line of its own.
 """
 
+from functools import lru_cache
+
 _EVENT = b"event: %b\ndata: %b\n\n"
 _DATA = b"data: %b\n\n"
 _COMMENT = b": %b\n\n"
@@ -17,7 +19,7 @@ def encode_event(event: str, data: bytes) -> bytes:
     """
     if "\n" in event or "\r" in event:
         return encode_data(data)
-    return _EVENT % (event.encode("utf-8", "replace"), _one_field_a_line(data))
+    return _EVENT % (_name(event), _one_field_a_line(data))
 
 
 def encode_data(data: bytes) -> bytes:
@@ -28,6 +30,11 @@ def encode_data(data: bytes) -> bytes:
 def encode_comment(text: bytes) -> bytes:
     """Return a comment line with a blank line after it. `text` holds no line end."""
     return _COMMENT % text
+
+
+@lru_cache(maxsize=256)
+def _name(event: str) -> bytes:
+    return event.encode("utf-8", "replace")
 
 
 def _one_field_a_line(data: bytes) -> bytes:

@@ -116,6 +116,9 @@ class Repair(ABC):
     :cvar summary: one line for tables.
     :cvar fixes: ids of the defects that it mends (docs/repairs.md).
     :cvar handles: the event types that it is asked about; None for every type.
+    :cvar reads_deltas: whether it looks at the words of a delta. One that does not is asked about the first delta of
+        several in a row that differ in nothing else: it must find nothing wrong with the others if it found nothing
+        there.
     """
 
     name: ClassVar[str]
@@ -123,6 +126,7 @@ class Repair(ABC):
     fixes: ClassVar[tuple[str, ...]]
     phase: ClassVar[Phase]
     handles: ClassVar[frozenset[str] | None]
+    reads_deltas: ClassVar[bool] = False
 
     def __init__(self, context: StreamContext) -> None:
         self.context = context

@@ -28,6 +28,7 @@ class DoubledDeltas(Repair):
     handles: ClassVar = frozenset(
         type_ for type_ in grammar.RUN_OF_DELTA if type_ in grammar.ALIASES.values()
     )
+    reads_deltas: ClassVar = True
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)

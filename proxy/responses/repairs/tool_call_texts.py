@@ -51,6 +51,7 @@ class ToolCallTexts(Repair):
     fixes: ClassVar = ("R03",)
     phase: ClassVar = Phase.IDENTITY
     handles: ClassVar = None
+    reads_deltas: ClassVar = True
 
     @classmethod
     def is_asked_about(cls, type_: str) -> bool:
