@@ -13,7 +13,7 @@ from proxy import __version__
 from proxy.cli import main
 from proxy.config import Settings
 from proxy.metrics import PREFIX, Metrics
-from proxy.responses import REPAIRS, BodyEnd, Ending, Plan, StreamNormalizer
+from proxy.responses import REPAIRS, BodyEnd, Ending, Plan, Reasoning, StreamNormalizer
 from proxy.responses.conformance import check_stream
 from tests.support.documentation import DEFECTS, PARTS, ROOT, in_order, readme_after, with_example, with_part
 
@@ -101,13 +101,14 @@ def holds_in_order(lines: list[str], wanted: list[str]) -> bool:
 
 
 def run_example(block: str, disabled: Collection[str] = ()) -> list[str]:
-    """Send an example through the core; a line without a field name says how the body ends."""
+    """Send an example through the core; a line in brackets names a setting, or says how the body ends."""
     lines = lines_of(block)
+    reasoning = Reasoning.SUMMARY if lines[0] == "(with reasoning = summary)" else Reasoning.RAW
     end = BodyEnd.CUT if lines[-1] == "(the connection breaks)" else BodyEnd.EOF
     stream = "".join(
         line + ("\n" if line.startswith("event: ") else "\n\n") for line in lines if not line.startswith("(")
     )
-    normalizer = StreamNormalizer(Plan.build(disabled=disabled, strict=not disabled))
+    normalizer = StreamNormalizer(Plan.build(reasoning=reasoning, disabled=disabled, strict=not disabled))
     out = normalizer.feed(stream.encode()) + normalizer.finish(end)
     return [line for line in out.decode().splitlines() if line.startswith(("data: ", ":"))]
 
