@@ -13,7 +13,7 @@ from proxy import __version__
 from proxy.cli import main
 from proxy.config import Settings
 from proxy.metrics import PREFIX, Metrics
-from proxy.responses import REPAIRS, BodyEnd, Ending, Plan, StreamNormalizer
+from proxy.responses import REPAIRS, BodyEnd, Ending, Plan, Reasoning, StreamNormalizer
 from proxy.responses.conformance import check_stream
 from tests.support.documentation import DEFECTS, PARTS, ROOT, in_order, readme_after, with_example, with_part
 
@@ -100,16 +100,25 @@ def holds_in_order(lines: list[str], wanted: list[str]) -> bool:
     return all(any(shows(line, one) for line in left) for one in wanted)
 
 
+_ENDS = {"(the connection breaks)": BodyEnd.CUT, "(silence)": BodyEnd.IDLE_TIMEOUT}
+
+
 def run_example(block: str, disabled: Collection[str] = ()) -> list[str]:
-    """Send an example through the core; a line without a field name says how the body ends."""
+    """Return the lines that leave: comments and data."""
+    out = normalize_example(block, disabled)[0]
+    return [line for line in out.decode().splitlines() if line.startswith(("data: ", ":"))]
+
+
+def normalize_example(block: str, disabled: Collection[str] = ()) -> tuple[bytes, StreamNormalizer]:
+    """Send an example through the core; a line in brackets names a setting, or says how the body ends."""
     lines = lines_of(block)
-    end = BodyEnd.CUT if lines[-1] == "(the connection breaks)" else BodyEnd.EOF
+    reasoning = Reasoning.SUMMARY if lines[0] == "(with reasoning = summary)" else Reasoning.RAW
+    end = _ENDS.get(lines[-1], BodyEnd.EOF)
     stream = "".join(
         line + ("\n" if line.startswith("event: ") else "\n\n") for line in lines if not line.startswith("(")
     )
-    normalizer = StreamNormalizer(Plan.build(disabled=disabled, strict=not disabled))
-    out = normalizer.feed(stream.encode()) + normalizer.finish(end)
-    return [line for line in out.decode().splitlines() if line.startswith(("data: ", ":"))]
+    normalizer = StreamNormalizer(Plan.build(reasoning=reasoning, disabled=disabled, strict=not disabled))
+    return normalizer.feed(stream.encode()) + normalizer.finish(end), normalizer
 
 
 @pytest.mark.parametrize("repair", [repair.name for repair in REPAIRS])
@@ -127,6 +136,28 @@ class TestRepairExamples:
     def test_it_is_this_repair_that_does_it(self, repair: str) -> None:
         before, after = self.blocks(repair)
         assert not holds_in_order(run_example(before, [repair]), after)
+
+
+def seen_in_recordings() -> list[tuple[str, str, str]]:
+    """Return id, first and second block of the defects that only recordings showed."""
+    section = read("docs/compatibility.md").partition("\n## Seen in recordings only\n")[2]
+    entries = [entry.partition("\n")[::2] for entry in re.split(r"^### ", section, flags=re.MULTILINE)[1:]]
+    return [
+        (id_, *blocks) for id_, text in entries if (blocks := re.findall(r"```\n(.*?)```", text, re.DOTALL))
+    ]
+
+
+@pytest.mark.parametrize(("id_", "before", "after"), seen_in_recordings(), ids=lambda value: value[:3])
+class TestSeenInRecordings:
+    def test_after_is_what_the_proxy_makes_of_before(self, id_: str, before: str, after: str) -> None:
+        made = run_example(before)
+        assert holds_in_order(made, lines_of(after)), id_ + "\n" + "\n".join(made)
+
+    def test_the_repairs_that_claim_it_do_it(self, id_: str, before: str, after: str) -> None:
+        named = [repair.name for repair in REPAIRS if id_ in repair.fixes]
+        assert named
+        assert set(named) <= set(normalize_example(before)[1].tally.repairs)
+        assert not holds_in_order(run_example(before, named), lines_of(after))
 
 
 @pytest.mark.parametrize("setting", list(Settings.model_fields))

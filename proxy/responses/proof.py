@@ -71,6 +71,10 @@ class Proof:
         said = text_of(final)
         if not said.strip() and not final.get("encrypted_content"):
             return any(item.kind is kind for item in self._told) or not said
+        if kind is grammar.MESSAGE and any(
+            item.index not in self.accounts and _is_call_in(item, said) for item in self._told
+        ):
+            return True  # the raw text of a call that was streamed as one (R39)
         told = [told_text(item) for item in self._told if item.kind in _TEXT_KINDS]
         if told and self._only and told[-1].endswith(said):
             return True  # the last token alone, whatever kind it was taken for (R04)
@@ -103,6 +107,12 @@ def agrees(item: ItemView, final: Mapping[str, Any]) -> bool:
     return (
         arguments == told or _same_json(arguments, told) or (not item.closed and arguments.startswith(told))
     )
+
+
+def _is_call_in(item: ItemView, text: str) -> bool:
+    """Tell whether an item is a call whose name and arguments stand in the text."""
+    name = item.item.get("name")
+    return item.own is not None and isinstance(name, str) and name in text and item.own.text in text
 
 
 def told_text(item: ItemView) -> str:

@@ -1,4 +1,4 @@
-"""Done events whose text is not what the deltas told (R10, R19, R28; 0.20.2's empty ones).
+"""Done events whose text is not what the deltas told (R10, R19, R28; empty ones before a call, R35).
 
 Σ delta = ``text`` of the done event = ``text`` of the done part: clients that trust either must see the same. Text
 that the done event adds is told as one more delta first; where it contradicts the deltas, the deltas stand, for they
@@ -29,7 +29,7 @@ class DoneTexts(Repair):
 
     name: ClassVar = "done_texts"
     summary: ClassVar = "the texts and logprobs of `*.done` and `content_part.done` are those of the deltas"
-    fixes: ClassVar = ("R10", "R12", "R19", "R28", "R33", "F01")
+    fixes: ClassVar = ("R10", "R12", "R19", "R28", "R33", "R35", "F01")
     phase: ClassVar = Phase.CONTENT
     handles: ClassVar = frozenset(grammar.RUN_OF_DONE) | _PART_DONE
 

@@ -1,4 +1,4 @@
-"""Closings that upstream tells too early (R16, R19).
+"""Closings that upstream tells too early (R16, R19, R36).
 
 Up to 0.32 a truncated answer's last item is closed as ``completed`` just before the terminal event says ``incomplete``
 (R16); from 0.18 to 0.22 the last piece of a call's arguments is in the terminal event only, after the call was closed
@@ -39,7 +39,7 @@ class HeldClosings(Repair):
     summary: ClassVar = (
         "the last item closes with the status and the whole text that the terminal event proves"
     )
-    fixes: ClassVar = ("R16", "R19")
+    fixes: ClassVar = ("R16", "R19", "R36")
     phase: ClassVar = Phase.LIFECYCLE
     handles: ClassVar = None
 

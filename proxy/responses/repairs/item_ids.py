@@ -1,4 +1,4 @@
-"""Which item an event belongs to, whatever upstream calls it (R07, R08, R11 to R13).
+"""Which item an event belongs to, whatever upstream calls it (R07, R08, R11 to R13, R36).
 
 Ids are empty up to 0.10.2 (R13), three different ones for one call (R12, harmony up to 0.23), or missing (the fork,
 llama.cpp); openai-node requires one non-empty id in every event of an item, openai-python refuses a done item with
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from proxy.responses import grammar, synthesis
 from proxy.responses.events import END
 from proxy.responses.grammar import Holder, item_kind
+from proxy.responses.proof import told_text
 from proxy.responses.repairs.base import Phase, Repair, StreamContext
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class ItemIds(Repair):
 
     name: ClassVar = "item_ids"
     summary: ClassVar = "`item_id` and `item.id` are non-empty, unique and the same in all events of an item"
-    fixes: ClassVar = ("R07", "R08", "R11", "R12", "R13", "F01")
+    fixes: ClassVar = ("R07", "R08", "R11", "R12", "R13", "R36", "F01")
     phase: ClassVar = Phase.IDENTITY
     handles: ClassVar = None
 
@@ -63,6 +64,8 @@ class ItemIds(Repair):
             item = view.by_id.get(known) if known is not None else None
             if item is not None and _fits(item, event):
                 return None if known == id_ else [event.having(item_id=known)]
+            if item is not None and _closes_another(event, item, view):
+                return []
         item = self._find(event, view)
         return self._adopt(event, item.id if item is not None else self._new_id(event, view))
 
@@ -162,6 +165,18 @@ class ItemIds(Repair):
 
 _STRAYS = frozenset({"item_id", "output_index"})
 """Fields of events that vLLM leaves inside the items of function calls (R12, R14); no item has them."""
+
+
+def _closes_another(event: Event, item: ItemView, view: ClientView) -> bool:
+    """Tell whether a text's closing under a call's id repeats a message that was told (0.20.2 closes cut calls so, R36)."""
+    if item.kind in _PART_KINDS:
+        return False
+    if event.type == grammar.PART_DONE:
+        said = event.body["part"].get("text")
+    else:
+        run = grammar.RUN_OF_DONE.get(event.type)
+        said = event.body[run.done_field] if run is not None and run.holder is not Holder.ITEM else None
+    return any(told.kind in _PART_KINDS and told_text(told) == said for told in view.items)
 
 
 def _fits(item: ItemView, event: Event) -> bool:

@@ -31,7 +31,7 @@ class MissingClosings(Repair):
     summary: ClassVar = (
         "missing `*.done` events are told, with text that only the done item or the terminal event holds"
     )
-    fixes: ClassVar = ("R09", "R10", "R25", "R01")
+    fixes: ClassVar = ("R09", "R10", "R25", "R36", "R41", "R01")
     phase: ClassVar = Phase.LIFECYCLE
     handles: ClassVar = frozenset({*_PART_DONE, grammar.ITEM_DONE, *grammar.TERMINAL, grammar.ERROR, END})
 

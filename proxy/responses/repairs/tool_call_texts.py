@@ -1,8 +1,8 @@
-"""Tool calls streamed as text (R03).
+"""Tool calls streamed as text (R03, R37).
 
 vLLM 0.10.2 to 0.17 run no tool parser in a stream of ``/v1/responses``: the call comes as ``<tool_call>{"name": …`` in
 ``output_text.delta``, and as a ``function_call`` only in ``response.completed``. Up to 0.20 a forced call (``tool_choice``
-required or named) streams its JSON as text. Agents see prose and no call.
+required or named) streams its JSON as text (R37). Agents see prose and no call.
 
 Text from a known marker on is held back, only where the request has tools, and only until the response is over or goes on
 otherwise: if the final output holds calls, they are told as calls (``untold_items``) and the text never was; if not, it is
@@ -48,7 +48,7 @@ class ToolCallTexts(Repair):
 
     name: ClassVar = "tool_call_texts"
     summary: ClassVar = "a tool call streamed as raw text (`<tool_call>…`) is told as a call"
-    fixes: ClassVar = ("R03",)
+    fixes: ClassVar = ("R03", "R37")
     phase: ClassVar = Phase.IDENTITY
     handles: ClassVar = None
     reads_deltas: ClassVar = True

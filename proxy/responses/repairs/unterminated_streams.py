@@ -28,7 +28,7 @@ class UnterminatedStreams(Repair):
     summary: ClassVar = (
         "a stream without a terminal event ends as `response.failed`, or as completed if all of it is there"
     )
-    fixes: ClassVar = ("R01", "R02", "R29", "F01")
+    fixes: ClassVar = ("R01", "R02", "R29", "R44", "F01")
     phase: ClassVar = Phase.TERMINAL
     handles: ClassVar = frozenset({END})
 

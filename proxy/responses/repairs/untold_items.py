@@ -25,7 +25,7 @@ class UntoldItems(Repair):
 
     name: ClassVar = "untold_items"
     summary: ClassVar = "items that only the terminal event shows get their whole life before it"
-    fixes: ClassVar = ("R03", "R09", "R10", "R17", "R20", "R21")
+    fixes: ClassVar = ("R03", "R09", "R10", "R17", "R20", "R21", "R37")
     phase: ClassVar = Phase.TERMINAL
     handles: ClassVar = grammar.TERMINAL
 

@@ -42,6 +42,7 @@ def test_a_call_keeps_its_names_and_arguments(field: str, value: Any) -> None:
 
 
 def test_a_cut_call_that_closes_as_a_message_is_a_call() -> None:
+    """0.20.2 closes it so (R36)."""
     closing = {**C_LIFE[3], "item": {**M_DONE, "id": "fc_0", "status": "in_progress"}}
     made = repaired(opened(*C_LIFE[:3], closing, terminal()))
     assert made.one("output_item.done")["item"] == C_DONE

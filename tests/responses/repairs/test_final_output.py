@@ -63,3 +63,42 @@ def test_what_openai_lets_differ_may_differ() -> None:
     assert untouched(
         opened(*life[:5], {**life[5], "item": streamed}, terminal({**done, "encrypted_content": "def"}))
     )
+
+
+def test_a_call_that_was_streamed_does_not_become_text() -> None:
+    """0.24.0, `tool_choice: allowed_tools` (R39)."""
+    life, done = call(0, '{"city": "Paris"}')
+    raw = message(0, '<tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>')[1]
+    made = repaired(opened(*life, terminal(raw)))
+    assert made.output == [done]
+    assert made.body.count("output_item.added") == 1
+
+
+def test_a_message_about_another_call_is_told() -> None:
+    life, done = call(0, '{"city": "Paris"}')
+    text = message(1, "I asked get_weather about Rome.")[1]
+    assert repaired(opened(*life, terminal(text))).output == [done, text]
+    quoting = message(1, 'get_weather {"city": "Paris"}')[1]
+    assert repaired(opened(*life, terminal(done, quoting))).output == [done, quoting]
+
+
+def test_messages_of_white_space_keep_their_place() -> None:
+    """0.24.0 leaves them out (R38)."""
+    space, space_done = message(0, "\n\n")
+    life, done = call(1, "{}")
+    assert repaired(opened(*space, *life, terminal({**done, "call_id": "call_x"}))).output == [
+        space_done,
+        done,
+    ]
+
+
+def test_a_message_does_not_become_reasoning() -> None:
+    """0.24.0 without thinking (R40)."""
+    made = repaired(opened(*M_LIFE, terminal(reasoning(0, "Hi")[1])))
+    assert made.output == [M_DONE]
+
+
+def test_the_status_is_that_of_the_stream() -> None:
+    """Harmony says null of reasoning (R42)."""
+    life, done = reasoning(0, "Hm")
+    assert repaired(opened(*life, terminal({**done, "status": None}))).output == [done]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.repairing import Repaired, opened, repaired, terminal, untouched
-from tests.support.streams import Json, call, message, reasoning, search, whole
+from tests.support.streams import Json, call, message, reasoning, search, text_part, whole
 
 M_LIFE, M_DONE = message(0, "Hi")
 C_LIFE, C_DONE = call(0, "{}")
@@ -180,3 +180,22 @@ def test_an_event_that_has_no_item_id_by_type_loses_it() -> None:
 
 def test_right_ids_stay() -> None:
     assert untouched(whole(reasoning(0, "Hm"), message(1, "Hi"), call(2, "{}"), search(3)))
+
+
+@pytest.mark.parametrize("text", ["Hi", "Other"])
+def test_a_call_that_closes_with_the_message_before_it_says_nothing_new(text: str) -> None:
+    """0.20.2 closes a call that was cut so (R36); a text that was never told is told."""
+    life, done = call(1, "{}")
+    place = {"item_id": "fc_1", "output_index": 1, "content_index": 1}
+    closings = [
+        {"type": "response.output_text.done", **place, "text": text, "logprobs": []},
+        {"type": "response.content_part.done", **place, "part": text_part(text)},
+        {**life[-1], "item": {**M_DONE, "id": "fc_1", "content": [text_part(text)]}},
+    ]
+    end = terminal(M_DONE, incomplete_details={"reason": "max_output_tokens"})
+    end["response"]["status"] = "incomplete"
+    made = repaired(opened(*M_LIFE, life[0], *closings, end))
+    messages = [item["content"][0]["text"] for item in made.output if item["type"] == "message"]
+    assert messages == ["Hi"] + [text] * (text != "Hi")
+    (told,) = [item for item in made.output if item["type"] == "function_call"]
+    assert told == {**done, "arguments": "", "status": "incomplete"}

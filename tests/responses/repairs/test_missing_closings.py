@@ -112,3 +112,18 @@ def test_a_part_that_the_client_does_not_know_is_not_closed() -> None:
 
 def test_what_is_closed_stays() -> None:
     assert untouched(whole(message(0, "Hi"), reasoning(1, "Hm"), summary(2, "Hm"), call(3, "{}"), search(4)))
+
+
+def test_a_call_that_was_cut_after_its_name_is_incomplete() -> None:
+    """0.24.0 tells nothing more of it (R41)."""
+    life, done = call(0)
+    end = terminal(incomplete_details={"reason": "max_output_tokens"})
+    end["response"]["status"] = "incomplete"
+    made = repaired(opened(life[0], end))
+    assert made.body == [
+        "output_item.added",
+        "function_call_arguments.done",
+        "output_item.done",
+        "incomplete",
+    ]
+    assert made.output == [{**done, "status": "incomplete"}]

@@ -97,6 +97,7 @@ def test_json_that_nobody_forced_is_text() -> None:
 
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "name": "get_weather"}])
 def test_a_forced_call_begins_with_its_json(choice: Any) -> None:
+    """0.20.2 streams it so (R37)."""
     made = told(' [{"name":', ' "get_weather"}]', tool_choice=choice)
     assert texts(made).strip() == ""
     assert made.output[-1] == CALL
