@@ -28,6 +28,7 @@ from proxy.metrics import Metrics
 from proxy.server.handlers import Gateway
 from proxy.server.headers import Forwarding
 from proxy.server.health import admin_app
+from proxy.server.lag import LoopLag
 from proxy.server.relay import keep_headers
 from proxy.server.silence import SilenceWatch
 from proxy.server.upstream import MAX_HEADER_LINE_BYTES, Upstream
@@ -64,6 +65,7 @@ class Server:
         self.gateway: Gateway | None = None
         self._data: web.AppRunner | None = None
         self._admin: web.AppRunner | None = None
+        self._lag: LoopLag | None = None
 
     @property
     def port(self) -> int:
@@ -121,6 +123,8 @@ class Server:
         except OSError:
             await self._close()
             raise
+        self._lag = LoopLag(asyncio.get_running_loop(), self.metrics.event_loop_lag)
+        self._lag.start()
         self._announce()
 
     async def stop(
@@ -176,6 +180,8 @@ class Server:
         return 1 if cut else 0
 
     async def _close(self) -> None:
+        if self._lag is not None:
+            self._lag.stop()
         for runner in (self._data, self._admin):
             if runner is not None:
                 await runner.cleanup()

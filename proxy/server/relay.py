@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from time import perf_counter
 from typing import TYPE_CHECKING, Final, Self
 
 import aiohttp
@@ -283,8 +284,11 @@ class StreamRelay(Relay):
 
     async def _run(self) -> web.StreamResponse:
         normalizer = self._normalizer
+        observe = self._metrics.chunk_processing.observe
         while chunk := await self.read():
+            began = perf_counter()
             made = normalizer.feed(chunk)
+            observe(perf_counter() - began)
             if normalizer.ended:
                 return await self._finish(made)
             if self._response is not None:

@@ -11,6 +11,7 @@ import pytest
 from proxy.responses.conformance import check_stream
 from tests.support.http import metric
 from tests.support.upstream import (
+    PATIENCE_SECONDS,
     Chunk,
     Cut,
     End,
@@ -65,6 +66,8 @@ async def test_a_conforming_stream_is_unchanged(
     assert metric(proxy, "streams_repaired_total") == 0
     assert metric(proxy, "streams_in_flight") == 0
     assert metric(proxy, "time_to_first_event_seconds_count") == 1
+    assert 1 <= metric(proxy, "chunk_processing_seconds_count") <= len(WHOLE)
+    assert 0 < metric(proxy, "chunk_processing_seconds_sum") < PATIENCE_SECONDS
 
 
 async def test_a_broken_stream_is_repaired(upstream: FakeUpstream, proxy: Server, connect: Connect) -> None:
