@@ -152,6 +152,9 @@ class Metrics:
         self.requests_in_flight = self._gauge(
             "requests_in_flight", "Requests that are being answered now, all routes."
         )
+        self.websockets_in_flight = self._gauge(
+            "websockets_in_flight", "WebSocket connections that are relayed now."
+        )
         self.stream_duration = self._histogram(
             "stream_duration_seconds",
             "Time from the request to the end of a response stream.",

@@ -93,6 +93,16 @@ def first_byte_timeout() -> ProxyError:
     )
 
 
+def upstream_protocol() -> ProxyError:
+    """Return the error for an upstream whose answer is not what HTTP allows it to be."""
+    return ProxyError(
+        HTTPStatus.BAD_GATEWAY,
+        "upstream_protocol",
+        "The upstream server's answer is not valid HTTP.",
+        cause="protocol",
+    )
+
+
 def stream_failure(failure: Failure) -> ProxyError:
     """Return the error for a stream that failed before it told anything."""
     return ProxyError(failure.status, failure.code, failure.message, kind=failure.type)
@@ -130,9 +140,4 @@ def from_client_error(error: Exception) -> ProxyError:
                 cause="reset",
             )
         case _:
-            return ProxyError(
-                HTTPStatus.BAD_GATEWAY,
-                "upstream_protocol",
-                "The upstream server's answer is not valid HTTP.",
-                cause="protocol",
-            )
+            return upstream_protocol()

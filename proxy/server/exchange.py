@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from proxy.logs import emit
 from proxy.metrics import code_class
@@ -13,7 +13,16 @@ if TYPE_CHECKING:
 
     from proxy.metrics import Metrics
     from proxy.responses import Tally
-    from proxy.server.relay import Relay
+
+
+class Body(Protocol):
+    """The body of an answer on its way: what may be done to it from outside."""
+
+    def stop(self) -> None:
+        """The proxy has to stop: end it here."""
+
+    def cancelled(self, response_id: str) -> None:
+        """Take note that upstream cancelled a response: its stream would never end."""
 
 
 class Exchange:
@@ -67,7 +76,7 @@ class Exchange:
         self.ending: str | None = None
         self.tally: Tally | None = None
         self.deadline: asyncio.Timeout | None = None
-        self.relay: Relay | None = None
+        self.relay: Body | None = None
         self.proven_status: str | None = None
         self.stopping = False
 

@@ -16,7 +16,7 @@ from urllib.parse import unquote, unquote_plus
 import aiohttp
 import orjson
 from aiohttp import hdrs, web
-from aiohttp.http import HttpProcessingError
+from aiohttp.http import HttpProcessingError, HttpVersion11
 
 from proxy.config import KeepAlive, Mode
 from proxy.logs import emit, logger
@@ -29,11 +29,13 @@ from proxy.server.errors import (
     from_client_error,
     internal_error,
     shutting_down,
+    upstream_protocol,
 )
 from proxy.server.exchange import Exchange
 from proxy.server.headers import REQUEST_ID_HEADER, Forwarding, connection_options, request_id_of
 from proxy.server.relay import ClientGoneError, PassThrough, StreamRelay
 from proxy.server.status import RESPONSES_PATH, StatusProbe
+from proxy.server.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -147,13 +149,16 @@ class Gateway:
 
     async def _answer(self, request: web.Request, exchange: Exchange, target: str) -> web.StreamResponse:
         self._check(request, target)
+        if is_upgrade(request):
+            return await self._tunnel(request, exchange, target)
         resume = None
         if exchange.route == "responses_get":
             resume = parse_resume(target)
             target = resume.target
         answer, context = await self._ask(request, exchange, target)
-        exchange.upstream_status = answer.status
-        self._metrics.upstream_requests.labels(code_class(answer.status)).inc()
+        self._note_answer(answer, exchange)
+        if answer.status == HTTPStatus.SWITCHING_PROTOCOLS:
+            raise self._refuse_switch(answer)
         if answer.status == HTTPStatus.OK:
             self._note_cancel(exchange)
         if exchange.route == "other" or not is_event_stream(answer):
@@ -174,6 +179,30 @@ class Gateway:
             keepalive_event=self._settings.keepalive is KeepAlive.EVENT,
             probe=self._probe(request, exchange, context),
         ).run(self._watch)
+
+    async def _tunnel(self, request: web.Request, exchange: Exchange, target: str) -> web.StreamResponse:
+        """Ask upstream for the upgrade; if it agrees, relay what follows, else its answer.
+
+        :raises ProxyError: upstream cannot be reached, does not answer, or agrees to something else.
+        """
+        answer, _ = await self._ask(request, exchange, target)
+        self._note_answer(answer, exchange)
+        if answer.status != HTTPStatus.SWITCHING_PROTOCOLS:
+            # The connection ends with it: what the client sent ahead, if anything, must not be taken for requests.
+            return await PassThrough(exchange, answer, request, self._metrics).run(self._watch, close=True)
+        if answer.headers.get(hdrs.UPGRADE, "").strip().lower() != "websocket":
+            raise self._refuse_switch(answer)
+        return await Tunnel(exchange, answer, request, self._metrics).run(self._watch)
+
+    def _note_answer(self, answer: aiohttp.ClientResponse, exchange: Exchange) -> None:
+        exchange.upstream_status = answer.status
+        self._metrics.upstream_requests.labels(code_class(answer.status)).inc()
+
+    def _refuse_switch(self, answer: aiohttp.ClientResponse) -> ProxyError:
+        """Give up an upstream that speaks another protocol than it was asked for."""
+        answer.close()
+        self._metrics.upstream_failures.labels("protocol").inc()
+        return upstream_protocol()
 
     def _note_cancel(self, exchange: Exchange) -> None:
         """Tell every stream that is open here if upstream has just cancelled its response: it would never end."""
@@ -210,13 +239,17 @@ class Gateway:
 
         :raises ProxyError: with a status of 4xx or 5xx.
         """
-        upgrade = request.headers.get(hdrs.UPGRADE, "").strip().lower()
-        if upgrade in _UPGRADES and b"upgrade" in connection_options(request.raw_headers):
-            raise bad_request(
-                "upgrade_not_supported",
-                "This proxy does not relay protocol upgrades (WebSocket).",
-                status=HTTPStatus.NOT_IMPLEMENTED,
-            )
+        if is_upgrade(request):
+            if upgrade_of(request) != "websocket":
+                raise bad_request(
+                    "upgrade_not_supported",
+                    "This proxy relays no protocol upgrade but WebSocket.",
+                    status=HTTPStatus.NOT_IMPLEMENTED,
+                )
+            if request.method != hdrs.METH_GET or request.body_exists or request.version < HttpVersion11:
+                raise bad_request(
+                    "invalid_upgrade", "A WebSocket begins with a GET request of HTTP/1.1 without a body."
+                )
         if not target.startswith("/") or request.method == hdrs.METH_CONNECT:
             raise bad_request("invalid_target", "The request target must be a path.")
         if not is_encodable(target):
@@ -243,6 +276,8 @@ class Gateway:
             request_id=exchange.request_id,
             identity=exchange.route != "other",
         )
+        if is_upgrade(request):
+            headers[hdrs.CONNECTION], headers[hdrs.UPGRADE] = "Upgrade", "websocket"
         try:
             async with asyncio.timeout(self._settings.first_byte_timeout_seconds) as exchange.deadline:
                 upload.deadline = exchange.deadline
@@ -374,6 +409,16 @@ def cancelled_id(method: str, path: str) -> str | None:
     """Return the id of the response that a request cancels; None if it is another request."""
     found = _CANCEL.fullmatch(unquote(path)) if method == hdrs.METH_POST else None
     return None if found is None else found[1]
+
+
+def is_upgrade(request: web.BaseRequest) -> bool:
+    """Say whether a request asks for a protocol whose first byte would end HTTP on its connection."""
+    return upgrade_of(request) in _UPGRADES and b"upgrade" in connection_options(request.raw_headers)
+
+
+def upgrade_of(request: web.BaseRequest) -> str:
+    """Return the protocol that a request would upgrade to, in lower case; empty: none."""
+    return request.headers.get(hdrs.UPGRADE, "").strip().lower()
 
 
 def parse_resume(target: str) -> Resume:

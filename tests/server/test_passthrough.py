@@ -341,7 +341,7 @@ async def test_a_reset_answer_is_cut_and_counted(
     ("request_bytes", "status", "code"),
     [
         (
-            b"GET /v1/realtime HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+            b"GET /v1/realtime HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: TCP\r\n\r\n",
             501,
             "upgrade_not_supported",
         ),
