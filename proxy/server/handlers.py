@@ -152,7 +152,7 @@ class Gateway:
         if is_upgrade(request):
             return await self._tunnel(request, exchange, target)
         resume = None
-        if exchange.route == "responses_get":
+        if exchange.route == "responses_get" and self._settings.mode is not Mode.OBSERVE:
             resume = parse_resume(target)
             target = resume.target
         answer, context = await self._ask(request, exchange, target)

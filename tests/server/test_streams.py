@@ -296,6 +296,18 @@ async def test_observe_mode_changes_nothing(upstream: FakeUpstream, start: Start
     assert metric(proxy, "keepalives_total") == 0
 
 
+async def test_observe_mode_leaves_a_resumed_stream_to_upstream(
+    upstream: FakeUpstream, start: Start, connect: Connect
+) -> None:
+    """It cuts nothing off, so upstream must."""
+    proxy = await start(mode="observe")
+    upstream.answer(*stream(*WHOLE[5:]))
+    client = await connect(proxy)
+    await client.get("/v1/responses/resp_1?stream=true&starting_after=4")
+    assert (await client.answer()).body == b"".join(WHOLE[5:])
+    assert (await upstream.next_request()).target == b"/v1/responses/resp_1?stream=true&starting_after=4"
+
+
 async def test_observe_mode_shows_a_cut_as_a_cut(
     upstream: FakeUpstream, start: Start, connect: Connect
 ) -> None:
