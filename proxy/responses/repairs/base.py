@@ -106,7 +106,7 @@ class Moved(tuple["Event", ...]):
 
 
 HOLD: Final = Moved()
-"""Returned for an event that the repair keeps for a moment. Only events without content are ever kept, and END frees them."""
+"""Returned for an event that the repair keeps for a moment: one without content, or text that may be a call. END frees it."""
 
 
 class Repair(ABC):
