@@ -144,6 +144,7 @@ class ItemKind:
     :ivar progress: events without content, in order, that a whole life of the item tells before its text.
     :ivar finish: the same, after its text.
     :ivar required: fields, beside id and type, that an item must name when it is announced, since no later event can.
+    :ivar acts: clients run it once it is done, whatever its status says: half of one is never told as done.
     """
 
     type: str
@@ -154,12 +155,17 @@ class ItemKind:
     progress: tuple[str, ...] = ()
     finish: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
+    acts: bool = False
 
 
 MESSAGE: Final = ItemKind("message", "msg", parts=("output_text", "refusal"))
 REASONING: Final = ItemKind("reasoning", "rs", parts=("reasoning_text",), summaries=True)
-FUNCTION_CALL: Final = ItemKind("function_call", "fc", run=FUNCTION_ARGUMENTS, required=("name", "call_id"))
-CUSTOM_CALL: Final = ItemKind("custom_tool_call", "ctc", run=CUSTOM_INPUT, required=("name", "call_id"))
+FUNCTION_CALL: Final = ItemKind(
+    "function_call", "fc", run=FUNCTION_ARGUMENTS, required=("name", "call_id"), acts=True
+)
+CUSTOM_CALL: Final = ItemKind(
+    "custom_tool_call", "ctc", run=CUSTOM_INPUT, required=("name", "call_id"), acts=True
+)
 MCP_CALL: Final = ItemKind(
     "mcp_call",
     "mcp",
@@ -218,9 +224,11 @@ ITEM_KINDS: Final = {
 
 
 def item_kind(type_: object) -> ItemKind:
-    """Return the kind of an item type; one without parts or text for a type that the tables do not know."""
+    """Return the kind of an item type; for one that the tables do not know, a kind without texts that may act."""
     known = ITEM_KINDS.get(type_) if isinstance(type_, str) else None
-    return known if known is not None else ItemKind(type_ if isinstance(type_, str) else "unknown", "item")
+    if known is not None:
+        return known
+    return ItemKind(type_ if isinstance(type_, str) else "unknown", "item", acts=True)
 
 
 KIND_OF_EVENT: Final[dict[str, ItemKind]] = {

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from proxy.responses.events import Event
-    from proxy.responses.view import ClientView
+    from proxy.responses.view import ClientView, ItemView
 
 
 class FinalOutput(Repair):
@@ -36,20 +36,27 @@ class FinalOutput(Repair):
         response = event.body["response"]
         said = response.get("output")
         accounts = Proof(view.items, said).accounts
-        output = []
-        for item in view.items:
-            account = accounts.get(item.index)
-            if account is None:
-                output.append(item.item)
-            elif (
-                account.get("type") == item.type
-                and synthesis.says_the_same(item.item, account)
-                and not _has_null_logprobs(account)
-            ):
-                output.append(account)
-            else:
-                output.append(synthesis.final_item(item, account))
+        output = [_summed_up(item, accounts.get(item.index)) for item in view.items]
         return None if output == said else [event.having(response={**response, "output": output})]
+
+
+def _summed_up(item: ItemView, account: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return an item of the final output; ``account`` is upstream's, None if it has none."""
+    if not item.closed:  # a call that was cut
+        return synthesis.told_item(item, status=synthesis.INCOMPLETE, proven=account)
+    if account is None:
+        return item.item
+    same = account.get("type") == item.type and synthesis.says_the_same(item.item, account)
+    if same and not _has_null_logprobs(account):
+        return account
+    final = synthesis.final_item(item, account)
+    run = item.kind.run
+    if run is not None and item.kind.acts and account.get("type") == item.type:
+        # A call closed in the middle, too long ago for its closing to be held (R19): those who run it from here need all.
+        whole, told = account.get(run.field), str(final.get(run.field))
+        if isinstance(whole, str) and whole.startswith(told) and not synthesis.is_json(told):
+            return {**final, run.field: whole}
+    return final
 
 
 def _has_null_logprobs(account: Mapping[str, Any]) -> bool:

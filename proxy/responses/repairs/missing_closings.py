@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from proxy.responses.events import Event
-    from proxy.responses.view import ClientView
+    from proxy.responses.view import ClientView, ItemView
 
 _PART_DONE = (grammar.PART_DONE, grammar.SUMMARY_DONE)
 
@@ -44,10 +44,23 @@ class MissingClosings(Repair):
             missing = synthesis.missing_before_done(item, event.body["item"]) if item is not None else []
         elif event.type in grammar.TERMINAL:
             missing = _before_terminal(event, view)
+        elif event.body.get("said_done"):
+            missing = _close(view.open_items(), synthesis.COMPLETED)
         else:
-            status = synthesis.COMPLETED if event.body.get("said_done") else synthesis.INCOMPLETE
-            missing = [one for item in view.open_items() for one in synthesis.close_item(item, status=status)]
+            missing = _close(_harmless(view.open_items()), synthesis.INCOMPLETE)
         return [*missing, event] if missing else None
+
+
+def _close(items: list[ItemView], status: str) -> list[Event]:
+    return [event for item in items for event in synthesis.close_item(item, status=status)]
+
+
+def _harmless(items: list[ItemView]) -> list[ItemView]:
+    """Return the items whose first half may be told as done when the response fails (docs/adr/0011-cut-calls.md).
+
+    A call may not: Codex and the AI SDK run whatever ``output_item.done`` brings, and then take the turn for a good one.
+    """
+    return [item for item in items if not item.kind.acts]
 
 
 def _before_part_done(event: Event, view: ClientView) -> list[Event]:
@@ -65,6 +78,8 @@ def _before_part_done(event: Event, view: ClientView) -> list[Event]:
 
 def _before_terminal(event: Event, view: ClientView) -> list[Event]:
     open_items = view.open_items()
+    if event.type == grammar.FAILED:
+        open_items = _harmless(open_items)
     if not open_items:
         return []
     response = event.body["response"]

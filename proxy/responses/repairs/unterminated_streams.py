@@ -33,7 +33,7 @@ class UnterminatedStreams(Repair):
     handles: ClassVar = frozenset({END})
 
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
-        """Return the terminal event; by now every item is closed."""
+        """Return the terminal event; by now every item is closed, but for a call that was cut."""
         response = synthesis.response_so_far(view, self.context.request)
         if view.error is not None:
             return [synthesis.failed(response, view.error.get("error") or view.error), event]
@@ -49,5 +49,7 @@ def _is_whole(view: ClientView, end: BodyEnd, *, said_done: bool) -> bool:
     """Tell whether all of the response is there: upstream said so, or it ended cleanly after closing every item itself."""
     if said_done and end in (BodyEnd.EOF, BodyEnd.IDLE_TIMEOUT):
         return view.heard
-    closed = bool(view.items) and all(item.item.get("status") != synthesis.INCOMPLETE for item in view.items)
+    closed = bool(view.items) and all(
+        item.closed and item.item.get("status") != synthesis.INCOMPLETE for item in view.items
+    )
     return end is BodyEnd.EOF and closed

@@ -127,3 +127,69 @@ def test_a_call_that_was_cut_after_its_name_is_incomplete() -> None:
         "incomplete",
     ]
     assert made.output == [{**done, "status": "incomplete"}]
+
+
+CUSTOM: Json = {
+    "id": "ctc_0",
+    "type": "custom_tool_call",
+    "call_id": "call_0",
+    "name": "sh",
+    "input": "",
+    "status": "in_progress",
+}
+CUSTOM_LIFE: list[Json] = [
+    {"type": "response.output_item.added", "output_index": 0, "item": CUSTOM},
+    {
+        "type": "response.custom_tool_call_input.delta",
+        "item_id": "ctc_0",
+        "output_index": 0,
+        "delta": "rm -rf /tmp",
+    },
+]
+VENDORS: Json = {
+    "id": "x_0",
+    "type": "shell_call",
+    "call_id": "call_0",
+    "status": "in_progress",
+    "action": {"commands": ["ls"]},
+}
+VENDORS_LIFE: list[Json] = [{"type": "response.output_item.added", "output_index": 0, "item": VENDORS}]
+REPORT: Json = {"error": {"type": "server_error", "code": "x", "message": "no", "param": None}}
+FAILURE: dict[str, Any] = {"name": "failed", "error": {"code": "server_error", "message": "no"}}
+
+
+@pytest.mark.parametrize("life", [call(0, '{"a"')[0][:2], CUSTOM_LIFE, VENDORS_LIFE])
+def test_half_a_call_is_never_done_when_the_response_fails(life: list[Json]) -> None:
+    message_life, _ = message(1, "Half")
+    begun = opened(*life, *message_life[:3])
+    for made in (
+        repaired(begun, end=BodyEnd.CUT),
+        repaired(begun, end=BodyEnd.EOF),
+        repaired([*begun, REPORT], end=BodyEnd.EOF),
+        repaired([*begun, terminal(**FAILURE)]),
+    ):
+        (done,) = made.all("output_item.done")
+        assert (done["item"]["type"], done["item"]["status"]) == ("message", "incomplete")
+        assert not made.all("function_call_arguments.done") + made.all("custom_tool_call_input.done")
+        assert made.names[-1] == "failed"
+        assert [item["status"] for item in made.output] == ["incomplete", "incomplete"]
+    assert repaired(begun, end=BodyEnd.CUT).output[0] == {
+        **life[0]["item"],
+        **{name: life[1]["delta"] for name in ("arguments", "input") if name in life[0]["item"]},
+        "status": "incomplete",
+    }
+
+
+def test_a_call_is_done_when_the_response_is() -> None:
+    made = repaired(wire(opened(*call(0, "{}")[0][:2]), done=True), end=BodyEnd.EOF)
+    assert made.one("output_item.done")["item"]["status"] == "completed"
+
+
+def test_a_call_that_was_cut_by_a_limit_is_done() -> None:
+    life, done = call(0, '{"a"')
+    made = repaired(
+        opened(
+            *life[:2], terminal(done, name="incomplete", incomplete_details={"reason": "max_output_tokens"})
+        )
+    )
+    assert made.one("output_item.done")["item"]["status"] == "incomplete"
