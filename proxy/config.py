@@ -139,10 +139,10 @@ class CoreSettings(BaseSettings):
         "object with everything that a long context can produce.",
     )
     max_text_bytes: PositiveBytes = Field(
-        64 * MIB,
-        description="Most text remembered per stream, in bytes, to rebuild final objects. Beyond it the stream ends "
-        "visibly, so "
-        "that memory is bounded.",
+        16 * MIB,
+        description="How much is remembered of one stream, in bytes of text and items, to rebuild final objects. Beyond it "
+        "the stream ends visibly, so that memory is bounded. The default holds four million tokens; a stream that reaches the "
+        "limit takes about ten times as much memory for a moment, while its closing events are made.",
     )
 
     @classmethod

@@ -143,4 +143,4 @@ def test_decoder_reads_every_event(recording: Recording) -> None:
     """vLLM frames cleanly: as many frames as blank lines, and nothing is left at the end."""
     decoder = FrameDecoder()
     assert len(decoder.feed(recording.body)) == recording.body.count(b"\n\n")
-    assert not decoder.finish()
+    assert decoder.finish() is None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from proxy.responses import grammar
 from proxy.responses.ending import REPORTS, BodyEnd, Ending, Failure
 from proxy.responses.engine import RepairEngine, Tally
-from proxy.responses.events import END, Event, parse_event
+from proxy.responses.events import END, OPAQUE, Event, parse_event
 from proxy.responses.grammar import DONE_SENTINEL
 from proxy.responses.repairs.base import RequestContext
 from proxy.sse import FrameDecoder, FrameTooLargeError
@@ -118,15 +118,22 @@ class StreamNormalizer:
         if end is BodyEnd.CLIENT_GONE:
             self.ended, self.ending = True, Ending.CLIENT_GONE
             return b""
-        self._decoder.finish()
-        self._stop(end)
+        rest = self._decoder.finish()
+        if rest is not None and _is_whole(rest):
+            self._take([rest])
+            rest = None
+        if self.ending is None:
+            self._stop(end, half=rest is not None)
         self.ended = True
         made = self._made()
         return b"" if self._settings.observe else made
 
-    def _stop(self, end: BodyEnd) -> None:
-        """Let the repairs bring what was told to its end."""
-        self._engine.process(Event(END, {"end": end, "said_done": self._said_done}))
+    def _stop(self, end: BodyEnd, *, half: bool = False) -> None:
+        """Let the repairs bring what was told to its end.
+
+        :param half: the body ended in the middle of a frame.
+        """
+        self._engine.process(Event(END, {"end": end, "said_done": self._said_done, "half": half}))
         self._close(end)
 
     def _take(self, frames: list[Frame]) -> None:
@@ -142,7 +149,7 @@ class StreamNormalizer:
                 if view.terminal is not None:
                     self._close(None)
                     return
-                if view.text_size > self._settings.max_text_bytes:
+                if view.size > self._settings.max_text_bytes:
                     self._stop(BodyEnd.LIMIT)
                     return
 
@@ -161,6 +168,11 @@ class StreamNormalizer:
         if not self._settings.observe:
             self._engine.tally.bytes_out += len(made)
         return made
+
+
+def _is_whole(rest: Frame) -> bool:
+    """Tell whether nothing is missing of the last frame but its blank line."""
+    return rest.data == DONE_SENTINEL or parse_event(rest.data, rest.event).type is not OPAQUE
 
 
 _SUCCESSES: Final = frozenset({Ending.COMPLETED, Ending.INCOMPLETE, Ending.UNTERMINATED, Ending.CLIENT_GONE})

@@ -13,6 +13,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any, Final
 
 from proxy.responses import grammar
+from proxy.responses.events import dump_json
 from proxy.responses.grammar import Holder, ItemKind, TextRun, item_kind
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class ClientView:
     :ivar heard: an event of upstream's own that reports no error was told, so that the stream cannot become an HTTP
     error.
     :ivar next_number: the ``sequence_number`` that the next event takes.
-    :ivar text_size: characters told in deltas, over all items (the memory that the view holds, nearly).
+    :ivar size: how much is remembered: characters of text; for items, parts and the like their JSON and a fixed amount.
     """
 
     def __init__(self) -> None:
@@ -141,7 +142,7 @@ class ClientView:
         self.items: list[ItemView] = []
         self.by_id: dict[str, ItemView] = {}
         self.next_number = 0
-        self.text_size = 0
+        self.size = 0
 
     @property
     def response_id(self) -> str | None:
@@ -187,7 +188,7 @@ class ClientView:
     def grow(self, text: TextView, piece: str) -> None:
         """Take note of words that go out."""
         text.grow(piece)
-        self.text_size += len(piece)
+        self.size += len(piece)
 
     def _delta(self, event: Event) -> None:
         text = self.text_of(event)
@@ -197,6 +198,7 @@ class ClientView:
         logprobs = event.body.get("logprobs")
         if logprobs and isinstance(text, PartView) and type(logprobs) is list:
             text.logprobs.extend(logprobs)
+            self.size += _weight(logprobs)
 
     def _text_done(self, event: Event) -> None:
         body = event.body
@@ -215,6 +217,7 @@ class ClientView:
         part = part_at(item.parts, body.get("content_index")) if item is not None else None
         if part is not None:
             part.annotations.append(body.get("annotation"))
+            self.size += _weight(body)
 
     def _part_added(self, event: Event) -> None:
         body = event.body
@@ -223,6 +226,7 @@ class ClientView:
         if item is not None and type(part) is dict:
             parts = item.summaries if event.type in grammar.SUMMARY_EVENTS else item.parts
             parts.append(PartView(len(parts), part))
+            self.size += _weight(part)
 
     def _part_done(self, event: Event) -> None:
         body = event.body
@@ -243,6 +247,7 @@ class ClientView:
         if type(item) is dict:
             view = ItemView(len(self.items), item)
             self.items.append(view)
+            self.size += _weight(item)
             self.by_id[view.id] = view
 
     def _item_done(self, event: Event) -> None:
@@ -298,3 +303,12 @@ _NOTES: Final[dict[str, Callable[[ClientView, Event], None]]] = {
     grammar.ITEM_DONE: ClientView._item_done,  # noqa: SLF001
     grammar.ERROR: ClientView._error,  # noqa: SLF001
 }
+
+
+def _weight(value: Any) -> int:
+    """Return what it costs to remember a value that is no text, roughly."""
+    return _WEIGHT_OF_AN_OBJECT + len(dump_json(value))
+
+
+_WEIGHT_OF_AN_OBJECT: Final = 1024
+"""Python's own objects for an item or a part; measured with 100,000 items that are never closed: 2.5 KB each in all."""

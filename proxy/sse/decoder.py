@@ -96,12 +96,19 @@ class FrameDecoder:
             self._keep(unfinished, frames)
         return frames
 
-    def finish(self) -> bool:
-        """Take the end of the stream. Return whether it came in the middle of a frame, that is then discarded."""
-        incomplete = bool(self._lead or self._partial or self._data or self._event is not None)
+    def finish(self) -> Frame | None:
+        """Take the end of the stream. Return the frame that had begun, with the fields that came of it, or None.
+
+        The standard discards it. Only what its data says can tell whether all of it is there but the blank line.
+        """
+        begun = bool(self._lead or self._partial or self._data or self._event is not None)
+        if self._partial:
+            self._read_line(bytes(self._partial), [])
+        event = self._event.decode("utf-8", "replace") if self._event else None
+        frame = Frame(event, b"\n".join(self._data)) if begun else None
         self._lead = None
         self._drop()
-        return incomplete
+        return frame
 
     def _normalise(self, chunk: bytes) -> bytes:
         """Return the chunk without a BOM at the stream's head and with LF as the only line end."""

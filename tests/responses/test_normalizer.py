@@ -201,6 +201,43 @@ class TestLimits:
         assert made.feed(WHOLE) == b""
         assert not check_stream(told)
 
+    def test_so_do_too_many_items(self) -> None:
+        made = normalizer(max_text_bytes=100_000)
+        told = made.feed(wire(opened(*(message(index)[0][0] for index in range(1000)))))
+        assert made.ending is Ending.LIMIT
+        assert 50 < len([event for event in events_of(told) if event["type"].endswith("item.added")]) < 100
+        assert not check_stream(told)
+
+
+class TestLastFrame:
+    """The body ends without the blank line that a frame needs."""
+
+    @pytest.mark.parametrize("end", [BodyEnd.EOF, BodyEnd.CUT])
+    def test_a_whole_one_is_told(self, end: BodyEnd) -> None:
+        stream = wire(numbered(whole(message(0, "Hi"))), done=False)
+        for cut in (stream[:-1], stream[:-2]):
+            made = normalizer()
+            told = made.feed(cut) + made.finish(end)
+            assert told == stream + b"data: [DONE]\n\n"
+            assert made.ending is Ending.COMPLETED
+
+    def test_a_sentinel_too(self) -> None:
+        made = normalizer()
+        told = made.feed(wire(opened(*message(0, "Hi")[0][:3]), done=False) + b"data: [DONE]")
+        told += made.finish(BodyEnd.EOF)
+        assert events_of(told)[-1]["type"] == "response.completed"
+
+    @pytest.mark.parametrize(
+        "half", [b"event: response.failed", b'data: {"type":"response.fai', b'data: {"type":"']
+    )
+    def test_half_of_one_proves_nothing(self, half: bytes) -> None:
+        whole_life = wire(opened(*message(0, "Hi")[0]), done=False)
+        for rest, last in ((b"", "response.completed"), (half, "response.failed")):
+            made = normalizer()
+            told = made.feed(whole_life + rest) + made.finish(BodyEnd.EOF)
+            assert events_of(told)[-1]["type"] == last
+            assert made.ending is (Ending.TRUNCATED if rest else Ending.UNTERMINATED)
+
 
 class TestObserving:
     def test_the_bytes_stay_what_they_are_and_the_repairs_are_counted(self) -> None:

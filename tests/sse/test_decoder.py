@@ -159,13 +159,13 @@ def test_only_one_line_feed_belongs_to_a_carriage_return() -> None:
         (b"data: a\n\nda", True),
     ],
 )
-def test_finish_tells_whether_a_frame_was_discarded(stream: bytes, *, incomplete: bool) -> None:
+def test_finish_tells_whether_a_frame_had_begun(stream: bytes, *, incomplete: bool) -> None:
     for chunks in ([stream], each_byte(stream)):
         decoder = FrameDecoder()
         for chunk in chunks:
             decoder.feed(chunk)
-        assert decoder.finish() is incomplete
-        assert decoder.finish() is False
+        assert (decoder.finish() is not None) is incomplete
+        assert decoder.finish() is None
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,25 @@ def test_after_the_limit_nothing_is_read() -> None:
     with pytest.raises(FrameTooLargeError) as caught:
         decoder.feed(b"data: b\n\n")
     assert caught.value.frames == []
-    assert decoder.finish() is False
+    assert decoder.finish() is None
+
+
+@pytest.mark.parametrize(
+    ("stream", "rest"),
+    [
+        (b"event: x\ndata: a\n", Frame("x", b"a")),
+        (b"event: x\ndata: a\ndata: b", Frame("x", b"a\nb")),
+        (b"data: a\n\ndata: b", Frame(None, b"b")),
+        (b"event: x\nda", Frame("x", b"")),
+        (b"data: a\n\n", None),
+    ],
+)
+def test_finish_hands_out_what_came_of_the_last_frame(stream: bytes, rest: Frame | None) -> None:
+    for chunks in ([stream], each_byte(stream)):
+        decoder = FrameDecoder()
+        for chunk in chunks:
+            decoder.feed(chunk)
+        assert decoder.finish() == rest
 
 
 # Properties
@@ -261,7 +279,7 @@ def test_chunking(stream: bytes, places: list[int], limit: int) -> None:
     decoders[0].feed(stream)
     for byte in each_byte(stream):
         decoders[1].feed(byte)
-    assert decoders[0].finish() is decoders[1].finish()
+    assert decoders[0].finish() == decoders[1].finish()
 
 
 @given(streams)
@@ -285,7 +303,7 @@ def test_total(chunks: list[bytes], limit: int) -> None:
         except FrameTooLargeError as error:
             assert error.limit == limit  # noqa: PT017 - raising is allowed, not required
     decoder.finish()
-    assert decoder.finish() is False
+    assert decoder.finish() is None
 
 
 @given(streams)

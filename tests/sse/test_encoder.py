@@ -40,4 +40,4 @@ def test_one_event_is_one_frame(name: str, data: bytes) -> None:
     (frame,) = decoder.feed(encode_event(name, data))
     assert isinstance(frame, Frame)
     assert frame.data == data
-    assert not decoder.finish()
+    assert decoder.finish() is None

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 MAX_FRAME_BYTES: Final = 8 * 1024 * 1024
 """One frame: an image of 5 MB in base64 fits; an endless line does not."""
-MAX_TEXT_BYTES: Final = 64 * 1024 * 1024
-"""Text told in one stream, which the view must remember: far over any model's longest answer."""
+MAX_TEXT_BYTES: Final = 16 * 1024 * 1024
+"""What the view must remember of one stream, text and items: four million tokens, far over any model's longest answer."""
 
 
 class Phase(IntEnum):

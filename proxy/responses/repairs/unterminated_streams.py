@@ -37,19 +37,21 @@ class UnterminatedStreams(Repair):
         response = synthesis.response_so_far(view, self.context.request)
         if view.error is not None:
             return [synthesis.failed(response, view.error.get("error") or view.error), event]
-        end: BodyEnd = event.body["end"]
-        if _is_whole(view, end, said_done=event.body["said_done"]):
+        if _is_whole(view, event):
             return [synthesis.lifecycle(grammar.COMPLETED, response, status=synthesis.COMPLETED), event]
-        code, message = REPORTS[end]
+        code, message = REPORTS[event.body["end"]]
         body = synthesis.error_body(code=code, message=message, error_type="server_error")
         return [invented(grammar.ERROR, **body), synthesis.failed(response, body["error"]), event]
 
 
-def _is_whole(view: ClientView, end: BodyEnd, *, said_done: bool) -> bool:
-    """Tell whether all of the response is there: upstream said so, or it ended cleanly after closing every item itself."""
-    if said_done and end in (BodyEnd.EOF, BodyEnd.IDLE_TIMEOUT):
+def _is_whole(view: ClientView, end: Event) -> bool:
+    """Tell whether all of the response is there: upstream said so, or it ended cleanly after closing every item itself.
+
+    Half a frame at the end may be the beginning of ``response.failed``: then nothing is proven.
+    """
+    if end.body["said_done"] and end.body["end"] in (BodyEnd.EOF, BodyEnd.IDLE_TIMEOUT):
         return view.heard
     closed = bool(view.items) and all(
         item.closed and item.item.get("status") != synthesis.INCOMPLETE for item in view.items
     )
-    return end is BodyEnd.EOF and closed
+    return end.body["end"] is BodyEnd.EOF and closed and not end.body["half"]
