@@ -242,8 +242,48 @@ class Settings(CoreSettings):
     first_byte_timeout_seconds: PositiveSeconds = Field(
         600.0,
         description="Time from the last byte of a request to the first of upstream's answer, in seconds: an answer "
-        "that is not "
-        "streamed may need all of it. It also limits silence within a request's body. The default is the openai SDK's.",
+        "that is not streamed may need all of it. The default is the openai SDK's.",
+    )
+    client_idle_seconds: PositiveSeconds = Field(
+        75.0,
+        description="How long a client's unused connection is kept, in seconds. Longer than the 60 s for which common load "
+        "balancers keep theirs, so that it is they who close.",
+    )
+    request_head_timeout_seconds: Seconds = Field(
+        20.0,
+        description="Time from the first byte of a request to the end of its header, in seconds; 0 waits for "
+        "client_idle_seconds. A header is a packet or two, so only a very bad line or an attack (slowloris) needs longer. "
+        "The client is answered 408.",
+    )
+    request_body_timeout_seconds: Seconds = Field(
+        60.0,
+        description="How long a client may be silent within a request's body, in seconds; 0 waits for ever. A body that "
+        "trickles in below 500 bytes a second uses up the same time. nginx's default. The client is answered 408.",
+    )
+    client_write_timeout_seconds: Seconds = Field(
+        60.0,
+        description="How long a client may take nothing of an answer that waits for it, in seconds; 0 waits for ever. Then "
+        "its connection is closed and upstream is released, which otherwise goes on to wait for a client that may be gone. "
+        "nginx's default.",
+    )
+    max_header_bytes: PositiveBytes = Field(
+        64 * 1024,
+        description="Largest request line and header together, in bytes; at most 128 header lines. Twice what nginx takes by "
+        "default. The client is answered 431.",
+    )
+    max_request_body_bytes: int = Field(
+        512 * MIB,
+        ge=0,
+        description="Largest request body, in bytes; 0 is any. It is never held whole, except what "
+        "max_request_body_inspect_bytes says. The default lets long audio and many images pass and stops an endless upload. "
+        "The client is answered 413.",
+    )
+    max_streams: int = Field(
+        2000,
+        ge=0,
+        description="Most requests that are answered at the same time, not counting GET, HEAD and OPTIONS that are no stream; "
+        "0 is any. More get 503 with Retry-After. The default is about twice what one vLLM engine runs at once by default, "
+        "holds some 100 MiB here, and needs two file descriptors each.",
     )
     upstream_idle_seconds: PositiveSeconds = Field(
         4.0,

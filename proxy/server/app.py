@@ -25,23 +25,17 @@ from yarl import URL
 from proxy import __version__, logs
 from proxy.config import Mode
 from proxy.metrics import Metrics
+from proxy.server.clients import ClientServer
 from proxy.server.handlers import Gateway
 from proxy.server.headers import Forwarding
 from proxy.server.health import admin_app
-from proxy.server.relay import keep_headers
 from proxy.server.silence import SilenceWatch
-from proxy.server.upstream import MAX_HEADER_LINE_BYTES, Upstream
+from proxy.server.upstream import Upstream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from aiohttp.typedefs import Middleware
+    from collections.abc import Callable
 
     from proxy.config import Settings
-
-CLIENT_IDLE_SECONDS: Final = 75.0
-"""How long a client's unused connection is kept, and how long a request's head may take: longer than the 60 s for which common
-load balancers keep theirs, so that it is they who close."""
 
 CUT_SECONDS: Final = 2.0
 """How long streams that are cut at the end have to write their last event."""
@@ -62,7 +56,7 @@ class Server:
         self.metrics = Metrics()
         self._upstream: Upstream | None = None
         self.gateway: Gateway | None = None
-        self._data: web.AppRunner | None = None
+        self._data: web.ServerRunner | None = None
         self._admin: web.AppRunner | None = None
 
     @property
@@ -91,6 +85,7 @@ class Server:
                 keepalive_seconds=settings.keepalive_seconds,
                 idle_timeout_seconds=settings.idle_timeout_seconds,
                 status_poll_seconds=0.0 if settings.mode is Mode.OBSERVE else settings.status_poll_seconds,
+                write_timeout_seconds=settings.client_write_timeout_seconds,
             ),
             forwarding=Forwarding(
                 instance=f"vllm-sse-proxy-{secrets.token_hex(4)}",
@@ -98,22 +93,13 @@ class Server:
                 preserve_host=settings.preserve_host,
             ),
         )
-        data_app = web.Application(middlewares=[_answer_with(gateway.handle)])
-        data_app.on_response_prepare.append(keep_headers)
         self._admin = web.AppRunner(
             admin_app(self.metrics, ready=lambda: not gateway.draining),
             access_log=None,
             shutdown_timeout=CUT_SECONDS,
         )
-        self._data = web.AppRunner(
-            data_app,
-            access_log=None,
-            auto_decompress=False,  # bodies cross as they are
-            handler_cancellation=True,  # else a client that leaves is not noticed
-            keepalive_timeout=CLIENT_IDLE_SECONDS,
-            max_field_size=MAX_HEADER_LINE_BYTES,
-            max_line_size=MAX_HEADER_LINE_BYTES,
-            shutdown_timeout=CUT_SECONDS,
+        self._data = web.ServerRunner(
+            ClientServer(gateway.handle, settings, self.metrics), shutdown_timeout=CUT_SECONDS
         )
         try:
             await _listen(self._admin, settings.admin_address, settings.admin_port)
@@ -210,16 +196,6 @@ def serve(settings: Settings) -> int:
             return 1
 
 
-def _answer_with(handle: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Middleware:
-    """Make a middleware that answers everything: a route would leave targets that are no path (``*``) to aiohttp."""
-
-    @web.middleware
-    async def answer(request: web.Request, handler: object) -> web.StreamResponse:  # noqa: ARG001 - aiohttp names it
-        return await handle(request)
-
-    return answer
-
-
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """Prefer uvloop where it is installed: it writes sooner, which takes most of the latency away (performance.md)."""
     try:
@@ -229,7 +205,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+async def _listen(runner: web.BaseRunner, host: str, port: int) -> None:
     await runner.setup()
     await web.TCPSite(runner, host, port, backlog=LISTEN_BACKLOG).start()
 
@@ -254,5 +230,5 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _port_of(runner: web.AppRunner | None) -> int:
+def _port_of(runner: web.BaseRunner | None) -> int:
     return int(runner.addresses[0][1]) if runner is not None and runner.addresses else 0
