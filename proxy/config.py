@@ -16,7 +16,7 @@ import tomllib
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -160,11 +160,7 @@ class CoreSettings(BaseSettings):
     @field_validator("disable_repairs", mode="before")
     @classmethod
     def _split_names(cls, value: Any) -> Any:
-        return (
-            tuple(name.strip() for name in value.split(",") if name.strip())
-            if isinstance(value, str)
-            else value
-        )
+        return _split(value)
 
     @field_validator("disable_repairs")
     @classmethod
@@ -297,6 +293,23 @@ class Settings(CoreSettings):
         "was asked "
         "for, and a read body can be sent again. Larger ones are streamed through unread; 0 reads none.",
     )
+    upstream_ca_file: str | None = Field(
+        None,
+        description="File of the authorities (PEM) that upstream's certificate is verified with, instead of the system's. For "
+        "an https upstream; it is always verified, name included.",
+    )
+    tls_cert_file: str | None = Field(
+        None,
+        description="Certificate chain (PEM) with which the data port speaks TLS; with tls_key_file. Plain HTTP by default: "
+        "most installations end TLS in front. Read at the start; the admin port stays plain.",
+    )
+    tls_key_file: str | None = Field(None, description="Private key (PEM, not encrypted) of tls_cert_file.")
+    allow_paths: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Paths that are passed on (flag: --allow-path PATH, repeatable; environment: comma separated); a final * "
+        "stands for any rest. All others get 404. By default every path is passed on, as a drop-in has to; but vLLM's key "
+        "guards only /v1, /v2, /inference and /cohere, so where clients are not trusted, allow what they need, such as /v1/*.",
+    )
     preserve_host: bool = Field(
         default=False,
         description="Whether upstream gets the client's Host header instead of its own authority. Off, as name-based "
@@ -329,6 +342,25 @@ class Settings(CoreSettings):
             raise ValueError(f"{value!r} is {_SERVICE_LINK_ADVICE}")
         return value
 
+    @field_validator("allow_paths", mode="before")
+    @classmethod
+    def _split_paths(cls, value: Any) -> Any:
+        return _split(value)
+
+    @field_validator("allow_paths")
+    @classmethod
+    def _check_paths(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for path in value:
+            if not path.startswith("/") or "*" in path[:-1]:
+                raise ValueError(f"{path!r} must begin with / and may hold * at its end only")
+        return value
+
+    @model_validator(mode="after")
+    def _check_pair(self) -> Settings:
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("tls_cert_file and tls_key_file need each other")
+        return self
+
     @field_validator("upstream")
     @classmethod
     def _check_upstream(cls, value: str) -> str:
@@ -357,6 +389,9 @@ class Settings(CoreSettings):
         """The address the admin port listens on."""
         return self.host if self.admin_host is None else self.admin_host
 
+
+REPEATABLE = {"disable_repairs": "disable_repair", "allow_paths": "allow_path"}
+"""Settings that hold several values; their flag is in the singular and is given once for each."""
 
 SettingsT = TypeVar("SettingsT", bound=CoreSettings)
 
@@ -397,7 +432,13 @@ def load(
 
 def flag_name(field: str) -> str:
     """Spell a field as its command line flag."""
-    return "--disable-repair" if field == "disable_repairs" else "--" + field.replace("_", "-")
+    return "--" + REPEATABLE.get(field, field).replace("_", "-")
+
+
+def _split(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
 
 
 def nearest(word: str, known: list[str]) -> str:

@@ -30,9 +30,11 @@ from proxy.server.handlers import Gateway
 from proxy.server.headers import Forwarding
 from proxy.server.health import admin_app
 from proxy.server.silence import SilenceWatch
+from proxy.server.tls import listener_context
 from proxy.server.upstream import Upstream
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
     from proxy.config import Settings
@@ -72,9 +74,11 @@ class Server:
     async def start(self) -> None:
         """Open both ports.
 
+        :raises SettingsError: a certificate, key or file of authorities cannot be used.
         :raises OSError: a port cannot be opened; nothing is left open then.
         """
         settings = self._settings
+        listener = listener_context(settings)
         upstream = self._upstream = Upstream(settings, self.metrics)
         gateway = self.gateway = Gateway(
             settings,
@@ -103,7 +107,7 @@ class Server:
         )
         try:
             await _listen(self._admin, settings.admin_address, settings.admin_port)
-            await _listen(self._data, settings.host, settings.port)
+            await _listen(self._data, settings.host, settings.port, listener)
         except OSError:
             await self._close()
             raise
@@ -175,6 +179,7 @@ class Server:
             "listening",
             address=f"{_bracketed(settings.host)}:{self.port}",
             admin_address=f"{_bracketed(settings.admin_address)}:{self.admin_port}",
+            tls=settings.tls_cert_file is not None,
             upstream=settings.shown_upstream,
             version=__version__,
             mode=settings.mode.value,
@@ -186,7 +191,10 @@ class Server:
 
 
 def serve(settings: Settings) -> int:
-    """Run the proxy until a signal ends it; return the process's exit code (see the head of this module)."""
+    """Run the proxy until a signal ends it; return the process's exit code (see the head of this module).
+
+    :raises SettingsError: a certificate, key or file of authorities cannot be used.
+    """
     logs.configure(settings.log_level, settings.log_format)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
@@ -205,9 +213,9 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _listen(runner: web.BaseRunner, host: str, port: int) -> None:
+async def _listen(runner: web.BaseRunner, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
     await runner.setup()
-    await web.TCPSite(runner, host, port, backlog=LISTEN_BACKLOG).start()
+    await web.TCPSite(runner, host, port, backlog=LISTEN_BACKLOG, ssl_context=tls).start()
 
 
 async def _wait(hurry: asyncio.Event, until: asyncio.Task[None] | None = None, *, seconds: float) -> None:

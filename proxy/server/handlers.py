@@ -43,7 +43,7 @@ from proxy.server.status import RESPONSES_PATH, StatusProbe
 from proxy.server.tunnel import Tunnel
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from proxy.config import Settings
     from proxy.metrics import Metrics
@@ -262,6 +262,7 @@ class Gateway:
         size = len(target) + sum(len(name) + len(value) for name, value in request.raw_headers)
         if size > self._settings.max_header_bytes:
             raise header_too_large()
+        self._check_framing(request)
         length = request.content_length
         if length is not None and 0 < self._settings.max_request_body_bytes < length:
             raise body_too_large()
@@ -278,6 +279,10 @@ class Gateway:
                 )
         if not target.startswith("/") or request.method == hdrs.METH_CONNECT:
             raise bad_request("invalid_target", "The request target must be a path.")
+        if not is_allowed(target.partition("?")[0], self._settings.allow_paths):
+            raise bad_request(
+                "path_not_allowed", "This path is not served here.", status=HTTPStatus.NOT_FOUND
+            )
         if not is_encodable(target):
             raise bad_request("invalid_target", "The request target must be ASCII or UTF-8.")
         if self._forwarding.is_loop(request.headers.getall(hdrs.VIA, ())):
@@ -285,6 +290,21 @@ class Gateway:
                 "loop_detected",
                 "The request has been through this proxy before.",
                 status=HTTPStatus.LOOP_DETECTED,
+            )
+
+    def _check_framing(self, request: web.BaseRequest) -> None:
+        """Refuse framing that the parser lets pass and that the next server may read in another way (RFC 9112, section 6.1).
+
+        :raises ProxyError: 400 or 501.
+        """
+        codings = request.headers.getall(hdrs.TRANSFER_ENCODING, ())
+        if codings and request.version < HttpVersion11:
+            raise bad_request("invalid_http", "HTTP/1.0 knows no Transfer-Encoding.")
+        if codings and ",".join(codings).strip().lower() != "chunked":
+            raise bad_request(
+                "transfer_coding_not_supported",
+                "No transfer coding but chunked is understood.",
+                status=HTTPStatus.NOT_IMPLEMENTED,
             )
 
     async def _ask(
@@ -518,6 +538,20 @@ def parse_resume(target: str) -> Resume:
     return Resume(
         path + mark + rest if rest else path, int(numbers[-1])
     )  # FastAPI takes the last of several, too
+
+
+def is_allowed(path: str, allowed: Sequence[str]) -> bool:
+    """Say whether a path may be passed on; an empty list allows all.
+
+    It is compared percent-decoded, as vLLM's router sees it. What another proxy before vLLM might resolve to a different path
+    (dot segments, backslashes) is on no list.
+    """
+    if not allowed:
+        return True
+    path = unquote(path)
+    if "\\" in path or not {".", ".."}.isdisjoint(path.split("/")):
+        return False
+    return any(path.startswith(entry[:-1]) if entry.endswith("*") else path == entry for entry in allowed)
 
 
 def is_event_stream(answer: aiohttp.ClientResponse) -> bool:

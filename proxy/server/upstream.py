@@ -10,6 +10,7 @@ from aiohttp import hdrs
 from yarl import URL
 
 from proxy.server.clients import watch_peer
+from proxy.server.tls import upstream_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
@@ -60,6 +61,7 @@ class Upstream:
                 limit=0,  # the clients decide how much is in flight; a queue in here would be invisible
                 keepalive_timeout=settings.upstream_idle_seconds,
                 socket_factory=_watched_socket,
+                ssl=upstream_context(settings) or True,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
