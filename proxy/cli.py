@@ -158,7 +158,7 @@ def _add_settings(parser: argparse.ArgumentParser, model: type[CoreSettings]) ->
 
     from pydantic_core import PydanticUndefined
 
-    from proxy.config import flag_name
+    from proxy.config import REPEATABLE, flag_name
 
     group = parser.add_argument_group("settings")
     group.add_argument(
@@ -173,8 +173,9 @@ def _add_settings(parser: argparse.ArgumentParser, model: type[CoreSettings]) ->
         kind = field.annotation
         if kind is bool:
             group.add_argument(flag_name(name), action=argparse.BooleanOptionalAction, **options)
-        elif name == "disable_repairs":
-            group.add_argument(flag_name(name), action="append", metavar="NAME", **options)
+        elif name in REPEATABLE:
+            metavar = REPEATABLE[name].rpartition("_")[2].upper()
+            group.add_argument(flag_name(name), action="append", metavar=metavar, **options)
         elif isinstance(kind, type) and issubclass(kind, Enum):
             group.add_argument(
                 flag_name(name), metavar="|".join(str(member.value) for member in kind), **options
@@ -184,7 +185,7 @@ def _add_settings(parser: argparse.ArgumentParser, model: type[CoreSettings]) ->
 
 
 def _placeholder(name: str) -> str:
-    for ending in ("seconds", "bytes", "port", "host"):
+    for ending in ("seconds", "bytes", "port", "host", "file", "streams"):
         if name.endswith(ending):
             return ending.upper()
     return "URL"
@@ -203,9 +204,7 @@ def _unknown_arguments(words: list[str], parser: argparse.ArgumentParser) -> lis
 def _given(options: argparse.Namespace, model: type[CoreSettings]) -> dict[str, Any]:
     """Return the settings that were given as flags."""
     given = {name: value for name, value in vars(options).items() if name in model.model_fields}
-    if "disable_repairs" in given:
-        given["disable_repairs"] = tuple(given["disable_repairs"])
-    return given
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
 
 
 def _load(options: argparse.Namespace, model: type[SettingsT]) -> SettingsT:
@@ -218,10 +217,13 @@ def _load(options: argparse.Namespace, model: type[SettingsT]) -> SettingsT:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from proxy.config import Settings
+    from proxy.config import Settings, SettingsError
     from proxy.server import serve
 
-    return serve(_load(options, Settings))
+    try:
+        return serve(_load(options, Settings))
+    except SettingsError as error:
+        raise UsageError(*error.lines) from None
 
 
 def _repair(options: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ import tomllib
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -160,11 +160,7 @@ class CoreSettings(BaseSettings):
     @field_validator("disable_repairs", mode="before")
     @classmethod
     def _split_names(cls, value: Any) -> Any:
-        return (
-            tuple(name.strip() for name in value.split(",") if name.strip())
-            if isinstance(value, str)
-            else value
-        )
+        return _split(value)
 
     @field_validator("disable_repairs")
     @classmethod
@@ -242,8 +238,48 @@ class Settings(CoreSettings):
     first_byte_timeout_seconds: PositiveSeconds = Field(
         600.0,
         description="Time from the last byte of a request to the first of upstream's answer, in seconds: an answer "
-        "that is not "
-        "streamed may need all of it. It also limits silence within a request's body. The default is the openai SDK's.",
+        "that is not streamed may need all of it. The default is the openai SDK's.",
+    )
+    client_idle_seconds: PositiveSeconds = Field(
+        75.0,
+        description="How long a client's unused connection is kept, in seconds. Longer than the 60 s for which common load "
+        "balancers keep theirs, so that it is they who close.",
+    )
+    request_head_timeout_seconds: Seconds = Field(
+        20.0,
+        description="Time from the first byte of a request to the end of its header, in seconds; 0 waits for "
+        "client_idle_seconds. A header is a packet or two, so only a very bad line or an attack (slowloris) needs longer. "
+        "The client is answered 408.",
+    )
+    request_body_timeout_seconds: Seconds = Field(
+        60.0,
+        description="How long a client may be silent within a request's body, in seconds; 0 waits for ever. A body that "
+        "trickles in below 500 bytes a second uses up the same time. nginx's default. The client is answered 408.",
+    )
+    client_write_timeout_seconds: Seconds = Field(
+        60.0,
+        description="How long a client may take nothing of an answer that waits for it, in seconds; 0 waits for ever. Then "
+        "its connection is closed and upstream is released, which otherwise goes on to wait for a client that may be gone. "
+        "nginx's default.",
+    )
+    max_header_bytes: PositiveBytes = Field(
+        64 * 1024,
+        description="Largest request line and header together, in bytes; at most 128 header lines. Twice what nginx takes by "
+        "default. The client is answered 431.",
+    )
+    max_request_body_bytes: int = Field(
+        512 * MIB,
+        ge=0,
+        description="Largest request body, in bytes; 0 is any. It is never held whole, except what "
+        "max_request_body_inspect_bytes says. The default lets long audio and many images pass and stops an endless upload. "
+        "The client is answered 413.",
+    )
+    max_streams: int = Field(
+        2000,
+        ge=0,
+        description="Most requests that are answered at the same time, not counting GET, HEAD and OPTIONS that are no stream; "
+        "0 is any. More get 503 with Retry-After. The default is about twice what one vLLM engine runs at once by default, "
+        "holds some 100 MiB here, and needs two file descriptors each.",
     )
     upstream_idle_seconds: PositiveSeconds = Field(
         4.0,
@@ -256,6 +292,23 @@ class Settings(CoreSettings):
         description="Largest body of POST /v1/responses that is read before it is sent on, in bytes: repairs use what "
         "was asked "
         "for, and a read body can be sent again. Larger ones are streamed through unread; 0 reads none.",
+    )
+    upstream_ca_file: str | None = Field(
+        None,
+        description="File of the authorities (PEM) that upstream's certificate is verified with, instead of the system's. For "
+        "an https upstream; it is always verified, name included.",
+    )
+    tls_cert_file: str | None = Field(
+        None,
+        description="Certificate chain (PEM) with which the data port speaks TLS; with tls_key_file. Plain HTTP by default: "
+        "most installations end TLS in front. Read at the start; the admin port stays plain.",
+    )
+    tls_key_file: str | None = Field(None, description="Private key (PEM, not encrypted) of tls_cert_file.")
+    allow_paths: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Paths that are passed on (flag: --allow-path PATH, repeatable; environment: comma separated); a final * "
+        "stands for any rest. All others get 404. By default every path is passed on, as a drop-in has to; but vLLM's key "
+        "guards only /v1, /v2, /inference and /cohere, so where clients are not trusted, allow what they need, such as /v1/*.",
     )
     preserve_host: bool = Field(
         default=False,
@@ -289,6 +342,25 @@ class Settings(CoreSettings):
             raise ValueError(f"{value!r} is {_SERVICE_LINK_ADVICE}")
         return value
 
+    @field_validator("allow_paths", mode="before")
+    @classmethod
+    def _split_paths(cls, value: Any) -> Any:
+        return _split(value)
+
+    @field_validator("allow_paths")
+    @classmethod
+    def _check_paths(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for path in value:
+            if not path.startswith("/") or "*" in path[:-1]:
+                raise ValueError(f"{path!r} must begin with / and may hold * at its end only")
+        return value
+
+    @model_validator(mode="after")
+    def _check_pair(self) -> Settings:
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("tls_cert_file and tls_key_file need each other")
+        return self
+
     @field_validator("upstream")
     @classmethod
     def _check_upstream(cls, value: str) -> str:
@@ -317,6 +389,9 @@ class Settings(CoreSettings):
         """The address the admin port listens on."""
         return self.host if self.admin_host is None else self.admin_host
 
+
+REPEATABLE = {"disable_repairs": "disable_repair", "allow_paths": "allow_path"}
+"""Settings that hold several values; their flag is in the singular and is given once for each."""
 
 SettingsT = TypeVar("SettingsT", bound=CoreSettings)
 
@@ -357,7 +432,13 @@ def load(
 
 def flag_name(field: str) -> str:
     """Spell a field as its command line flag."""
-    return "--disable-repair" if field == "disable_repairs" else "--" + field.replace("_", "-")
+    return "--" + REPEATABLE.get(field, field).replace("_", "-")
+
+
+def _split(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
 
 
 def nearest(word: str, known: list[str]) -> str:

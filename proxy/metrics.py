@@ -41,6 +41,21 @@ UPSTREAM_FAILURES = ("connect", "timeout", "reset", "disconnect", "protocol", "i
 """Why upstream failed: not connectable; no answer in time; connection reset or closed before an answer; an answer that is
 no HTTP; silent within a body; a body that stopped before its end."""
 
+LIMITS = (
+    "connect_timeout_seconds",
+    "first_byte_timeout_seconds",
+    "idle_timeout_seconds",
+    "request_head_timeout_seconds",
+    "request_body_timeout_seconds",
+    "client_write_timeout_seconds",
+    "max_header_bytes",
+    "max_request_body_bytes",
+    "max_frame_bytes",
+    "max_text_bytes",
+    "max_streams",
+)
+"""Settings that bound what a client or upstream may take."""
+
 STATUS_POLLS = ("ended", "pending", "failed")
 """What came of asking upstream how a response stands: its stream ended with that; it is not over, or the stream went on
 meanwhile; no usable answer."""
@@ -193,6 +208,12 @@ class Metrics:
             "Requests that upstream did not answer, or not to the end, by cause.",
             "class",
             UPSTREAM_FAILURES,
+        )
+        self.limits_hit = self._counter(
+            "limits_hit_total",
+            "Requests, connections and streams that were ended by a limit, by the setting that holds it.",
+            "limit",
+            LIMITS,
         )
         self.upstream_retries = self._plain_counter(
             "upstream_retries_total", "Requests sent again because a reused connection had just been closed."

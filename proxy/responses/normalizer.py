@@ -39,6 +39,7 @@ class StreamNormalizer:
         must be the whole replay.
     :ivar ended: the stream is over for the client: write what was returned, end the body, close upstream.
     :ivar ending: how it ended; None until it has.
+    :ivar limit: ``max_frame_bytes`` or ``max_text_bytes`` if that ended it.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class StreamNormalizer:
         self._observed_bytes = False
         self.ended = False
         self.ending: Ending | None = None
+        self.limit: str | None = None
 
     @property
     def tally(self) -> Tally:
@@ -103,6 +105,7 @@ class StreamNormalizer:
         except FrameTooLargeError as error:
             self._take(error.frames)
             if self.ending is None:
+                self.limit = "max_frame_bytes"
                 self._stop(BodyEnd.LIMIT)
         made = self._made()
         if self._settings.observe:
@@ -150,6 +153,7 @@ class StreamNormalizer:
                     self._close(None)
                     return
                 if view.size > self._settings.max_text_bytes:
+                    self.limit = "max_text_bytes"
                     self._stop(BodyEnd.LIMIT)
                     return
 

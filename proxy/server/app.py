@@ -25,24 +25,20 @@ from yarl import URL
 from proxy import __version__, logs
 from proxy.config import Mode
 from proxy.metrics import Metrics
+from proxy.server.clients import ClientServer
 from proxy.server.handlers import Gateway
 from proxy.server.headers import Forwarding
 from proxy.server.health import admin_app
 from proxy.server.lag import LoopLag
-from proxy.server.relay import keep_headers
 from proxy.server.silence import SilenceWatch
-from proxy.server.upstream import MAX_HEADER_LINE_BYTES, Upstream
+from proxy.server.tls import listener_context
+from proxy.server.upstream import Upstream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from aiohttp.typedefs import Middleware
+    import ssl
+    from collections.abc import Callable
 
     from proxy.config import Settings
-
-CLIENT_IDLE_SECONDS: Final = 75.0
-"""How long a client's unused connection is kept, and how long a request's head may take: longer than the 60 s for which common
-load balancers keep theirs, so that it is they who close."""
 
 CUT_SECONDS: Final = 2.0
 """How long streams that are cut at the end have to write their last event."""
@@ -63,7 +59,7 @@ class Server:
         self.metrics = Metrics()
         self._upstream: Upstream | None = None
         self.gateway: Gateway | None = None
-        self._data: web.AppRunner | None = None
+        self._data: web.ServerRunner | None = None
         self._admin: web.AppRunner | None = None
         self._lag: LoopLag | None = None
 
@@ -80,9 +76,11 @@ class Server:
     async def start(self) -> None:
         """Open both ports.
 
+        :raises SettingsError: a certificate, key or file of authorities cannot be used.
         :raises OSError: a port cannot be opened; nothing is left open then.
         """
         settings = self._settings
+        listener = listener_context(settings)
         upstream = self._upstream = Upstream(settings, self.metrics)
         gateway = self.gateway = Gateway(
             settings,
@@ -93,6 +91,7 @@ class Server:
                 keepalive_seconds=settings.keepalive_seconds,
                 idle_timeout_seconds=settings.idle_timeout_seconds,
                 status_poll_seconds=0.0 if settings.mode is Mode.OBSERVE else settings.status_poll_seconds,
+                write_timeout_seconds=settings.client_write_timeout_seconds,
             ),
             forwarding=Forwarding(
                 instance=f"vllm-sse-proxy-{secrets.token_hex(4)}",
@@ -100,26 +99,17 @@ class Server:
                 preserve_host=settings.preserve_host,
             ),
         )
-        data_app = web.Application(middlewares=[_answer_with(gateway.handle)])
-        data_app.on_response_prepare.append(keep_headers)
         self._admin = web.AppRunner(
             admin_app(self.metrics, ready=lambda: not gateway.draining),
             access_log=None,
             shutdown_timeout=CUT_SECONDS,
         )
-        self._data = web.AppRunner(
-            data_app,
-            access_log=None,
-            auto_decompress=False,  # bodies cross as they are
-            handler_cancellation=True,  # else a client that leaves is not noticed
-            keepalive_timeout=CLIENT_IDLE_SECONDS,
-            max_field_size=MAX_HEADER_LINE_BYTES,
-            max_line_size=MAX_HEADER_LINE_BYTES,
-            shutdown_timeout=CUT_SECONDS,
+        self._data = web.ServerRunner(
+            ClientServer(gateway.handle, settings, self.metrics), shutdown_timeout=CUT_SECONDS
         )
         try:
             await _listen(self._admin, settings.admin_address, settings.admin_port)
-            await _listen(self._data, settings.host, settings.port)
+            await _listen(self._data, settings.host, settings.port, listener)
         except OSError:
             await self._close()
             raise
@@ -195,6 +185,7 @@ class Server:
             "listening",
             address=f"{_bracketed(settings.host)}:{self.port}",
             admin_address=f"{_bracketed(settings.admin_address)}:{self.admin_port}",
+            tls=settings.tls_cert_file is not None,
             upstream=settings.shown_upstream,
             version=__version__,
             mode=settings.mode.value,
@@ -206,7 +197,10 @@ class Server:
 
 
 def serve(settings: Settings) -> int:
-    """Run the proxy until a signal ends it; return the process's exit code (see the head of this module)."""
+    """Run the proxy until a signal ends it; return the process's exit code (see the head of this module).
+
+    :raises SettingsError: a certificate, key or file of authorities cannot be used.
+    """
     logs.configure(settings.log_level, settings.log_format)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
@@ -214,16 +208,6 @@ def serve(settings: Settings) -> int:
         except OSError as error:
             logs.emit(logging.ERROR, "cannot listen", reason=error.strerror or str(error))
             return 1
-
-
-def _answer_with(handle: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Middleware:
-    """Make a middleware that answers everything: a route would leave targets that are no path (``*``) to aiohttp."""
-
-    @web.middleware
-    async def answer(request: web.Request, handler: object) -> web.StreamResponse:  # noqa: ARG001 - aiohttp names it
-        return await handle(request)
-
-    return answer
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -235,9 +219,9 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+async def _listen(runner: web.BaseRunner, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
     await runner.setup()
-    await web.TCPSite(runner, host, port, backlog=LISTEN_BACKLOG).start()
+    await web.TCPSite(runner, host, port, backlog=LISTEN_BACKLOG, ssl_context=tls).start()
 
 
 async def _wait(hurry: asyncio.Event, until: asyncio.Task[None] | None = None, *, seconds: float) -> None:
@@ -260,5 +244,5 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _port_of(runner: web.AppRunner | None) -> int:
+def _port_of(runner: web.BaseRunner | None) -> int:
     return int(runner.addresses[0][1]) if runner is not None and runner.addresses else 0

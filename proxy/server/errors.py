@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from proxy.responses import Failure
 
 RETRY_AFTER_SECONDS: Final = 1
-"""What a client is told to wait when this instance is stopping: another one is, or soon will be, there."""
+"""What a client is told to wait when this instance is stopping or full: another one is, or soon will be, there."""
 
 
 class ProxyError(Exception):
@@ -29,6 +29,7 @@ class ProxyError(Exception):
     :ivar code: value of ``error.code``, of the ``X-SSE-Proxy-Error`` header and of the log's ``ending``.
     :ivar kind: value of ``error.type``, as OpenAI names them.
     :ivar cause: label of ``sse_proxy_upstream_failures_total``; None: upstream is not to blame.
+    :ivar limit: label of ``sse_proxy_limits_hit_total``, the name of the setting; None: no limit was hit.
     :ivar close: whether the client's connection must end with the answer, because the rest of its request was not read.
     """
 
@@ -40,6 +41,7 @@ class ProxyError(Exception):
         *,
         kind: str = "server_error",
         cause: str | None = None,
+        limit: str | None = None,
         close: bool = False,
     ) -> None:
         super().__init__(message)
@@ -48,25 +50,101 @@ class ProxyError(Exception):
         self.message = message
         self.kind = kind
         self.cause = cause
+        self.limit = limit
         self.close = close
 
     def response(self, request_id: str) -> web.Response:
         """Make the answer."""
-        body = {"error": {"message": self.message, "type": self.kind, "param": None, "code": self.code}}
-        headers = {ERROR_HEADER: self.code, REQUEST_ID_HEADER: request_id, "Server": "vllm-sse-proxy"}
-        if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         response = web.Response(
-            status=self.status, body=orjson.dumps(body), content_type="application/json", headers=headers
+            status=self.status,
+            body=self._body(),
+            content_type="application/json",
+            headers=self._headers(request_id),
         )
         if self.close:
             response.force_close()
         return response
 
+    def wire(self, request_id: str) -> bytes:
+        """Make the answer as bytes, for a connection on which there is no request yet; it must be closed after them."""
+        body = self._body()
+        headers = {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
+            "Connection": "close",
+            **self._headers(request_id),
+        }
+        lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        return "\r\n".join([*lines, "", ""]).encode() + body
 
-def bad_request(code: str, message: str, *, status: int = HTTPStatus.BAD_REQUEST) -> ProxyError:
+    def _body(self) -> bytes:
+        return orjson.dumps(
+            {"error": {"message": self.message, "type": self.kind, "param": None, "code": self.code}}
+        )
+
+    def _headers(self, request_id: str) -> dict[str, str]:
+        headers = {ERROR_HEADER: self.code, REQUEST_ID_HEADER: request_id, "Server": "vllm-sse-proxy"}
+        if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        return headers
+
+
+def bad_request(
+    code: str, message: str, *, status: int = HTTPStatus.BAD_REQUEST, limit: str | None = None
+) -> ProxyError:
     """Return the error for a request that cannot be passed on; its connection is closed."""
-    return ProxyError(status, code, message, kind="invalid_request_error", close=True)
+    return ProxyError(status, code, message, kind="invalid_request_error", limit=limit, close=True)
+
+
+def request_head_timeout() -> ProxyError:
+    """Return the error for a client that does not get to the end of its request's head."""
+    return bad_request(
+        "request_timeout",
+        "The request's head did not come in time.",
+        status=HTTPStatus.REQUEST_TIMEOUT,
+        limit="request_head_timeout_seconds",
+    )
+
+
+def request_body_timeout() -> ProxyError:
+    """Return the error for a client that does not get on with its request's body."""
+    return bad_request(
+        "request_timeout",
+        "The request's body did not come in time.",
+        status=HTTPStatus.REQUEST_TIMEOUT,
+        limit="request_body_timeout_seconds",
+    )
+
+
+def header_too_large() -> ProxyError:
+    """Return the error for a head that is larger than it may be."""
+    return bad_request(
+        "header_too_large",
+        "The request's header is too large.",
+        status=HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        limit="max_header_bytes",
+    )
+
+
+def body_too_large() -> ProxyError:
+    """Return the error for a body that is larger than it may be."""
+    return bad_request(
+        "body_too_large",
+        "The request's body is too large.",
+        status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        limit="max_request_body_bytes",
+    )
+
+
+def overloaded() -> ProxyError:
+    """Return the error for a request that came while as many as may be were open."""
+    return ProxyError(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "overloaded",
+        "The proxy is answering as many requests as it may; try again.",
+        limit="max_streams",
+    )
 
 
 def shutting_down() -> ProxyError:
@@ -90,6 +168,7 @@ def first_byte_timeout() -> ProxyError:
         "upstream_timeout",
         "The upstream server did not answer in time.",
         cause="timeout",
+        limit="first_byte_timeout_seconds",
     )
 
 
@@ -117,6 +196,7 @@ def from_client_error(error: Exception) -> ProxyError:
                 "upstream_connect_timeout",
                 "The upstream server could not be connected to in time.",
                 cause="connect",
+                limit="connect_timeout_seconds",
             )
         case aiohttp.ClientConnectorError():  # name resolution and TLS too
             return ProxyError(

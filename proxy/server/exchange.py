@@ -32,6 +32,7 @@ class Exchange:
     :ivar bytes_in: bytes of upstream's body; ``bytes_out``: bytes of body written to the client.
     :ivar first_byte_at: when the client was sent the first bytes of the body.
     :ivar ending: how it ended: ``ok``, an :class:`~proxy.responses.Ending` or the code of a proxy error.
+    :ivar limit: the setting whose limit ended it; None for the others.
     :ivar deadline: the timeout that is running while there is no answer yet.
     :ivar proven_status: the status of the response that upstream was asked for, where that ended the stream.
     :ivar stopping: set when the proxy had to stop before this exchange was over.
@@ -44,6 +45,7 @@ class Exchange:
         "deadline",
         "ending",
         "first_byte_at",
+        "limit",
         "method",
         "path",
         "proven_status",
@@ -79,6 +81,7 @@ class Exchange:
         self.relay: Body | None = None
         self.proven_status: str | None = None
         self.stopping = False
+        self.limit: str | None = None
 
     def stop(self, now: float) -> None:
         """End it visibly: an answer under way is cut, a request without one is told that the proxy is shutting down."""
@@ -105,6 +108,7 @@ class Exchange:
             upstream_status=self.upstream_status,
             stream=self.stream,
             ending=self.ending,
+            limit=self.limit,
             proven_status=self.proven_status,
             bytes_in=self.bytes_in,
             bytes_out=self.bytes_out,

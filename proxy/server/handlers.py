@@ -22,12 +22,17 @@ from proxy.config import KeepAlive, Mode
 from proxy.logs import emit, logger
 from proxy.metrics import code_class
 from proxy.responses import RequestContext, StreamNormalizer
+from proxy.server.clients import expects_continue
 from proxy.server.errors import (
     ProxyError,
     bad_request,
+    body_too_large,
     first_byte_timeout,
     from_client_error,
+    header_too_large,
     internal_error,
+    overloaded,
+    request_body_timeout,
     shutting_down,
     upstream_protocol,
 )
@@ -38,7 +43,7 @@ from proxy.server.status import RESPONSES_PATH, StatusProbe
 from proxy.server.tunnel import Tunnel
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from proxy.config import Settings
     from proxy.metrics import Metrics
@@ -55,6 +60,13 @@ _TRUE: Final = frozenset({"1", "on", "t", "true", "y", "yes"})
 
 # Upgrades for which aiohttp's parser stops to read HTTP; others (h2c) are ignored, as RFC 9110 allows.
 _UPGRADES: Final = frozenset({"websocket", "tcp"})
+
+
+_ASKING: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+
+SLOWEST_BODY_BYTES_PER_SECOND: Final = 500
+"""What a request's body must come at in the long run: the rate below which Apache gives a client up by default. No network
+that can carry an answer is as slow."""
 
 
 class Resume(NamedTuple):
@@ -91,6 +103,7 @@ class Gateway:
         self._forwarding = forwarding
         self.open: set[Exchange] = set()
         self.draining = False
+        self._lasting = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -105,7 +118,7 @@ class Gateway:
             exchange.stop(now)
         return len(self.open)
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; the handler that aiohttp calls."""
         loop = asyncio.get_running_loop()
         target = _ABSOLUTE_FORM.sub("", request.raw_path, count=1) or "/"
@@ -122,6 +135,8 @@ class Gateway:
         self.open.add(exchange)
         self._idle.clear()
         self._metrics.requests_in_flight.inc()
+        lasting = may_last(request, route)
+        self._lasting += lasting
         try:
             response = await self._answer(request, exchange, target)
         except ProxyError as error:
@@ -140,6 +155,7 @@ class Gateway:
                 raise  # an answer has begun: aiohttp closes the connection in the middle of it
             response = self._refuse(internal_error(), exchange)
         finally:
+            self._lasting -= lasting
             self.open.discard(exchange)
             if not self.open:
                 self._idle.set()
@@ -147,7 +163,9 @@ class Gateway:
             exchange.report(self._metrics, now=loop.time())
         return response
 
-    async def _answer(self, request: web.Request, exchange: Exchange, target: str) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest, exchange: Exchange, target: str) -> web.StreamResponse:
+        if may_last(request, exchange.route) and 0 < self._settings.max_streams < self._lasting:
+            raise overloaded()
         self._check(request, target)
         if is_upgrade(request):
             return await self._tunnel(request, exchange, target)
@@ -180,7 +198,7 @@ class Gateway:
             probe=self._probe(request, exchange, context),
         ).run(self._watch)
 
-    async def _tunnel(self, request: web.Request, exchange: Exchange, target: str) -> web.StreamResponse:
+    async def _tunnel(self, request: web.BaseRequest, exchange: Exchange, target: str) -> web.StreamResponse:
         """Ask upstream for the upgrade; if it agrees, relay what follows, else its answer.
 
         :raises ProxyError: upstream cannot be reached, does not answer, or agrees to something else.
@@ -212,7 +230,9 @@ class Gateway:
                 if other.relay is not None:
                     other.relay.cancelled(response_id)
 
-    def _probe(self, request: web.Request, exchange: Exchange, context: RequestContext) -> StatusProbe | None:
+    def _probe(
+        self, request: web.BaseRequest, exchange: Exchange, context: RequestContext
+    ) -> StatusProbe | None:
         """Return what asks upstream how the response of a stream stands; None if it must not, or is not to, be asked."""
         settings = self._settings
         if settings.mode is Mode.OBSERVE or not settings.status_poll_seconds:
@@ -234,11 +254,18 @@ class Gateway:
             regular=resumed or (context.body is not None and context.body.get("background") is True),
         )
 
-    def _check(self, request: web.Request, target: str) -> None:
+    def _check(self, request: web.BaseRequest, target: str) -> None:
         """Refuse what cannot be passed on.
 
         :raises ProxyError: with a status of 4xx or 5xx.
         """
+        size = len(target) + sum(len(name) + len(value) for name, value in request.raw_headers)
+        if size > self._settings.max_header_bytes:
+            raise header_too_large()
+        self._check_framing(request)
+        length = request.content_length
+        if length is not None and 0 < self._settings.max_request_body_bytes < length:
+            raise body_too_large()
         if is_upgrade(request):
             if upgrade_of(request) != "websocket":
                 raise bad_request(
@@ -252,6 +279,10 @@ class Gateway:
                 )
         if not target.startswith("/") or request.method == hdrs.METH_CONNECT:
             raise bad_request("invalid_target", "The request target must be a path.")
+        if not is_allowed(target.partition("?")[0], self._settings.allow_paths):
+            raise bad_request(
+                "path_not_allowed", "This path is not served here.", status=HTTPStatus.NOT_FOUND
+            )
         if not is_encodable(target):
             raise bad_request("invalid_target", "The request target must be ASCII or UTF-8.")
         if self._forwarding.is_loop(request.headers.getall(hdrs.VIA, ())):
@@ -261,14 +292,35 @@ class Gateway:
                 status=HTTPStatus.LOOP_DETECTED,
             )
 
+    def _check_framing(self, request: web.BaseRequest) -> None:
+        """Refuse framing that the parser lets pass and that the next server may read in another way (RFC 9112, section 6.1).
+
+        :raises ProxyError: 400 or 501.
+        """
+        codings = request.headers.getall(hdrs.TRANSFER_ENCODING, ())
+        if codings and request.version < HttpVersion11:
+            raise bad_request("invalid_http", "HTTP/1.0 knows no Transfer-Encoding.")
+        if codings and ",".join(codings).strip().lower() != "chunked":
+            raise bad_request(
+                "transfer_coding_not_supported",
+                "No transfer coding but chunked is understood.",
+                status=HTTPStatus.NOT_IMPLEMENTED,
+            )
+
     async def _ask(
-        self, request: web.Request, exchange: Exchange, target: str
+        self, request: web.BaseRequest, exchange: Exchange, target: str
     ) -> tuple[aiohttp.ClientResponse, RequestContext]:
         """Send the request to upstream and return its answer's head, with what the request says about the stream.
 
         :raises ProxyError: upstream cannot be reached, does not answer, or the request itself did not come.
         """
-        upload = Upload(request, limit_seconds=self._settings.first_byte_timeout_seconds)
+        settings = self._settings
+        upload = Upload(
+            request,
+            answer_seconds=settings.first_byte_timeout_seconds,
+            body_seconds=settings.request_body_timeout_seconds,
+            max_bytes=settings.max_request_body_bytes,
+        )
         headers = self._forwarding.request_headers(
             request.raw_headers,
             peer=request.remote,
@@ -279,7 +331,7 @@ class Gateway:
         if is_upgrade(request):
             headers[hdrs.CONNECTION], headers[hdrs.UPGRADE] = "Upgrade", "websocket"
         try:
-            async with asyncio.timeout(self._settings.first_byte_timeout_seconds) as exchange.deadline:
+            async with asyncio.timeout(settings.first_byte_timeout_seconds) as exchange.deadline:
                 upload.deadline = exchange.deadline
                 body = await self._body(request, exchange, upload)
                 answer = await self._upstream.send(request.method, target, headers, body)
@@ -293,7 +345,7 @@ class Gateway:
         return answer, RequestContext(body=parse_body(body) if readable and isinstance(body, bytes) else None)
 
     async def _body(
-        self, request: web.Request, exchange: Exchange, upload: Upload
+        self, request: web.BaseRequest, exchange: Exchange, upload: Upload
     ) -> bytes | AsyncIterator[bytes] | None:
         """Return the request's body: read where repairs have a use for it and it is small enough, else as a stream."""
         if not request.body_exists:
@@ -311,12 +363,8 @@ class Gateway:
         if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
             if exchange.stopping:
                 return shutting_down()
-            if not upload.complete:
-                return bad_request(
-                    "request_timeout",
-                    "The request's body did not come in time.",
-                    status=HTTPStatus.REQUEST_TIMEOUT,
-                )
+            if upload.waiting:
+                return request_body_timeout()
             refusal = first_byte_timeout()
         else:
             refusal = from_client_error(error)
@@ -337,6 +385,9 @@ class Gateway:
             response.force_close()
         exchange.status = error.status
         exchange.ending = exchange.ending or error.code
+        if error.limit is not None:
+            exchange.limit = error.limit
+            self._metrics.limits_hit.labels(error.limit).inc()
         if exchange.method != hdrs.METH_HEAD:
             exchange.bytes_out = response.content_length or 0
         return response
@@ -345,17 +396,32 @@ class Gateway:
 class Upload:
     """The request's body on its way to upstream.
 
-    :ivar complete: all of it came.
-    :ivar refusal: what to answer a client that sent something that is no body.
-    :ivar deadline: put off with every piece that comes, so that only silence counts.
+    :param answer_seconds: how long upstream may take for whatever it has to do next.
+    :param body_seconds: the client's patience account, see :meth:`_next`; 0 waits for ever.
+    :param max_bytes: largest body; 0: any.
+    :ivar waiting: it is the client that is being waited for.
+    :ivar refusal: what to answer a client that sent something that is no body, or too much of it.
+    :ivar deadline: the timeout that runs until upstream answers; moved with every piece that comes.
     """
 
-    def __init__(self, request: web.Request, *, limit_seconds: float) -> None:
+    def __init__(
+        self,
+        request: web.BaseRequest,
+        *,
+        answer_seconds: float,
+        body_seconds: float = 0.0,
+        max_bytes: int = 0,
+    ) -> None:
+        self._request = request
         self._content = request.content
         self._loop = asyncio.get_running_loop()
-        self._limit_seconds = limit_seconds
+        self._answer_seconds = answer_seconds
+        self._body_seconds = self._patience = body_seconds
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self._read: list[bytes] = []
-        self.complete = not request.body_exists
+        self._invite = request.body_exists and expects_continue(request)
+        self.waiting = False
         self.refusal: ProxyError | None = None
         self.deadline: asyncio.Timeout | None = None
 
@@ -378,15 +444,43 @@ class Upload:
             yield piece
 
     async def _next(self) -> bytes:
+        """Wait for a piece of the body.
+
+        The client has an account of seconds. Waiting draws on it, each byte pays in, and it never holds more than at the
+        start: so neither silence nor a trickle of single bytes lasts.
+        """
+        if self._invite:
+            self._invite = False
+            await self._send_continue()
+        began = self._loop.time()
+        self._move_deadline(began + max(self._patience, 0.0) if self._body_seconds else None)
+        self.waiting = True
         try:
             piece = await self._content.readany()
         except (web.RequestPayloadError, HttpProcessingError):
             self.refusal = bad_request("invalid_body", "The request's body is not valid HTTP.")
             raise self.refusal from None
-        self.complete = not piece
-        if self.deadline is not None and not self.deadline.expired():
-            self.deadline.reschedule(self._loop.time() + self._limit_seconds)
+        self.waiting = False
+        now = self._loop.time()
+        self._patience = min(
+            self._body_seconds, self._patience - (now - began) + len(piece) / SLOWEST_BODY_BYTES_PER_SECOND
+        )
+        self._move_deadline(now + self._answer_seconds)
+        self._bytes += len(piece)
+        if self._max_bytes and self._bytes > self._max_bytes:
+            self.refusal = body_too_large()
+            raise self.refusal
         return piece
+
+    def _move_deadline(self, when: float | None) -> None:
+        if self.deadline is not None and not self.deadline.expired():
+            self.deadline.reschedule(when)
+
+    async def _send_continue(self) -> None:
+        """Tell a client that asked that its body is wanted now: upstream is there and takes it."""
+        writer = self._request.writer
+        await writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        writer.output_size = 0  # else aiohttp takes it for a begun answer
 
 
 def route_of(method: str, path: str, query: str) -> str:
@@ -409,6 +503,14 @@ def cancelled_id(method: str, path: str) -> str | None:
     """Return the id of the response that a request cancels; None if it is another request."""
     found = _CANCEL.fullmatch(unquote(path)) if method == hdrs.METH_POST else None
     return None if found is None else found[1]
+
+
+def may_last(request: web.BaseRequest, route: str) -> bool:
+    """Say whether a request may be answered by a stream, as far as it can be told before upstream has answered.
+
+    What only asks (probes, metrics, lists of models) is left out: it is short, and it has to work under load most of all.
+    """
+    return route != "other" or request.method not in _ASKING or is_upgrade(request)
 
 
 def is_upgrade(request: web.BaseRequest) -> bool:
@@ -436,6 +538,20 @@ def parse_resume(target: str) -> Resume:
     return Resume(
         path + mark + rest if rest else path, int(numbers[-1])
     )  # FastAPI takes the last of several, too
+
+
+def is_allowed(path: str, allowed: Sequence[str]) -> bool:
+    """Say whether a path may be passed on; an empty list allows all.
+
+    It is compared percent-decoded, as vLLM's router sees it. What another proxy before vLLM might resolve to a different path
+    (dot segments, backslashes) is on no list.
+    """
+    if not allowed:
+        return True
+    path = unquote(path)
+    if "\\" in path or not {".", ".."}.isdisjoint(path.split("/")):
+        return False
+    return any(path.startswith(entry[:-1]) if entry.endswith("*") else path == entry for entry in allowed)
 
 
 def is_event_stream(answer: aiohttp.ClientResponse) -> bool:

@@ -43,9 +43,12 @@ _HOP_BY_HOP: Final = frozenset(
 # A sender may list any header as hop-by-hop, but not those that frame or address the message.
 _NEVER_LISTED: Final = frozenset({b"content-length", b"host"})
 
+# Says where else this very server may be reached: true of upstream, not of the proxy.
+_OWN_AUTHORITY: Final = frozenset({b"alt-svc"})
+
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
-# aiohttp's server has answered "Expect: 100-continue" by the time a request gets here.
+# The proxy answers "Expect: 100-continue" itself, once upstream takes the body.
 _ANSWERED_HERE: Final = frozenset({b"expect"})
 
 
@@ -119,13 +122,28 @@ def connection_options(raw: RawHeaders) -> frozenset[bytes]:
     )
 
 
+def answer_headers(raw: RawHeaders) -> CIMultiDict[str]:
+    """Return the headers of an answer that is passed on unread. Alt-Svc would lead clients past the proxy."""
+    return end_to_end(raw, also=_OWN_AUTHORITY)
+
+
 def stream_headers(raw: RawHeaders) -> CIMultiDict[str]:
     """Return the headers of a repaired stream: upstream's, made fit for a body that is written as it comes.
 
     Buffering and compressing proxies on the way are told to keep off; what described upstream's bytes is gone.
     """
     headers = end_to_end(
-        raw, also=frozenset({b"content-length", b"content-encoding", b"etag", b"digest", b"content-md5"})
+        raw,
+        also=_OWN_AUTHORITY
+        | {
+            b"content-length",
+            b"content-encoding",
+            b"etag",
+            b"digest",
+            b"content-digest",
+            b"repr-digest",
+            b"content-md5",
+        },
     )
     headers["Cache-Control"] = "no-cache, no-transform"
     headers["X-Accel-Buffering"] = "no"

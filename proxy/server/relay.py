@@ -20,7 +20,7 @@ from aiohttp.http import HttpProcessingError
 from proxy.logs import emit
 from proxy.responses import BodyEnd, Ending
 from proxy.server.errors import stream_failure
-from proxy.server.headers import REQUEST_ID_HEADER, end_to_end, stream_headers
+from proxy.server.headers import REQUEST_ID_HEADER, answer_headers, stream_headers
 from proxy.server.status import ProbeError
 from proxy.sse import encode_comment, encode_event
 
@@ -54,14 +54,20 @@ class RelayedResponse(web.StreamResponse):
         self.left_out = tuple(name for name in (hdrs.CONTENT_TYPE, hdrs.SERVER) if name not in headers)
 
 
-async def keep_headers(_request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Take out again what aiohttp adds to a relayed answer; for ``on_response_prepare``.
+def keep_headers(response: RelayedResponse) -> None:
+    """Take out again what aiohttp adds to a relayed answer, just before its head is sent.
 
     ``Date`` stays: a recipient with a clock has to add one (RFC 9110, section 6.6.1).
     """
-    if isinstance(response, RelayedResponse):
-        for name in response.left_out:
-            response.headers.popall(name, None)
+    for name in response.left_out:
+        response.headers.popall(name, None)
+
+
+def abort(request: web.BaseRequest) -> None:
+    """Close a client's connection without another byte: what is buffered for it would never be taken."""
+    transport = request.transport
+    if transport is not None:
+        transport.abort()
 
 
 class Relay:
@@ -90,6 +96,7 @@ class Relay:
             hdrs.CONTENT_LENGTH not in answer.headers and hdrs.TRANSFER_ENCODING not in answer.headers
         )
         self._waiting = False
+        self._writing = False
         self._emptied = False
         self.end: BodyEnd | None = None
         self.waiting_since = self.last_write = self._loop.time()
@@ -121,6 +128,8 @@ class Relay:
 
     def idle(self) -> None:
         """Upstream was silent for too long: end its body here."""
+        if self.end is None:
+            self._hit("idle_timeout_seconds")
         self._end_with(BodyEnd.IDLE_TIMEOUT)
 
     def ask_status(self) -> None:
@@ -180,11 +189,38 @@ class Relay:
         self.last_write = self._loop.time()
         if exchange.first_byte_at is None:
             exchange.first_byte_at = self.last_write
+        self._writing = True
         try:
             await response.write(data)
         except ConnectionError:
             raise ClientGoneError from None
+        finally:
+            self._writing = False
         exchange.bytes_out += len(data)
+
+    async def write_end(self, response: web.StreamResponse) -> None:
+        """End the body; returns once the client has taken nearly all of it."""
+        self.last_write = self._loop.time()
+        self._writing = True
+        try:
+            await response.write_eof()
+        except ConnectionError:
+            raise ClientGoneError from None
+        finally:
+            self._writing = False
+
+    def is_stuck(self) -> bool:
+        """Say whether it is the client that is being waited for."""
+        return self._writing
+
+    def slow_reader(self) -> None:
+        """The client took nothing for too long: give it up. Upstream is released as for any client that left."""
+        self._hit("client_write_timeout_seconds")
+        abort(self._request)
+
+    def _hit(self, limit: str) -> None:
+        self._exchange.limit = limit
+        self._metrics.limits_hit.labels(limit).inc()
 
     def _end_with(self, end: BodyEnd) -> None:
         if self.end is None:
@@ -218,7 +254,7 @@ class PassThrough(Relay):
         :raises ClientGoneError: the client left.
         """
         answer = self._answer
-        headers = end_to_end(answer.raw_headers)
+        headers = answer_headers(answer.raw_headers)
         headers[REQUEST_ID_HEADER] = self._exchange.request_id
         response = RelayedResponse(status=answer.status, reason=answer.reason, headers=headers)
         if close:
@@ -228,6 +264,7 @@ class PassThrough(Relay):
             while chunk := await self.read():
                 await self.write(response, chunk)
             if self.end is BodyEnd.EOF:
+                await self.write_end(response)
                 self._exchange.ending = "ok"
             else:
                 self._exchange.ending = str(self.end)
@@ -333,10 +370,7 @@ class StreamRelay(Relay):
                 response
             )  # the normalizer had nothing to say about it (observe mode): then the cut itself must show
             return response
-        try:
-            await response.write_eof()
-        except ConnectionError:
-            raise ClientGoneError from None
+        await self.write_end(response)
         return response
 
     def stop(self) -> None:
@@ -473,6 +507,8 @@ class StreamRelay(Relay):
         if normalizer.ending is None:
             normalizer.finish(BodyEnd.SHUTDOWN if self._exchange.stopping else BodyEnd.CLIENT_GONE)
         ending = normalizer.ending or Ending.CLIENT_GONE
+        if normalizer.limit is not None:
+            self._hit(normalizer.limit)
         self._exchange.ending = ending.value
         self._metrics.streams_in_flight.dec()
         self._metrics.flush(

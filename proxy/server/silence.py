@@ -31,6 +31,12 @@ class Watched(Protocol):
     def is_waiting(self) -> bool:
         """Say whether it is upstream that is being waited for (and not a slow client)."""
 
+    def is_stuck(self) -> bool:
+        """Say whether the client is being waited for: it has not taken what was last written."""
+
+    def slow_reader(self) -> None:
+        """The client took nothing for the writing limit: give it up."""
+
     def idle(self) -> None:
         """Upstream was silent for the idle limit: stop reading."""
 
@@ -47,17 +53,24 @@ class SilenceWatch:
     :param keepalive_seconds: silence towards the client before ``keep_alive()``; 0 never calls it.
     :param idle_timeout_seconds: silence of upstream before ``idle()``; 0 never calls it.
     :param status_poll_seconds: silence of upstream before ``ask_status()``, and between two calls of it; 0 never calls it.
+    :param write_timeout_seconds: time for which a client takes nothing before ``slow_reader()``; 0 never calls it.
     """
 
     def __init__(
-        self, *, keepalive_seconds: float, idle_timeout_seconds: float, status_poll_seconds: float = 0.0
+        self,
+        *,
+        keepalive_seconds: float,
+        idle_timeout_seconds: float,
+        status_poll_seconds: float = 0.0,
+        write_timeout_seconds: float = 0.0,
     ) -> None:
         self._keepalive = keepalive_seconds
         self._idle = idle_timeout_seconds
         self._poll = status_poll_seconds
+        self._write = write_timeout_seconds
         limits = [
             limit / SWEEPS_PER_LIMIT
-            for limit in (keepalive_seconds, idle_timeout_seconds, status_poll_seconds)
+            for limit in (keepalive_seconds, idle_timeout_seconds, status_poll_seconds, write_timeout_seconds)
             if limit
         ]
         self._period = min([LONGEST_SWEEP_SECONDS, *limits]) if limits else 0.0
@@ -83,6 +96,9 @@ class SilenceWatch:
         self._timer = loop.call_later(self._period, self._sweep)
         now = loop.time()
         for body in self._open:
+            if self._write and body.is_stuck() and now - body.last_write >= self._write:
+                body.slow_reader()
+                continue
             if not body.is_waiting():
                 continue
             if self._idle and now - body.waiting_since >= self._idle:

@@ -15,8 +15,8 @@ import aiohttp
 from aiohttp import hdrs, web
 from aiohttp.http import StreamWriter
 
-from proxy.server.headers import REQUEST_ID_HEADER, end_to_end
-from proxy.server.relay import ClientGoneError, RelayedResponse
+from proxy.server.headers import REQUEST_ID_HEADER, answer_headers
+from proxy.server.relay import ClientGoneError, RelayedResponse, abort
 
 if TYPE_CHECKING:
     from proxy.metrics import Metrics
@@ -61,6 +61,7 @@ class Tunnel:
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
         self._from_upstream: aiohttp.StreamReader | None = None
+        self._writing = False
         self.waiting_since = self.last_write = self._loop.time()
         self.asked_at = -math.inf
 
@@ -73,7 +74,7 @@ class Tunnel:
         connection = answer.connection
         if connection is None or connection.protocol is None:
             raise aiohttp.ServerDisconnectedError
-        headers = end_to_end(answer.raw_headers)
+        headers = answer_headers(answer.raw_headers)
         headers[hdrs.CONNECTION] = "Upgrade"
         headers[hdrs.UPGRADE] = "websocket"
         headers[REQUEST_ID_HEADER] = exchange.request_id
@@ -118,10 +119,14 @@ class Tunnel:
             if self._exchange.first_byte_at is None:
                 self._exchange.first_byte_at = self.waiting_since
             self._exchange.bytes_in += len(data)
+            self.last_write = self.waiting_since
+            self._writing = True
             try:
                 await response.write(data)
             except ConnectionError:
                 raise ClientGoneError from None
+            finally:
+                self._writing = False
             self._exchange.bytes_out += len(data)
 
     async def _send(self, source: aiohttp.StreamReader, sink: StreamWriter) -> None:
@@ -145,13 +150,27 @@ class Tunnel:
 
     def idle(self) -> None:
         """Neither side sent anything for the idle limit: close both."""
+        self._hit("idle_timeout_seconds")
         self._end("idle_timeout")
+
+    def is_stuck(self) -> bool:
+        """Say whether it is the client that takes nothing."""
+        return self._writing
+
+    def slow_reader(self) -> None:
+        """The client took nothing for too long: give it up, and upstream with it."""
+        self._hit("client_write_timeout_seconds")
+        abort(self._request)
 
     def ask_status(self) -> None:
         """Ask nothing."""
 
     def keep_alive(self) -> None:
         """Send nothing: pings are between the two ends."""
+
+    def _hit(self, limit: str) -> None:
+        self._exchange.limit = limit
+        self._metrics.limits_hit.labels(limit).inc()
 
     def _end(self, ending: str) -> None:
         if self._from_upstream is not None and not self._from_upstream.is_eof():

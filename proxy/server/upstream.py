@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 from aiohttp import hdrs
 from yarl import URL
 
+from proxy.server.clients import watch_peer
+from proxy.server.tls import upstream_context
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
     from types import SimpleNamespace
 
+    from aiohttp.connector import AddrInfoType
     from multidict import CIMultiDict
 
     from proxy.config import Settings
     from proxy.metrics import Metrics
 
 MAX_HEADER_LINE_BYTES: Final = 64 * 1024
-"""Longest header or request line on either side: four times what nginx allows by default, and bounded."""
+"""Longest line of an answer's head: as generous as the request's whole head is by default, and bounded."""
 
 PIECE_BYTES: Final = 256 * 1024
 """Largest piece of a body that is written at once."""
@@ -55,6 +60,8 @@ class Upstream:
             connector=aiohttp.TCPConnector(
                 limit=0,  # the clients decide how much is in flight; a queue in here would be invisible
                 keepalive_timeout=settings.upstream_idle_seconds,
+                socket_factory=_watched_socket,
+                ssl=upstream_context(settings) or True,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -127,6 +134,13 @@ class Upstream:
     async def close(self) -> None:
         """Close every connection."""
         await self._session.close()
+
+
+def _watched_socket(address: AddrInfoType) -> socket.socket:
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    watch_peer(made, unacknowledged_seconds=0.0)
+    return made
 
 
 async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:

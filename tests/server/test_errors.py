@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 import orjson
@@ -12,13 +11,13 @@ import pytest
 from aiohttp.client_reqrep import ConnectionKey
 from aioresponses import aioresponses
 
-from proxy.server.errors import ProxyError
-from proxy.server.handlers import Upload
-from tests.support.http import metric
+from tests.support.http import metric, until_open
 from tests.support.whole_stream import BODY
 
 if TYPE_CHECKING:
+    from proxy.server.app import Server
     from tests.server.conftest import Connect, Start
+    from tests.support.upstream import FakeUpstream
 
 KEY = ConnectionKey(
     "vllm.test", 80, is_ssl=False, ssl=True, proxy=None, proxy_auth=None, proxy_headers_hash=None
@@ -54,20 +53,50 @@ async def test_mapping(
     assert metric(proxy, "upstream_failures_total", **{"class": cause}) == 1
 
 
-async def test_a_body_that_is_no_http() -> None:
-    """aiohttp's Python parser tells the reader; its C parser lets the request run into its time limit."""
+@pytest.mark.parametrize("path", ["/v1/responses", "/x"])
+async def test_a_body_that_is_no_http(proxy: Server, connect: Connect, path: str) -> None:
+    client = await connect(proxy)
+    await client.send(
+        f"POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n".encode()
+    )
+    await until_open(proxy, 1)
+    await client.send(b"nonsense\r\n")
+    got = await client.answer()
+    assert (got.status, got.value("X-SSE-Proxy-Error")) == (400, "invalid_body")
+    assert b"nonsense" not in got.body
+    assert await client.closed()
 
-    class Request:
-        body_exists = True
-        content: Any = aiohttp.StreamReader(
-            aiohttp.base_protocol.BaseProtocol(asyncio.get_running_loop()),
-            1024,
-            loop=asyncio.get_running_loop(),
-        )
 
-    Request.content.set_exception(aiohttp.web.RequestPayloadError("bad chunk"))
-    upload = Upload(Request(), limit_seconds=1)  # type: ignore[arg-type]
-    with pytest.raises(ProxyError) as caught:
-        await upload.read(10)
-    assert caught.value is upload.refusal
-    assert (caught.value.status, caught.value.code, caught.value.close) == (400, "invalid_body", True)
+@pytest.mark.parametrize(
+    ("request_bytes", "status", "code"),
+    [
+        (b"GET /\x00 HTTP/1.1\r\nHost: a\r\n\r\n", 400, "invalid_http"),
+        (b"hello\r\n\r\n", 400, "invalid_http"),
+        (b"\x16\x03\x01\x02\x00\x01", 400, "invalid_http"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization : Bearer secret\r\n\r\n", 400, "invalid_http"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 70_000 + b"\r\n\r\n", 431, "header_too_large"),
+        (b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 431, "header_too_large"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: 1\r\n" * 200 + b"\r\n", 431, "header_too_large"),
+    ],
+)
+async def test_what_is_no_http_is_answered_without_repeating_it(
+    upstream: FakeUpstream,
+    proxy: Server,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+    request_bytes: bytes,
+    status: int,
+    code: str,
+) -> None:
+    client = await connect(proxy)
+    with caplog.at_level("DEBUG"):
+        await client.send(request_bytes)
+        got = await client.answer()
+        assert await client.closed()
+    assert (got.status, got.value("X-SSE-Proxy-Error")) == (status, code)
+    told = orjson.loads(got.body)["error"]
+    assert (told["type"], told["code"]) == ("invalid_request_error", code)
+    assert "secret" not in caplog.text
+    assert b"xxx" not in got.body
+    assert metric(proxy, "requests_total", route="other", code="4xx") == 1
+    assert upstream.requests == []

@@ -70,7 +70,7 @@ async def test_no_answer_in_time(upstream: FakeUpstream, start: Start, connect: 
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/x"])
 async def test_a_request_that_stops_half_way(start: Start, connect: Connect, path: str) -> None:
-    proxy = await start(first_byte_timeout_seconds=0.1)
+    proxy = await start(request_body_timeout_seconds=0.1)
     client = await connect(proxy)
     await client.send(f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf".encode())
     assert_error(await client.answer(), 408, "request_timeout")

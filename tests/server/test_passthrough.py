@@ -5,12 +5,25 @@ from __future__ import annotations
 import asyncio
 import gzip
 import io
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.http import metric
-from tests.support.upstream import Chunk, Cut, End, Head, Raw, Reset, Wait, answer, json_answer, stream
+from tests.support.http import metric, until_open
+from tests.support.upstream import (
+    PATIENCE_SECONDS,
+    Chunk,
+    Cut,
+    End,
+    Head,
+    Raw,
+    Reset,
+    Wait,
+    answer,
+    json_answer,
+    stream,
+)
 
 if TYPE_CHECKING:
     import aiohttp
@@ -289,6 +302,75 @@ async def test_expect_continue(upstream: FakeUpstream, proxy: Server, connect: C
     seen = await upstream.next_request()
     await seen.complete.wait()
     assert (seen.body, seen.value("Expect")) == (b"body", None)
+
+
+async def test_a_body_is_not_asked_for_before_upstream_is_there(start: Start, connect: Connect) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, but not listening
+        client = await connect(await start(upstream=f"http://127.0.0.1:{taken.getsockname()[1]}"))
+        await client.send(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+        assert (await client.head()).status == 502
+
+
+async def test_other_expectations_are_refused(
+    upstream: FakeUpstream, proxy: Server, connect: Connect
+) -> None:
+    client = await connect(proxy)
+    await client.post("/x", b"body", "Expect: the unexpected")
+    got = await client.answer()
+    assert (got.status, got.value("X-SSE-Proxy-Error")) == (417, "expectation_failed")
+    assert upstream.requests == []
+
+
+async def test_alt_svc_leads_nobody_past_the_proxy(
+    upstream: FakeUpstream, proxy: Server, connect: Connect
+) -> None:
+    upstream.answer(*answer(b"", headers=[("Alt-Svc", 'h3=":8000"'), ("X-Kept", "1")]))
+    client = await connect(proxy)
+    await client.get("/x")
+    got = await client.answer()
+    assert (got.value("Alt-Svc"), got.value("X-Kept")) == (None, "1")
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/audio/transcriptions"])
+async def test_secrets_are_not_logged(
+    upstream: FakeUpstream, proxy: Server, connect: Connect, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    with caplog.at_level("DEBUG"):
+        client = await connect(proxy)
+        await client.post(
+            path + "?key=hush",
+            b'{"input":"hush"}',
+            "Authorization: Bearer hush",
+            "Cookie: hush=hush",
+            "Proxy-Authorization: Basic hush",
+            "X-Api-Key: hush",
+        )
+        await client.answer()
+        await until_open(proxy, 0)
+    fields = [record.__dict__.get("fields", {}) for record in caplog.records]
+    assert path in [each.get("path") for each in fields]
+    assert "hush" not in caplog.text + repr(fields)
+
+
+async def test_a_multipart_upload_crosses_byte_for_byte(
+    upstream: FakeUpstream, proxy: Server, connect: Connect
+) -> None:
+    """Its parts reach upstream while the rest is still missing, whatever its preamble and boundaries look like."""
+    kind = 'multipart/form-data; boundary="a b"'
+    first, rest = b"pre\r\n--a b\r\nX: 1\r\n\r\n\x00\xff", b"\r\n--a b--\r\nepilogue"
+    client = await connect(proxy)
+    await client.send(
+        b"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: a\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b"
+        % (kind.encode(), len(first + rest), first)
+    )
+    seen = await upstream.next_request()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while seen.body != first:  # noqa: ASYNC110 - gives other tasks their turn, waits for no time
+            await asyncio.sleep(0)
+    await client.send(rest)
+    await client.answer()
+    assert (seen.body, seen.value("Content-Type")) == (first + rest, kind)
 
 
 async def test_large_bodies_both_ways(

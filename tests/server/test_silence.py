@@ -15,9 +15,17 @@ class Body:
         self.waiting = waiting
         self.kept = asyncio.Event()
         self.ended = asyncio.Event()
+        self.stuck = False
+        self.given_up = asyncio.Event()
 
     def is_waiting(self) -> bool:
         return self.waiting
+
+    def is_stuck(self) -> bool:
+        return self.stuck
+
+    def slow_reader(self) -> None:
+        self.given_up.set()
 
     def idle(self) -> None:
         self.ended.set()
@@ -77,3 +85,14 @@ async def test_no_timer_runs_while_nothing_is_open() -> None:
     never = SilenceWatch(keepalive_seconds=0, idle_timeout_seconds=0)
     with never.watching(Body()):
         assert never._timer is None
+
+
+async def test_a_client_that_takes_nothing_is_given_up_and_not_kept_alive() -> None:
+    watch = SilenceWatch(keepalive_seconds=0.02, idle_timeout_seconds=0.02, write_timeout_seconds=0.02)
+    body = Body(waiting=False)
+    body.stuck = True
+    with watch.watching(body):
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await body.given_up.wait()
+    assert not body.kept.is_set()
+    assert not body.ended.is_set()

@@ -117,6 +117,14 @@ class RawClient:
         self.writer.close()
 
 
+async def until_open(server: Server, count: int) -> None:
+    """Wait until so many requests are being answered."""
+    assert server.gateway is not None
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while len(server.gateway.open) != count:  # noqa: ASYNC110 - gives other tasks their turn, waits for no time
+            await asyncio.sleep(0)
+
+
 def metric(server: Server, name: str, **labels: str) -> float:
     """Read a sample from the proxy's registry."""
     value = server.metrics.registry.get_sample_value(f"sse_proxy_{name}", labels)
