@@ -221,10 +221,11 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             Panel(
                 "timeseries",
                 "In flight",
-                "Streams and requests that are open now.",
+                "Streams, requests and WebSockets that are open now.",
                 (
                     ("sum(sse_proxy_streams_in_flight{@})", "streams"),
                     ("sum(sse_proxy_requests_in_flight{@})", "requests"),
+                    ("sum(sse_proxy_websockets_in_flight{@})", "WebSockets"),
                 ),
             ),
             Panel(
