@@ -18,10 +18,10 @@ PYTHON ?= $(shell for probe in "import ensurepip, venv" "import sys"; do \
 		if $$name -c "$$probe; import sys; raise SystemExit(sys.version_info < (3, 11))" 2>/dev/null; \
 		then echo $$name; exit; fi; done; done)
 
-.PHONY: help demo test check lint format types coverage properties replay docs lock clean
+.PHONY: help demo test check lint format types coverage properties replay docs render deploy-tools lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # ---------------------------------------------------------------------------------------------- environment
 
@@ -88,9 +88,15 @@ replay: $(READY)  ## recordings through the running proxy, judged before and aft
 docs: $(READY)  ## write the generated parts of README.md and docs/ again
 	$(BIN)/python -m tests.support.documentation --write
 
+render: $(READY)  ## write the dashboard, the chart's rules and the plain manifest in deploy/ again (needs helm)
+	$(BIN)/python deploy/render.py
+
+deploy-tools:  ## install into .deploy-tools what judges the files in deploy/
+	deploy/tools.sh
+
 lock:  ## compile requirements.lock, which the image installs from (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-config -o requirements.lock
 
 clean:  ## remove the environment and everything the tools leave behind
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
+	rm -rf $(VENV) .deploy-tools .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
 	find proxy tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""The command line: serve, repair, check, demo, healthcheck.
+"""The command line: serve, repair, check, config, demo, healthcheck.
 
 Exit codes: 0, done (for ``check``: the stream conforms; for ``serve``: see :mod:`proxy.server.app`); 1, it did not go well; 2,
 the command line or the settings cannot be used. What is wrong with the input is told in a line, never as a traceback.
@@ -78,6 +78,8 @@ def _dispatch(arguments: list[str]) -> int:
             return _repair(options)
         case "check":
             return _check(options)
+        case "config":
+            return _config(options)
         case _:
             from proxy import demo
 
@@ -132,11 +134,19 @@ def _build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argumen
             ("serve", "Run the proxy in front of a vLLM server."),
             ("repair", "Mend a recorded stream: broken SSE in, conforming SSE out."),
             ("check", "Judge a recorded stream: one line per violation, exit code 1 if there are any."),
+            ("config", "Show, check or describe the settings that serve would run with."),
             ("demo", "Show broken streams before and after, side by side."),
         )
     }
     subparsers.add_parser("healthcheck", help="Ask the admin port whether the proxy is ready.")  # see main()
     _add_settings(commands["serve"], Settings)
+    commands["config"].add_argument(
+        "action",
+        choices=("show", "check", "schema"),
+        help="show: every setting as TOML, with where it comes from; check: say what is wrong, exit code 2 if anything is; "
+        "schema: the JSON schema of a configuration file",
+    )
+    _add_settings(commands["config"], Settings)
     for name in ("repair", "check"):
         commands[name].add_argument(
             "file", nargs="?", metavar="FILE", help="stream to read (default: standard input)"
@@ -205,6 +215,22 @@ def _given(options: argparse.Namespace, model: type[CoreSettings]) -> dict[str, 
     """Return the settings that were given as flags."""
     given = {name: value for name, value in vars(options).items() if name in model.model_fields}
     return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+
+
+def _config(options: argparse.Namespace) -> int:
+    import json
+
+    from proxy.config import Settings, SettingsError, as_toml, load_with_origins
+
+    if options.action == "schema":
+        print(json.dumps(Settings.model_json_schema(), indent=2))
+        return 0
+    try:
+        settings, origins = load_with_origins(Settings, _given(options, Settings), config_file=options.config)
+    except SettingsError as error:
+        raise UsageError(*error.lines) from None
+    print("usable" if options.action == "check" else as_toml(settings, origins).rstrip())
+    return 0
 
 
 def _load(options: argparse.Namespace, model: type[SettingsT]) -> SettingsT:

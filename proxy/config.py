@@ -10,6 +10,7 @@ a server needs. A field's description is its documentation: ``--help`` and docs/
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import tomllib
@@ -402,11 +403,22 @@ def load(
     *,
     config_file: str | None = None,
 ) -> SettingsT:
-    """Lay flags over the environment over the TOML file over the defaults.
+    """Return the settings alone; see :func:`load_with_origins`."""
+    return load_with_origins(model, flags, config_file=config_file)[0]
+
+
+def load_with_origins(
+    model: type[SettingsT],
+    flags: Mapping[str, Any],
+    *,
+    config_file: str | None = None,
+) -> tuple[SettingsT, dict[str, str]]:
+    """Lay flags over the environment over the TOML file over the defaults; return the settings and where each comes from.
 
     :param model: :class:`Settings` or :class:`CoreSettings`; keys that only the other one has are known, and left out.
     :param flags: field name → value, only what was given on the command line.
     :param config_file: path of a TOML file; without it ``SSE_PROXY_CONFIG`` is asked.
+    :return: the settings, and field name → flag, variable or file as the operator spelt it; a default has no entry.
     :raises SettingsError: an unknown key, a value that cannot be used, or a file that cannot be read.
     """
     path = config_file or os.environ.get(CONFIG_VARIABLE)
@@ -423,11 +435,30 @@ def load(
                 values[name] = value
                 origin[name] = _spell(name, source, path)
     try:
-        return model(**values)
+        return model(**values), origin
     except ValidationError as error:
         raise SettingsError(
             [_explain(fault, origin) for fault in error.errors(include_input=False)]
         ) from None
+
+
+def as_toml(settings: Settings, origins: Mapping[str, str]) -> str:
+    """Render settings as a TOML file, each with where it comes from; credentials in the upstream URL are left out."""
+    lines = []
+    for name in Settings.model_fields:
+        value = settings.shown_upstream if name == "upstream" else getattr(settings, name)
+        origin = origins.get(name, "default")
+        if name == "upstream" and value != settings.upstream:
+            origin += "; its user and password are not shown"
+        lines.append(
+            f"# {name} is not set" if value is None else f"{name} = {_toml_value(value)}  # {origin}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    # A JSON string, number, boolean or list of strings is a TOML one, once DEL is escaped too.
+    return json.dumps(value, ensure_ascii=False, default=str).replace("\x7f", "\\u007f")
 
 
 def flag_name(field: str) -> str:

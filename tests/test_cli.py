@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -15,13 +16,13 @@ import pytest
 
 from proxy import __version__
 from proxy.cli import main
+from proxy.config import Settings, load
 from tests.support.whole_stream import DELTA, WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from proxy.config import Settings
 
 GOOD = b"".join(WHOLE)
 BROKEN = GOOD.replace(b'"delta":"Hi."', b'"delta":{"content":"Hi."}')
@@ -254,3 +255,56 @@ def test_a_live_stream_is_mended_as_it_comes() -> None:
         process.stdin.close()
         assert process.stdout.read() == b"".join(WHOLE[5:])
     assert process.returncode == 0
+
+
+class TestConfig:
+    def test_show_tells_every_setting_and_where_it_comes_from(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        file = tmp_path / "proxy.toml"
+        file.write_text('port = 9100\nkeepalive_seconds = 5\nupstream = "http://file:8000"\n')
+        monkeypatch.setenv("SSE_PROXY_UPSTREAM", "http://user:hunter2@vllm:8000")
+        monkeypatch.setenv("SSE_PROXY_DISABLE_REPAIRS", "item_ids,done_items")
+        monkeypatch.setenv("SSE_PROXY_PORT", "9200")
+        assert main(["config", "show", "--config", str(file), "--port", "9300", "--preserve-host"]) == 0
+        shown = capsys.readouterr().out
+        assert "hunter2" not in shown
+        lines = shown.splitlines()
+        assert "port = 9300  # --port" in lines
+        assert f"keepalive_seconds = 5.0  # {file}: keepalive_seconds" in lines
+        assert (
+            'upstream = "http://vllm:8000"  # SSE_PROXY_UPSTREAM; its user and password are not shown'
+            in lines
+        )
+        assert 'disable_repairs = ["item_ids", "done_items"]  # SSE_PROXY_DISABLE_REPAIRS' in lines
+        assert "preserve_host = true  # --preserve-host" in lines
+        assert 'mode = "normal"  # default' in lines
+        assert "# admin_host is not set" in lines
+
+    def test_what_it_shows_is_a_file_that_gives_the_same_settings(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        given = ["--upstream", "http://vllm:8000", "--no-done-sentinel", "--dialect", "upstream"]
+        assert main(["config", "show", *given]) == 0
+        file = tmp_path / "shown.toml"
+        file.write_text(capsys.readouterr().out)
+        assert load(Settings, {}, config_file=str(file)) == load(
+            Settings, {"upstream": "http://vllm:8000", "done_sentinel": False, "dialect": "upstream"}
+        )
+
+    def test_check(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["config", "check"]) == 2
+        assert "upstream is required" in capsys.readouterr().err
+        monkeypatch.setenv("SSE_PROXY_UPSTREAM", "http://vllm:8000")
+        assert main(["config", "check", "--port", "none"]) == 2
+        assert "--port: " in capsys.readouterr().err
+        assert main(["config", "check"]) == 0
+        assert capsys.readouterr() == ("usable\n", "")
+
+    def test_schema_describes_every_setting(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["config", "schema"]) == 0
+        schema = json.loads(capsys.readouterr().out)
+        assert set(schema["properties"]) == set(Settings.model_fields)
+        assert schema["required"] == ["upstream"]
+        assert schema["additionalProperties"] is False
+        assert all("description" in described for described in schema["properties"].values())

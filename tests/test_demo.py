@@ -414,6 +414,49 @@ class TestWhole:
         assert await session.run(Options(only=only, event_delay_seconds=0), out) == 0
         assert "curl -N http://127.0.0.1:" in out.getvalue()
 
+    async def test_upstream_and_traffic_apart(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What deploy/compose.yaml starts: an upstream of its own, and someone who asks for everything in it."""
+        monkeypatch.setattr(session, "TRAFFIC_PAUSE_SECONDS", 0)
+        served: asyncio.Queue[str] = asyncio.Queue()
+
+        class Told(io.StringIO):
+            def write(self, text: str) -> int:
+                served.put_nowait(text)
+                return super().write(text)
+
+        upstream = asyncio.create_task(
+            session.run(Options(upstream_only=True, event_delay_seconds=0), Told())
+        )
+        url = (await served.get()).split()[1].rstrip(",")
+        out = io.StringIO()
+        assert await session.run(Options(traffic=f"{url}/", once=True), out) == 0
+        assert [line.split(":")[0] for line in out.getvalue().splitlines()] == [
+            scenario.name for scenario in SCENARIOS
+        ]
+        assert ": 200, " in out.getvalue()
+        upstream.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await upstream
+        assert await session.run(Options(traffic=url, once=True, only=("dict-delta",)), out) == 0
+        assert "dict-delta: Cannot connect" in out.getvalue()
+
+    async def test_the_upstream_alone_until_it_is_interrupted(self) -> None:
+        class Interrupting(io.StringIO):
+            def flush(self) -> None:
+                asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+
+        assert await session.run(Options(upstream_only=True), Interrupting()) == 0
+
+    async def test_traffic_until_it_is_interrupted(self) -> None:
+        class Interrupting(io.StringIO):
+            def write(self, text: str) -> int:
+                asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+                return super().write(text)
+
+        out = Interrupting()
+        assert await session.run(Options(traffic="http://127.0.0.1:1"), out) == 0
+        assert out.getvalue().count("\n") < len(SCENARIOS)
+
     def test_interrupted_before_it_serves(self, monkeypatch: pytest.MonkeyPatch) -> None:
         async def interrupt(*_: object) -> int:
             raise KeyboardInterrupt

@@ -34,6 +34,16 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="MS",
         help="pause between two replayed events, in milliseconds (default: 4)",
     )
+    parser.add_argument(
+        "--upstream-only",
+        action="store_true",
+        help="only serve the recordings on --port, as the upstream of a proxy that runs elsewhere",
+    )
+    parser.add_argument(
+        "--traffic",
+        metavar="URL",
+        help="only ask the proxy at URL for one recording after the other until Ctrl-C, so that its metrics move",
+    )
 
 
 def run(namespace: Namespace) -> int:
@@ -48,5 +58,7 @@ def run(namespace: Namespace) -> int:
             host=namespace.host,
             port=namespace.port,
             event_delay_seconds=namespace.event_delay_ms / 1000,
+            upstream_only=namespace.upstream_only,
+            traffic=namespace.traffic,
         )
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import signal
 import sys
 from dataclasses import dataclass
@@ -22,11 +23,15 @@ from proxy.demo.upstream import make_upstream
 from proxy.server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
 REQUEST_LIMIT: Final = aiohttp.ClientTimeout(
     total=60
 )  # a recording takes seconds; a demo that hangs shows nothing
+
+
+TRAFFIC_PAUSE_SECONDS: Final = 0.5
+"""Between two requests of --traffic: enough to be seen in every interval of a dashboard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,8 @@ class Options:
     host: str = "127.0.0.1"
     port: int = 0
     event_delay_seconds: float = 0.004
+    upstream_only: bool = False
+    traffic: str | None = None
 
 
 def main(options: Options, out: TextIO | None = None) -> int:
@@ -57,6 +64,10 @@ def main(options: Options, out: TextIO | None = None) -> int:
 async def run(options: Options, out: TextIO) -> int:
     """Start the servers, compare, report; serve on until interrupted unless `once`."""
     scenarios = [each for each in SCENARIOS if not options.only or each.name in options.only]
+    if options.traffic is not None:
+        return await make_traffic(options.traffic.rstrip("/"), scenarios, out, once=options.once)
+    if options.upstream_only:
+        return await serve_upstream(options, out)
     palette = Palette.for_stream(out)
     upstream = make_upstream(event_delay_seconds=options.event_delay_seconds)
     async with serving(upstream, options.host) as direct, proxying(direct, options) as (proxied, admin):
@@ -74,6 +85,34 @@ async def run(options: Options, out: TextIO) -> int:
             out.flush()
             await interrupted()
     return 0 if all(comparison.mended for comparison in comparisons) else 1
+
+
+async def serve_upstream(options: Options, out: TextIO) -> int:
+    """Serve the recordings, and nothing else, until interrupted."""
+    upstream = make_upstream(event_delay_seconds=options.event_delay_seconds)
+    async with serving(upstream, options.host, options.port) as url:
+        out.write(f"upstream {url}, replaying recordings\n")
+        out.flush()
+        await interrupted()
+    return 0
+
+
+async def make_traffic(server: str, scenarios: Sequence[Scenario], out: TextIO, *, once: bool) -> int:
+    """Ask `server` for each recording in turn until interrupted, or `once`; a server that is away is asked again."""
+    stop = asyncio.create_task(interrupted())
+    async with aiohttp.ClientSession(timeout=REQUEST_LIMIT) as client:
+        for scenario in scenarios if once else itertools.cycle(scenarios):
+            try:
+                answer = await ask(client, server, scenario)
+                out.write(f"{scenario.name}: {answer.status}, {len(answer.body)} bytes\n")
+            except (aiohttp.ClientError, TimeoutError) as error:
+                out.write(f"{scenario.name}: {str(error) or type(error).__name__}\n")
+            out.flush()
+            await asyncio.wait({stop}, timeout=TRAFFIC_PAUSE_SECONDS)
+            if stop.done():
+                break
+    stop.cancel()
+    return 0
 
 
 async def compare(

@@ -343,6 +343,23 @@ async def test_resume(
     assert metric(proxy, "requests_total", route="responses_get", code="2xx") == 1
 
 
+async def test_any_replica_serves_a_resume(upstream: FakeUpstream, start: Start, connect: Connect) -> None:
+    """What operators scale by: no replica knows anything of a request that another one has answered."""
+    broken = [frame.replace(b'"delta":"Hi."', b'"delta":{"content":"Hi."}') for frame in WHOLE]
+    one, other = await start(), await start()
+    upstream.answer(*stream(*broken))
+    whole = await connect(one)
+    await whole.get("/v1/responses/resp_1?stream=true")
+    expected = (await whole.answer()).body
+    frames = [frame + b"\n\n" for frame in expected.split(b"\n\n") if frame]
+    seen = 4
+    upstream.answer(*stream(*broken))
+    resumed = await connect(other)
+    await resumed.get(f"/v1/responses/resp_1?stream=true&starting_after={seen - 1}")
+    assert (await resumed.answer()).body == b"".join(frames[seen:])
+    assert metric(other, "streams_repaired_total") == 1
+
+
 @pytest.mark.parametrize(
     "target",
     [
