@@ -19,7 +19,7 @@ import secrets
 import signal
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from yarl import URL
 
 from proxy import __version__, logs
@@ -102,6 +102,7 @@ class Server:
         )
         data_app = web.Application(middlewares=[_answer_with(gateway.handle)])
         data_app.on_response_prepare.append(keep_headers)
+        data_app.on_response_prepare.append(_close_while_draining(gateway))
         self._admin = web.AppRunner(
             admin_app(self.metrics, ready=lambda: not gateway.draining),
             access_log=None,
@@ -224,6 +225,23 @@ def _answer_with(handle: Callable[[web.Request], Awaitable[web.StreamResponse]])
         return await handle(request)
 
     return answer
+
+
+def _close_while_draining(
+    gateway: Gateway,
+) -> Callable[[web.BaseRequest, web.StreamResponse], Awaitable[None]]:
+    """Make what tells clients of a stopping proxy to use another connection, streams included.
+
+    Without it a load balancer that keeps its connections would send requests over them until the drain runs out of time.
+    A connection that is closed without a word instead loses the request that is just on its way.
+    """
+
+    async def close(_request: web.BaseRequest, response: web.StreamResponse) -> None:
+        if gateway.draining:
+            response.headers[hdrs.CONNECTION] = "close"
+            response.force_close()
+
+    return close
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
