@@ -10,6 +10,7 @@ Reading never raises. What is no JSON object with a ``type`` becomes an :data:`O
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -94,7 +95,7 @@ def parse_event(data: bytes, name: str | None = None) -> Event:
 
     orjson refuses lone surrogate escapes, which are JSON, and reads integers over 64 bits as floats; such payloads are
     read by the standard library, and their bytes stay. What is JSON only to lenient readers (NaN, control characters,
-    broken UTF-8) comes back as OPAQUE with the object that they would see.
+    broken UTF-8) or has no value (1e999) comes back as OPAQUE with the object that they would see.
     """
     try:
         body = orjson.loads(data)
@@ -105,7 +106,7 @@ def parse_event(data: bytes, name: str | None = None) -> Event:
             body = json.loads(data, parse_constant=_refuse)
     except (ValueError, RecursionError):
         try:
-            body = json.loads(data, parse_constant=_refuse)
+            body = json.loads(data, parse_constant=_refuse, parse_float=_finite)
         except (ValueError, RecursionError):
             lenient = _parse_leniently(data)
             return Event(OPAQUE, lenient if type(lenient) is dict else {}, data, name=name)
@@ -146,7 +147,12 @@ def dump_json(value: Mapping[str, Any]) -> bytes:
 
 def _parse_leniently(data: bytes) -> Any:
     try:
-        body = json.loads(data.decode("utf-8", "replace"), parse_constant=_no_number, strict=False)
+        body = json.loads(
+            data.decode("utf-8", "replace"),
+            parse_constant=_no_number,
+            parse_float=_finite_or_none,
+            strict=False,
+        )
     except (ValueError, RecursionError):
         return None
     return None if _is_too_deep(data, body) else body
@@ -154,6 +160,19 @@ def _parse_leniently(data: bytes) -> Any:
 
 def _refuse(constant: str) -> None:
     raise ValueError(constant)
+
+
+def _finite(text: str) -> float:
+    """Read a number. One too large for a float has no value that could be written again."""
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(text)
+    return value
+
+
+def _finite_or_none(text: str) -> float | None:
+    value = float(text)
+    return None if math.isinf(value) else value
 
 
 def _no_number(_constant: str) -> None:

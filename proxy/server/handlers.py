@@ -196,6 +196,7 @@ class Gateway:
             is not Mode.OBSERVE,  # there, upstream's bytes are all that is sent
             keepalive_event=self._settings.keepalive is KeepAlive.EVENT,
             probe=self._probe(request, exchange, context),
+            is_last=lambda: self.draining,
         ).run(self._watch)
 
     async def _tunnel(self, request: web.BaseRequest, exchange: Exchange, target: str) -> web.StreamResponse:

@@ -25,6 +25,8 @@ from proxy.server.status import ProbeError
 from proxy.sse import encode_comment, encode_event
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from multidict import CIMultiDict
 
     from proxy.metrics import Metrics
@@ -279,6 +281,7 @@ class StreamRelay(Relay):
     :param keepalive_event: send keep-alives as events instead of comments.
     :param keepalives: whether this stream may hold any; not when upstream's bytes must stay as they are.
     :param probe: asks upstream how the response stands; None: it is never asked.
+    :param is_last: says, when the stream begins, whether the client should open another connection for its next request.
     """
 
     def __init__(
@@ -292,6 +295,7 @@ class StreamRelay(Relay):
         keepalives: bool,
         keepalive_event: bool,
         probe: StatusProbe | None,
+        is_last: Callable[[], bool],
     ) -> None:
         super().__init__(exchange, answer, request, metrics)
         self._normalizer = normalizer
@@ -303,6 +307,7 @@ class StreamRelay(Relay):
         self._poll_task: asyncio.Task[None] | None = None
         self._ask_again = False
         self._verdict: Verdict | None = None
+        self._is_last = is_last
         exchange.stream = True
         exchange.tally = normalizer.tally
 
@@ -344,6 +349,8 @@ class StreamRelay(Relay):
         headers = stream_headers(self._answer.raw_headers)
         headers[REQUEST_ID_HEADER] = self._exchange.request_id
         response = RelayedResponse(status=self._answer.status, reason=self._answer.reason, headers=headers)
+        if self._is_last():
+            response.force_close()
         await self.start(response)
         self._metrics.time_to_first_event.observe(self._loop.time() - self._exchange.started_at)
         self._response = response

@@ -50,6 +50,7 @@ class TestReading:
         [
             (b'{"type":"vendor:x","a":NaN}', {"type": "vendor:x", "a": None}),
             (b'{"type":"vendor:x","a":-Infinity}', {"type": "vendor:x", "a": None}),
+            (b'{"type":"vendor:x","a":1e999,"b":1.5}', {"type": "vendor:x", "a": None, "b": 1.5}),
             (b'{"type":"vendor:x","a":"\t"}', {"type": "vendor:x", "a": "\t"}),
             (b'{"type":"vendor:x","a":"\xff"}', {"type": "vendor:x", "a": "\ufffd"}),
         ],
@@ -62,7 +63,7 @@ class TestReading:
 
     def test_lone_surrogates_and_big_integers_survive(self) -> None:
         for data in (
-            b'{"type":"vendor:x","a":"\\ud800"}',
+            b'{"type":"vendor:x","a":"\\ud800","c":1.5}',
             b'{"type":"vendor:x","a":123456789012345678901234567890}',
         ):
             event = parse_event(data)

@@ -15,7 +15,7 @@ import pytest
 
 from proxy.responses.conformance import check_stream
 from tests.support.http import RawClient, metric
-from tests.support.upstream import PATIENCE_SECONDS, Chunk, End, Head, Wait
+from tests.support.upstream import PATIENCE_SECONDS, Chunk, End, Head, Wait, stream
 from tests.support.whole_stream import BODY, CREATED, DONE, WHOLE
 
 if TYPE_CHECKING:
@@ -77,6 +77,12 @@ async def test_open_streams_finish(
     await late.get("/x")
     got = await late.answer()
     assert (got.status, got.value("Connection")) == (200, "close")
+    upstream.answer(*stream(*WHOLE))
+    late = await connect(server)
+    await late.post("/v1/responses", BODY)
+    got = await late.answer()
+    assert (got.body, got.value("Connection")) == (b"".join(WHOLE), "close")
+    assert await late.closed()
     port = server.port
     await until_closed(server)
     with pytest.raises(ConnectionRefusedError):
