@@ -99,11 +99,11 @@ def lost_words(upstream: bytes, told: bytes) -> list[str]:
     """
     before, after = telling(upstream), telling(told)
     final = "\n".join(text for _, text in after.final)
-    called = any(name == FUNCTION_ARGUMENTS.name for name, _ in before.final)
+    called = [text for name, text in before.final if name == FUNCTION_ARGUMENTS.name]
     lost = [
         f"upstream's deltas of {name}: {text[-60:]!r}"
         for name, text in (
-            (name, _without_calls(text) if called else text) for name, text in before.deltas.items()
+            (name, _without_calls(text, called) if called else text) for name, text in before.deltas.items()
         )
         if not _holds(after.deltas.get(name, ""), text) and not _holds(after.told, text)
     ]
@@ -115,9 +115,28 @@ def lost_words(upstream: bytes, told: bytes) -> list[str]:
     return lost
 
 
-def _without_calls(text: str) -> str:
-    """Return streamed text without the calls in it: upstream's final object has them as calls, and so they are told (R03)."""
-    return re.sub(r"<tool_call>.*?(</tool_call>|$)", "", text, flags=re.DOTALL)
+def _without_calls(text: str, called: list[str]) -> str:
+    """Return streamed text without the calls in it: upstream's final object has them as calls, and so they are told (R03).
+
+    :param called: the arguments of the calls in the final object, as JSON.
+    """
+    return (
+        ""
+        if _is_forced_calls(text, called)
+        else re.sub(r"<tool_call>.*?(</tool_call>|$)", "", text, flags=re.DOTALL)
+    )
+
+
+def _is_forced_calls(text: str, called: list[str]) -> bool:
+    """Whether the text is the JSON list that a `tool_choice` of `required` makes the model write, and all of it was called."""
+    try:
+        listed = orjson.loads(text)
+        arguments = [orjson.loads(one) for one in called]
+    except ValueError:
+        return False
+    return isinstance(listed, list) and [
+        call.get("parameters") if isinstance(call, dict) else None for call in listed
+    ] == arguments
 
 
 def _holds(said: str, text: str) -> bool:
