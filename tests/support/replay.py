@@ -109,10 +109,26 @@ def lost_words(upstream: bytes, told: bytes) -> list[str]:
     ]
     lost += [
         f"upstream's final {name}: {text[-60:]!r}"
-        for name, text in before.final
+        for name, text in (
+            (name, _without_told_calls(text, after.deltas.get(FUNCTION_ARGUMENTS.name, "")))
+            for name, text in before.final
+        )
         if not _holds(after.told, text) and not _holds(final, text)
     ]
     return lost
+
+
+def _without_told_calls(text: str, told: str) -> str:
+    """Return final text without the raw text of calls whose arguments were told (R39).
+
+    :param told: all arguments that the client was told.
+    """
+    return re.sub(
+        r'<tool_call>\s*\{"name": "[^"]*", "arguments": (.*?)\}?\s*(</tool_call>|$)',
+        lambda call: "" if call[1] in told else call[0],
+        text,
+        flags=re.DOTALL,
+    )
 
 
 def _without_calls(text: str, called: list[str]) -> str:
