@@ -99,6 +99,8 @@ def lost_words(upstream: bytes, told: bytes) -> list[str]:
     """
     before, after = telling(upstream), telling(told)
     final = "\n".join(text for _, text in after.final)
+    told_calls = any(name == FUNCTION_ARGUMENTS.name for name, _ in after.final)
+    told_arguments = after.deltas.get(FUNCTION_ARGUMENTS.name, "")
     called = [text for name, text in before.final if name == FUNCTION_ARGUMENTS.name]
     lost = [
         f"upstream's deltas of {name}: {text[-60:]!r}"
@@ -110,7 +112,7 @@ def lost_words(upstream: bytes, told: bytes) -> list[str]:
     lost += [
         f"upstream's final {name}: {text[-60:]!r}"
         for name, text in (
-            (name, _without_told_calls(text, after.deltas.get(FUNCTION_ARGUMENTS.name, "")))
+            (name, _without_told_calls(text, told_arguments) if told_calls else text)
             for name, text in before.final
         )
         if not _holds(after.told, text) and not _holds(final, text)
@@ -123,12 +125,13 @@ def _without_told_calls(text: str, told: str) -> str:
 
     :param told: all arguments that the client was told.
     """
-    return re.sub(
-        r'<tool_call>\s*\{"name": "[^"]*", "arguments": (.*?)\}?\s*(</tool_call>|$)',
-        lambda call: "" if call[1] in told else call[0],
-        text,
-        flags=re.DOTALL,
-    )
+
+    def left_of(call: re.Match[str]) -> str:
+        _, found, arguments = call[1].partition('"arguments')
+        arguments = arguments.lstrip('": ').rstrip("} \n")
+        return "" if not call[1].strip() or (found and arguments in told) else call[0]
+
+    return re.sub(r"<tool_call>(.*?)(</tool_call>|(?=<tool_call>)|$)", left_of, text, flags=re.DOTALL)
 
 
 def _without_calls(text: str, called: list[str]) -> str:
@@ -150,9 +153,10 @@ def _is_forced_calls(text: str, called: list[str]) -> bool:
         arguments = [orjson.loads(one) for one in called]
     except ValueError:
         return False
-    return isinstance(listed, list) and [
-        call.get("parameters") if isinstance(call, dict) else None for call in listed
-    ] == arguments
+    return (
+        isinstance(listed, list)
+        and [call.get("parameters") if isinstance(call, dict) else None for call in listed] == arguments
+    )
 
 
 def _holds(said: str, text: str) -> bool:

@@ -39,7 +39,9 @@ class BrowserCalls(Repair):
     """Leave out the mcp_call where a web_search_call tells the same."""
 
     name: ClassVar = "browser_calls"
-    summary: ClassVar = "a browser call that upstream tells as `mcp_call` and as `web_search_call` is told once"
+    summary: ClassVar = (
+        "a browser call that upstream tells as `mcp_call` and as `web_search_call` is told once"
+    )
     fixes: ClassVar = ("R22",)
     phase: ClassVar = Phase.IDENTITY
     handles: ClassVar = None
