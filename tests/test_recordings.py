@@ -35,8 +35,14 @@ def random_cuts(recording: Recording) -> list[bytes]:
 
 def test_recordings_are_there() -> None:
     """Nothing below would fail if the folder were empty."""
-    assert {recording.release for recording in RECORDINGS.values()} == {"0.12.0", "0.17.0", "0.32.0"}
-    assert len(RECORDINGS) >= 90
+    assert {recording.release for recording in RECORDINGS.values()} == {
+        "0.12.0",
+        "0.17.0",
+        "0.20.2",
+        "0.24.0",
+        "0.32.0",
+    }
+    assert len(RECORDINGS) >= 105
     assert {recording.end for recording in RECORDINGS.values()} >= {
         BodyEnd.EOF,
         BodyEnd.CUT,
@@ -119,6 +125,20 @@ KNOWN_DEFECTS = {
     "vllm-0.17.0/gptoss-r-cut-thinkend": {"R09a": "items_closed"},
     "vllm-0.17.0/gptoss-r-notool": {"R12": "item_identity", "R14": "nested_number", "R11": "terminal_output"},
     "vllm-0.17.0/si8ds-r-weather2": {"R17": "item_type"},
+    "vllm-0.20.2/ds-r-req": {"R03": "terminal_output", "R24": "standard_name"},
+    "vllm-0.20.2/ds-r-cut-30-weather2": {
+        "R15": "response_status",
+        "R36": "item_content",
+        "R24": "standard_name",
+    },
+    "vllm-0.20.2/ds-r-nothing": {"R08": "item_identity"},
+    "vllm-0.20.2/ds-r-named-note": {"R01": "terminal"},
+    "vllm-0.20.2/si8ds-r-bg-cancel": {"R02": "terminal"},
+    "vllm-0.24.0/gptoss-r-web": {"R11": "terminal_output", "R24": "standard_name"},
+    "vllm-0.24.0/gptoss-r-weather": {"R11": "terminal_output", "R14": "nested_number"},
+    "vllm-0.24.0/gptoss-r-cut-5-math": {"R09": "items_closed"},
+    "vllm-0.24.0/gptoss-r-bg-thinkonly": {"R02": "terminal"},
+    "vllm-0.24.0/si8ds-r-cut-12-weather2": {"R15": "response_status"},
     "vllm-0.32.0/ds-r-cut-think": {"R15": "response_status"},
     "vllm-0.32.0/gptoss-r-weather2": {"R14": "nested_number"},
     "vllm-0.32.0/fault-r-enginekill": {"R01b": "terminal"},
@@ -136,6 +156,14 @@ def test_the_judge_sees_the_known_defects(name: str) -> None:
 def test_a_good_stream_of_a_good_release_lacks_only_its_sentinel() -> None:
     recording = RECORDINGS["vllm-0.32.0/plain-r-hello"]
     assert check_stream(recording.body, require_done=False) == []
+
+
+@pytest.mark.parametrize("name", ["vllm-0.24.0/gptoss-r-web", "vllm-0.24.0/si8gptoss-r-web-cut-22"])
+def test_a_browser_call_without_a_tool_server_is_told_once(name: str) -> None:
+    """Only the mcp_call is streamed; the final object has a web_search_call, or nothing if the call was cut (R22)."""
+    made, _ = whole(RECORDINGS[name])
+    assert made.count(b'"type":"mcp_call"') == 3  # announced, closed, and in the final object
+    assert b'"type":"web_search_call"' not in made
 
 
 @each_recording

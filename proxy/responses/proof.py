@@ -7,7 +7,8 @@ say.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from proxy.responses.view import ItemView
 
 _TEXT_KINDS = (grammar.MESSAGE, grammar.REASONING)
+
+# A call as the model writes it for the parsers that look for this tag (hermes, qwen …); one that was cut has no end.
+_RAW_CALL: Final = re.compile(r"<tool_call>.*?(?:</tool_call>|(?=<tool_call>)|\Z)", re.DOTALL)
+_END_OF_RAW_CALL: Final = re.compile(r"[\s}]*(?:</tool_call>)?")
+_BEFORE_ARGUMENTS: Final = re.compile(r'"?[\s,]*(?:"\w*"?)?[\s:]*')
 
 
 class Proof:
@@ -37,6 +43,7 @@ class Proof:
         self._only = len(finals) == 1 and len(told) > 1
         left = self._match_ids(finals)
         left = [final for final in left if not self._match_content(final)]
+        left = [kept for final in left if (kept := self._without_told_calls(final)) is not None]
         self.untold = [final for final in left if not self._is_told_otherwise(final)]
 
     def _match_ids(self, finals: list[Body]) -> list[Body]:
@@ -63,6 +70,30 @@ class Proof:
                 return True
         return False
 
+    def _without_told_calls(self, final: Body) -> Body | None:
+        """Return a final message without the raw text of calls that were streamed as calls (R39); None if nothing is left.
+
+        What stands between the calls may be told nowhere else, and so may a call that was cut before its name.
+        """
+        said = text_of(final) if item_kind(final.get("type")) is grammar.MESSAGE else ""
+        if "<tool_call>" not in said:
+            return final
+        calls = [item for item in self._told if item.own is not None and item.index not in self.accounts]
+
+        def left_of(found: re.Match[str]) -> str:
+            raw = found[0]
+            call = next((call for call in calls if _is_raw_text_of(raw, call)), None)
+            if call is not None:
+                calls.remove(call)
+                return ""
+            return "" if raw.strip() == "<tool_call>" else raw
+
+        left = _RAW_CALL.sub(left_of, said) if calls else said
+        if left == said:
+            return final
+        shorter = {**final, "content": [{"type": grammar.MESSAGE.parts[0], "text": left, "annotations": []}]}
+        return shorter if left.strip() and not self._match_content(shorter) else None
+
     def _is_told_otherwise(self, final: Body) -> bool:
         """Tell whether the client has all that ``final`` says, though no told item corresponds to it."""
         kind = item_kind(final.get("type"))
@@ -71,10 +102,6 @@ class Proof:
         said = text_of(final)
         if not said.strip() and not final.get("encrypted_content"):
             return any(item.kind is kind for item in self._told) or not said
-        if kind is grammar.MESSAGE and any(
-            item.index not in self.accounts and _is_call_in(item, said) for item in self._told
-        ):
-            return True  # the raw text of a call that was streamed as one (R39)
         told = [told_text(item) for item in self._told if item.kind in _TEXT_KINDS]
         if told and self._only and told[-1].endswith(said):
             return True  # the last token alone, whatever kind it was taken for (R04)
@@ -109,10 +136,15 @@ def agrees(item: ItemView, final: Mapping[str, Any]) -> bool:
     )
 
 
-def _is_call_in(item: ItemView, text: str) -> bool:
-    """Tell whether an item is a call whose name and arguments stand in the text."""
-    name = item.item.get("name")
-    return item.own is not None and isinstance(name, str) and name in text and item.own.text in text
+def _is_raw_text_of(raw: str, call: ItemView) -> bool:
+    """Tell whether all that the raw text says is a call's name and arguments, as far as they were told."""
+    name = call.item.get("name")
+    if call.own is None or not isinstance(name, str) or name not in raw:
+        return False
+    if not call.own.text:  # cut before its arguments
+        return _BEFORE_ARGUMENTS.fullmatch(raw, raw.find(name) + len(name)) is not None
+    place = raw.rfind(call.own.text)
+    return place >= 0 and _END_OF_RAW_CALL.fullmatch(raw, place + len(call.own.text)) is not None
 
 
 def told_text(item: ItemView) -> str:

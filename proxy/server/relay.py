@@ -21,7 +21,7 @@ from proxy.logs import emit
 from proxy.responses import BodyEnd, Ending
 from proxy.server.errors import stream_failure
 from proxy.server.headers import REQUEST_ID_HEADER, answer_headers, stream_headers
-from proxy.server.status import ProbeError
+from proxy.server.status import ProbeError, RefusedError
 from proxy.sse import encode_comment, encode_event
 
 if TYPE_CHECKING:
@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from proxy.server.exchange import Exchange
     from proxy.server.silence import SilenceWatch
     from proxy.server.status import StatusProbe, Verdict
+
+# So many questions in a row that find nobody listening, with the stream silent all the while, and upstream is dead. When its
+# engine dies, vLLM stops listening, but waits for its open streams to end, and those of background responses never do. One
+# refusal may be a restart of something in between; three are 20 s apart by default.
+_REFUSALS_OF_THE_DEAD: Final = 3
 
 _KEEP_ALIVE_COMMENT: Final = encode_comment(b"keep-alive")
 
@@ -306,6 +311,8 @@ class StreamRelay(Relay):
         self._probe = probe
         self._poll_task: asyncio.Task[None] | None = None
         self._ask_again = False
+        self._refusals = 0  # questions in a row that found nobody listening
+        self._refused_at = 0  # bytes of the body that had come by then
         self._verdict: Verdict | None = None
         self._is_last = is_last
         exchange.stream = True
@@ -426,8 +433,11 @@ class StreamRelay(Relay):
             self._ask_again = False
             received = self._content.total_bytes
             verdict = await self._ask(response_id)
+            went_on = self._content.total_bytes != received
             if verdict is not None:
-                self._conclude(verdict, went_on=self._content.total_bytes != received)
+                self._conclude(verdict, went_on=went_on)
+            elif self._refusals >= _REFUSALS_OF_THE_DEAD and self._waiting and not went_on:
+                self._end_with(BodyEnd.CUT)
 
     def _conclude(self, verdict: Verdict, *, went_on: bool) -> None:
         """End upstream's body here, unless its stream may be about to tell the end itself.
@@ -443,9 +453,12 @@ class StreamRelay(Relay):
     async def _ask(self, response_id: str) -> Verdict | None:
         self.asked_at = self._loop.time()
         probe = self._probe
+        if self._refused_at != self._content.total_bytes:
+            self._refused_at, self._refusals = self._content.total_bytes, 0
         try:
             verdict = None if probe is None else await probe.ask(response_id)
         except ProbeError as error:
+            self._refusals = self._refusals + 1 if isinstance(error, RefusedError) else 0
             self._metrics.status_polls.labels("failed").inc()
             emit(
                 logging.DEBUG,
@@ -454,6 +467,7 @@ class StreamRelay(Relay):
                 reason=str(error),
             )
             return None
+        self._refusals = 0
         if verdict is None:
             self._metrics.status_polls.labels("pending").inc()
         return verdict

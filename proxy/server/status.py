@@ -41,6 +41,10 @@ class ProbeError(Exception):
     """Upstream did not say how the response stands."""
 
 
+class RefusedError(ProbeError):
+    """Nobody listens at upstream's address."""
+
+
 class Verdict(NamedTuple):
     """A response is over, whatever its stream says."""
 
@@ -84,6 +88,7 @@ class StatusProbe:
     async def ask(self, response_id: str) -> Verdict | None:
         """Ask; None if the response is not over.
 
+        :raises RefusedError: the connection was refused.
         :raises ProbeError: there is no answer, or it says nothing of the kind.
         """
         path = f"{RESPONSES_PATH}/{quote(response_id, safe='')}"
@@ -98,6 +103,9 @@ class StatusProbe:
                     return self._read(await self._document(answer))
                 finally:
                     answer.close()  # its connection is in the pool already, if the whole body came
+        except aiohttp.ClientConnectorError as error:
+            refused = isinstance(error.os_error, ConnectionRefusedError)
+            raise (RefusedError if refused else ProbeError)(str(error)) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
             raise ProbeError(str(error) or type(error).__name__) from None
 

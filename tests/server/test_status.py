@@ -12,6 +12,7 @@ import pytest
 from proxy.metrics import STATUS_POLLS, Metrics
 from proxy.responses import Plan, RequestContext, StreamNormalizer
 from proxy.responses.conformance import check_stream
+from proxy.server.status import RefusedError, StatusProbe, Verdict
 from tests.support.http import metric
 from tests.support.streams import events_of
 from tests.support.upstream import (
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from tests.support.upstream import FakeUpstream, Seen, Step
 
 BACKGROUND = b'{"model":"m","input":"Hi","stream":true,"background":true}'
+PING = b": still here\n\n"
 TOLD = WHOLE[: WHOLE.index(DELTA) + 1]
 FINISHED = response("completed", message("completed", TEXT))
 RUNNING = response("in_progress")
@@ -250,6 +252,56 @@ class TestSilence:
         assert (await client.answer()).body == as_if_sent(*TOLD)
         await idle(proxy)
         assert polls(proxy) == {"failed": 1, "ended": 1}
+
+    async def test_an_upstream_that_listens_no_more_is_dead(
+        self, upstream: FakeUpstream, start: Start, connect: Connect
+    ) -> None:
+        """vLLM without its engine stops listening, and leaves the streams of background responses open."""
+        proxy = await start(status_poll_seconds=SOON)
+        upstream.answer(*silent(*TOLD))
+        client = await connect(proxy)
+        await client.post("/v1/responses", BACKGROUND)
+        await client.head()
+        told = await until(client, DELTA)
+        upstream.refuse()
+        got = told + await until_end(client)
+        assert check_stream(got) == []
+        assert events_of(got)[-1]["type"] == "response.failed"
+        assert events_of(got)[-2]["code"] == "upstream_cut"
+        await idle(proxy)
+        assert polls(proxy) == {"failed": 3}
+        assert metric(proxy, "streams_total", ending="cut") == 1
+        await happens((await upstream.next_request()).closed)
+
+    async def test_a_stream_that_goes_on_between_refusals_is_alive(
+        self, upstream: FakeUpstream, start: Start, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        proxy = await start(status_poll_seconds=SOON)
+        go_on, went_on = asyncio.Event(), asyncio.Event()
+        upstream.answer(Head(), *map(Chunk, TOLD), Wait(go_on), Chunk(PING), Wait(asyncio.Event()))
+        upstream.answer(*json_answer(FINISHED))
+        asked = 0
+        ask = StatusProbe.ask
+
+        async def refused_five_times(probe: StatusProbe, response_id: str) -> Verdict | None:
+            nonlocal asked
+            asked += 1
+            if asked == 3:
+                go_on.set()
+                await went_on.wait()
+            if asked <= 5:
+                raise RefusedError
+            return await ask(probe, response_id)
+
+        monkeypatch.setattr(StatusProbe, "ask", refused_five_times)
+        client = await connect(proxy)
+        await client.post("/v1/responses", BACKGROUND)
+        await client.head()
+        got = await until(client, PING)
+        went_on.set()
+        assert events_of(got + await until_end(client))[-1]["type"] == "response.completed"
+        await idle(proxy)
+        assert polls(proxy) == {"failed": 5, "ended": 1}
 
     async def test_an_answer_that_does_not_come_fails_in_time(
         self, upstream: FakeUpstream, start: Start, connect: Connect

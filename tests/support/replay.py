@@ -99,25 +99,64 @@ def lost_words(upstream: bytes, told: bytes) -> list[str]:
     """
     before, after = telling(upstream), telling(told)
     final = "\n".join(text for _, text in after.final)
-    called = any(name == FUNCTION_ARGUMENTS.name for name, _ in before.final)
+    told_calls = any(name == FUNCTION_ARGUMENTS.name for name, _ in after.final)
+    told_arguments = after.deltas.get(FUNCTION_ARGUMENTS.name, "")
+    called = [text for name, text in before.final if name == FUNCTION_ARGUMENTS.name]
     lost = [
         f"upstream's deltas of {name}: {text[-60:]!r}"
         for name, text in (
-            (name, _without_calls(text) if called else text) for name, text in before.deltas.items()
+            (name, _without_calls(text, called) if called else text) for name, text in before.deltas.items()
         )
         if not _holds(after.deltas.get(name, ""), text) and not _holds(after.told, text)
     ]
     lost += [
         f"upstream's final {name}: {text[-60:]!r}"
-        for name, text in before.final
+        for name, text in (
+            (name, _without_told_calls(text, told_arguments) if told_calls else text)
+            for name, text in before.final
+        )
         if not _holds(after.told, text) and not _holds(final, text)
     ]
     return lost
 
 
-def _without_calls(text: str) -> str:
-    """Return streamed text without the calls in it: upstream's final object has them as calls, and so they are told (R03)."""
-    return re.sub(r"<tool_call>.*?(</tool_call>|$)", "", text, flags=re.DOTALL)
+def _without_told_calls(text: str, told: str) -> str:
+    """Return final text without the raw text of calls whose arguments were told (R39).
+
+    :param told: all arguments that the client was told.
+    """
+
+    def left_of(call: re.Match[str]) -> str:
+        _, found, arguments = call[1].partition('"arguments')
+        arguments = arguments.lstrip('": ').rstrip("} \n")
+        return "" if not call[1].strip() or (found and arguments in told) else call[0]
+
+    return re.sub(r"<tool_call>(.*?)(</tool_call>|(?=<tool_call>)|$)", left_of, text, flags=re.DOTALL)
+
+
+def _without_calls(text: str, called: list[str]) -> str:
+    """Return streamed text without the calls in it: upstream's final object has them as calls, and so they are told (R03).
+
+    :param called: the arguments of the calls in the final object, as JSON.
+    """
+    return (
+        ""
+        if _is_forced_calls(text, called)
+        else re.sub(r"<tool_call>.*?(</tool_call>|$)", "", text, flags=re.DOTALL)
+    )
+
+
+def _is_forced_calls(text: str, called: list[str]) -> bool:
+    """Whether the text is the JSON list that a `tool_choice` of `required` makes the model write, and all of it was called."""
+    try:
+        listed = orjson.loads(text)
+        arguments = [orjson.loads(one) for one in called]
+    except ValueError:
+        return False
+    return (
+        isinstance(listed, list)
+        and [call.get("parameters") if isinstance(call, dict) else None for call in listed] == arguments
+    )
 
 
 def _holds(said: str, text: str) -> bool:

@@ -175,6 +175,11 @@ class FakeUpstream:
         for connection in list(self._connections):
             await connection.shut()
 
+    def refuse(self) -> None:
+        """Listen no more; the connections stay."""
+        assert self._server is not None
+        self._server.close()
+
     @property
     def port(self) -> int:
         assert self._server is not None

@@ -74,6 +74,55 @@ def test_a_call_that_was_streamed_does_not_become_text() -> None:
     assert made.body.count("output_item.added") == 1
 
 
+RAW = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>'
+OTHER = RAW.replace("Paris", "Rome")
+LONGER = RAW.replace("</tool_call>", "\nand more</tool_call>")
+
+
+@pytest.mark.parametrize(
+    ("final", "texts"),
+    [
+        (f"{RAW}\n", []),
+        (f"<tool_call>{RAW}", []),
+        (f"{RAW}\nMiddle.\n", ["\nMiddle.\n"]),
+        (f'{RAW}Middle.<tool_call>\n{{"name', ['Middle.<tool_call>\n{"name']),
+        (f"{RAW}{RAW}", [RAW]),  # called once only
+        (OTHER, [OTHER]),
+        (LONGER, [LONGER]),
+    ],
+)
+def test_what_stands_beside_a_streamed_call_is_told(final: str, texts: list[str]) -> None:
+    """0.24.0 (R39): the raw text of the call goes, all other words stay."""
+    life, done = call(0, '{"city": "Paris"}')
+    made = repaired(opened(*life, terminal(message(0, final)[1])))
+    assert made.output[0] == done
+    assert [item["content"][0]["text"] for item in made.output[1:]] == texts
+
+
+@pytest.mark.parametrize(
+    ("raw", "texts"),
+    [
+        ('<tool_call>\n{"name": "get_weather', []),
+        ('<tool_call>\n{"name": "get_weather", "arguments": ', []),
+        (
+            '<tool_call>\n{"name": "get_weather": {" and more',
+            ['<tool_call>\n{"name": "get_weather": {" and more'],
+        ),
+    ],
+)
+def test_a_call_that_was_cut_before_its_arguments_is_told_once(raw: str, texts: list[str]) -> None:
+    life, _ = call(0, "")
+    made = repaired(opened(life[0], terminal(message(0, raw)[1], name="incomplete")))
+    assert [item["content"][0]["text"] for item in made.output[1:]] == texts
+
+
+def test_text_streamed_before_a_call_is_not_told_again_with_it() -> None:
+    before, said = message(0, "Before.\n")
+    life, done = call(1, '{"city": "Paris"}')
+    made = repaired(opened(*before, *life, terminal(message(0, f"Before.\n{RAW}", id_="msg_x")[1])))
+    assert made.output == [said, done]
+
+
 def test_a_message_about_another_call_is_told() -> None:
     life, done = call(0, '{"city": "Paris"}')
     text = message(1, "I asked get_weather about Rome.")[1]
