@@ -157,6 +157,10 @@ class Metrics:
             "result",
             STATUS_POLLS,
         )
+        self.requests_translated = self._plain_counter(
+            "requests_translated_total",
+            "Requests whose call_ids were made those that upstream has stored (R11).",
+        )
         self.bytes = self._counter(
             "response_body_bytes_total",
             "Bytes of response bodies read from upstream and written to clients, all routes.",

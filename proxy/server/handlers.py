@@ -22,6 +22,7 @@ from proxy.config import KeepAlive, Mode
 from proxy.logs import emit, logger
 from proxy.metrics import code_class
 from proxy.responses import RequestContext, StreamNormalizer
+from proxy.server.call_ids import answered_response, with_stored_ids
 from proxy.server.clients import expects_continue
 from proxy.server.errors import (
     ProxyError,
@@ -39,7 +40,8 @@ from proxy.server.errors import (
 from proxy.server.exchange import Exchange
 from proxy.server.headers import REQUEST_ID_HEADER, Forwarding, connection_options, request_id_of
 from proxy.server.relay import ClientGoneError, PassThrough, StreamRelay
-from proxy.server.status import RESPONSES_PATH, StatusProbe
+from proxy.server.status import StatusProbe
+from proxy.server.stored import RESPONSES_PATH, StoredResponses, UnreadableError
 from proxy.server.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -240,6 +242,15 @@ class Gateway:
             return None
         resumed = exchange.route == "responses_get"
         return StatusProbe(
+            self._stored(request, exchange),
+            response_id=unquote(exchange.path[len(RESPONSES_PATH) + 1 :]) if resumed else None,
+            max_bytes=settings.max_frame_bytes,
+            regular=resumed or (context.body is not None and context.body.get("background") is True),
+        )
+
+    def _stored(self, request: web.BaseRequest, exchange: Exchange) -> StoredResponses:
+        """Return what reads upstream's stored responses as the client itself would."""
+        return StoredResponses(
             self._upstream,
             partial(
                 self._forwarding.request_headers,
@@ -249,11 +260,24 @@ class Gateway:
                 request_id=exchange.request_id,
                 identity=True,
             ),
-            response_id=unquote(exchange.path[len(RESPONSES_PATH) + 1 :]) if resumed else None,
-            timeout_seconds=settings.first_byte_timeout_seconds,
-            max_bytes=settings.max_frame_bytes,
-            regular=resumed or (context.body is not None and context.body.get("background") is True),
+            timeout_seconds=self._settings.first_byte_timeout_seconds,
+            max_bytes=self._settings.max_frame_bytes,
         )
+
+    async def _with_stored_ids(self, body: bytes, request: web.BaseRequest, exchange: Exchange) -> bytes:
+        """Return the request's body with the call_ids that upstream has stored, if it answers calls of a stored response."""
+        document = None if hdrs.CONTENT_ENCODING in request.headers else parse_body(body)
+        response_id = answered_response(document)
+        if document is None or response_id is None or self._settings.mode is Mode.OBSERVE:
+            return body
+        try:
+            stored = await self._stored(request, exchange).read(response_id)
+        except UnreadableError:
+            return body  # upstream will say to the client what is wrong
+        translated = with_stored_ids(body, document, stored)
+        if translated != body:
+            self._metrics.requests_translated.inc()
+        return translated
 
     def _check(self, request: web.BaseRequest, target: str) -> None:
         """Refuse what cannot be passed on.
@@ -335,6 +359,8 @@ class Gateway:
             async with asyncio.timeout(settings.first_byte_timeout_seconds) as exchange.deadline:
                 upload.deadline = exchange.deadline
                 body = await self._body(request, exchange, upload)
+                if isinstance(body, bytes) and hdrs.CONTENT_LENGTH in headers:
+                    headers[hdrs.CONTENT_LENGTH] = str(len(body))  # translated ids may be longer
                 answer = await self._upstream.send(request.method, target, headers, body)
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             raise self._unanswered(error, exchange, upload) from None
@@ -354,7 +380,7 @@ class Gateway:
         if exchange.route == "responses":
             body = await upload.read(self._settings.max_request_body_inspect_bytes)
             if body is not None:
-                return body
+                return await self._with_stored_ids(body, request, exchange)
         return upload.stream()
 
     def _unanswered(self, error: Exception, exchange: Exchange, upload: Upload) -> ProxyError:

@@ -21,7 +21,7 @@ from proxy.logs import emit
 from proxy.responses import BodyEnd, Ending
 from proxy.server.errors import stream_failure
 from proxy.server.headers import REQUEST_ID_HEADER, answer_headers, stream_headers
-from proxy.server.status import ProbeError, RefusedError
+from proxy.server.stored import RefusedError, UnreadableError
 from proxy.sse import encode_comment, encode_event
 
 if TYPE_CHECKING:
@@ -457,7 +457,7 @@ class StreamRelay(Relay):
             self._refused_at, self._refusals = self._content.total_bytes, 0
         try:
             verdict = None if probe is None else await probe.ask(response_id)
-        except ProbeError as error:
+        except UnreadableError as error:
             self._refusals = self._refusals + 1 if isinstance(error, RefusedError) else 0
             self._metrics.status_polls.labels("failed").inc()
             emit(

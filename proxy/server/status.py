@@ -7,42 +7,21 @@ that upstream should have sent.
 
 from __future__ import annotations
 
-import asyncio
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import quote
 
-import aiohttp
 import orjson
-from aiohttp import hdrs
 
+from proxy.server.stored import UnreadableError
 from proxy.sse import encode_event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from multidict import CIMultiDict
-
-    from proxy.server.upstream import Upstream
-
-RESPONSES_PATH: Final = "/v1/responses"
+    from proxy.server.stored import StoredResponses
 
 # The statuses that a response never leaves again.
 _OVER: Final = frozenset({"completed", "incomplete", "failed", "cancelled"})
 
-# What a client's headers say about its own request's body, or about which part or version of another answer it wants.
-_NOT_OURS: Final = ("content-", "if-", "range")
-
 # Ends whatever part of a frame upstream fell silent in, so that it cannot become a part of ours.
 _FRAME_END: Final = b"\n\n"
-
-
-class ProbeError(Exception):
-    """Upstream did not say how the response stands."""
-
-
-class RefusedError(ProbeError):
-    """Nobody listens at upstream's address."""
 
 
 class Verdict(NamedTuple):
@@ -55,29 +34,19 @@ class Verdict(NamedTuple):
 
 
 class StatusProbe:
-    """Asks how the response of one stream stands, in the name of the client that the stream goes to.
+    """Asks how the response of one stream stands.
 
-    :param headers: makes the client's own end-to-end headers; only called when something is asked.
+    :param stored: reads responses in the name of the client that the stream goes to.
     :param response_id: the response's id if the client named it: upstream knows it by that.
-    :param timeout_seconds: limit for the whole answer.
-    :param max_bytes: limit for its body, and for the event that is made of it.
+    :param max_bytes: limit for the event that is made of an answer.
     :ivar regular: ask whenever the stream is silent, not only when the response was cancelled through this process.
     """
 
     def __init__(
-        self,
-        upstream: Upstream,
-        headers: Callable[[], CIMultiDict[str]],
-        *,
-        response_id: str | None,
-        timeout_seconds: float,
-        max_bytes: int,
-        regular: bool,
+        self, stored: StoredResponses, *, response_id: str | None, max_bytes: int, regular: bool
     ) -> None:
-        self._upstream = upstream
-        self._headers = headers
+        self._stored = stored
         self._response_id = response_id
-        self._timeout_seconds = timeout_seconds
         self._max_bytes = max_bytes
         self.regular = regular
 
@@ -89,44 +58,18 @@ class StatusProbe:
         """Ask; None if the response is not over.
 
         :raises RefusedError: the connection was refused.
-        :raises ProbeError: there is no answer, or it says nothing of the kind.
+        :raises UnreadableError: there is no answer, or it says nothing of the kind.
         """
-        path = f"{RESPONSES_PATH}/{quote(response_id, safe='')}"
-        headers = self._headers()
-        for name in [name for name in headers if name.lower().startswith(_NOT_OURS)]:
-            headers.popall(name, None)
-        headers[hdrs.ACCEPT] = "application/json"
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                answer = await self._upstream.send(hdrs.METH_GET, path, headers, None)
-                try:
-                    return self._read(await self._document(answer))
-                finally:
-                    answer.close()  # its connection is in the pool already, if the whole body came
-        except aiohttp.ClientConnectorError as error:
-            refused = isinstance(error.os_error, ConnectionRefusedError)
-            raise (RefusedError if refused else ProbeError)(str(error)) from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
-            raise ProbeError(str(error) or type(error).__name__) from None
+        return self._judge(await self._stored.read(response_id))
 
-    async def _document(self, answer: aiohttp.ClientResponse) -> Any:
-        if answer.status != HTTPStatus.OK:
-            raise ProbeError(f"HTTP status {answer.status}")
-        body = bytearray()
-        while piece := await answer.content.readany():
-            body += piece
-            if len(body) > self._max_bytes:
-                raise ProbeError("the answer is too large")
-        return orjson.loads(body)
-
-    def _read(self, document: Any) -> Verdict | None:
-        status = document.get("status") if isinstance(document, dict) else None
+    def _judge(self, document: dict[str, Any]) -> Verdict | None:
+        status = document.get("status")
         if not isinstance(status, str):
-            raise ProbeError("the answer is no response object")
+            raise UnreadableError("the answer is no response object")
         if status not in _OVER:
             return None
         event = orjson.dumps({"type": "response.completed", "response": document})
         frame = _FRAME_END + encode_event("response.completed", event)
         if len(frame) > self._max_bytes:
-            raise ProbeError("the answer is too large")
+            raise UnreadableError("the answer is too large")
         return Verdict(status, frame)

@@ -12,7 +12,8 @@ import pytest
 from proxy.metrics import STATUS_POLLS, Metrics
 from proxy.responses import Plan, RequestContext, StreamNormalizer
 from proxy.responses.conformance import check_stream
-from proxy.server.status import RefusedError, StatusProbe, Verdict
+from proxy.server.status import StatusProbe, Verdict
+from proxy.server.stored import RefusedError
 from tests.support.http import metric
 from tests.support.streams import events_of
 from tests.support.upstream import (

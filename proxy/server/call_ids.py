@@ -1,0 +1,56 @@
+"""``call_id``s of answers to calls, as upstream has stored the calls (R11).
+
+vLLM up to 0.31 streams a call under one ``call_id`` and stores it under another. The client was told the streamed one and
+answers by it; with ``previous_response_id`` vLLM then finds no such call: 400 "No call message found for call_…". So an answer
+to a call that the stored response has not is given the id of the stored call that nobody has answered, in their order.
+
+Nothing is remembered between requests: the stored response itself says which ids it knows, so any replica can do this.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_CALLS: Final = frozenset({"function_call", "custom_tool_call"})
+# A quote inside a JSON string is escaped, so these bytes are always a member.
+_CALL_ID: Final = re.compile(rb'("call_id"\s*:\s*)("(?:[^"\\]|\\.)*")')
+_OUTPUTS: Final = frozenset({f"{type_}_output" for type_ in _CALLS})
+
+
+def answered_response(request: Mapping[str, Any] | None) -> str | None:
+    """Return the id of the response whose calls a request answers; None if it answers none of a stored response."""
+    if request is None:
+        return None
+    id_ = request.get("previous_response_id")
+    return id_ if isinstance(id_, str) and id_ and any(_ids(request.get("input"), _OUTPUTS)) else None
+
+
+def with_stored_ids(body: bytes, request: Mapping[str, Any], stored: Mapping[str, Any]) -> bytes:
+    """Return the request's body with the ids that the stored response knows; as it is if that cannot be told for sure.
+
+    Nothing but those ids is changed, byte for byte.
+
+    :param request: the same body as a JSON object.
+    """
+    known = list(_ids(stored.get("output"), _CALLS))
+    said = list(dict.fromkeys(_ids(request.get("input"), _OUTPUTS)))
+    own = set(_ids(request.get("input"), _CALLS))  # calls that the client sends along itself
+    strange = [id_ for id_ in said if id_ not in known and id_ not in own]
+    waiting = [id_ for id_ in known if id_ not in said]
+    if len(strange) != len(waiting):
+        return body
+    new = {orjson.dumps(theirs): orjson.dumps(ours) for theirs, ours in zip(strange, waiting, strict=True)}
+    return _CALL_ID.sub(lambda found: found[1] + new.get(found[2], found[2]), body)
+
+
+def _ids(items: object, types: frozenset[str]) -> Iterator[str]:
+    """Yield the call_ids of the items that have one of these types."""
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, dict) and item.get("type") in types and isinstance(item.get("call_id"), str):
+            yield item["call_id"]
