@@ -525,7 +525,7 @@ def dashboard() -> dict[str, Any]:
                     "label": "Prometheus",
                     "type": "datasource",
                     "query": "prometheus",
-                    "current": {},
+                    "current": {"text": "default", "value": "default"},
                     "options": [],
                     "refresh": 1,
                 },
