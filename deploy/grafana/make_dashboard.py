@@ -348,6 +348,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "Resident.",
                 (("process_resident_memory_bytes{@}", "{{instance}}"),),
                 unit="bytes",
+                width=6,
             ),
             Panel(
                 "timeseries",
@@ -356,12 +357,28 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 (("process_open_fds{@} / process_max_fds{@}", "{{instance}}"),),
                 unit="percentunit",
                 steps=(("green", None), ("red", 0.8)),
+                width=6,
+            ),
+            Panel(
+                "timeseries",
+                "Limits hit per second",
+                "What was ended by a limit, by the setting that holds it.",
+                (
+                    (
+                        "sum by (limit) (rate(sse_proxy_limits_hit_total{@}[$__rate_interval]))",
+                        "{{limit}}",
+                    ),
+                ),
+                unit="ops",
+                width=6,
+                stacked=True,
             ),
             Panel(
                 "timeseries",
                 "Scraped",
                 "Whether Prometheus reaches the proxy: 1, or 0.",
                 (("up{@}", "{{instance}}"),),
+                width=6,
             ),
         ),
     ),
