@@ -18,7 +18,7 @@ PYTHON ?= $(shell for probe in "import ensurepip, venv" "import sys"; do \
 		if $$name -c "$$probe; import sys; raise SystemExit(sys.version_info < (3, 11))" 2>/dev/null; \
 		then echo $$name; exit; fi; done; done)
 
-.PHONY: help demo test check lint format types coverage properties replay docs render deploy-tools lock clean
+.PHONY: help demo test check lint format types coverage properties replay docs render deploy-tools verify-deploy lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,11 @@ render: $(READY)  ## write the dashboard, the chart's rules and the plain manife
 
 deploy-tools:  ## install into .deploy-tools what judges the files in deploy/
 	deploy/tools.sh
+
+verify-deploy: $(READY)  ## judge everything in deploy/, build the image and run all of it (root on Linux; no Docker needed)
+	deploy/tools.sh --images
+	$(BIN)/python -m pytest -q tests/deploy
+	$(BIN)/python -m deploy.verify
 
 lock:  ## compile requirements.lock, which the image installs from (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-config -o requirements.lock

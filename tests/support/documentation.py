@@ -120,10 +120,43 @@ def metric_table() -> str:
     return "\n".join(("| metric | type | labels | meaning |", "|---|---|---|---|", *rows))
 
 
+ENDINGS: dict[Ending, tuple[str, str]] = {
+    Ending.COMPLETED: ("nobody's", "nothing"),
+    Ending.INCOMPLETE: ("nobody's", "if it is unwanted: a larger `max_output_tokens` in the request"),
+    Ending.FAILED: ("vLLM's, or the request's", "read vLLM's log"),
+    Ending.UPSTREAM_ERROR: ("vLLM's, or the request's", "read vLLM's log; the error's text is in the stream"),
+    Ending.UNTERMINATED: ("vLLM's", "nothing at once: the answer is whole. Look for a newer vLLM"),
+    Ending.TRUNCATED: ("vLLM's", "read vLLM's log for an exception at that time; look for a newer vLLM"),
+    Ending.CUT: (
+        "vLLM's, or what is between",
+        "see whether vLLM was restarted or killed; else suspect a balancer's limit between proxy and vLLM",
+    ),
+    Ending.RESET: (
+        "vLLM's, or what is between",
+        "as `cut`; a firewall that forgets connections resets them too",
+    ),
+    Ending.IDLE_TIMEOUT: (
+        "vLLM's",
+        "see whether vLLM hangs; if it only thinks for long, raise `idle_timeout_seconds`",
+    ),
+    Ending.SHUTDOWN: ("the operator's", "raise `drain_timeout_seconds` and the grace period around it"),
+    Ending.LIMIT: (
+        "vLLM's, or the setting's",
+        "raise `max_frame_bytes` or `max_text_bytes`, with the memory for it",
+    ),
+    Ending.EMPTY: ("vLLM's", "read vLLM's log: the request failed after it was accepted"),
+    Ending.CLIENT_GONE: (
+        "the client's, or what is between",
+        "nothing, if users cancel; if all go after the same time, it is a timeout on the way to the client",
+    ),
+}
+"""Whose fault an ending is, and what the operator can do."""
+
+
 def ending_table() -> str:
     """Return the ways a stream ends."""
-    rows = (f"| `{ending.value}` | {ending.meaning} |" for ending in Ending)
-    return "\n".join(("| ending | meaning |", "|---|---|", *rows))
+    rows = (f"| `{ending.value}` | {ending.meaning} | {' | '.join(ENDINGS[ending])} |" for ending in Ending)
+    return "\n".join(("| ending | meaning | whose fault | what to do |", "|---|---|---|---|", *rows))
 
 
 def defect_table() -> str:
