@@ -305,6 +305,10 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                         "sum by (result) (rate(sse_proxy_status_polls_total{@}[$__rate_interval]))",
                         "status {{result}}",
                     ),
+                    (
+                        "sum(rate(sse_proxy_requests_translated_total{@}[$__rate_interval]))",
+                        "call_ids translated",
+                    ),
                 ),
                 unit="ops",
             ),
