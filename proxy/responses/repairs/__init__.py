@@ -14,6 +14,7 @@ from proxy.responses.repairs.done_texts import DoneTexts
 from proxy.responses.repairs.doubled_deltas import DoubledDeltas
 from proxy.responses.repairs.error_events import ErrorEvents
 from proxy.responses.repairs.final_output import FinalOutput
+from proxy.responses.repairs.headless_arguments import HeadlessArguments
 from proxy.responses.repairs.heartbeats import Heartbeats
 from proxy.responses.repairs.held_closings import HeldClosings
 from proxy.responses.repairs.item_ids import ItemIds
@@ -63,6 +64,7 @@ REPAIRS: Final[tuple[type[Repair], ...]] = (
     ItemIds,
     OutputIndexes,  # finds the item by its id
     ContentIndexes,  # finds the part in the item
+    HeadlessArguments,  # keeps deltas by the client's ids
     # LIFECYCLE
     ResponseOpenings,  # nothing goes out before them
     LateEvents,  # before the openings, which would announce anew what a late event names

@@ -25,6 +25,8 @@ MAX_FRAME_BYTES: Final = 8 * 1024 * 1024
 """One frame: an image of 5 MB in base64 fits; an endless line does not."""
 MAX_TEXT_BYTES: Final = 16 * 1024 * 1024
 """What the view must remember of one stream, text and items: four million tokens, far over any model's longest answer."""
+MAX_HELD_DELTAS: Final = 8192
+"""Deltas that a repair holds back at most, where it must (R03, R12): when more come, all are told as they came."""
 
 
 class Phase(IntEnum):

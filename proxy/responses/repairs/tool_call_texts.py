@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from proxy.responses import grammar
 from proxy.responses.events import COMMENT
 from proxy.responses.proof import Proof
-from proxy.responses.repairs.base import HOLD, Moved, Phase, Repair, StreamContext
+from proxy.responses.repairs.base import HOLD, MAX_HELD_DELTAS, Moved, Phase, Repair, StreamContext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +107,10 @@ class ToolCallTexts(Repair):
             return Moved((*waiting, *(after if after is not None else (event,))))
         if self._place >= 0:
             waiting.append(event)
-            return HOLD
+            if len(waiting) <= MAX_HELD_DELTAS:
+                return HOLD
+            self._held, self._place = [], -1
+            return Moved(waiting)
         if not waiting and not self._is_forced and "<" not in delta and "[" not in delta:
             return None
         waiting.append(event)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from proxy.responses import BodyEnd
+from proxy.responses.repairs.base import MAX_HELD_DELTAS
 from proxy.responses.repairs.tool_call_texts import MARKERS
 from tests.support.repairing import Repaired, repaired, terminal
 from tests.support.streams import Json, call, message, response, text_part, whole
@@ -122,3 +123,11 @@ def test_a_delta_of_another_item_frees_it() -> None:
             first[0], first[1], second[0], second[1], first[2], held, second[2], second[3], terminal()
         )
         assert sorted(texts(repaired(events))) == sorted(f"a{held['delta']}b<c")
+
+
+def test_text_that_never_ends_is_told_after_all() -> None:
+    pieces = ["<tool_call>", *["x"] * MAX_HELD_DELTAS]
+    life, _ = message(0, *pieces)
+    made = repaired(stream(*life[: 2 + len(pieces)]), end=BodyEnd.CUT)
+    assert texts(made) == "".join(pieces)
+    assert len(made.all("output_text.delta")) == len(pieces)
