@@ -193,3 +193,11 @@ def test_a_call_that_was_cut_by_a_limit_is_done() -> None:
         )
     )
     assert made.one("output_item.done")["item"]["status"] == "incomplete"
+
+
+def test_arguments_that_the_terminal_event_contradicts_are_closed_as_it_says() -> None:
+    life, done = call(0, '{"b"')
+    proof = {**done, "arguments": '{"a": 1}'}
+    made = repaired(opened(*life[:2], terminal(proof)), conforming=False)
+    assert made.one("function_call_arguments.done")["arguments"] == '{"a": 1}'
+    assert made.output == [proof]
