@@ -18,7 +18,7 @@ PYTHON ?= $(shell for probe in "import ensurepip, venv" "import sys"; do \
 		if $$name -c "$$probe; import sys; raise SystemExit(sys.version_info < (3, 11))" 2>/dev/null; \
 		then echo $$name; exit; fi; done; done)
 
-.PHONY: help demo test check lint format types coverage properties replay docs render deploy-tools verify-deploy lock clean
+.PHONY: help demo test check lint format types coverage properties replay clients docs render deploy-tools verify-deploy lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +85,11 @@ properties: $(READY)  ## the hypothesis properties, 5,000 examples each (EXAMPLE
 replay: $(READY)  ## recordings through the running proxy, judged before and after (RECORDINGS=folder)
 	$(BIN)/python -m tests.support.replay_sockets $(or $(RECORDINGS),tests/recordings) $(ARGS)
 
+# Installs the clients into .clients (500 MB, most of it Codex) and takes about a quarter of an hour. Needs npm.
+clients: $(READY)  ## real clients against every broken stream, before and after; writes the results (ARGS="--client codex")
+	$(BIN)/python -m tests.clients.run --write $(ARGS)
+	@$(MAKE) --no-print-directory docs
+
 docs: $(READY)  ## write the generated parts of README.md and docs/ again
 	$(BIN)/python -m tests.support.documentation --write
 
@@ -103,5 +108,5 @@ lock:  ## compile requirements.lock, which the image installs from (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-config -o requirements.lock
 
 clean:  ## remove the environment and everything the tools leave behind
-	rm -rf $(VENV) .deploy-tools .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
+	rm -rf $(VENV) .deploy-tools .clients .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
 	find proxy tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -41,27 +41,27 @@ class Proof:
         self.accounts: dict[int, Body] = {}
         self._told = told
         self._only = len(finals) == 1 and len(told) > 1
-        left = self._match_ids(finals)
+        # An id that was used for two items (R12) may lead to the wrong one: first it must agree with what was told.
+        left = [final for final in finals if not self._match_id(final, sure=True)]
         left = [final for final in left if not self._match_content(final)]
+        left = [final for final in left if not self._match_id(final, sure=False)]
         left = [kept for final in left if (kept := self._without_told_calls(final)) is not None]
         self.untold = [final for final in left if not self._is_told_otherwise(final)]
 
-    def _match_ids(self, finals: list[Body]) -> list[Body]:
-        by_id = {item.id: item for item in self._told if item.id}
-        left = []
-        for final in finals:
-            id_ = final.get("id")
-            item = by_id.get(id_) if isinstance(id_, str) else None
+    def _match_id(self, final: Body, *, sure: bool) -> bool:
+        """Match by id: with ``sure`` if the content agrees, without it if the item could not be told again."""
+        id_ = final.get("id")
+        for item in self._told:
             if (
-                item is not None
+                id_
+                and item.id == id_
                 and item.type == final.get("type")
                 and item.index not in self.accounts
-                and (agrees(item, final) or not _could_be_told_again(final))
+                and (agrees(item, final) if sure else not _could_be_told_again(final))
             ):
                 self.accounts[item.index] = final
-            else:
-                left.append(final)
-        return left
+                return True
+        return False
 
     def _match_content(self, final: Body) -> bool:
         for item in self._told:

@@ -40,6 +40,16 @@ def test_else_by_what_they_say() -> None:
     assert Proof(items, finals).accounts == {1: finals[0], 0: finals[1], 2: finals[2]}
 
 
+def test_what_they_say_counts_more_than_an_id_that_was_used_twice() -> None:
+    """R12: the second call was announced under the first one's id, so the first has another (invented) one."""
+    lyon, paris = '{"city": "Lyon"}', '{"city": "Paris"}'
+    items = told(call(0, paris, id_="fc_invented")[0], call(1, lyon, id_="fc_0")[0])
+    finals = [call(0, paris, id_="fc_0")[1], call(1, lyon, id_="fc_1")[1]]
+    proof = Proof(items, finals)
+    assert proof.accounts == {0: finals[0], 1: finals[1]}
+    assert proof.untold == []
+
+
 def test_one_final_item_accounts_for_one_told() -> None:
     items = told(message(0, "Hi")[0])
     proof = Proof(items, [M_DONE, {**M_DONE, "content": [text_part("Other")]}])

@@ -18,6 +18,7 @@ from proxy.config import ENV_PREFIX, CoreSettings, Settings, flag_name
 from proxy.metrics import PREFIX, Metrics
 from proxy.responses import REPAIRS, BodyEnd, Ending, Plan, StreamNormalizer
 from proxy.responses.repairs.base import Phase
+from tests.clients.table import client_table, explanation_list, letter_table, scenario_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -173,6 +174,10 @@ def defect_table() -> str:
 PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "repairs"): repair_table,
     ("docs/compatibility.md", "defects"): defect_table,
+    ("docs/compatibility.md", "clients"): client_table,
+    ("docs/compatibility.md", "signs"): letter_table,
+    ("docs/compatibility.md", "streams"): scenario_table,
+    ("docs/compatibility.md", "explanations"): explanation_list,
     ("docs/configuration.md", "core settings"): core_settings,
     ("docs/configuration.md", "server settings"): server_settings,
     ("docs/metrics.md", "metrics"): metric_table,

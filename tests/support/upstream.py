@@ -221,6 +221,10 @@ class FakeUpstream:
         self._arrivals.put_nowait(seen)
         return self._answers.pop(0) if self._answers else json_answer({"object": "fake"})
 
+    def script(self, seen: Seen, steps: tuple[Step, ...]) -> tuple[Step, ...]:  # noqa: ARG002 - for those who override it
+        """Return what is answered, now that the body has been read: what `arrived` chose. A place to choose by the body."""
+        return steps
+
 
 class _Connection(asyncio.StreamReaderProtocol):
     """One connection: reads requests one after another and plays the script of each."""
@@ -268,7 +272,7 @@ class _Connection(asyncio.StreamReaderProtocol):
                     # A script that begins with a pause answers before, or without, the body.
                     if not (steps and isinstance(steps[0], Wait)):
                         await reading
-                    for step in steps:
+                    for step in self._upstream.script(seen, steps):
                         if not await self._play(step):
                             return
                     await reading

@@ -1,0 +1,90 @@
+"""Why a cell of the table is not as on a perfect stream although the stream went through the proxy.
+
+A test wants an explanation for every such cell, and a cell for every explanation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One reason, and the outcomes that it stands for.
+
+    :ivar scenarios: a regular expression for whole names of scenarios; ``letters``: the outcomes that it explains.
+    :ivar clients: names; all without.
+    """
+
+    title: str
+    text: str
+    scenarios: str
+    letters: str
+    clients: tuple[str, ...] = ()
+
+
+EXPLANATIONS: tuple[Explanation, ...] = (
+    Explanation(
+        "White space before a call.",
+        "The line break ahead of `<tool_call>` is streamed before the marker is there, as text, and "
+        "stays. The call itself is told as a call and run.",
+        r"calls-as-text/.*",
+        "T",
+    ),
+    Explanation(
+        "A call that nothing proves.",
+        "Up to 0.13 the final output is empty, so nothing says that the streamed text is a call. It is "
+        "told as the text as which it came: tool names and arguments are never guessed.",
+        r"calls-as-text-unproven/.*",
+        "C",
+    ),
+    Explanation(
+        "Too late for the order.",
+        "A message that only the terminal event shows is told after what was streamed. The client has "
+        "all of it, and posts it back behind the call.",
+        r"(message-untold|preamble-untold)/preamble",
+        "I",
+    ),
+    Explanation(
+        "What was streamed stands.",
+        "The end of the reasoning came as the answer, or the beginning of the answer was lost. Deltas "
+        "cannot be recalled: the client sees what was streamed, and the right text after it "
+        "([limits](limits.md#what-was-said-cannot-be-unsaid)). Codex reads done items only, in which "
+        "upstream was right: here it is better off without the proxy.",
+        r"(wrong-channel|reasoning-in-message)/reasoning",
+        "T",
+    ),
+    Explanation(
+        "Cut arguments of a call that is not the last.",
+        "The first of two calls is told as done before the terminal event shows the end of its "
+        "arguments. Only the closings of the last item wait for it. Clients that read the terminal event "
+        "alone get both calls.",
+        r"arguments-cut/parallel",
+        "CE",
+    ),
+    Explanation(
+        "Arguments without their beginning.",
+        "0.11.1 to 0.13 never stream the first piece of a call's arguments. The done events have all of "
+        "them; clients that join the deltas do not look there.",
+        r"call-as-previous/.*",
+        "C",
+        ("langchain", "pydantic-ai"),
+    ),
+    Explanation(
+        "Reasoning that is never closed.",
+        "The fork neither announces nor closes its reasoning. It is closed at the end of the response, "
+        "after the call, and Codex posts it back in that order.",
+        r"fork-reasoning/tools",
+        "I",
+        ("codex",),
+    ),
+    Explanation(
+        "A partial answer counts as one.",
+        "When a response fails, the proxy closes open messages and reasoning as incomplete "
+        "([why](adr/0011-cut-calls.md)). Codex takes what is done for whole: it shows the partial text "
+        "with every retry and keeps it in the history.",
+        r"(cut|cut-in-event|ends|reset|silence|error-untyped|error-fork|error-flat|failed-only)/.*",
+        "TI",
+        ("codex",),
+    ),
+)
