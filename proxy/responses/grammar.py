@@ -388,8 +388,6 @@ OPEN_RESPONSES_NAMES: Final = {
     REASONING_TEXT.done: "response.reasoning.done",
 }
 """Dialect ``open-responses``: the names that differ from OpenAI's (protocol.md, trap 1)."""
-OPEN_RESPONSES_NOT_NULL: Final = ("phase", "encrypted_content")
-"""Fields of items that vLLM sends as null, as OpenAI's types allow, and Open Responses wants as strings or not at all."""
 
 ALIASES: Final[dict[str, str]] = {
     # Open Responses' own names, and the fork's (F01)

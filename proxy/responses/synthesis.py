@@ -243,11 +243,11 @@ def told_item(item: ItemView, *, status: str, proven: Mapping[str, Any] | None =
     base: Body = {**item.item}
     if proven is not None and proven.get("type") == item.type:
         base |= proven
-    for name in (*_NAMES, *item.kind.required):
-        if name in item.item:
-            base[name] = item.item[name]
-        elif base.get(name) is not None:
-            del base[name]  # it was announced without: too late to be called so now
+    base |= {
+        name: item.item.get(name)
+        for name in (*_NAMES, *item.kind.required)
+        if name in item.item or name in base
+    }
     if item.kind is grammar.MESSAGE or item.kind is grammar.REASONING:
         content = told_parts(item.parts, base.get("content"))
         if content or item.kind is grammar.MESSAGE or base.get("content") is not None:

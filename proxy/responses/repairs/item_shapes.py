@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from proxy.responses import grammar, synthesis
 from proxy.responses.events import dump_json
 from proxy.responses.grammar import ItemKind, item_kind
-from proxy.responses.repairs.base import Dialect, Phase, Repair
+from proxy.responses.repairs.base import Phase, Repair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,8 +52,6 @@ class ItemShapes(Repair):
             if added and (item | changes).get("name") == "":
                 return []  # a call without a name: its done item or the terminal event names it and holds all of it
             extra = [name for name in ("summary",) if item["type"] == "message" and name in item]
-            if self.context.settings.dialect is Dialect.OPEN_RESPONSES:
-                extra += [name for name in grammar.OPEN_RESPONSES_NOT_NULL if item.get(name, "") is None]
             if not changes and not extra:
                 return None
             return [

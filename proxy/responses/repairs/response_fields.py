@@ -46,8 +46,6 @@ class ResponseFields(Repair):
         )  # upstream's fields, as far as any client can read them
         if not synthesis.is_minimal(complete) or (synthesis.is_vllms(complete) and not keeps):
             complete = synthesis.complete_response(complete, view, self.context.request)
-        if self.context.settings.dialect is Dialect.OPEN_RESPONSES:
-            complete = _without_null_items(complete)
         usage = complete.get("usage")
         if usage is not None and not _is_countable(usage):
             complete = {**complete, "usage": None}
@@ -64,23 +62,6 @@ def _without_leaks(response: Body) -> Body:
     if isinstance(tools, list) and any(_leaks(tool) for tool in tools):
         changes["tools"] = [_renamed(tool) if _leaks(tool) else tool for tool in tools]
     return response | changes if changes else response
-
-
-def _without_null_items(response: Body) -> Body:
-    """Return the response without nulls in its items that dialect ``open-responses`` does not know."""
-    output = response.get("output")
-    mended = [_without_nulls(item) for item in output] if isinstance(output, list) else output
-    return response if mended == output else {**response, "output": mended}
-
-
-def _without_nulls(item: Any) -> Any:
-    if not isinstance(item, dict):
-        return item
-    return {
-        name: value
-        for name, value in item.items()
-        if value is not None or name not in grammar.OPEN_RESPONSES_NOT_NULL
-    }
 
 
 def _leaks(node: Any) -> bool:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from proxy.responses import Dialect
 from tests.support.repairing import opened, repaired, terminal, untouched
 from tests.support.streams import call, message, reasoning, search, summary, whole
 
@@ -115,34 +114,3 @@ def test_parts_of_unknown_types_and_right_items_stay() -> None:
     added = {**M_LIFE[1], "part": {"type": "vendor", "x": None}}
     made = repaired(opened(M_LIFE[0], added, terminal()), conforming=False)
     assert "item_shapes" not in made.repairs
-
-
-def test_open_responses_knows_no_null_phase() -> None:
-    item = {**M_LIFE[0], "item": {**M_LIFE[0]["item"], "phase": None, "encrypted_content": None}}
-    done = {**M_LIFE[5], "item": {**M_DONE, "phase": None}}
-    events = opened(item, *M_LIFE[1:5], done, terminal(M_DONE))
-    made = repaired(events, dialect=Dialect.OPEN_RESPONSES, conforming=False)
-    assert made.one("output_item.added")["item"] == M_LIFE[0]["item"]
-    assert made.one("output_item.done")["item"] == M_DONE
-    assert repaired(events).one("output_item.added")["item"]["phase"] is None
-
-
-def test_a_phase_that_is_told_too_late_is_not_told_as_null() -> None:
-    item = {**M_LIFE[0], "item": {**M_LIFE[0]["item"], "phase": None}}
-    done = {**M_LIFE[5], "item": {**M_DONE, "phase": "final_answer"}}
-    made = repaired(
-        opened(item, *M_LIFE[1:5], done, terminal(M_DONE)), dialect=Dialect.OPEN_RESPONSES, conforming=False
-    )
-    assert made.one("output_item.done")["item"] == M_DONE
-
-
-def test_open_responses_knows_a_phase() -> None:
-    item = {**M_LIFE[0], "item": {**M_LIFE[0]["item"], "phase": "commentary"}}
-    done = {**M_DONE, "phase": "commentary"}
-    made = repaired(
-        opened(item, *M_LIFE[1:5], {**M_LIFE[5], "item": done}, terminal(done)),
-        dialect=Dialect.OPEN_RESPONSES,
-        conforming=False,
-    )
-    assert made.one("output_item.added")["item"]["phase"] == "commentary"
-    assert made.output == [done]

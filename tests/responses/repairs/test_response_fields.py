@@ -122,19 +122,3 @@ def test_a_right_name_wins_over_its_leaked_twin() -> None:
 def test_dialect_upstream_leaves_a_readable_object_as_it_is() -> None:
     made = repaired([created(), terminal()], dialect=Dialect.UPSTREAM, conforming=False)
     assert made.one("created")["response"] == vllms()
-
-
-def test_open_responses_knows_no_null_phase_in_the_output() -> None:
-    life, done = message(0, "Hi")
-    events = opened(*life, terminal({**done, "phase": None, "encrypted_content": None}))
-    made = repaired(events, dialect=Dialect.OPEN_RESPONSES, conforming=False)
-    assert made.output == [done]
-    assert repaired(events).output[0]["phase"] is None
-
-
-@pytest.mark.parametrize("output", [None, "x", ["x"]])
-def test_open_responses_leaves_what_is_no_item(output: Any) -> None:
-    life, done = message(0, "Hi")
-    end = {**terminal(), "response": {**response("completed"), "output": output}}
-    made = repaired(opened(*life, end), dialect=Dialect.OPEN_RESPONSES, conforming=False)
-    assert made.output == [done]
