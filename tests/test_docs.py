@@ -13,7 +13,7 @@ from proxy import __version__
 from proxy.cli import main
 from proxy.config import Settings
 from proxy.metrics import PREFIX, Metrics
-from proxy.responses import REPAIRS, BodyEnd, Ending, Plan, Reasoning, StreamNormalizer
+from proxy.responses import REPAIRS, BodyEnd, Dialect, Ending, Plan, Reasoning, StreamNormalizer
 from proxy.responses.conformance import check_stream
 from tests.support.documentation import DEFECTS, PARTS, ROOT, in_order, readme_after, with_example, with_part
 
@@ -113,11 +113,13 @@ def normalize_example(block: str, disabled: Collection[str] = ()) -> tuple[bytes
     """Send an example through the core; a line in brackets names a setting, or says how the body ends."""
     lines = lines_of(block)
     reasoning = Reasoning.SUMMARY if lines[0] == "(with reasoning = summary)" else Reasoning.RAW
+    dialect = Dialect.OPEN_RESPONSES if lines[0] == "(with dialect = open-responses)" else Dialect.OPENAI
     end = _ENDS.get(lines[-1], BodyEnd.EOF)
     stream = "".join(
         line + ("\n" if line.startswith("event: ") else "\n\n") for line in lines if not line.startswith("(")
     )
-    normalizer = StreamNormalizer(Plan.build(reasoning=reasoning, disabled=disabled, strict=not disabled))
+    plan = Plan.build(reasoning=reasoning, dialect=dialect, disabled=disabled, strict=not disabled)
+    normalizer = StreamNormalizer(plan)
     return normalizer.feed(stream.encode()) + normalizer.finish(end), normalizer
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.responses import REPAIRS, check_stream
+from proxy.responses import REPAIRS, Plan, check_stream
 from tests.support.goldens import RECORDINGS, Golden, load_goldens, main
 from tests.support.recordings import load
 from tests.support.replay import faults, normalize
@@ -36,14 +36,15 @@ class TestGolden:
         assert made == golden.expected
 
     def test_only_the_repaired_stream_conforms(self, golden: Golden) -> None:
-        assert not faults(golden.expected)
-        assert check_stream(golden.upstream)
+        assert not faults(golden.expected, dialect=golden.dialect)
+        assert check_stream(golden.upstream, dialect=golden.dialect)
 
     def test_it_is_this_repair_that_does_it(self, golden: Golden) -> None:
         assert golden.repaired([golden.name])[0] != golden.expected
 
     def test_what_is_repaired_stays_as_it_is(self, golden: Golden) -> None:
-        again, normalizer = normalize([golden.expected], golden.end)
+        plan = Plan.build(strict=True, dialect=golden.dialect)
+        again, normalizer = normalize([golden.expected], golden.end, plan=plan)
         assert again == golden.expected
         assert not normalizer.tally.repairs
 

@@ -18,6 +18,7 @@ from tests.support.streams import (
     events_of,
     wire,
 )
+from tests.support.strict import strict_errors
 
 STRICT = Plan.build(strict=True)
 LENIENT = Plan.build()
@@ -29,11 +30,11 @@ def repair(stream: bytes, end: BodyEnd = BodyEnd.EOF, plan: Plan = STRICT, **opt
     return normalizer.feed(stream) + normalizer.finish(end)
 
 
-def violations(stream: bytes) -> list[str]:
+def violations(stream: bytes, dialect: Dialect = Dialect.OPENAI) -> list[str]:
     """Return what the judge says, but for calls whose arguments were put right at their end (docs/limits.md)."""
     return [
         str(violation)
-        for violation in check_stream(stream)
+        for violation in check_stream(stream, dialect=dialect)
         if violation.rule != "text_sum" or "function_call_arguments" not in violation.detail
     ]
 
@@ -49,6 +50,21 @@ def test_fixed_point(events: list[dict[str, Any]]) -> None:
 def test_conformance(events: list[dict[str, Any]], end: BodyEnd, done: bool) -> None:  # noqa: FBT001 - drawn
     """Any damaged stream leaves with no violation."""
     assert violations(repair(wire(events, done=done), end)) == []
+
+
+@given(damaged_events(), ENDS)
+def test_typed_clients(events: list[dict[str, Any]], end: BodyEnd) -> None:
+    """Every event that leaves has all fields that the openai package's types require, with the types that they name."""
+    assert strict_errors(repair(wire(events), end)) == []
+
+
+@given(damaged_events(), ENDS)
+def test_open_responses(events: list[dict[str, Any]], end: BodyEnd) -> None:
+    """In dialect open-responses, too, any damaged stream leaves with no violation, and stays as it is when repaired again."""
+    plan = Plan.build(strict=True, dialect=Dialect.OPEN_RESPONSES)
+    once = repair(wire(events), end, plan)
+    assert violations(once, Dialect.OPEN_RESPONSES) == []
+    assert repair(once, plan=plan) == once
 
 
 @given(damaged_events(), ENDS)

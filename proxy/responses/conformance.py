@@ -39,6 +39,7 @@ from proxy.responses.grammar import (
     MESSAGE,
     OPEN_RESPONSES_NAMES,
     OPENING,
+    OUTPUT_TEXT,
     PART_ADDED,
     PART_DONE,
     PART_EVENTS,
@@ -85,8 +86,9 @@ RULES: Final[dict[str, str]] = {
     "created_once": "`response.created` comes once.",
     "queued_order": "`response.queued` comes at most once, after created and before in_progress.",
     "in_progress_once": "`response.in_progress` comes exactly once, before every item, error and terminal event.",
-    "response_fields": "The `response` of a lifecycle event has every field that OpenAI's type requires.",
-    "open_responses_keys": "In dialect open-responses, a lifecycle event's `response` has all 31 keys.",
+    "response_fields": "The `response` of a lifecycle event has every field that OpenAI's type requires, of its JSON type.",
+    "open_responses_keys": "In dialect open-responses, a lifecycle event's `response` has all 31 keys, of their types.",
+    "open_responses_fields": "In dialect open-responses, nothing is null that may only be absent, and no value is unknown.",
     "response_id": "`response.id` is the same in every lifecycle event.",
     "response_status": "`response.status` agrees with the event's name.",
     "opening_output": "`response.output` is empty until the terminal event.",
@@ -116,6 +118,7 @@ RULES: Final[dict[str, str]] = {
     "summary_index": "The summary parts of an item are added with `summary_index` 0, 1, 2…",
     "parts_overlap": "A part is added only after the one before it is done.",
     "part_fields": "A part has the fields of its type, of the right JSON types.",
+    "logprobs": "A logprob names its token and says a number; in a part (open-responses: anywhere) it has its bytes, too.",
     "part_type": "A part's type fits its item, stays the same, and fits the events that tell its text.",
     "part_open": "Every event of a part comes between its added and its done, which come once.",
     "parts_closed": "Every part of an item is done before the item is.",
@@ -134,6 +137,7 @@ _OPENAI: Final = "openai"
 _OPEN_RESPONSES: Final = "open-responses"
 
 _KEEPALIVE: Final = "keepalive"
+_ABSENT: Final = object()
 _NOT_STANDARD: Final = frozenset({*ALIASES, *PINGS, *PRIVATE_NOTICES, TOOL_CALL_DELTA})
 _NAMES_NOT_OF: Final = {
     _OPENAI: _NOT_STANDARD,
@@ -150,47 +154,43 @@ _RESPONSE_FIELDS: Final[dict[str, tuple[type, ...]]] = {
     "tool_choice": (str, dict),
     "parallel_tool_calls": (bool,),
 }
-_OPEN_RESPONSES_KEYS: Final = (
-    *(
-        "id",
-        "object",
-        "created_at",
-        "completed_at",
-        "status",
-        "incomplete_details",
-        "model",
-        "previous_response_id",
-    ),
-    *(
-        "instructions",
-        "output",
-        "error",
-        "tools",
-        "tool_choice",
-        "truncation",
-        "parallel_tool_calls",
-        "text",
-        "top_p",
-    ),
-    *(
-        "presence_penalty",
-        "frequency_penalty",
-        "top_logprobs",
-        "temperature",
-        "reasoning",
-        "usage",
-        "max_output_tokens",
-    ),
-    *(
-        "max_tool_calls",
-        "store",
-        "background",
-        "service_tier",
-        "metadata",
-        "safety_identifier",
-        "prompt_cache_key",
-    ),
-)
+_NULL: Final = type(None)
+_NULLABLE: Final[dict[str, tuple[type, ...]]] = {
+    **dict.fromkeys(("status", "service_tier", "truncation"), (str, _NULL)),
+    **dict.fromkeys(("previous_response_id", "safety_identifier", "prompt_cache_key"), (str, _NULL)),
+    **dict.fromkeys(("error", "incomplete_details", "metadata", "text", "reasoning", "usage"), (dict, _NULL)),
+    **dict.fromkeys(("temperature", "top_p", "presence_penalty", "frequency_penalty"), (int, float, _NULL)),
+    **dict.fromkeys(("max_output_tokens", "max_tool_calls", "top_logprobs"), (int, _NULL)),
+    **dict.fromkeys(("background", "store"), (bool, _NULL)),
+    "completed_at": (int, float, _NULL),
+    "instructions": (str, list, _NULL),
+}
+"""OpenAI's types of fields that a response need not have."""
+_OPEN_RESPONSES_KEYS: Final[dict[str, tuple[type, ...]]] = {
+    **dict.fromkeys(("id", "object", "status", "model", "truncation", "service_tier"), (str,)),
+    **dict.fromkeys(("output", "tools"), (list,)),
+    **dict.fromkeys(("created_at", "top_logprobs"), (int,)),
+    **dict.fromkeys(("top_p", "temperature", "presence_penalty", "frequency_penalty"), (int, float)),
+    **dict.fromkeys(("parallel_tool_calls", "store", "background"), (bool,)),
+    **dict.fromkeys(("text", "metadata"), (dict,)),
+    "tool_choice": (str, dict),
+    **dict.fromkeys(("completed_at", "max_output_tokens", "max_tool_calls"), (int, _NULL)),
+    **dict.fromkeys(("previous_response_id", "instructions"), (str, _NULL)),
+    **dict.fromkeys(("safety_identifier", "prompt_cache_key"), (str, _NULL)),
+    **dict.fromkeys(("incomplete_details", "error", "reasoning", "usage"), (dict, _NULL)),
+}
+_TOOL_CHOICES: Final = frozenset({"none", "auto", "required"})
+_FUNCTION_KEYS: Final = ("name", "parameters", "strict")
+_VALUES: Final[dict[str, frozenset[Any]]] = {
+    "phase": frozenset({_ABSENT, "commentary", "final_answer"}),
+    "verbosity": frozenset({_ABSENT, "low", "medium", "high"}),
+    "truncation": frozenset({"auto", "disabled"}),
+    "effort": frozenset({None, "none", "low", "medium", "high", "xhigh"}),
+    "summary": frozenset({None, "concise", "detailed", "auto"}),
+    "format": frozenset({"text", "json_object", "json_schema"}),
+    "mode": _TOOL_CHOICES,
+}
+"""What the Open Responses schema allows where it has a closed list."""
 _USAGE: Final = (
     ("input_tokens",),
     ("output_tokens",),
@@ -235,7 +235,6 @@ _NOTHING: Final[tuple[object, ...]] = (None, "", [], {})
 
 _FRAME: Final = re.compile(rb"event: ([^\r\n]+)\ndata: ([^\r\n]+)|data: \[DONE\]|(:[^\r\n]*)(\n:[^\r\n]*)*")
 _BLANK: Final = b"\n\n"
-_ABSENT: Final = object()
 _LONGEST: Final = 80
 """Characters of a value in a message."""
 
@@ -480,17 +479,27 @@ class ConformanceChecker:
             value = response.get(key, _ABSENT)
             if type(value) not in types or value == "":
                 self._say("response_fields", f"response.{key} is {_short(value)} in {name}")
+        for key, types in _NULLABLE.items():
+            if type(response.get(key)) not in types:
+                self._say("response_fields", f"response.{key} is {_short(response[key])} in {name}")
+        for detail in _wrong_in_response(name, response):
+            self._say("response_fields", f"{detail} in {name}")
         if self._dialect == _OPEN_RESPONSES:
-            absent = [key for key in _OPEN_RESPONSES_KEYS if key not in response]
-            if absent:
-                self._say("open_responses_keys", f"response has no {', '.join(absent)} in {name}")
+            self._judge_open_responses_keys(name, response)
         usage = response.get("usage")
-        if usage is not None:
-            for path in _USAGE:
-                if not _is_count(_at(usage, path)):
-                    self._say(
-                        "usage_details", f"usage.{'.'.join(path)} is {_short(_at(usage, path))} in {name}"
-                    )
+        for path in _USAGE if usage is not None else ():
+            if not _is_count(_at(usage, path)):
+                self._say("usage_details", f"usage.{'.'.join(path)} is {_short(_at(usage, path))} in {name}")
+
+    def _judge_open_responses_keys(self, name: str, response: dict[str, Any]) -> None:
+        absent = [key for key in _OPEN_RESPONSES_KEYS if key not in response]
+        if absent:
+            self._say("open_responses_keys", f"response has no {', '.join(absent)} in {name}")
+        for key, types in _OPEN_RESPONSES_KEYS.items():
+            if key in response and type(response[key]) not in types:
+                self._say("open_responses_keys", f"response.{key} is {_short(response[key])} in {name}")
+        for detail in _unknown_in_response(response):
+            self._say("open_responses_fields", f"{detail} in {name}")
 
     def _judge_terminal(self, name: str, response: dict[str, Any]) -> None:
         self._terminal = name
@@ -570,6 +579,9 @@ class ConformanceChecker:
                 self._say("item_fields", f"{kind.type}.{key} is {_short(item.get(key, _ABSENT))}")
         if kind is REASONING and type(item.get("content", [])) is not list:
             self._say("item_fields", f"{kind.type}.content is {_short(item['content'])}")
+        if self._dialect == _OPEN_RESPONSES:
+            for detail in _unknown_in_item(item):
+                self._say("open_responses_fields", detail)
 
     def _judge_item_event(self, name: str, body: dict[str, Any]) -> None:
         index = body["output_index"]
@@ -671,7 +683,15 @@ class ConformanceChecker:
         elif run is None or name not in (run.delta, run.done):
             self._say("part_type", f"{name} for a part of type {part.type}")
             return
+        if run is OUTPUT_TEXT:
+            self._judge_logprobs(body.get("logprobs"), whole=self._dialect == _OPEN_RESPONSES)
         self._judge_text(name, body, part.text)
+
+    def _judge_logprobs(self, logprobs: Any, *, whole: bool) -> None:
+        if logprobs is not None and not (
+            type(logprobs) is list and all(_is_logprob(one, whole=whole) for one in logprobs)
+        ):
+            self._say("logprobs", f"logprobs is {_short(logprobs)}")
 
     def _judge_part_added(
         self, name: str, body: dict[str, Any], item: _Item, parts: dict[int, _Part], index: int
@@ -701,6 +721,8 @@ class ConformanceChecker:
             if not _is_kind(body.get(key, _ABSENT), kind):
                 self._say("part_fields", f"{part.type}.{key} is {_short(body.get(key, _ABSENT))}")
                 return None
+        if part.type == OUTPUT_TEXT.part_type:
+            self._judge_logprobs(body.get("logprobs"), whole=True)
         return RUN_OF_PART.get(part.type)
 
     def _judge_part_done(self, body: dict[str, Any], part: _Part) -> None:
@@ -798,6 +820,81 @@ def _difference(told: Any, final: Any) -> str | None:
                 return f".{key}{difference}"
         return None
     return None if told == final else f" is {_short(final)}, told {_short(told)}"
+
+
+def _is_logprob(logprob: Any, *, whole: bool) -> bool:
+    if not _is_token(logprob, whole=whole):
+        return False
+    others = logprob.get("top_logprobs", [] if not whole else None)
+    return type(others) is list and all(_is_token(other, whole=whole) for other in others)
+
+
+def _is_token(logprob: Any, *, whole: bool) -> bool:
+    if type(logprob) is not dict or type(logprob.get("token")) is not str:
+        return False
+    return type(logprob.get("logprob")) in (int, float) and (not whole or type(logprob.get("bytes")) is list)
+
+
+def _wrong_in_response(name: str, response: dict[str, Any]) -> Iterator[str]:
+    """Yield what OpenAI's types refuse in the objects that a response holds beside its output."""
+    error = response.get("error") if name != FAILED else None  # failed_error judges that
+    if type(error) is dict and not all(type(error.get(key)) is str for key in ("code", "message")):
+        yield f"response.error is {_short(error)}"
+    choice = response.get("tool_choice")
+    if type(choice) is str and choice not in _TOOL_CHOICES:
+        yield f"response.tool_choice is {_short(choice)}"
+    for tool in response.get("tools") or []:
+        if type(_at(tool, ("type",))) is not str:
+            yield f"a tool is {_short(tool)}"
+        elif tool["type"] == "function" and not all(key in tool for key in _FUNCTION_KEYS):
+            yield f"a function is {_short(tool)}"
+
+
+def _unknown_in_response(response: dict[str, Any]) -> Iterator[str]:
+    """Yield what the Open Responses schema refuses in the objects that a response holds beside its output."""
+    text, reasoning, choice = response.get("text"), response.get("reasoning"), response.get("tool_choice")
+    for tool in response.get("tools") or []:
+        if _at(tool, ("type",)) != "function" or "description" not in tool:
+            yield f"a tool is {_short(tool)}"
+    if type(choice) is dict:
+        if choice.get("type") not in ("function", "allowed_tools"):
+            yield f"tool_choice is {_short(choice)}"
+        elif choice["type"] == "allowed_tools":
+            yield from _unknown(choice, "mode")
+    yield from _unknown(response, "truncation")
+    if type(reasoning) is dict:
+        yield from _unknown(reasoning, "effort", "summary")
+    if type(text) is dict:
+        yield from _unknown(text, "verbosity")
+        if not _is_echoed_format(text.get("format")):
+            yield f"text.format is {_short(text.get('format'))}"
+
+
+def _is_echoed_format(format_: Any) -> bool:
+    """Return whether a format is echoed as Open Responses has it: the schema of a `json_schema` is null."""
+    if type(format_) is not dict or not _is_listed("format", format_.get("type")):
+        return False
+    named = type(format_.get("name")) is str and type(format_.get("strict")) is bool
+    whole = named and "description" in format_ and format_.get("schema", _ABSENT) is None
+    return format_["type"] != "json_schema" or whole
+
+
+def _unknown_in_item(item: dict[str, Any]) -> Iterator[str]:
+    if item.get("type") == MESSAGE.type:
+        yield from _unknown(item, "phase")
+    if item.get("type") == REASONING.type and item.get("encrypted_content", _ABSENT) is None:
+        yield "encrypted_content is None"
+
+
+def _unknown(node: dict[str, Any], *keys: str) -> Iterator[str]:
+    for key in keys:
+        value = node.get(key, _ABSENT)
+        if not _is_listed(key, value):
+            yield f"{key} is {_short(value)}"
+
+
+def _is_listed(key: str, value: Any) -> bool:
+    return type(value) not in (list, dict) and value in _VALUES[key]
 
 
 def _is_kind(value: object, kind: Kind) -> bool:

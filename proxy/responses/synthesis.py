@@ -41,18 +41,30 @@ def derive_id(prefix: str, *parts: object) -> str:
 # Response
 
 
-def is_minimal(response: Mapping[str, Any]) -> bool:
-    """Tell whether a response object has the fields that every client needs, with the types that they need."""
-    return all(_is_usable(name, response.get(name)) for name in _MINIMUM)
+def is_readable(response: Mapping[str, Any]) -> bool:
+    """Tell whether a response object has the fields that every client needs, and no field with a type that none reads."""
+    return all(name in response for name in _MINIMUM) and all(map(_is_usable, response, response.values()))
 
 
 def _is_usable(name: str, value: object) -> bool:
     kinds = _MINIMUM.get(name)
     if kinds is None:
-        return True
-    return isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool)) and value != ""
+        known = _KINDS.get(name) or _REQUIRED.get(name, _UNKNOWN)[0]
+        return value is None or not known or _is_of(value, known)
+    if not _is_of(value, kinds) or value == "" or (name == "object" and value != "response"):
+        return False
+    if name == "tools":
+        return all(isinstance(tool, dict) and isinstance(tool.get("type"), str) for tool in value)  # type: ignore[attr-defined]
+    if name == "tool_choice":
+        return value in _TOOL_CHOICES if isinstance(value, str) else isinstance(value.get("type"), str)  # type: ignore[attr-defined]
+    return True
 
 
+def _is_of(value: object, kinds: tuple[type, ...]) -> bool:
+    return isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
+
+
+_TOOL_CHOICES: Final = ("none", "auto", "required")
 _MINIMUM: Final[dict[str, tuple[type, ...]]] = {
     "id": (str,),
     "object": (str,),
@@ -93,7 +105,8 @@ def complete_response(response: Mapping[str, Any], view: ClientView, request: Re
         if name in complete and (value is not None or neutral is None):
             continue
         wanted = asked.get(name)
-        complete[name] = wanted if isinstance(wanted, kinds) and wanted is not None else neutral
+        is_known = isinstance(wanted, kinds) and wanted is not None and _is_usable(name, wanted)
+        complete[name] = wanted if is_known else neutral
     return complete
 
 
@@ -127,6 +140,17 @@ _REQUIRED: Final[dict[str, tuple[tuple[type, ...], Any]]] = {
     "reasoning": ((dict,), {"effort": None, "summary": None}),
 }
 """Field → what a request's value may be, and the neutral value. OpenAI's API sends them all; Open Responses requires them."""
+_KINDS: Final[dict[str, tuple[type, ...]]] = {
+    "error": (dict,),
+    "incomplete_details": (dict,),
+    "completed_at": (int, float),
+    "instructions": (str, list),
+    "usage": (dict,),
+    "prompt": (dict,),
+    "user": (str,),
+}
+"""What a response's value may be, where that is not what a request's may be."""
+_UNKNOWN: Final[tuple[tuple[type, ...], Any]] = ((), None)
 
 
 def response_so_far(view: ClientView, request: RequestContext) -> Body:
@@ -341,29 +365,52 @@ def told_part(part: PartView, proven: object = None) -> Body:
     if part.type == "output_text":
         base["annotations"] = list(part.annotations)
         if not isinstance(base.get("logprobs"), list) or (part.logprobs and not base["logprobs"]):
-            base["logprobs"] = [with_bytes(logprob) for logprob in part.logprobs]
+            base["logprobs"] = list(part.logprobs)
+        base["logprobs"] = whole_logprobs(base["logprobs"])
     return base
 
 
-def with_bytes(logprob: Any) -> Any:
-    """Return a token's logprob with the ``bytes`` that parts must have and deltas need not (openai's types, R28)."""
-    if not isinstance(logprob, dict) or not isinstance(logprob.get("token"), str):
-        return logprob
-    whole: Body = {
-        "bytes": list(logprob["token"].encode("utf-8", "replace")),
-        "logprob": 0.0,
-        "top_logprobs": [],
-    }
-    whole |= {name: value for name, value in logprob.items() if value is not None}
-    if isinstance(whole["top_logprobs"], list):
-        whole["top_logprobs"] = [_alternative(one) for one in whole["top_logprobs"]]
+def whole_logprobs(logprobs: Any) -> Any:
+    """Return the logprobs with all fields that parts must have and deltas need not (openai's types, R28).
+
+    :returns: the list that was given if every one is whole; entries that name no token, with which nobody can do
+        anything, are left out.
+    """
+    whole = (
+        [_whole_logprob(one) for one in logprobs if _names_token(one)] if isinstance(logprobs, list) else []
+    )
+    return logprobs if whole == logprobs else whole
+
+
+def is_readable_logprob(logprob: Any) -> bool:
+    """Tell whether a client can read the logprob of a delta: it names its token and says a number."""
+    if not _names_token(logprob) or not isinstance(logprob.get("logprob"), int | float):
+        return False
+    others = logprob.get("top_logprobs")
+    return others is None or (isinstance(others, list) and all(map(_names_token, others)))
+
+
+def _names_token(logprob: object) -> bool:
+    return isinstance(logprob, dict) and isinstance(logprob.get("token"), str)
+
+
+def _whole_logprob(logprob: Body) -> Body:
+    others = logprob.get("top_logprobs")
+    known = [one for one in others if _names_token(one)] if isinstance(others, list) else []
+    return {**_with_bytes(logprob), "top_logprobs": [_with_bytes(one) for one in known]}
+
+
+def _with_bytes(logprob: Body) -> Body:
+    whole: Body = {**logprob}
+    if not isinstance(logprob.get("bytes"), list):
+        whole["bytes"] = list(logprob["token"].encode("utf-8", "replace"))
+    if not isinstance(logprob.get("logprob"), int | float):
+        whole["logprob"] = _IMPOSSIBLE
     return whole
 
 
-def _alternative(logprob: Any) -> Any:
-    if not isinstance(logprob, dict) or not isinstance(logprob.get("token"), str):
-        return logprob
-    return {"bytes": list(logprob["token"].encode("utf-8", "replace")), **logprob}
+_IMPOSSIBLE: Final = -9999.0
+"""What vLLM and OpenAI say for minus infinity, which JSON cannot: it reaches us as NaN or null."""
 
 
 # Parts and texts

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -388,6 +389,12 @@ CHANGES: dict[str, list[Change]] = {
         put("in_progress", "response/created_at", "now"),
         put("queued", "response/output", None),
         put("completed", "response/output", None),
+        put("created", "response/object", 7),
+        put("created", "response/temperature", "hot"),
+        put("created", "response/error", {"message": "m"}),
+        put("created", "response/tool_choice", "perhaps"),
+        put("created", "response/tools", ["f"]),
+        put("created", "response/tools", [{"type": "function", "name": "f", "parameters": {}}]),
     ],
     "response_id": [put("completed", "response/id", "resp_2"), put("in_progress", "response/id", "resp_2")],
     "response_status": [
@@ -537,6 +544,17 @@ CHANGES: dict[str, list[Change]] = {
         put("content_part.done", "part/annotations", ABSENT, 1),
         put("reasoning_summary_part.added", "part/text", None),
     ],
+    "logprobs": [
+        put("output_text.delta", "logprobs", ["x"]),
+        put("output_text.delta", "logprobs", [{"token": "Hel"}]),
+        put("output_text.delta", "logprobs", [{"token": "Hel", "logprob": 0.0, "top_logprobs": [{}]}]),
+        put("output_text.done", "logprobs", [{"token": 7, "logprob": 0.0}]),
+        both(
+            put("content_part.done", "part/logprobs", [{"token": "Hello", "logprob": 0.0}], 1),
+            put("output_item.done", "item/content/0/logprobs", [{"token": "Hello", "logprob": 0.0}], 1),
+            put("completed", "response/output/1/content/0/logprobs", [{"token": "Hello", "logprob": 0.0}]),
+        ),
+    ],
     "part_type": [
         put("content_part.added", "part", {"type": "output_text", "text": "", "annotations": []}, 0),
         both(
@@ -621,28 +639,27 @@ CHANGES: dict[str, list[Change]] = {
         lambda events: events[place(events, "completed")]["response"]["output"].reverse(),
     ],
 }
-OPEN_RESPONSES_KEYS = (
-    *(
-        "completed_at",
-        "incomplete_details",
-        "previous_response_id",
-        "instructions",
-        "error",
-        "truncation",
-        "text",
-        "top_p",
-    ),
-    *(
-        "presence_penalty",
-        "frequency_penalty",
-        "top_logprobs",
-        "temperature",
-        "reasoning",
-        "max_output_tokens",
-        "store",
-    ),
-    *("max_tool_calls", "background", "service_tier", "metadata", "safety_identifier", "prompt_cache_key"),
-)
+OPEN_RESPONSES: Body = {
+    "truncation": "disabled",
+    "text": {"format": {"type": "text"}, "verbosity": "low"},
+    "temperature": 1.0,
+    "top_p": 1,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "top_logprobs": 0,
+    "store": True,
+    "background": False,
+    "service_tier": "default",
+    "metadata": {},
+    "reasoning": {"effort": None, "summary": "auto"},
+    **dict.fromkeys(("completed_at", "max_output_tokens", "max_tool_calls", "previous_response_id")),
+    **dict.fromkeys(("instructions", "safety_identifier", "prompt_cache_key", "incomplete_details", "error")),
+}
+"""What a response has in dialect open-responses, beside what it must have everywhere."""
+
+
+def without(node: Body, name: str) -> Body:
+    return {key: value for key, value in node.items() if key != name}
 
 
 def in_open_responses(events: Stream) -> Stream:
@@ -651,7 +668,7 @@ def in_open_responses(events: Stream) -> Stream:
         if not isinstance(event, bytes):
             event["type"] = event["type"].replace("reasoning_text", "reasoning")
             if "response" in event:
-                event["response"] = {**dict.fromkeys(OPEN_RESPONSES_KEYS), **event["response"]}
+                event["response"] = {**deepcopy(OPEN_RESPONSES), **event["response"]}
     return events
 
 
@@ -662,7 +679,7 @@ def test_the_perfect_stream_breaks_no_rule() -> None:
 
 
 def test_every_rule_is_shown() -> None:
-    assert {*CHANGES, "open_responses_keys"} == {*RULES}
+    assert {*CHANGES, "open_responses_keys", "open_responses_fields"} == {*RULES}
     assert all(sentence.endswith((".", "…")) for sentence in RULES.values())
 
 
@@ -701,7 +718,9 @@ ALLOWED: dict[str, Change] = {
     "no queued": drop("queued"),
     "the number of the event inside an item": put("output_item.added", "item/sequence_number", 3, 0),
     "a tool whose schema has a property called sequence_number": put(
-        "created", "response/tools", [{"parameters": {"properties": {"sequence_number": 7}}}]
+        "created",
+        "response/tools",
+        [{"type": "function", "name": "f", "strict": None, "parameters": {"sequence_number": 7}}],
     ),
     "reasoning without status": both(
         *(put(f"output_item.{when}", "item/status", ABSENT, 0) for when in ("added", "done")),
@@ -731,8 +750,56 @@ def test_allowed(change: Change) -> None:
 
 def test_open_responses_keys() -> None:
     violations = check_stream(frames(perfect()), dialect="open-responses")
-    assert {violation.rule for violation in violations} == {"open_responses_keys", "standard_name"}
+    assert {violation.rule for violation in violations} == {
+        "open_responses_keys",
+        "open_responses_fields",
+        "standard_name",
+    }
     assert "prompt_cache_key" in str(violations[0])
+
+
+SCHEMA: Body = {"type": "json_schema", "name": "n", "description": None, "schema": None, "strict": True}
+FUNCTION: Body = {"type": "function", "name": "f", "description": None, "parameters": None, "strict": None}
+LOGPROB: Body = {"token": "Hel", "bytes": [72], "logprob": 0.0, "top_logprobs": []}
+
+
+@pytest.mark.parametrize(
+    ("rule", "change"),
+    [
+        ("open_responses_keys", put("created", "response/created_at", 1700000000.5)),
+        ("open_responses_keys", put("created", "response/instructions", ["x"])),
+        ("open_responses_fields", put("created", "response/tools", [{"type": "mcp", "description": "d"}])),
+        ("open_responses_fields", put("created", "response/tools", [without(FUNCTION, "description")])),
+        ("open_responses_fields", put("created", "response/tool_choice", {"type": "mcp"})),
+        ("open_responses_fields", put("created", "response/tool_choice", {"type": "allowed_tools"})),
+        ("open_responses_fields", put("created", "response/truncation", "middle")),
+        ("open_responses_fields", put("created", "response/reasoning/effort", "minimal")),
+        ("open_responses_fields", put("created", "response/reasoning/summary", "long")),
+        ("open_responses_fields", put("created", "response/text/verbosity", None)),
+        ("open_responses_fields", put("created", "response/text/format", ABSENT)),
+        ("open_responses_fields", put("created", "response/text/format", {"type": []})),
+        ("open_responses_fields", put("created", "response/text/format", {**SCHEMA, "schema": {}})),
+        ("open_responses_fields", put("created", "response/text/format", without(SCHEMA, "strict"))),
+        ("open_responses_fields", put("output_item.added", "item/phase", None, 1)),
+        ("open_responses_fields", put("output_item.added", "item/encrypted_content", None, 0)),
+        ("logprobs", put("output_text.delta", "logprobs", [without(LOGPROB, "bytes")])),
+        ("logprobs", put("output_text.delta", "logprobs", [without(LOGPROB, "top_logprobs")])),
+        (None, put("output_text.delta", "logprobs", [LOGPROB])),
+        (None, put("created", "response/text/format", SCHEMA)),
+        (None, put("created", "response/tools", [FUNCTION])),
+        (None, put("created", "response/tool_choice", {"type": "function", "name": "f"})),
+        (
+            None,
+            put("created", "response/tool_choice", {"type": "allowed_tools", "mode": "auto", "tools": []}),
+        ),
+        (None, put("created", "response/reasoning", None)),
+    ],
+)
+def test_what_the_schema_of_open_responses_refuses(rule: str | None, change: Change) -> None:
+    events = in_open_responses(perfect())
+    change(events)
+    found = {violation.rule for violation in check_stream(frames(events), dialect="open-responses")}
+    assert found == ({rule} if rule else set())
 
 
 def test_names_are_free_in_dialect_upstream() -> None:

@@ -35,8 +35,8 @@ class TestIds:
 
 
 class TestResponse:
-    def test_a_whole_object_is_minimal(self) -> None:
-        assert synthesis.is_minimal(response())
+    def test_a_whole_object_is_readable(self) -> None:
+        assert synthesis.is_readable(response())
 
     @pytest.mark.parametrize(
         ("field", "value"),
@@ -47,10 +47,19 @@ class TestResponse:
             ("output", None),
             ("tools", {}),
             ("parallel_tool_calls", 1),
+            ("object", "list"),
+            ("tool_choice", "perhaps"),
+            ("tool_choice", {}),
+            ("tools", ["x"]),
+            ("tools", [{"name": "f"}]),
+            ("temperature", "hot"),
+            ("top_logprobs", True),
+            ("error", "x"),
+            ("user", 7),
         ],
     )
-    def test_one_that_misses_a_field_is_not(self, field: str, value: Any) -> None:
-        assert not synthesis.is_minimal(response() | {field: value})
+    def test_one_that_a_typed_client_cannot_read_is_not(self, field: str, value: Any) -> None:
+        assert not synthesis.is_readable(response() | {field: value})
 
     def test_what_upstream_said_comes_before_what_the_request_said(self) -> None:
         asked = RequestContext(
@@ -197,20 +206,42 @@ class TestParts:
 
 class TestLogprobs:
     def test_a_parts_logprobs_have_their_bytes(self) -> None:
-        whole = synthesis.with_bytes(
-            {"token": "é", "logprob": None, "top_logprobs": [{"token": "e", "logprob": -1.0}, "x"]}
-        )
-        assert whole == {
-            "token": "é",
-            "bytes": [0xC3, 0xA9],
-            "logprob": 0.0,
-            "top_logprobs": [{"token": "e", "bytes": [0x65], "logprob": -1.0}, "x"],
-        }
-        assert synthesis.with_bytes({"token": "e", "bytes": [1], "top_logprobs": "x"})["bytes"] == [1]
+        others = [{"token": "e", "logprob": -1.0}, "x", {"token": 7, "logprob": -2.0}]
+        assert synthesis.whole_logprobs([{"token": "é", "logprob": -0.5, "top_logprobs": others}]) == [
+            {
+                "token": "é",
+                "bytes": [0xC3, 0xA9],
+                "logprob": -0.5,
+                "top_logprobs": [{"token": "e", "bytes": [0x65], "logprob": -1.0}],
+            }
+        ]
 
-    @pytest.mark.parametrize("logprob", ["x", None, {"token": 7}, {}])
-    def test_what_is_none_stays(self, logprob: Any) -> None:
-        assert synthesis.with_bytes(logprob) is logprob
+    def test_what_is_whole_is_the_same_list(self) -> None:
+        whole = [{"token": "e", "bytes": [1], "logprob": -1.0, "top_logprobs": []}]
+        assert synthesis.whole_logprobs(whole) is whole
+
+    def test_minus_infinity_is_told_as_openai_tells_it(self) -> None:
+        (whole,) = synthesis.whole_logprobs([{"token": "e", "logprob": None, "top_logprobs": "x"}])
+        assert whole == {"token": "e", "bytes": [0x65], "logprob": -9999.0, "top_logprobs": []}
+
+    @pytest.mark.parametrize("logprobs", [None, "x", ["x", None], [{"token": 7}], [{}]])
+    def test_what_names_no_token_is_left_out(self, logprobs: Any) -> None:
+        assert synthesis.whole_logprobs(logprobs) == []
+
+    @pytest.mark.parametrize(
+        ("logprob", "readable"),
+        [
+            ({"token": "e", "logprob": -1.0}, True),
+            ({"token": "e", "logprob": 0, "top_logprobs": [{"token": "f"}]}, True),
+            ({"token": "e", "logprob": None}, False),
+            ({"token": "e", "logprob": -1.0, "top_logprobs": {}}, False),
+            ({"token": "e", "logprob": -1.0, "top_logprobs": ["f"]}, False),
+            ({"logprob": -1.0}, False),
+            ("x", False),
+        ],
+    )
+    def test_a_deltas_logprob_needs_no_bytes(self, logprob: Any, readable: bool) -> None:  # noqa: FBT001 - a case
+        assert synthesis.is_readable_logprob(logprob) is readable
 
 
 class TestComparing:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proxy.responses import BodyEnd, Plan, Reasoning
+from proxy.responses import BodyEnd, Dialect, Plan, Reasoning
 from tests.support.replay import normalize
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Golden:
 
     :ivar end: how upstream's body stopped.
     :ivar reasoning: the setting under which the repair is wanted.
+    :ivar dialect: the same.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Golden:
     symptom: str
     end: BodyEnd
     reasoning: Reasoning
+    dialect: Dialect
     recording: str | None
 
     @property
@@ -57,7 +59,9 @@ class Golden:
 
     def run(self, chunks: Iterable[bytes], disabled: Sequence[str] = ()) -> tuple[bytes, StreamNormalizer]:
         """Send these bytes through the core under the golden's settings."""
-        plan = Plan.build(disabled=disabled, strict=not disabled, reasoning=self.reasoning)
+        plan = Plan.build(
+            disabled=disabled, strict=not disabled, reasoning=self.reasoning, dialect=self.dialect
+        )
         return normalize(chunks, self.end, plan=plan)
 
 
@@ -69,6 +73,7 @@ def load_golden(folder: Path) -> Golden:
         folder=folder,
         end=BodyEnd(origin.pop("end")),
         reasoning=Reasoning(origin.pop("reasoning", Reasoning.RAW)),
+        dialect=Dialect(origin.pop("dialect", Dialect.OPENAI)),
         defects=tuple(origin.pop("defects")),
         recording=origin.pop("recording", None),
         **origin,

@@ -49,8 +49,13 @@ def event_errors(data: bytes) -> list[str]:
 def _of_the_right_class(errors: list[Any]) -> list[Any]:
     """Leave out what pydantic says of a union's other classes: those whose `type` is another."""
     others = {e["loc"][:-1] for e in errors if e["type"] == "literal_error" and e["loc"][-1] == "type"}
+    unions = {other[:-1] for other in others}
     return [
         e
         for e in errors
-        if e["loc"][-1] not in _TOLERATED and not any(e["loc"][: len(other)] == other for other in others)
+        if e["loc"][-1] not in _TOLERATED
+        and not (
+            e["type"] == "literal_error" and e["loc"][:-1] in unions
+        )  # a plain string, beside the classes
+        and not any(e["loc"][: len(other)] == other for other in others)
     ]

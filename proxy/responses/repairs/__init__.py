@@ -26,6 +26,7 @@ from proxy.responses.repairs.missing_closings import MissingClosings
 from proxy.responses.repairs.missing_fields import MissingFields
 from proxy.responses.repairs.nested_numbers import NestedNumbers
 from proxy.responses.repairs.opaque_payloads import OpaquePayloads
+from proxy.responses.repairs.open_responses_fields import OpenResponsesFields
 from proxy.responses.repairs.output_indexes import OutputIndexes
 from proxy.responses.repairs.part_openings import PartOpenings
 from proxy.responses.repairs.private_names import PrivateNames
@@ -80,6 +81,7 @@ REPAIRS: Final[tuple[type[Repair], ...]] = (
     TerminalTypes,
     UntoldItems,
     FinalOutput,  # sums up all items, the untold ones included
+    OpenResponsesFields,  # what the others told, too, must fit the schema
     NestedNumbers,  # last of all: the number is the exit's next
 )
 """Every repair, in order. The tuple is what metrics, configuration, documentation and tests enumerate."""

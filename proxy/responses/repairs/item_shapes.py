@@ -28,6 +28,11 @@ _ADDED: Final = frozenset({grammar.ITEM_ADDED, grammar.PART_ADDED, grammar.SUMMA
 _STATUSES: Final = frozenset({"in_progress", "completed", "incomplete"})
 _STATUS_KINDS: Final = frozenset({grammar.MESSAGE, grammar.FUNCTION_CALL})
 """Kinds whose status clients insist on (AI SDK: function calls; Open Responses: messages)."""
+_HOSTED_KINDS: Final = frozenset(
+    {grammar.CODE_CALL, grammar.WEB_SEARCH_CALL, grammar.FILE_SEARCH_CALL, grammar.IMAGE_CALL}
+)
+_HOSTED_STATUSES: Final = _STATUSES | {"searching", "interpreting", "generating", "failed"}
+"""Hosted tools may end in the middle: what is one of their statuses at all is left as upstream says it."""
 
 
 class ItemShapes(Repair):
@@ -70,16 +75,17 @@ class ItemShapes(Repair):
             )
             changes |= _part_changes(part | changes, added=added)
             return [event.having(part=part | changes)] if changes else None
-        if type(event.body.get("logprobs")) is list:
+        logprobs = event.body.get("logprobs")
+        if type(logprobs) is list and (not logprobs or all(map(synthesis.is_readable_logprob, logprobs))):
             return None
-        return [event.having(logprobs=[])]
+        return [event.having(logprobs=synthesis.whole_logprobs(logprobs))]
 
 
 def _item_changes(item: Body, *, added: bool) -> Body:
     kind = item_kind(item["type"])
     changes = _call_changes(item, kind, added=added)
     if kind is grammar.MESSAGE:
-        if not isinstance(item.get("role"), str):
+        if item.get("role") != "assistant":  # nobody else speaks in a response
             changes["role"] = "assistant"
         changes |= _list_changes(item, "content", added=added, required=True)
     elif kind is grammar.REASONING:
@@ -91,7 +97,15 @@ def _item_changes(item: Body, *, added: bool) -> Body:
             changes["status"] = synthesis.IN_PROGRESS
         elif not isinstance(status, str) or status not in _STATUSES:
             changes["status"] = synthesis.COMPLETED
+    if kind is grammar.WEB_SEARCH_CALL and "action" in item and not _has_type(item["action"]):
+        changes["action"] = synthesis.new_item(kind, "")["action"]  # OpenAI announces searches without one
+    if kind in _HOSTED_KINDS and (not isinstance(status, str) or status not in _HOSTED_STATUSES):
+        changes["status"] = synthesis.IN_PROGRESS if added else synthesis.COMPLETED
     return changes
+
+
+def _has_type(node: object) -> bool:
+    return isinstance(node, dict) and isinstance(node.get("type"), str)
 
 
 def _call_changes(item: Body, kind: ItemKind, *, added: bool) -> Body:
@@ -132,6 +146,8 @@ def _part_changes(part: Body, *, added: bool) -> Body:
         annotations = part.get("annotations")
         if not isinstance(annotations, list) or (added and annotations):
             changes["annotations"] = []
-        if "logprobs" in part and not isinstance(part["logprobs"], list):
-            changes["logprobs"] = []
+        if "logprobs" in part and (logprobs := part["logprobs"]) != []:
+            whole = synthesis.whole_logprobs(logprobs)
+            if whole is not logprobs:
+                changes["logprobs"] = whole
     return changes

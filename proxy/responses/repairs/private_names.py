@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from proxy.responses import grammar
-from proxy.responses.repairs.base import Dialect, Phase, Repair, Settings
+from proxy.responses.repairs.base import Dialect, Phase, Repair, Settings, StreamContext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,10 @@ class PrivateNames(Repair):
     phase: ClassVar = Phase.SHAPE
     handles: ClassVar = frozenset({*grammar.ALIASES.values(), *grammar.PRIVATE_NOTICES})
 
+    def __init__(self, context: StreamContext) -> None:
+        super().__init__(context)
+        self._knows_names = context.settings.dialect is Dialect.OPEN_RESPONSES
+
     @classmethod
     def wanted(cls, settings: Settings) -> bool:
         """Dialect ``upstream`` keeps upstream's names."""
@@ -34,6 +38,9 @@ class PrivateNames(Repair):
 
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - a name is a name
         """Return the event under the protocol's name."""
-        if event.body["type"] == event.type:
+        name = event.body["type"]
+        if name == event.type:
             return [] if event.type in grammar.PRIVATE_NOTICES else None
+        if self._knows_names and name == grammar.OPEN_RESPONSES_NAMES.get(event.type):
+            return None  # the dialect's own
         return [event.renamed(event.type)]

@@ -40,18 +40,59 @@ class ResponseFields(Repair):
         response = event.body.get("response")
         if not isinstance(response, dict):
             response = {}
-        complete = _without_leaks(response)
+        complete = _with_readable_error(_without_leaks(response))
         keeps = (
             self.context.settings.dialect is Dialect.UPSTREAM
         )  # upstream's fields, as far as any client can read them
-        if not synthesis.is_minimal(complete) or (synthesis.is_vllms(complete) and not keeps):
+        if not synthesis.is_readable(complete) or (synthesis.is_vllms(complete) and not keeps):
             complete = synthesis.complete_response(complete, view, self.context.request)
+        complete = _with_whole_functions(complete)
         usage = complete.get("usage")
         if usage is not None and not _is_countable(usage):
             complete = {**complete, "usage": None}
-        elif isinstance(usage, dict):
-            complete = {**complete, "usage": _complete_usage(usage, vllms=synthesis.is_vllms(response))}
-        return [event.having(response=complete)] if complete != response else None
+        elif usage is not None:
+            whole = _complete_usage(usage, vllms=synthesis.is_vllms(response))
+            complete = complete if whole is usage else {**complete, "usage": whole}
+        return None if complete is event.body.get("response") else [event.having(response=complete)]
+
+
+def _with_readable_error(response: Body) -> Body:
+    """Give the error its code and its message; what says no message tells nothing."""
+    error = response.get("error")
+    if error is None or (isinstance(error, dict) and _are_strings(error.get("code"), error.get("message"))):
+        return response
+    message = error.get("message") if isinstance(error, dict) else error
+    if not isinstance(message, str) or not message:
+        return {**response, "error": None}
+    known = error if isinstance(error, dict) else {}
+    return {**response, "error": {**known, "code": "server_error", "message": message}}
+
+
+def _are_strings(*values: object) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
+def _with_whole_functions(response: Body) -> Body:
+    tools = [_whole_function(tool) if tool["type"] == "function" else tool for tool in response["tools"]]
+    whole = [tool for tool in tools if tool["type"] != "function" or isinstance(tool.get("name"), str)]
+    return response if whole == response["tools"] else {**response, "tools": whole}
+
+
+def _whole_function(tool: Body) -> Body:
+    """Return an echoed function with what typed clients insist on: null where the request did not say."""
+    changes: Body = {
+        name: None
+        for name, kind in _FUNCTION.items()
+        if tool.get(name, _UNSAID) is not None and not isinstance(tool.get(name, _UNSAID), kind)
+    }
+    if "description" not in tool:
+        changes.pop("description")
+    return tool | changes if changes else tool
+
+
+_UNSAID: Final = object()
+_FUNCTION: Final[dict[str, type]] = {"parameters": dict, "strict": bool, "description": str}
+"""Nullable fields of a function; all but its description must be there."""
 
 
 def _without_leaks(response: Body) -> Body:
@@ -85,9 +126,7 @@ def _complete_usage(usage: Body, *, vllms: bool) -> Body:
         details = usage.get(name)
         known: Body = details if isinstance(details, dict) else {}
         wanted = required | {"cache_write_tokens": 0} if vllms and name.startswith("input") else required
-        missing = {
-            field: neutral for field, neutral in wanted.items() if not isinstance(known.get(field), int)
-        }
+        missing = {field: neutral for field, neutral in wanted.items() if type(known.get(field)) is not int}
         if missing:
             changes[name] = known | missing
     return usage | changes if changes else usage

@@ -127,7 +127,7 @@ class ToolCallTexts(Repair):
             text = text[len(released[-1].body["delta"]) :]
         return None if released == [event] else Moved(released)
 
-    def _find(self, text: str, id_: object) -> int:
+    def _find(self, text: str, id_: str | None) -> int:
         """Return where a call begins in the text; -1 if nowhere."""
         places = (
             [place for marker in MARKERS if (place := text.find(marker)) >= 0]
@@ -143,11 +143,13 @@ class ToolCallTexts(Repair):
         return min(places, default=-1)
 
 
-def _id_of(event: Event) -> object:
-    if event.type != grammar.ITEM_DONE:
-        return event.body.get("item_id")
-    item = event.body.get("item")
-    return item.get("id") if isinstance(item, dict) else None
+def _id_of(event: Event) -> str | None:
+    """Return the id of the event's item; None for one that is no string, which no set could hold."""
+    id_ = event.body.get("item_id")
+    if event.type == grammar.ITEM_DONE:
+        item = event.body.get("item")
+        id_ = item.get("id") if isinstance(item, dict) else None
+    return id_ if isinstance(id_, str) else None
 
 
 def _proves_calls(terminal: Event, view: ClientView) -> bool:

@@ -114,3 +114,61 @@ def test_parts_of_unknown_types_and_right_items_stay() -> None:
     added = {**M_LIFE[1], "part": {"type": "vendor", "x": None}}
     made = repaired(opened(M_LIFE[0], added, terminal()), conforming=False)
     assert "item_shapes" not in made.repairs
+
+
+@pytest.mark.parametrize(
+    ("logprobs", "told"),
+    [
+        ([{"token": "Hi", "logprob": -0.5}], [{"token": "Hi", "logprob": -0.5}]),
+        (
+            [{"token": "Hi", "logprob": None}, "x"],
+            [{"token": "Hi", "bytes": [72, 105], "logprob": -9999.0, "top_logprobs": []}],
+        ),
+    ],
+)
+def test_a_deltas_logprobs_can_be_read(logprobs: Any, told: Any) -> None:
+    made = repaired(opened(*M_LIFE[:2], {**M_LIFE[2], "logprobs": logprobs}, *M_LIFE[3:], terminal(M_DONE)))
+    assert made.one("output_text.delta")["logprobs"] == told
+
+
+def test_a_parts_logprobs_are_whole() -> None:
+    part = {**M_LIFE[4]["part"], "logprobs": [{"token": "Hi", "logprob": -0.5}]}
+    made = repaired(opened(*M_LIFE[:4], {**M_LIFE[4], "part": part}, M_LIFE[5], terminal(M_DONE)))
+    whole_one = {"token": "Hi", "bytes": [72, 105], "logprob": -0.5, "top_logprobs": []}
+    assert made.one("content_part.done")["part"]["logprobs"] == [whole_one]
+
+
+def test_only_the_assistant_speaks_in_a_response() -> None:
+    events = opened(*(_with_role(event, "tool") for event in M_LIFE), terminal(M_DONE))
+    assert repaired(events).output[0]["role"] == "assistant"
+
+
+def _with_role(event: Any, role: str) -> Any:
+    return {**event, "item": {**event["item"], "role": role}} if "item" in event else event
+
+
+@pytest.mark.parametrize("status", [None, 7, "done"])
+def test_a_hosted_tools_status_is_one_that_its_type_knows(status: Any) -> None:
+    life, done = search(0)
+    wrong = [
+        {**event, "item": {**event["item"], "status": status}} if "item" in event else event for event in life
+    ]
+    made = repaired(opened(*wrong, terminal(done)))
+    assert made.one("output_item.added")["item"]["status"] == "in_progress"
+    assert made.one("output_item.done")["item"]["status"] == "completed"
+    assert untouched(whole((_with_status(life, "failed"), {**done, "status": "failed"})))
+
+
+def _with_status(life: Any, status: str) -> Any:
+    *before, last = life
+    return [*before, {**last, "item": {**last["item"], "status": status}}]
+
+
+@pytest.mark.parametrize("action", [None, "x", {}])
+def test_a_search_has_an_action_that_can_be_read(action: Any) -> None:
+    life, done = search(0)
+    wrong = [
+        {**event, "item": {**event["item"], "action": action}} if "item" in event else event for event in life
+    ]
+    made = repaired(opened(*wrong, terminal(done)))
+    assert made.one("output_item.added")["item"]["action"] == {"type": "search", "query": ""}

@@ -47,3 +47,10 @@ def test_dialect_upstream_keeps_them() -> None:
     made = repaired(opened(*LIFE[:2], private, terminal()), dialect=Dialect.UPSTREAM)
     assert "private_names" not in made.repairs
     assert made.values("reasoning.delta", "delta") == ["Hm"]
+
+
+def test_the_names_of_open_responses_are_its_dialects_own() -> None:
+    own = {**LIFE[2], "type": "response.reasoning.delta"}
+    made = repaired(opened(*LIFE[:2], own, terminal()), dialect=Dialect.OPEN_RESPONSES)
+    assert "private_names" not in made.repairs
+    assert made.values("reasoning.delta", "delta") == ["Hm"]

@@ -96,20 +96,23 @@ def test_vllms_usage_gets_its_details() -> None:
 
 
 def test_others_usage_gets_only_what_its_own_details_lack() -> None:
-    usage = {**COUNTS, **OPENAI_DETAILS, "output_tokens_details": {"reasoning_tokens": None}}
+    usage = {**COUNTS, **OPENAI_DETAILS, "output_tokens_details": {"reasoning_tokens": True}}
     told = repaired(opened(terminal(usage=usage))).one("completed")["response"]["usage"]
     assert told == {**COUNTS, **OPENAI_DETAILS}
 
 
 def test_leaked_names_lose_their_underscore() -> None:
     format_ = {"type": "json_schema", "name": "n", "schema_": {"type": "object"}}
-    tools = [{"type": "function", "name": "f", "parameters": {}, "strict": True, "async_": None}, "x"]
+    tools = [
+        {"type": "function", "name": "f", "parameters": {}, "strict": True, "async_": None},
+        {"type": "mcp"},
+    ]
     made = repaired([created(text={"format": format_}, tools=tools), terminal()], conforming=False)
     told = made.one("created")["response"]
     assert told["text"] == {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}}}
     assert told["tools"] == [
         {"type": "function", "name": "f", "parameters": {}, "strict": True, "async": None},
-        "x",
+        {"type": "mcp"},
     ]
 
 
@@ -122,3 +125,58 @@ def test_a_right_name_wins_over_its_leaked_twin() -> None:
 def test_dialect_upstream_leaves_a_readable_object_as_it_is() -> None:
     made = repaired([created(), terminal()], dialect=Dialect.UPSTREAM, conforming=False)
     assert made.one("created")["response"] == vllms()
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ({"message": "boom"}, {"code": "server_error", "message": "boom"}),
+        ({"code": 500, "message": "boom", "x": 1}, {"code": "server_error", "message": "boom", "x": 1}),
+        ("boom", {"code": "server_error", "message": "boom"}),
+        ({"code": "server_error", "message": "boom"}, {"code": "server_error", "message": "boom"}),
+    ],
+)
+def test_an_error_keeps_its_message_and_gets_a_code(error: Any, told: Json) -> None:
+    made = repaired(opened(terminal(name="failed", error=error)))
+    assert made.one("failed")["response"]["error"] == told
+
+
+@pytest.mark.parametrize("error", [{}, {"code": "x"}, "", 7, {"message": ""}])
+def test_an_error_without_a_message_says_nothing(error: Any) -> None:
+    assert repaired(opened(terminal(error=error))).one("completed")["response"]["error"] is None
+
+
+def test_an_echoed_function_has_what_typed_clients_insist_on() -> None:
+    tools = [
+        {"type": "function", "name": "f"},
+        {"type": "function", "name": "g", "description": 7, "parameters": "x", "strict": "yes"},
+        {"type": "function", "function": {"name": "h"}},
+        {"type": "custom", "name": "i"},
+    ]
+    assert repaired(opened(terminal(tools=tools))).one("completed")["response"]["tools"] == [
+        {"type": "function", "name": "f", "parameters": None, "strict": None},
+        {"type": "function", "name": "g", "description": None, "parameters": None, "strict": None},
+        {"type": "custom", "name": "i"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("temperature", "hot", 1.0),
+        ("metadata", [], {}),
+        ("tool_choice", "perhaps", "auto"),
+        ("tools", ["x"], []),
+        ("instructions", 7, None),
+        ("object", "list", "response"),
+    ],
+)
+def test_a_type_that_no_client_reads_gives_way(field: str, value: Any, told: Any) -> None:
+    made = repaired(opened(terminal(**{field: value})))
+    assert made.one("completed")["response"][field] == told
+
+
+def test_a_request_that_no_client_could_read_back_is_not_echoed() -> None:
+    request = RequestContext(body={"tools": ["x"], "tool_choice": "required"})
+    told = repaired([created(tools=None, tool_choice=None), terminal()], request=request).one("created")
+    assert (told["response"]["tools"], told["response"]["tool_choice"]) == ([], "required")

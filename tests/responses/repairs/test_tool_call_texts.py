@@ -9,7 +9,7 @@ import pytest
 from proxy.responses import BodyEnd
 from proxy.responses.repairs.base import MAX_HELD_DELTAS
 from proxy.responses.repairs.tool_call_texts import MARKERS
-from tests.support.repairing import Repaired, repaired, terminal
+from tests.support.repairing import Repaired, opened, repaired, terminal
 from tests.support.streams import Json, call, message, response, text_part, whole
 
 TOOLS = [{"type": "function", "name": "get_weather", "parameters": {}, "strict": True}]
@@ -131,3 +131,12 @@ def test_text_that_never_ends_is_told_after_all() -> None:
     made = repaired(stream(*life[: 2 + len(pieces)]), end=BodyEnd.CUT)
     assert texts(made) == "".join(pieces)
     assert len(made.all("output_text.delta")) == len(pieces)
+
+
+def test_an_id_that_is_no_string_is_no_item() -> None:
+    """Strict repairs let exceptions through: none is raised over an id that no set can hold."""
+    life, done = message(0, "Hi")
+    wrong = {**life[2], "item_id": ["msg_0"]}
+    forced = [{**event, "response": {**event["response"], "tool_choice": "required"}} for event in opened()]
+    made = repaired([*forced, *life[:2], wrong, *life[3:], terminal(done)])
+    assert made.output[0]["content"][0]["text"] == "Hi"
