@@ -195,7 +195,7 @@ def _add_settings(parser: argparse.ArgumentParser, model: type[CoreSettings]) ->
 
 
 def _placeholder(name: str) -> str:
-    for ending in ("seconds", "bytes", "port", "host", "file", "streams"):
+    for ending in ("seconds", "bytes", "port", "host", "file", "streams", "workers"):
         if name.endswith(ending):
             return ending.upper()
     return "URL"

@@ -198,6 +198,12 @@ class Settings(CoreSettings):
         "sets 0.0.0.0, as a container's loopback is unreachable.",
     )
     port: Port = Field(9000, description="Data port, beside vLLM's 8000. 0 takes a free one and logs it.")
+    workers: int = Field(
+        1,
+        ge=0,
+        description="Processes that answer requests, each on a core of its own; 0: one for each core there is. One by "
+        "default, as replicas of a container scale as well and fail apart. More need Linux. They share max_streams.",
+    )
     admin_host: str | None = Field(
         None,
         description="Address the admin port (/metrics, /livez, /readyz) listens on. The data port's by default.",

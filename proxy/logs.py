@@ -11,6 +11,7 @@ import logging
 import re
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
@@ -32,15 +33,25 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 MAX_VALUE_CHARACTERS = 1024
 
 
-def configure(level: LogLevel, log_format: LogFormat, stream: TextIO | None = None) -> None:
+def configure(
+    level: LogLevel,
+    log_format: LogFormat,
+    stream: TextIO | None = None,
+    *,
+    context: Mapping[str, Any] | None = None,
+) -> None:
     """Send the project's and aiohttp's log lines to ``stream`` (standard output by default).
 
     Call it once per process, before anything logs. A stream that can no longer be written to is not worth a failed request:
     such lines are lost.
+
+    :param context: fields that every line gets.
     """
     logging.raiseExceptions = False
     handler = logging.StreamHandler(sys.stdout if stream is None else stream)
     handler.setFormatter(JsonFormatter() if log_format is LogFormat.JSON else TextFormatter())
+    if context:
+        handler.addFilter(partial(_add_context, dict(context)))
     for name in (LOGGER_NAME, "aiohttp", "asyncio"):
         target = logging.getLogger(name)
         target.handlers[:] = [handler]
@@ -87,6 +98,11 @@ def escape(text: str) -> str:
     if len(text) > MAX_VALUE_CHARACTERS:
         text = text[:MAX_VALUE_CHARACTERS] + "…"
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), text)
+
+
+def _add_context(context: dict[str, Any], record: logging.LogRecord) -> bool:
+    record.fields = {**context, **getattr(record, "fields", {})}
+    return True
 
 
 def _fields_of(record: logging.LogRecord) -> dict[str, Any]:

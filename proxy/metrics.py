@@ -9,13 +9,15 @@ exception is ``chunk_processing_seconds``, observed once per chunk (0.6 µs): a 
 from __future__ import annotations
 
 import platform
-from typing import TYPE_CHECKING
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
+    Metric,
     PlatformCollector,
     ProcessCollector,
     generate_latest,
@@ -25,7 +27,7 @@ from proxy import __version__
 from proxy.responses import REPAIRS, Ending
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Hashable, Iterable, Iterator
 
     from proxy.responses import Tally
 
@@ -40,6 +42,17 @@ CODES = ("1xx", "2xx", "3xx", "4xx", "5xx", "none")
 UPSTREAM_FAILURES = ("connect", "timeout", "reset", "disconnect", "protocol", "idle", "cut")
 """Why upstream failed: not connectable; no answer in time; connection reset or closed before an answer; an answer that is
 no HTTP; silent within a body; a body that stopped before its end."""
+
+PROCESS_SUMS = frozenset(
+    {
+        "process_cpu_seconds_total",
+        "process_max_fds",
+        "process_open_fds",
+        "process_resident_memory_bytes",
+        "process_virtual_memory_bytes",
+    }
+)
+"""What several processes have more of than one."""
 
 LIMITS = (
     "connect_timeout_seconds",
@@ -222,6 +235,10 @@ class Metrics:
         self.upstream_retries = self._plain_counter(
             "upstream_retries_total", "Requests sent again because a reused connection had just been closed."
         )
+        self.workers = self._gauge("workers", "Processes that accept connections now.")
+        self.worker_restarts = self._plain_counter(
+            "worker_restarts_total", "Workers that ended and had to be replaced."
+        )
         Gauge(
             "build_info",
             "Always 1; the labels tell what is running.",
@@ -250,6 +267,19 @@ class Metrics:
         """Render everything in Prometheus' text format 0.0.4."""
         return generate_latest(self.registry)
 
+    def report(self) -> dict[str, Any]:
+        """Return what a worker tells its supervisor: the fields of a :class:`Report`."""
+        values: list[float] = []
+        process: dict[str, float] = {}
+        for family in self.registry.collect():
+            if family.name.startswith(PREFIX):
+                values += [sample.value for sample in family.samples]
+            else:
+                process |= {
+                    sample.name: sample.value for sample in family.samples if sample.name in PROCESS_SUMS
+                }
+        return {"values": values, "process": process}
+
     def _counter(self, name: str, text: str, label: str, values: Iterable[str]) -> Counter:
         counter = Counter(name, text, (label,), namespace=PREFIX, registry=self.registry)
         for value in values:
@@ -264,6 +294,84 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(name, text, namespace=PREFIX, registry=self.registry, buckets=buckets)
+
+
+class Report(NamedTuple):
+    """What one process has counted.
+
+    The series of all processes of one release are the same, in the same order, so their values are enough.
+    """
+
+    values: list[float]
+    process: dict[str, float]
+
+
+class MergedMetrics:
+    """The metrics of a supervisor and its workers as those of one proxy. A collector, as prometheus_client calls it.
+
+    Counters and histograms are summed over all workers that ever were; gauges over those that are. Of ``process_*``, time,
+    memory, descriptors and their limit are summed; the start time is the supervisor's.
+
+    :param own: the supervisor's own.
+    """
+
+    def __init__(self, own: Metrics) -> None:
+        self._own = own
+        self._live: dict[Hashable, Report] = {}
+        self._kept: list[float] = []
+        self._kept_process: dict[str, float] = {}
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def update(self, worker: Hashable, report: Report) -> None:
+        """Take a worker's newest report."""
+        self._live[worker] = report
+
+    def retire(self, worker: Hashable) -> None:
+        """A worker is gone: keep what it counted, and forget what it held."""
+        report = self._live.pop(worker, None)
+        if report is not None:
+            self._kept = [a + b for a, b in zip_longest(self._kept, report.values, fillvalue=0.0)]
+            seconds = "process_cpu_seconds_total"
+            self._kept_process[seconds] = self._kept_process.get(seconds, 0.0) + report.process.get(
+                seconds, 0.0
+            )
+
+    def open(self) -> int:
+        """Return how many requests the workers are answering, as far as they have told."""
+        name = f"{PREFIX}_requests_in_flight"
+        return int(sum(s.value for family in self.collect() for s in family.samples if s.name == name))
+
+    def expose(self) -> bytes:
+        """Render everything in Prometheus' text format 0.0.4."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each family with the values of all processes."""
+        reports = list(self._live.values())
+        position = 0
+        for family in self._own.registry.collect():
+            ours = family.name.startswith(PREFIX)
+            merged = Metric(family.name, family.documentation, family.type)
+            for sample in family.samples:
+                value = sample.value
+                if ours:
+                    values = [report.values[position] for report in reports if position < len(report.values)]
+                    if family.type != "gauge" and position < len(self._kept):
+                        values.append(self._kept[position])
+                    value = _merge(sample.name, value, values)
+                    position += 1
+                elif sample.name in PROCESS_SUMS:
+                    value += sum(report.process.get(sample.name, 0.0) for report in reports)
+                    value += self._kept_process.get(sample.name, 0.0)
+                merged.samples.append(sample._replace(value=value))
+            yield merged
+
+
+def _merge(name: str, own: float, others: list[float]) -> float:
+    if name.endswith(("_created", "_build_info")):
+        return own  # since when, and what: not how much
+    return own + sum(others)
 
 
 def code_class(status: int | None) -> str:

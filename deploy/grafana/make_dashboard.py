@@ -341,8 +341,14 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             Panel(
                 "timeseries",
                 "CPU",
-                "One process can use one core.",
-                (("rate(process_cpu_seconds_total{@}[$__rate_interval])", "{{instance}}"),),
+                "Share of the cores that the workers can use: one each.",
+                (
+                    (
+                        "rate(process_cpu_seconds_total{@}[$__rate_interval])"
+                        " / on (job, instance) sse_proxy_workers{@}",
+                        "{{instance}}",
+                    ),
+                ),
                 unit="percentunit",
                 steps=(("green", None), ("red", 0.85)),
             ),
@@ -382,6 +388,16 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "Scraped",
                 "Whether Prometheus reaches the proxy: 1, or 0.",
                 (("up{@}", "{{instance}}"),),
+                width=6,
+            ),
+            Panel(
+                "timeseries",
+                "Workers",
+                "Processes that accept connections, and how many had to be replaced in the last five minutes.",
+                (
+                    ("sse_proxy_workers{@}", "{{instance}}"),
+                    ("increase(sse_proxy_worker_restarts_total{@}[5m])", "{{instance}} replaced"),
+                ),
                 width=6,
             ),
         ),

@@ -17,6 +17,7 @@ import base64
 import logging
 import secrets
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -35,8 +36,9 @@ from proxy.server.tls import listener_context
 from proxy.server.upstream import Upstream
 
 if TYPE_CHECKING:
+    import socket
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from proxy.config import Settings
 
@@ -50,12 +52,15 @@ class Server:
     """A proxy on two ports of the running event loop.
 
     :param settings: port 0 takes a free one; see ``port`` and ``admin_port`` once started.
+    :param listeners: sockets to accept connections from instead of opening a port: then this is one of several workers, and
+        the admin port is its supervisor's.
     :ivar metrics: what it counts.
     :ivar gateway: what answers requests; None before the start.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, listeners: Sequence[socket.socket] | None = None) -> None:
         self._settings = settings
+        self._listeners = listeners
         self.metrics = Metrics()
         self._upstream: Upstream | None = None
         self.gateway: Gateway | None = None
@@ -66,12 +71,12 @@ class Server:
     @property
     def port(self) -> int:
         """The data port, once started."""
-        return _port_of(self._data)
+        return port_of(self._data)
 
     @property
     def admin_port(self) -> int:
         """The admin port, once started."""
-        return _port_of(self._admin)
+        return port_of(self._admin)
 
     async def start(self) -> None:
         """Open both ports.
@@ -99,23 +104,34 @@ class Server:
                 preserve_host=settings.preserve_host,
             ),
         )
-        self._admin = web.AppRunner(
-            admin_app(self.metrics, ready=lambda: not gateway.draining),
-            access_log=None,
-            shutdown_timeout=CUT_SECONDS,
-        )
         self._data = web.ServerRunner(
             ClientServer(gateway.handle, settings, self.metrics), shutdown_timeout=CUT_SECONDS
         )
+        self._lag = LoopLag(asyncio.get_running_loop(), self.metrics.event_loop_lag)
+        self._lag.start()
+        if self._listeners is not None:
+            await self._data.setup()
+            for sock in self._listeners:
+                await web.SockSite(self._data, sock, backlog=LISTEN_BACKLOG, ssl_context=listener).start()
+            return
+        self._admin = web.AppRunner(
+            admin_app(self.metrics.expose, ready=lambda: not gateway.draining),
+            access_log=None,
+            shutdown_timeout=CUT_SECONDS,
+        )
         try:
-            await _listen(self._admin, settings.admin_address, settings.admin_port)
-            await _listen(self._data, settings.host, settings.port, listener)
+            await listen(self._admin, settings.admin_address, settings.admin_port)
+            await listen(self._data, settings.host, settings.port, listener)
         except OSError:
             await self._close()
             raise
-        self._lag = LoopLag(asyncio.get_running_loop(), self.metrics.event_loop_lag)
-        self._lag.start()
-        self._announce()
+        self.metrics.workers.set(1)
+        announce(
+            settings,
+            port=self.port,
+            admin_port=self.admin_port,
+            loop=type(asyncio.get_running_loop()).__module__.partition(".")[0],
+        )
 
     async def stop(
         self, *, delay_seconds: float = 0.0, timeout_seconds: float = 0.0, hurry: asyncio.Event | None = None
@@ -131,40 +147,31 @@ class Server:
             return 0
         gateway.draining = True
         hurry = hurry or asyncio.Event()
-        await _wait(hurry, seconds=delay_seconds)
+        await wait(hurry, seconds=delay_seconds)
         for site in list(self._data.sites):
             await site.stop()
-        await _wait(hurry, asyncio.create_task(gateway.wait_idle()), seconds=timeout_seconds)
+        await wait(hurry, asyncio.create_task(gateway.wait_idle()), seconds=timeout_seconds)
         cut = gateway.stop_all()
-        await _wait(asyncio.Event(), asyncio.create_task(gateway.wait_idle()), seconds=CUT_SECONDS)
+        await wait(asyncio.Event(), asyncio.create_task(gateway.wait_idle()), seconds=CUT_SECONDS)
         await self._close()
         return cut
 
     async def run(self) -> int:
         """Start, serve until a signal comes, drain; return the exit code."""
-        loop = asyncio.get_running_loop()
-        stop, hurry = asyncio.Event(), asyncio.Event()
-        received: list[signal.Signals] = []
-
-        def on_signal(number: signal.Signals) -> None:
-            (hurry if received else stop).set()
-            received.append(number)
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, on_signal, number)
+        received = signals()
         await self.start()
-        await stop.wait()
-        delay = self._settings.drain_delay_seconds if received[0] is signal.SIGTERM else 0.0
+        number = await received.first()
+        delay = self._settings.drain_delay_seconds if number is signal.SIGTERM else 0.0
         open_requests = len(self.gateway.open) if self.gateway is not None else 0
         logs.emit(
             logging.INFO,
             "draining",
-            signal=received[0].name,
+            signal=number.name,
             delay_seconds=delay,
             open_requests=open_requests,
         )
         cut = await self.stop(
-            delay_seconds=delay, timeout_seconds=self._settings.drain_timeout_seconds, hurry=hurry
+            delay_seconds=delay, timeout_seconds=self._settings.drain_timeout_seconds, hurry=received.second
         )
         logs.emit(logging.WARNING if cut else logging.INFO, "stopped", requests_cut=cut)
         return 1 if cut else 0
@@ -178,22 +185,57 @@ class Server:
         if self._upstream is not None:
             await self._upstream.close()
 
-    def _announce(self) -> None:
-        settings = self._settings
-        logs.emit(
-            logging.INFO,
-            "listening",
-            address=f"{_bracketed(settings.host)}:{self.port}",
-            admin_address=f"{_bracketed(settings.admin_address)}:{self.admin_port}",
-            tls=settings.tls_cert_file is not None,
-            upstream=settings.shown_upstream,
-            version=__version__,
-            mode=settings.mode.value,
-            dialect=settings.dialect.value,
-            reasoning=settings.reasoning.value,
-            disabled_repairs=list(settings.disable_repairs),
-            event_loop=type(asyncio.get_running_loop()).__module__.partition(".")[0],
-        )
+
+class Received:
+    """The signals that ask the process to stop.
+
+    :ivar second: set by every one but the first.
+    """
+
+    def __init__(self) -> None:
+        self._first: asyncio.Future[signal.Signals] = asyncio.get_running_loop().create_future()
+        self.second = asyncio.Event()
+
+    async def first(self) -> signal.Signals:
+        """Wait for the first one."""
+        return await self._first
+
+    def take(self, number: signal.Signals) -> None:
+        """Take note of one."""
+        if self._first.done():
+            self.second.set()
+        else:
+            self._first.set_result(number)
+
+
+def signals() -> Received:
+    """Begin to receive SIGTERM and SIGINT."""
+    received = Received()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, received.take, number)
+    return received
+
+
+def announce(
+    settings: Settings, *, port: int, admin_port: int, loop: str, workers: int | None = None
+) -> None:
+    """Write the line that says what was started."""
+    logs.emit(
+        logging.INFO,
+        "listening",
+        address=f"{bracketed(settings.host)}:{port}",
+        admin_address=f"{bracketed(settings.admin_address)}:{admin_port}",
+        tls=settings.tls_cert_file is not None,
+        upstream=settings.shown_upstream,
+        version=__version__,
+        mode=settings.mode.value,
+        dialect=settings.dialect.value,
+        reasoning=settings.reasoning.value,
+        disabled_repairs=list(settings.disable_repairs),
+        event_loop=loop,
+        workers=workers,
+    )
 
 
 def serve(settings: Settings) -> int:
@@ -201,16 +243,32 @@ def serve(settings: Settings) -> int:
 
     :raises SettingsError: a certificate, key or file of authorities cannot be used.
     """
+    from proxy.server.supervisor import supervise, worker_count  # noqa: PLC0415 - it builds on this module
+
     logs.configure(settings.log_level, settings.log_format)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        try:
+    raise_descriptor_limit()
+    try:
+        if worker_count(settings) > 1:
+            return supervise(settings)
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(Server(settings).run())
-        except OSError as error:
-            logs.emit(logging.ERROR, "cannot listen", reason=error.strerror or str(error))
-            return 1
+    except OSError as error:
+        logs.emit(logging.ERROR, "cannot listen", reason=error.strerror or str(error))
+        return 1
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def raise_descriptor_limit() -> None:
+    """Allow this process as many open files as it may have: each stream needs two, and shells give 1024 at first."""
+    try:
+        import resource  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """Prefer uvloop where it is installed: it writes sooner, which takes most of the latency away (performance.md)."""
     try:
         import uvloop  # noqa: PLC0415 - optional: not on Windows, not on PyPy
@@ -219,12 +277,13 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _listen(runner: web.BaseRunner, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+async def listen(runner: web.BaseRunner, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+    """Set a runner up and open its port."""
     await runner.setup()
     await web.TCPSite(runner, host, port, backlog=LISTEN_BACKLOG, ssl_context=tls).start()
 
 
-async def _wait(hurry: asyncio.Event, until: asyncio.Task[None] | None = None, *, seconds: float) -> None:
+async def wait(hurry: asyncio.Event, until: asyncio.Task[None] | None = None, *, seconds: float) -> None:
     """Wait for the task, for ``hurry``, or for the time to pass, whichever comes first."""
     tasks = {asyncio.create_task(hurry.wait())} | ({until} if until is not None else set())
     _, pending = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -240,9 +299,11 @@ def _basic_authorization(upstream: str) -> str | None:
     return "Basic " + base64.b64encode(f"{url.user or ''}:{url.password or ''}".encode()).decode()
 
 
-def _bracketed(host: str) -> str:
+def bracketed(host: str) -> str:
+    """Return a host as it stands before a port."""
     return f"[{host}]" if ":" in host else host
 
 
-def _port_of(runner: web.BaseRunner | None) -> int:
+def port_of(runner: web.BaseRunner | None) -> int:
+    """Return the port a runner listens on; 0: none."""
     return int(runner.addresses[0][1]) if runner is not None and runner.addresses else 0

@@ -84,6 +84,7 @@ class Gateway:
     """Answers every request of the data port.
 
     :ivar open: the exchanges that are not over.
+    :ivar answered: how many are over.
     :ivar draining: set while the process is about to stop: clients are then asked to use another connection.
     """
 
@@ -105,6 +106,7 @@ class Gateway:
         self._forwarding = forwarding
         self.open: set[Exchange] = set()
         self.draining = False
+        self.answered = 0
         self._lasting = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -158,6 +160,7 @@ class Gateway:
             response = self._refuse(internal_error(), exchange)
         finally:
             self._lasting -= lasting
+            self.answered += 1
             self.open.discard(exchange)
             if not self.open:
                 self._idle.set()

@@ -16,11 +16,12 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from proxy.metrics import Metrics
 
+def admin_app(metrics: Callable[[], bytes], *, ready: Callable[[], bool]) -> web.Application:
+    """Build the admin port's application.
 
-def admin_app(metrics: Metrics, *, ready: Callable[[], bool]) -> web.Application:
-    """Build the admin port's application."""
+    :param metrics: renders them in Prometheus' text format.
+    """
 
     async def live(_request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -31,7 +32,7 @@ def admin_app(metrics: Metrics, *, ready: Callable[[], bool]) -> web.Application
         return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, text="draining\n")
 
     async def expose(_request: web.Request) -> web.Response:
-        return web.Response(body=metrics.expose(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+        return web.Response(body=metrics(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
     app = web.Application()
     app.router.add_get("/livez", live)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING
 
 import orjson
@@ -11,6 +12,7 @@ import pytest
 from proxy.config import Settings
 from proxy.metrics import LIMITS
 from proxy.responses.conformance import check_stream
+from proxy.server import clients
 from tests.support.http import metric, until_open
 from tests.support.upstream import PATIENCE_SECONDS, Chunk, End, Head, Wait, stream
 from tests.support.whole_stream import BODY, CREATED, DELTA, WHOLE
@@ -277,3 +279,29 @@ async def test_what_a_stream_may_hold(
     await until_open(proxy, 0)
     assert metric(proxy, "streams_total", ending="limit") == 1
     assert hits(proxy) == {limit: 1}
+
+
+async def test_the_kernel_looks_after_both_sides(
+    upstream: FakeUpstream, start: Start, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A peer that is gone without a word (power, network) sends nothing that could be noticed otherwise."""
+    watched: list[tuple[socket.socket, float]] = []
+    watch = clients.watch_peer
+
+    def note(sock: socket.socket | None, *, unacknowledged_seconds: float) -> None:
+        watch(sock, unacknowledged_seconds=unacknowledged_seconds)
+        assert sock is not None
+        watched.append((sock, unacknowledged_seconds))
+
+    monkeypatch.setattr("proxy.server.clients.watch_peer", note)
+    monkeypatch.setattr("proxy.server.upstream.watch_peer", note)
+    proxy = await start(client_write_timeout_seconds=7)
+    client = await connect(proxy)
+    await client.get("/x")
+    await client.answer()
+    assert [seconds for _, seconds in watched] == [7, 0]
+    for sock, seconds in watched:
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == clients.KEEPALIVE_IDLE_SECONDS
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == seconds * 1000
