@@ -34,7 +34,11 @@ OPAQUE: Final = "<opaque>"
 COMMENT: Final = "<comment>"
 """Type of an event that leaves as an SSE comment line; ``raw`` is the comment's text. It takes no number."""
 
-_MANY_DIGITS: Final = re.compile(rb"\d{19}")
+_DIGITS_AS_NOUGHTS: Final = bytes.maketrans(b"123456789", b"000000000")
+_MANY_DIGITS: Final = b"0" * 19
+"""So many digits in a row, in bytes whose digits were all made noughts, may be more than 64 bits hold.
+A regular expression finds them as surely, in 6 ms instead of 1 per megabyte, for which every stream would stand still."""
+
 _TYPE_NAME: Final = re.compile(r"[^<\x00-\x20][^\x00-\x1f]*")
 """A type goes into an ``event:`` line: no line ends. ``<`` begins the core's own pseudo-types."""
 
@@ -102,7 +106,7 @@ def parse_event(data: bytes, name: str | None = None) -> Event:
         type_ = body.get("type") if type(body) is dict else None
         if len(data) <= _SHORT and type(type_) is str and type_ in RUN_OF_DELTA:
             return Event(type_, body, data)  # nearly every event: too short to be deep, no big numbers
-        if _MANY_DIGITS.search(data) is not None:
+        if _MANY_DIGITS in data.translate(_DIGITS_AS_NOUGHTS):
             body = json.loads(data, parse_constant=_refuse)
     except (ValueError, RecursionError):
         try:

@@ -54,10 +54,23 @@ class ClientGoneError(Exception):
 
 
 class RelayedResponse(web.StreamResponse):
-    """An answer with upstream's headers, and no others (see :func:`keep_headers`)."""
+    """An answer with upstream's headers, and no others (see :func:`keep_headers`).
 
-    def __init__(self, *, status: int, reason: str | None, headers: CIMultiDict[str]) -> None:
+    :param body_follows: bytes of the body are here already and will be written at once: the head goes out with them, in
+        one system call and one packet.
+    """
+
+    def __init__(
+        self,
+        *,
+        status: int,
+        reason: str | None,
+        headers: CIMultiDict[str],
+        body_follows: bool = False,
+    ) -> None:
         super().__init__(status=status, reason=reason, headers=headers)
+        # What aiohttp's own web.Response does. Should it forget the name, heads go ahead again: slower, not wrong.
+        self._send_headers_immediately = not body_follows
         self.left_out = tuple(name for name in (hdrs.CONTENT_TYPE, hdrs.SERVER) if name not in headers)
 
 
@@ -205,16 +218,20 @@ class Relay:
             self._writing = False
         exchange.bytes_out += len(data)
 
-    async def write_end(self, response: web.StreamResponse) -> None:
-        """End the body; returns once the client has taken nearly all of it."""
+    async def write_end(self, response: web.StreamResponse, data: bytes = b"") -> None:
+        """Send the last bytes and end the body; returns once the client has taken nearly all of it."""
+        exchange = self._exchange
         self.last_write = self._loop.time()
+        if data and exchange.first_byte_at is None:
+            exchange.first_byte_at = self.last_write
         self._writing = True
         try:
-            await response.write_eof()
+            await response.write_eof(data)
         except ConnectionError:
             raise ClientGoneError from None
         finally:
             self._writing = False
+        exchange.bytes_out += len(data)
 
     def is_stuck(self) -> bool:
         """Say whether it is the client that is being waited for."""
@@ -263,7 +280,12 @@ class PassThrough(Relay):
         answer = self._answer
         headers = answer_headers(answer.raw_headers)
         headers[REQUEST_ID_HEADER] = self._exchange.request_id
-        response = RelayedResponse(status=answer.status, reason=answer.reason, headers=headers)
+        response = RelayedResponse(
+            status=answer.status,
+            reason=answer.reason,
+            headers=headers,
+            body_follows=self._content.total_bytes > 0,  # nothing was read yet, so it waits here
+        )
         if close:
             response.force_close()
         with self, watch.watching(self):
@@ -344,7 +366,9 @@ class StreamRelay(Relay):
                 if made:
                     await self.write(self._response, made)
             elif made or normalizer.committed:
-                await self._commit(made)
+                response = await self._commit(body_follows=bool(made))
+                if made:
+                    await self.write(response, made)
         if self._verdict is None:
             self.count_failure()
             await self._explain()
@@ -352,17 +376,21 @@ class StreamRelay(Relay):
             return await self._finish(self._told(self._verdict))
         return await self._finish(normalizer.finish(self.end or BodyEnd.EOF))
 
-    async def _commit(self, data: bytes) -> RelayedResponse:
+    async def _commit(self, *, body_follows: bool) -> RelayedResponse:
+        """Send the head, or have it go out with the first bytes of the body."""
         headers = stream_headers(self._answer.raw_headers)
         headers[REQUEST_ID_HEADER] = self._exchange.request_id
-        response = RelayedResponse(status=self._answer.status, reason=self._answer.reason, headers=headers)
+        response = RelayedResponse(
+            status=self._answer.status,
+            reason=self._answer.reason,
+            headers=headers,
+            body_follows=body_follows,
+        )
         if self._is_last():
             response.force_close()
         await self.start(response)
         self._metrics.time_to_first_event.observe(self._loop.time() - self._exchange.started_at)
         self._response = response
-        if data:
-            await self.write(response, data)
         return response
 
     async def _finish(self, data: bytes) -> web.StreamResponse:
@@ -375,16 +403,14 @@ class StreamRelay(Relay):
         if response is None and normalizer.failure is not None and not (normalizer.committed or proven):
             raise stream_failure(normalizer.failure)
         if response is None:
-            response = await self._commit(data)
+            response = await self._commit(body_follows=bool(data))
             self._response = None
-        elif data:
-            await self.write(response, data)
         if not data and not proven and self.end not in {None, BodyEnd.EOF}:
             self.cut(
                 response
             )  # the normalizer had nothing to say about it (observe mode): then the cut itself must show
             return response
-        await self.write_end(response)
+        await self.write_end(response, data)
         return response
 
     def stop(self) -> None:

@@ -131,14 +131,16 @@ class FrameDecoder:
         """Read blocks of lines, each followed by a blank line."""
         limit = self._limit
         fresh = self._held == 0
+        last, name = b"", None  # most events of a chunk have the same name
         for block in blocks:
             if fresh and len(block) <= limit:
                 if block.startswith(_EVENT):
                     end = block.find(b"\n")
                     if block.startswith(_DATA, end + 1) and block.find(b"\n", end + 7) < 0:
-                        frames.append(
-                            Frame(block[7:end].decode("utf-8", "replace") or None, block[end + 7 :])
-                        )
+                        event = block[7:end]
+                        if event != last:
+                            last, name = event, event.decode("utf-8", "replace") or None
+                        frames.append(Frame(name, block[end + 7 :]))
                         continue
                 elif block.startswith(_DATA) and b"\n" not in block:
                     frames.append(Frame(None, block[6:]))

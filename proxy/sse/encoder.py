@@ -6,7 +6,6 @@ is not trusted, so no value may begin a line of its own.
 
 from functools import lru_cache
 
-_EVENT = b"event: %b\ndata: %b\n\n"
 _DATA = b"data: %b\n\n"
 _COMMENT = b": %b\n\n"
 
@@ -17,9 +16,8 @@ def encode_event(event: str, data: bytes) -> bytes:
     A name that cannot stand on a line (it holds CR or LF) is left out: the payload says its type too. `data` should
     be one line, since some clients read no more; LF inside it goes out as several `data:` lines. It holds no CR.
     """
-    if "\n" in event or "\r" in event:
-        return encode_data(data)
-    return _EVENT % (_name(event), _one_field_a_line(data))
+    head = _known_head(event) if len(event) <= _SHORT_NAME else _head(event)
+    return head + _one_field_a_line(data) + b"\n\n"
 
 
 def encode_data(data: bytes) -> bytes:
@@ -32,9 +30,15 @@ def encode_comment(text: bytes) -> bytes:
     return _COMMENT % text
 
 
-@lru_cache(maxsize=256)
-def _name(event: str) -> bytes:
-    return event.encode("utf-8", "replace")
+def _head(event: str) -> bytes:
+    if "\n" in event or "\r" in event:
+        return b"data: "
+    return b"event: %b\ndata: " % event.encode("utf-8", "replace")
+
+
+_known_head = lru_cache(maxsize=256)(_head)
+_SHORT_NAME = 100
+"""Characters of a name that may be remembered: names come from upstream, and a long one could fill the memory."""
 
 
 def _one_field_a_line(data: bytes) -> bytes:
