@@ -172,6 +172,20 @@ class TestItems:
         )
         assert [e.body["delta"] for e in life if e.type == OUTPUT_TEXT.delta] == ["Hi"]
 
+    @pytest.mark.parametrize(
+        ("type_", "told", "status"),
+        [
+            ("message", "complesed", "completed"),
+            ("function_call", 7, "completed"),
+            ("message", "incomplete", "incomplete"),
+            ("message", "in_progress", "completed"),
+            ("web_search_call", "failed", "failed"),
+        ],
+    )
+    def test_an_item_that_is_over_has_a_status_of_its_kind(self, type_: str, told: Any, status: str) -> None:
+        item = {"id": "x", "type": type_, "status": told, "call_id": "c", "name": "f", "arguments": "{}"}
+        assert synthesis.life_of_item(0, item)[-1].body["item"]["status"] == status
+
     def test_an_empty_code_is_told_as_empty(self) -> None:
         life = synthesis.life_of_item(
             0, {"id": "c", "type": "code_interpreter_call", "code": None, "container_id": "x"}
