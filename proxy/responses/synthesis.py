@@ -77,6 +77,9 @@ _MINIMUM: Final[dict[str, tuple[type, ...]]] = {
 }
 """Fields without which no client reads a response object."""
 
+_PLAIN_STATUSES: Final = frozenset({grammar.MESSAGE, grammar.REASONING, grammar.FUNCTION_CALL})
+"""Kinds that are in_progress, completed or incomplete, and nothing else: clients check it."""
+
 
 def is_vllms(response: Mapping[str, Any]) -> bool:
     """Tell whether vLLM made the response object: from 0.11 on it lacks the ``error`` that OpenAI's have (R27)."""
@@ -547,11 +550,19 @@ def life_of_item(index: int, item: Body, *, status: str | None = None) -> list[E
     start = announced(item, kind)
     view = ItemView(index, start)
     shadow = _Shadow(view)
-    told = item.get("status")
-    final = status or (told if isinstance(told, str) and told != IN_PROGRESS else COMPLETED)
+    final = status or _closed_status(item.get("status"), kind)
     events = [item_added(index, start), *shadow.finish(item, whole=final == COMPLETED)]
     events.append(item_done(index, told_item(shadow.item, status=final, proven=item)))
     return events
+
+
+def _closed_status(told: object, kind: ItemKind) -> str:
+    """Return the status of an item that is over; hosted tools end in some of their own."""
+    if not isinstance(told, str) or told == IN_PROGRESS:
+        return COMPLETED
+    if kind in _PLAIN_STATUSES and told != INCOMPLETE:
+        return COMPLETED
+    return told
 
 
 class _Shadow:

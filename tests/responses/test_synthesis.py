@@ -165,12 +165,33 @@ class TestItems:
         assert names(made)[0] == "output_text.annotation.added"
         assert made[-1].body["item"]["content"][0]["annotations"] == [NOTE]
 
+    def test_arguments_that_lost_their_beginning_end_as_the_account_has_them(self) -> None:
+        events, done = call(0, 'y": "Paris"}')
+        account = {**done, "arguments": '{"city": "Paris"}'}
+        made = synthesis.close_item(told(events[:2]), status="completed", proven=account)
+        assert names(made) == ["function_call_arguments.done", "output_item.done"]
+        assert made[0].body["arguments"] == made[1].body["item"]["arguments"] == '{"city": "Paris"}'
+
     @pytest.mark.parametrize("part", ["x", {"type": "vendor"}, {"type": "output_text", "text": None}])
     def test_parts_that_cannot_be_told_end_the_account(self, part: Any) -> None:
         life = synthesis.life_of_item(
             0, {"id": "m", "type": "message", "content": [text_part("Hi"), part, text_part("No")]}
         )
         assert [e.body["delta"] for e in life if e.type == OUTPUT_TEXT.delta] == ["Hi"]
+
+    @pytest.mark.parametrize(
+        ("type_", "told", "status"),
+        [
+            ("message", "complesed", "completed"),
+            ("function_call", 7, "completed"),
+            ("message", "incomplete", "incomplete"),
+            ("message", "in_progress", "completed"),
+            ("web_search_call", "failed", "failed"),
+        ],
+    )
+    def test_an_item_that_is_over_has_a_status_of_its_kind(self, type_: str, told: Any, status: str) -> None:
+        item = {"id": "x", "type": type_, "status": told, "call_id": "c", "name": "f", "arguments": "{}"}
+        assert synthesis.life_of_item(0, item)[-1].body["item"]["status"] == status
 
     def test_an_empty_code_is_told_as_empty(self) -> None:
         life = synthesis.life_of_item(
