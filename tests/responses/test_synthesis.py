@@ -165,6 +165,13 @@ class TestItems:
         assert names(made)[0] == "output_text.annotation.added"
         assert made[-1].body["item"]["content"][0]["annotations"] == [NOTE]
 
+    def test_arguments_that_lost_their_beginning_end_as_the_account_has_them(self) -> None:
+        events, done = call(0, 'y": "Paris"}')
+        account = {**done, "arguments": '{"city": "Paris"}'}
+        made = synthesis.close_item(told(events[:2]), status="completed", proven=account)
+        assert names(made) == ["function_call_arguments.done", "output_item.done"]
+        assert made[0].body["arguments"] == made[1].body["item"]["arguments"] == '{"city": "Paris"}'
+
     @pytest.mark.parametrize("part", ["x", {"type": "vendor"}, {"type": "output_text", "text": None}])
     def test_parts_that_cannot_be_told_end_the_account(self, part: Any) -> None:
         life = synthesis.life_of_item(
