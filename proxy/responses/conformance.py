@@ -843,7 +843,8 @@ def _wrong_in_response(name: str, response: dict[str, Any]) -> Iterator[str]:
     choice = response.get("tool_choice")
     if type(choice) is str and choice not in _TOOL_CHOICES:
         yield f"response.tool_choice is {_short(choice)}"
-    for tool in response.get("tools") or []:
+    tools = response.get("tools")
+    for tool in tools if type(tools) is list else []:
         if type(_at(tool, ("type",))) is not str:
             yield f"a tool is {_short(tool)}"
         elif tool["type"] == "function" and not all(key in tool for key in _FUNCTION_KEYS):
@@ -853,7 +854,8 @@ def _wrong_in_response(name: str, response: dict[str, Any]) -> Iterator[str]:
 def _unknown_in_response(response: dict[str, Any]) -> Iterator[str]:
     """Yield what the Open Responses schema refuses in the objects that a response holds beside its output."""
     text, reasoning, choice = response.get("text"), response.get("reasoning"), response.get("tool_choice")
-    for tool in response.get("tools") or []:
+    tools = response.get("tools")
+    for tool in tools if type(tools) is list else []:
         if _at(tool, ("type",)) != "function" or "description" not in tool:
             yield f"a tool is {_short(tool)}"
     if type(choice) is dict:
