@@ -22,6 +22,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -46,8 +47,11 @@ TOOLS: Final = ROOT / ".deploy-tools"
 WORK: Final = TOOLS / "images"
 NAMESPACE: Final = f"verify-deploy-{os.getpid()}"
 
-IMAGE: Final = f"docker.io/library/vllm-sse-proxy:{__version__}"
-BASE: Final = "docker.io/library/python:3.13-slim"
+BASE: Final = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)[-1]
+REGISTRY: Final = BASE.partition("/")[0]
+"""What Docker's clients put before a name that has no registry."""
+
+IMAGE: Final = f"{REGISTRY}/library/vllm-sse-proxy:{__version__}"
 PROMETHEUS: Final = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))["services"]["prometheus"][
     "image"
 ]
@@ -268,7 +272,7 @@ def image_contents() -> str:
 
 def prometheus_image() -> str:
     """Make the stand-in for Prometheus, unless there is one."""
-    tag = f"docker.io/{PROMETHEUS}"
+    tag = f"{REGISTRY}/{PROMETHEUS}"
     if is_stored(tag):
         return f"{tag} is there"
     folder = WORK / "prometheus"
