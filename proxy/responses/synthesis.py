@@ -344,8 +344,9 @@ def final_item(item: ItemView, account: Mapping[str, Any]) -> Body:
     """Return an item of the final output: as it was told, with what only upstream's final account of it says besides."""
     if account.get("type") != item.type:
         return item.item
+    untold = [name for name in ("content", "summary") if account.get(name) and not item.item.get(name)]
     return {
-        **account,
+        **{name: value for name, value in account.items() if name not in untold},
         **{name: value for name, value in item.item.items() if value is not None or name not in account},
     }
 

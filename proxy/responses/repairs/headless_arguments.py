@@ -46,7 +46,7 @@ class HeadlessArguments(Repair):
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Hold deltas that do not begin an object; release them, whole, with what closes them."""
         if event.type == _RUN.delta:
-            return self._take(event)
+            return self._take(event, view)
         if event.type in (_RUN.done, grammar.ITEM_DONE):
             closing = event.body if event.type == _RUN.done else event.body["item"]
             id_ = str(event.body["item_id"] if event.type == _RUN.done else closing.get("id"))
@@ -63,10 +63,10 @@ class HeadlessArguments(Repair):
         events = (*(one for deltas, _ in told for one in deltas), event)
         return list(events) if any(mended for _, mended in told) else Moved(events)
 
-    def _take(self, event: Event) -> Sequence[Event] | None:
+    def _take(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         id_, delta = event.body["item_id"], event.body["delta"]
-        if id_ in self._begun or not delta:
-            return None
+        if id_ in self._begun or not delta or id_ not in view.by_id:
+            return None  # what is told of a call before its announcement is dropped, and begins nothing
         if id_ not in self._held and delta.lstrip()[:1] in ("", "{"):
             self._begun.add(id_)
             return None

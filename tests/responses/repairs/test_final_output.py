@@ -162,3 +162,15 @@ def test_a_call_that_was_closed_too_early_is_whole_in_the_final_output() -> None
     custom = {"a": "other"}
     made = repaired(opened(*first_life, *second_life, terminal({**first, "arguments": str(custom)}, second)))
     assert made.output == [first, second]
+
+
+def test_what_was_told_as_a_summary_is_not_told_again_as_content() -> None:
+    life, done = summary(0, "1")
+    said = {
+        "id": "rs_x",
+        "type": "reasoning",
+        "summary": [],
+        "content": [{"type": "reasoning_text", "text": "1"}],
+    }
+    made = repaired(opened(*life, terminal(said)))
+    assert made.output == [done]

@@ -79,6 +79,13 @@ def test_a_call_that_never_ends_is_told_after_all() -> None:
     assert not made.repairs.get("headless_arguments")
 
 
+def test_a_delta_that_comes_before_its_call_begins_nothing() -> None:
+    life, done = call(0, '{"city"', ': "Pa', 'ris"}')
+    made = repaired(opened(life[1], life[0], *life[2:], terminal(done)))
+    assert made.values(DELTA, "delta") == ['{"city": "Paris"}']
+    assert repaired(made.stream).stream == made.stream
+
+
 def test_only_the_terminal_event_closes_it() -> None:
     life, done = call(0, "city", '": "Paris"}')
     made = repaired(opened(*life[:3], terminal({**done, "arguments": ARGUMENTS})))
