@@ -18,7 +18,7 @@ PYTHON ?= $(shell for probe in "import ensurepip, venv" "import sys"; do \
 		if $$name -c "$$probe; import sys; raise SystemExit(sys.version_info < (3, 11))" 2>/dev/null; \
 		then echo $$name; exit; fi; done; done)
 
-.PHONY: help demo test check lint format types coverage properties replay clients docs render deploy-tools verify-deploy lock clean
+.PHONY: help demo test check lint format types coverage properties replay clients bench bench-micro docs render deploy-tools verify-deploy lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,13 @@ replay: $(READY)  ## recordings through the running proxy, judged before and aft
 clients: $(READY)  ## real clients against every broken stream, before and after; writes the results (ARGS="--client codex")
 	$(BIN)/python -m tests.clients.run --write $(ARGS)
 	@$(MAKE) --no-print-directory docs
+
+# Needs gcc; nginx and HAProxy are measured beside the proxy where they are installed. Ten minutes on an idle machine.
+bench: $(READY)  ## measure it all, write docs/performance.md (PARTS=loads,memory ROUNDS=3 for less)
+	@$(BIN)/python -m bench $(if $(PARTS),--parts $(PARTS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+
+bench-micro: $(READY)  ## microseconds per event and layer, in process time
+	@$(BIN)/python -m bench.layers
 
 docs: $(READY)  ## write the generated parts of README.md and docs/ again
 	$(BIN)/python -m tests.support.documentation --write

@@ -121,12 +121,12 @@ class _Streak:
     """Deltas that follow one another and differ in nothing but their words and numbers.
 
     :ivar text: the text that they all go on with.
-    :ivar readers: the repairs that are asked about each of them.
+    :ivar readers: positions of the repairs that are asked about each of them.
     """
 
     __slots__ = ("_fields", "_indexes", "_names", "_values", "readers", "text", "type")
 
-    def __init__(self, first: Event, text: TextView, readers: list[tuple[int, Repair]]) -> None:
+    def __init__(self, first: Event, text: TextView, readers: tuple[int, ...]) -> None:
         body = first.body
         self.type = first.type
         self.text = text
@@ -166,7 +166,6 @@ class RepairEngine:
         self._plan = plan
         context = StreamContext(plan.settings, request)
         self._repairs = [repair(context) for repair in plan.repairs]
-        self._chains: dict[str, list[tuple[int, Repair]]] = {}
         self._streak: _Streak | None = None
         self._upstream_names: dict[str, str] = {}
         self._starting_after = -1 if starting_after is None else starting_after
@@ -206,10 +205,11 @@ class RepairEngine:
             chain = streak.readers
         else:
             streak = None
-            chain = self._chains.get(event.type) or self._chain(event.type)
-        for position, repair in chain:
+            chain = self._plan.positions(event.type)
+        for position in chain:
             if position <= after:
                 continue
+            repair = self._repairs[position]
             try:
                 replacement = repair.mend(event, view)
             except Exception:  # noqa: BLE001 - counted, or raised again
@@ -230,18 +230,12 @@ class RepairEngine:
             self._begin_streak(event, chain)
         self._emit(event)
 
-    def _begin_streak(self, event: Event, chain: list[tuple[int, Repair]]) -> None:
+    def _begin_streak(self, event: Event, chain: tuple[int, ...]) -> None:
         """Remember a delta of upstream's in which no repair found anything wrong."""
         text = self.view.text_of(event)
         if text is not None and not any(_holds_more(value) for value in event.body.values()):
-            readers = [(position, repair) for position, repair in chain if repair.reads_deltas]
+            readers = tuple(position for position in chain if self._repairs[position].reads_deltas)
             self._streak = _Streak(event, text, readers)
-
-    def _chain(self, type_: str) -> list[tuple[int, Repair]]:
-        chain = [(position, self._repairs[position]) for position in self._plan.positions(type_)]
-        if type_ in _KNOWN_TYPES:  # else a hostile upstream could fill the memory with names
-            self._chains[type_] = chain
-        return chain
 
     def _count(self, repair: Repair, event: Event, replacement: Sequence[Event]) -> None:
         repairs = self.tally.repairs

@@ -227,3 +227,13 @@ class TestDialects:
             conforming=False,
         )
         assert made.body == ["done"]
+
+
+@pytest.mark.parametrize("index", [False, 0.0])
+def test_an_index_that_only_equals_the_right_one_ends_the_streak(index: object) -> None:
+    events, item = message(0, "a", "b", "c")
+    deltas = [event for event in events if event["type"] == "response.output_text.delta"]
+    deltas[1]["content_index"] = index  # JSON's false and 0.0 equal 0, and no client reads them as one
+    told = repaired([*opened(*events), terminal(item)])
+    indexes = told.values("output_text.delta", "content_index")
+    assert [(type(told_index), told_index) for told_index in indexes] == [(int, 0)] * len(deltas)

@@ -1,0 +1,1 @@
+"""What the proxy costs: ``make bench``, ``make bench-micro``. See bench/README.md."""

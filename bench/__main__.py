@@ -1,0 +1,117 @@
+"""``make bench``: measure, write bench/results.json, docs/performance.md and its plots.
+
+    python -m bench [--parts loads,stress,memory,curves,workers,layers] [--rounds 5] [--no-docs]
+
+A run of all parts replaces the results; a run of some leaves the others as they were (each part says when it was run).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from bench import contenders, layers, machine, measure, report
+
+RESULTS: Final = machine.HERE / "results.json"
+
+LOAD_PARTS: Final = {
+    "loads": ("burst", "clean", "burst2000", "single", "light", "paced", "lockstep", "json"),
+    "stress": ("large", "long", "crowd", "rush"),
+}
+# In this order: memory is that of processes that have done nothing yet, and "rush" leaves them with much to tidy up.
+PARTS: Final = ("memory", "loads", "curves", "workers", "stress", "layers")
+
+
+def main() -> int:
+    """Run the parts that were asked for; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--parts", default=",".join(PARTS), help="which of %(default)s")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds (default: %(default)s)")
+    parser.add_argument("--docs", action=argparse.BooleanOptionalAction, default=True, help="write docs/ too")
+    options = parser.parse_args()
+    wanted = {part for part in options.parts.split(",") if part}
+    unknown = wanted - set(PARTS)
+    parts = [part for part in PARTS if part in wanted]
+    if unknown or options.rounds < 1:
+        parser.error(f"unknown parts: {', '.join(sorted(unknown))}" if unknown else "at least one round")
+    try:
+        machine.prepare()
+        results = measure_parts(parts, options.rounds)
+    except machine.BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    if options.docs:
+        report.write(results)
+    print("\n" + report.tables(results))
+    return 0
+
+
+def measure_parts(parts: list[str], rounds: int) -> dict[str, Any]:
+    """Measure; return the results, with those of other parts as they were."""
+    results: dict[str, Any] = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    results = {part: found for part, found in results.items() if part in PARTS and part not in parts}
+    before = os.getloadavg()[0]
+    began = time.monotonic()
+    if set(parts) - {"layers"}:
+        with ExitStack() as stack:
+            rig = stack.enter_context(machine.Rig())
+            everyone, skipped = contenders.start_all(rig)
+            for contender in everyone:
+                stack.enter_context(contender.process)
+            for line in skipped:
+                say(f"SKIPPED: {line}")
+            for part in parts:
+                results[part] = measure_part(part, rig, everyone, rounds)
+                results[part]["skipped"] = skipped
+    if "layers" in parts:
+        results["layers"] = layers.measure(say)
+    about = {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "rounds": rounds,
+        "load_before": round(before, 2),
+        "load_after": round(os.getloadavg()[0], 2),
+        **machine.describe(),
+    }
+    for part in parts:
+        results[part]["about"] = about
+    say(
+        f"done in {time.monotonic() - began:.0f} s, load average {about['load_before']} to {about['load_after']}"
+    )
+    return results
+
+
+def measure_part(
+    part: str, rig: machine.Rig, everyone: list[contenders.Contender], rounds: int
+) -> dict[str, Any]:
+    """Measure one part that needs the rig."""
+    match part:
+        case "memory":
+            return {"idle": measure.memory(rig, everyone, say)}
+        case "curves":
+            few = max(1, round(rounds * 0.6))
+            return {
+                "by_length": measure.by_length(rig, everyone, few, say),
+                "by_open_streams": measure.by_open_streams(rig, everyone, few, say),
+            }
+        case "workers":
+            return {"events_per_s": measure.workers(rig, rounds, say)}
+        case "layers":
+            return {}
+        case _:
+            return {"runs": measure.loads(rig, everyone, LOAD_PARTS[part], rounds, say)}
+
+
+def say(line: str) -> None:
+    """Tell how it goes."""
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,250 @@
+"""Processes of the benchmark: started on a core of their own, read out from /proc, ended by id. Linux only."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROC: Final = Path("/proc")
+HERE: Final = Path(__file__).parent
+BUILD: Final = HERE.parent / "build" / "bench"
+"""Everything that a run leaves behind, but for its results."""
+
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_MANY_FILES: Final = 16_384
+"""Open files that 2,000 streams through one process need, with room to spare."""
+
+
+class BenchError(Exception):
+    """The benchmark cannot go on; the message says why."""
+
+
+def prepare() -> None:
+    """Build the rig and allow as many open files as it needs.
+
+    :raises BenchError: no Linux, no C compiler, or a rig that does not compile.
+    """
+    if not (PROC / "self" / "smaps_rollup").exists() or shutil.which("taskset") is None:
+        raise BenchError("the benchmark reads /proc and needs taskset: run it on Linux, with util-linux")
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        raise BenchError("no C compiler found; on Debian and Ubuntu: apt-get install gcc libc6-dev")
+    BUILD.mkdir(parents=True, exist_ok=True)
+    for name in ("upstream", "client"):
+        command = [compiler, "-O2", "-Wall", "-Wextra", "-o", str(BUILD / name), str(HERE / f"{name}.c")]
+        if subprocess.run(command, check=False).returncode:
+            raise BenchError(f"bench/{name}.c does not compile")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(_MANY_FILES, hard), hard))
+
+
+def cores() -> tuple[str, str, str]:
+    """Return the core of upstream and client, the core of the proxies, and all cores, as taskset names them."""
+    usable = sorted(os.sched_getaffinity(0))
+    return str(usable[0]), str(usable[-1]), ",".join(map(str, usable))
+
+
+def free_port() -> int:
+    """Return a loopback port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def get(url: str) -> bytes:
+    """Fetch a page from loopback."""
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=10) as answer:
+        content: bytes = answer.read()
+        return content
+
+
+class Process:
+    """One process with its descendants, on the given cores. Use it as a context: it is ended with it.
+
+    :param log: name of the file in build/bench/ that takes its output.
+    """
+
+    def __init__(self, command: Sequence[str], *, core: str, log: str) -> None:
+        with (BUILD / f"{log}.log").open("wb") as output:
+            self._process = subprocess.Popen(
+                ["taskset", "-c", core, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        self.pid = self._process.pid
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        family = self._family()
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for pid in family[1:]:  # a launcher may leave the server that it started
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def running(self) -> bool:
+        """Say whether it has not ended."""
+        return self._process.poll() is None
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time that the process and its descendants have used."""
+        return sum(map(_cpu_seconds, self._family()))
+
+    def memory_bytes(self) -> int:
+        """Return their memory; what they share with others is counted in proportion (PSS)."""
+        return sum(map(_memory_bytes, self._family()))
+
+    def _family(self) -> list[int]:
+        children: dict[int, list[int]] = {}
+        for entry in PROC.iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError):
+                    fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                    children.setdefault(int(fields[1]), []).append(int(entry.name))
+        found = [self.pid]
+        for pid in found:
+            found += children.get(pid, [])
+        return found
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Read the scheduler's nanoseconds where the kernel keeps them; clock ticks (10 ms) else."""
+    try:
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in _tasks(pid)) / 1e9
+    except OSError:
+        pass
+    with contextlib.suppress(OSError):
+        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+    return 0.0
+
+
+def _tasks(pid: int) -> list[Path]:
+    return list((PROC / str(pid) / "task").iterdir())
+
+
+def _memory_bytes(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        for line in (PROC / str(pid) / "smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+class Rig:
+    """Upstream and load generator. Use it as a context."""
+
+    def __init__(self) -> None:
+        self.load_core, self.proxy_core, self.all_cores = cores()
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process = Process([str(BUILD / "upstream"), str(self.port)], core=self.load_core, log="upstream")
+
+    def __enter__(self) -> Self:
+        self.process.__enter__()
+        _until(lambda: self.open_streams() == 0, seconds=5, what="upstream")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.__exit__(*error)
+
+    def open_streams(self) -> int:
+        """Return how many streams upstream has open; -1: it does not answer."""
+        try:
+            return int(json.loads(get(f"{self.url}/__stats"))["active"])
+        except OSError:
+            return -1
+
+    def start_client(
+        self, port: int, spec: str, options: str, *, path: str = "/v1/responses", core: str | None = None
+    ) -> subprocess.Popen[str]:
+        """Start the load generator against a port of this machine."""
+        body = BUILD / f"body-{spec}.json"
+        body.write_text(
+            json.dumps({"model": "bench", "input": f"spec={spec}", "stream": True, "store": False})
+        )
+        pin = ["taskset", "-c", core or self.load_core]
+        return subprocess.Popen(
+            [*pin, str(BUILD / "client"), *options.split(), f"127.0.0.1:{port}", path, str(body)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def load(
+        self, port: int, spec: str, options: str, *, path: str = "/v1/responses", core: str | None = None
+    ) -> dict[str, Any]:
+        """Run the load generator to its end and return what it measured (the head of client.c says what)."""
+        output, _ = self.start_client(port, spec, options, path=path, core=core).communicate(timeout=120)
+        measured: dict[str, Any] = json.loads(output)
+        return measured
+
+    def drain(self, *, seconds: float, down_to: int = 0) -> float | None:
+        """Wait until upstream has no more open streams than that; return the seconds it took, None: it did not happen."""
+        began = time.monotonic()
+        while time.monotonic() - began < seconds:
+            if 0 <= self.open_streams() <= down_to:
+                return time.monotonic() - began
+            time.sleep(0.001)
+        return None
+
+
+def _until(condition: Any, *, seconds: float, what: str) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise BenchError(f"{what} does not answer; see {BUILD}")
+        time.sleep(0.02)
+
+
+def describe() -> dict[str, Any]:
+    """Return what was measured on: machine, kernel, versions."""
+    processor = platform.processor()
+    with contextlib.suppress(OSError):
+        for line in (PROC / "cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                processor = line.partition(":")[2].strip()
+                break
+    versions = {"Python": platform.python_version()}
+    for package in ("aiohttp", "orjson", "uvloop"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    for program, flag in (("nginx", "-v"), ("haproxy", "-v")):
+        if (found := program_path(program)) is not None:
+            told = subprocess.run([found, flag], capture_output=True, text=True, check=False)
+            words = (told.stdout + told.stderr).replace("/", " ").split()
+            versions[program] = next((word for word in words if word[0].isdigit()), "?")
+    return {
+        "processor": processor,
+        "cores": len(os.sched_getaffinity(0)),
+        "kernel": platform.release(),
+        "versions": versions,
+    }
+
+
+def program_path(name: str) -> str | None:
+    """Find a server: Debian puts them where only root's PATH looks."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")

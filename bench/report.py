@@ -1,0 +1,478 @@
+"""Results to words: the tables and plots of docs/performance.md, made from bench/results.json and nothing else.
+
+python -m bench.report         writes them again without measuring
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final
+
+from bench.measure import DIRECT, HAPROXY, LOADS, NGINX, PASSTHROUGH, PROXY
+from bench.plot import Axis, chart
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+Run = dict[str, Any]
+Results = dict[str, Any]
+
+ROOT: Final = Path(__file__).parents[1]
+RESULTS: Final = ROOT / "bench" / "results.json"
+DOCUMENT: Final = ROOT / "docs" / "performance.md"
+
+ORDER: Final = (DIRECT, NGINX, HAPROXY, PASSTHROUGH, PROXY)
+NOT_MEASURED: Final = "not measured"
+
+_THOUSANDS: Final = 1000
+"""From here on, digits behind the point say nothing."""
+
+_BEGIN: Final = "<!-- made by `make bench` -->"
+_END: Final = "<!-- end: made by `make bench` -->"
+
+
+# ------------------------------------------------------------------------------------------------ quantities
+
+
+def cpu_us(run: Run) -> float:
+    """Return the CPU time per event, or per answer where those hold no events."""
+    return float(run["cpu_s"] / (run["events"] or run["ok"]) * 1e6)
+
+
+def rate(run: Run) -> float:
+    """Return events per second, or answers per second where those hold no events."""
+    return float((run["events"] or run["ok"]) / run["wall_s"])
+
+
+def quantile(kind: str, name: str) -> Callable[[Run], float]:
+    """Make a function that reads a quantile of a run, in µs."""
+    return lambda run: float(run[kind].get(name, math.nan))
+
+
+def over_rounds(results: Results, load: str, name: str, quantity: Callable[[Run], float]) -> list[float]:
+    """Return a quantity of each round; empty where it was not measured. Runs that answered nothing do not count."""
+    part: dict[str, dict[str, list[Run]]] = next(
+        (results[p]["runs"] for p in ("loads", "stress") if load in results.get(p, {}).get("runs", {})), {}
+    )
+    return [quantity(run) for run in part.get(load, {}).get(name, []) if run["events"] or run["ok"]]
+
+
+def typical(results: Results, load: str, name: str, quantity: Callable[[Run], float]) -> float | None:
+    """Return the median over the rounds."""
+    values = over_rounds(results, load, name, quantity)
+    return median(values) if values else None
+
+
+def ratio(results: Results, load: str, name: str, to: str, quantity: Callable[[Run], float]) -> float | None:
+    """Return the median over the rounds of one contender's quantity as a multiple of another's."""
+    pairs = _pairs(results, load, name, to, quantity)
+    return median(a / b for a, b in pairs) if pairs else None
+
+
+def added(results: Results, load: str, name: str, quantity: Callable[[Run], float]) -> float | None:
+    """Return the median over the rounds of what a contender adds to no proxy at all."""
+    pairs = _pairs(results, load, name, DIRECT, quantity)
+    return median(a - b for a, b in pairs) if pairs else None
+
+
+def _pairs(
+    results: Results, load: str, name: str, to: str, quantity: Callable[[Run], float]
+) -> list[tuple[float, float]]:
+    ours, theirs = (over_rounds(results, load, who, quantity) for who in (name, to))
+    return list(zip(ours, theirs, strict=False))
+
+
+# ---------------------------------------------------------------------------------------------------- tables
+
+
+def tables(results: Results) -> str:
+    """Return everything that is told in numbers, as Markdown."""
+    sections = [
+        _provenance(results),
+        "### Targets\n\n" + _targets(results),
+        "### Loads\n\n" + _loads(results),
+        "### Live streams\n\n" + _live(results),
+        "### Many streams at once\n\n" + _stress(results),
+        "### Idle streams\n\n" + _memory(results),
+        "### Workers\n\n" + _workers(results),
+        "### Layers\n\n" + _layers(results),
+    ]
+    return "\n\n".join(sections)
+
+
+def _provenance(results: Results) -> str:
+    runs = {json.dumps(part["about"], sort_keys=True): part["about"] for part in results.values()}
+    lines = []
+    for about in runs.values():
+        parts = ", ".join(name for name, part in results.items() if part["about"] == about)
+        versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+        lines.append(
+            f"Measured {about['date']} ({parts}): {about['rounds']} rounds, {about['processor']}, {about['cores']} cores, "
+            f"Linux {about['kernel']}, {versions}. Load average {about['load_before']} before, {about['load_after']} after."
+        )
+    lines += sorted({line for part in results.values() for line in part.get("skipped", [])})
+    return "\n\n".join(lines)
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = list(header)
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def _show(value: float | None, digits: int = 2, unit: str = "") -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:,.{digits}f}{unit}"
+
+
+def _loads(results: Results) -> str:
+    rows = []
+    for load in ("burst", "clean", "burst2000", "single", "paced", "lockstep", "json", "large", "long"):
+        for name in ORDER:
+            if typical(results, load, name, rate) is None:
+                continue
+            rows.append(
+                (
+                    LOADS[load].title,
+                    name,
+                    _show(typical(results, load, name, rate), 0),
+                    _show(ratio(results, load, name, NGINX, rate)),
+                    _show(typical(results, load, name, cpu_us)),
+                    _show(ratio(results, load, name, NGINX, cpu_us), 1),
+                    _show(ratio(results, load, name, PASSTHROUGH, cpu_us)),
+                )
+            )
+    header = ("load", "who", "events/s", "× nginx", "CPU µs per event", "× nginx", "× pass-through")
+    return _table(header, rows)
+
+
+def _live(results: Results) -> str:
+    rows = []
+    for load in ("light", "paced", "lockstep"):
+        for name in ORDER:
+            latency = [
+                _show(_milliseconds(typical(results, load, name, quantile("latency_us", q))))
+                for q in ("p50", "p99")
+            ]
+            first = _show(_milliseconds(typical(results, load, name, quantile("first_us", "p50"))))
+            if latency[0] != "–":
+                rows.append((LOADS[load].title, name, *latency, first))
+    return (
+        _table(("load", "who", "latency p50 ms", "p99 ms", "time to first event p50 ms"), rows)
+        + "\n\n"
+        + _lag_table(results)
+    )
+
+
+def _lag_table(results: Results) -> str:
+    rows = []
+    for load in ("paced", "lockstep", "crowd", "rush"):
+        total: dict[str, float] = {}
+        for lag in over_rounds_of(results, load, PROXY, "lag"):
+            for bound, count in lag.items():
+                total[bound] = total.get(bound, 0.0) + count
+        samples = total.get("+Inf", 0.0)
+        if samples:
+            shares = [_bound_of(total, share) for share in (0.5, 0.9, 1.0)]
+            rows.append((LOADS[load].title, f"{samples:.0f}", *shares))
+    return "The proxy's event loop's lag, by its own samples:\n\n" + _table(
+        ("load", "samples", "half within", "90 % within", "all within"), rows
+    )
+
+
+def over_rounds_of(results: Results, load: str, name: str, field: str) -> list[dict[str, float]]:
+    """Return a field of each round's run, where the run has it."""
+    part: dict[str, dict[str, list[Run]]] = next(
+        (results[p]["runs"] for p in ("loads", "stress") if load in results.get(p, {}).get("runs", {})), {}
+    )
+    return [run[field] for run in part.get(load, {}).get(name, []) if field in run]
+
+
+def _bound_of(cumulative: dict[str, float], share: float) -> str:
+    samples = cumulative["+Inf"]
+    bound = next((b for b, count in cumulative.items() if count >= share * samples), "+Inf")
+    return "over 5 s" if bound == "+Inf" else f"{float(bound) * 1e3:g} ms"
+
+
+def _stress(results: Results) -> str:
+    rows = []
+    for load in ("crowd", "rush"):
+        for name in ORDER:
+            p99s = [typical(results, load, name, quantile("stream_p99_us", q)) for q in ("p50", "max")]
+            if typical(results, load, name, rate) is None:
+                continue
+            share = [typical(results, load, name, quantile("share", q)) for q in ("min", "p50", "max")]
+            rows.append(
+                (
+                    LOADS[load].title,
+                    name,
+                    _show(typical(results, load, name, rate), 0),
+                    *(_show(_milliseconds(value), 1) for value in p99s),
+                    _show(ratio_within(results, load, name)),
+                    " / ".join(_show(value, 0) for value in share),
+                )
+            )
+    header = ("load", "who", "events/s", "stream's p99, median, ms", "the worst stream's", "× median")
+    return _table((*header, "events of a stream: fewest / median / most"), rows)
+
+
+def ratio_within(results: Results, load: str, name: str) -> float | None:
+    """Return the worst stream's p99 latency as a multiple of the median stream's."""
+    values = over_rounds(results, load, name, lambda run: _worst_to_median(run["stream_p99_us"]))
+    return median(values) if values else None
+
+
+def _worst_to_median(p99s: dict[str, float]) -> float:
+    return p99s["max"] / p99s["p50"] if p99s else math.nan
+
+
+def _memory(results: Results) -> str:
+    idle: dict[str, dict[str, Run]] = results.get("memory", {}).get("idle", {})
+    rows = [
+        (
+            name,
+            *(_show(run["mib"], 1) for run in idle[name].values()),
+            _show(kib_per_stream(idle[name]), 1),
+            *(_released(run["released_s"]) for run in idle[name].values()),
+        )
+        for name in ORDER
+        if name in idle
+    ]
+    sizes = [f"{int(streams):,}" for streams in next(iter(idle.values()), {})]
+    memory = (f"MiB, {size} open" for size in sizes)
+    return _table(("who", *memory, "KiB per stream", *(f"{size} released after" for size in sizes)), rows)
+
+
+def _released(seconds: float | None) -> str:
+    return "not within 6 s" if seconds is None else f"{seconds * 1e3:.0f} ms"
+
+
+def kib_per_stream(idle: dict[str, Run]) -> float:
+    """Return what each further idle stream takes, in KiB."""
+    few, many = idle[min(idle, key=int)], idle[max(idle, key=int)]
+    return float((many["mib"] - few["mib"]) * 1024 / max(1, many["open"] - few["open"]))
+
+
+def _workers(results: Results) -> str:
+    speeds = results.get("workers", {}).get("events_per_s")
+    if not speeds:
+        return "Not measured: this version has no `--workers`."
+    speedup = median(two / one for one, two in zip(speeds["1"], speeds["2"], strict=False))
+    return _table(
+        ("workers", "events/s"), [(n, _show(median(values), 0)) for n, values in speeds.items()]
+    ) + (
+        f"\n\nTwo are {speedup:.2f} × as fast as one. Upstream and load generator share the same cores, "
+        "so 2.0 cannot be reached on a machine of two."
+    )
+
+
+def _layers(results: Results) -> str:
+    layers = results.get("layers")
+    if not layers:
+        return NOT_MEASURED
+    rows = [(what, _show(cost), _show(layers["broken"][what])) for what, cost in layers["conforming"].items()]
+    repairs = ", ".join(f"`{name}` {cost:.2f}" for name, cost in layers["repairs"].items())
+    return (
+        _table(("layer", "µs per conforming delta", "µs per broken delta"), rows)
+        + f"\n\nEach repair that handles text deltas, µs if it were asked about every one: {repairs}. In a run of like "
+        "deltas only those that read words are asked ([decision 10](adr/0010-streaks.md))."
+    )
+
+
+def _milliseconds(microseconds: float | None) -> float | None:
+    return None if microseconds is None else microseconds / 1e3
+
+
+# --------------------------------------------------------------------------------------------------- targets
+
+
+def targets(results: Results) -> list[tuple[str, float | None, float | None, float | None, str]]:
+    """Return each target: what, the value, what it must be at most, what we are after, the unit. Negative: at least."""
+    idle = results.get("memory", {}).get("idle", {}).get(PROXY)
+    released = idle["1"]["released_s"] if idle else math.nan
+    curves = results.get("curves", {})
+    workers = results.get("workers", {}).get("events_per_s")
+    p50, p99 = quantile("latency_us", "p50"), quantile("latency_us", "p99")
+    first = quantile("first_us", "p50")
+    return [
+        (
+            "CPU per event, bursts, × pass-through",
+            ratio(results, "burst", PROXY, PASSTHROUGH, cpu_us),
+            2.6,
+            1.5,
+            "",
+        ),
+        ("CPU per live event, × nginx", ratio(results, "paced", PROXY, NGINX, cpu_us), 3.5, 2.0, ""),
+        (
+            "latency added per live event, p50",
+            _milliseconds(added(results, "paced", PROXY, p50)),
+            0.25,
+            0.15,
+            " ms",
+        ),
+        (
+            "latency added per live event, p99",
+            _milliseconds(added(results, "paced", PROXY, p99)),
+            2.0,
+            1.0,
+            " ms",
+        ),
+        ("time to first event, added", _milliseconds(added(results, "light", PROXY, first)), 1.0, 0.4, " ms"),
+        ("memory of the process", idle["1"]["mib"] if idle else None, 40.0, 35.0, " MiB"),
+        ("memory per open idle stream", kib_per_stream(idle) if idle else None, 40.0, 25.0, " KiB"),
+        (
+            "upstream released after a client left",
+            None if idle is None else math.inf if released is None else released * 1e3,
+            100.0,
+            20.0,
+            " ms",
+        ),
+        ("two workers, × one", _speedup(workers), None, -1.8, ""),
+        (
+            "cost per event of 100,000 deltas, × of 2,000",
+            _growth(curves.get("by_length"), "2000"),
+            None,
+            1.1,
+            "",
+        ),
+        (
+            "cost per event beside 2,000 idle streams, × beside none",
+            _growth(curves.get("by_open_streams"), "0"),
+            None,
+            1.1,
+            "",
+        ),
+        (
+            "2,000 streams: worst p99, × the median stream's",
+            ratio_within(results, "crowd", PROXY),
+            3.0,
+            None,
+            "",
+        ),
+        ("short JSON answers per second", typical(results, "json", PROXY, rate), -5000.0, None, ""),
+    ]
+
+
+def _speedup(speeds: dict[str, list[float]] | None) -> float | None:
+    return median(two / one for one, two in zip(speeds["1"], speeds["2"], strict=False)) if speeds else None
+
+
+def _growth(curve: dict[str, dict[str, list[float]]] | None, base: str) -> float | None:
+    if not curve or PROXY not in curve:
+        return None
+    costs = curve[PROXY]
+    largest = max(costs, key=int)
+    if base not in costs:
+        return None
+    return median(large / small for large, small in zip(costs[largest], costs[base], strict=False))
+
+
+def _targets(results: Results) -> str:
+    rows = []
+    for what, value, must, after, unit in targets(results):
+        verdicts = [_verdict(value, limit, unit) for limit in (must, after)]
+        digits = 0 if value is not None and abs(value) >= _THOUSANDS else 2
+        rows.append((what, _show(value, digits, unit), *verdicts))
+    return _table(("quantity", "now", "must", "aim"), rows)
+
+
+def _verdict(value: float | None, limit: float | None, unit: str) -> str:
+    if limit is None:
+        return "–"
+    text = f"≥ {-limit:g}{unit}" if limit < 0 else f"≤ {limit:g}{unit}"
+    if value is None:
+        return f"{text}: {NOT_MEASURED}"
+    return f"{text}: {'met' if (value >= -limit if limit < 0 else value <= limit) else '**not met**'}"
+
+
+# ----------------------------------------------------------------------------------------------------- plots
+
+
+def plots(results: Results) -> dict[str, str]:
+    """Return the plots that the results allow, by file name."""
+    made: dict[str, str] = {}
+    quantiles = {
+        "min": 0,
+        "p1": 1,
+        "p10": 10,
+        "p25": 25,
+        "p50": 50,
+        "p75": 75,
+        "p90": 90,
+        "p95": 95,
+        "p99": 99,
+        "p999": 99.9,
+    }
+    latencies = {
+        name: [
+            (typical(results, "paced", name, quantile("latency_us", key)) or math.nan, float(share))
+            for key, share in quantiles.items()
+        ]
+        for name in ORDER
+        if over_rounds(results, "paced", name, cpu_us)
+    }
+    if latencies:
+        made["performance-latency.svg"] = chart(
+            "Latency of a live event: 100 streams, 50 events/s each",
+            Axis("µs", logarithmic=True),
+            Axis("% of events that take no longer", ticks=(0, 25, 50, 75, 100)),
+            latencies,
+        )
+    if layers := results.get("layers"):
+        made["performance-repairs.svg"] = chart(
+            "Cost per event over the number of further repairs, in the core",
+            Axis("further repairs"),
+            Axis("CPU µs per event"),
+            {
+                f"for {kind}": [(float(n), cost) for n, cost in costs.items()]
+                for kind, costs in layers["by_repairs"].items()
+            },
+        )
+    if curves := results.get("curves"):
+        made["performance-length.svg"] = chart(
+            "Cost per event over the length of the stream (bursts)",
+            Axis("deltas", logarithmic=True),
+            Axis("CPU µs per event"),
+            _curves(curves["by_length"]),
+        )
+        made["performance-open-streams.svg"] = chart(
+            "Cost per live event over the number of other open streams",
+            Axis("open idle streams"),
+            Axis("CPU µs per event"),
+            _curves(curves["by_open_streams"]),
+        )
+    return made
+
+
+def _curves(curve: dict[str, dict[str, list[float]]]) -> dict[str, list[tuple[float, float]]]:
+    return {
+        name: [(float(at), median(values)) for at, values in points.items()] for name, points in curve.items()
+    }
+
+
+# ------------------------------------------------------------------------------------------------- documents
+
+
+def document(text: str, results: Results) -> str:
+    """Return docs/performance.md with its generated part made again."""
+    pictures = "\n\n".join(f"![{_title(picture)}]({name})" for name, picture in plots(results).items())
+    part = f"{_BEGIN}\n\n{tables(results)}\n\n### Curves\n\n{pictures}\n\n{_END}"
+    return re.sub(f"{re.escape(_BEGIN)}.*?{re.escape(_END)}", lambda _: part, text, flags=re.DOTALL)
+
+
+def _title(picture: str) -> str:
+    return picture.partition("<title>")[2].partition("</title>")[0]
+
+
+def write(results: Results) -> None:
+    """Write docs/performance.md and its plots."""
+    DOCUMENT.write_text(document(DOCUMENT.read_text("utf-8"), results), "utf-8")
+    for name, picture in plots(results).items():
+        (DOCUMENT.parent / name).write_text(picture, "utf-8")
+
+
+if __name__ == "__main__":
+    write(json.loads(RESULTS.read_text("utf-8")))
