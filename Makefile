@@ -18,7 +18,8 @@ PYTHON ?= $(shell for probe in "import ensurepip, venv" "import sys"; do \
 		if $$name -c "$$probe; import sys; raise SystemExit(sys.version_info < (3, 11))" 2>/dev/null; \
 		then echo $$name; exit; fi; done; done)
 
-.PHONY: help demo test check lint format types coverage properties replay clients bench bench-micro docs render deploy-tools verify-deploy lock clean
+.PHONY: help demo test check lint format types coverage properties replay clients faults smuggling soak fuzz \
+	bench bench-micro docs render deploy-tools verify-deploy lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,6 +97,21 @@ bench: $(READY)  ## measure it all, write docs/performance.md (PARTS=loads,memor
 
 bench-micro: $(READY)  ## microseconds per event and layer, in process time
 	@$(BIN)/python -m bench.layers
+
+faults: $(READY)  ## the fault suite: upstream, network and clients that fail, in every phase (ARGS="--only matrix")
+	$(BIN)/python -m tests.faults faults $(ARGS)
+
+smuggling: $(READY)  ## what upstream sees of ambiguous requests, with nginx and HAProxy on either side
+	$(BIN)/python -m tests.faults smuggling $(ARGS)
+
+soak: $(READY)  ## SECONDS=600 of STREAMS=200 with faults at random: nothing may be left behind
+	SECONDS="$(SECONDS)" STREAMS="$(STREAMS)" $(BIN)/python -m tests.faults soak $(ARGS)
+
+fuzz: $(READY)  ## atheris on decoder and normalizer, SECONDS=300 each; CORPUS=folder keeps what it learns
+	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(BIN)/python atheris; \
+		else $(BIN)/python -m pip install --quiet --disable-pip-version-check atheris; fi
+	$(BIN)/python -m tests.fuzz decoder $(or $(SECONDS),300) $(or $(CORPUS),build/fuzz)/decoder
+	$(BIN)/python -m tests.fuzz normalizer $(or $(SECONDS),300) $(or $(CORPUS),build/fuzz)/normalizer
 
 docs: $(READY)  ## write the generated parts of README.md and docs/ again
 	$(BIN)/python -m tests.support.documentation --write

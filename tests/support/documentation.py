@@ -19,6 +19,7 @@ from proxy.metrics import PREFIX, Metrics
 from proxy.responses import REPAIRS, BodyEnd, Ending, Plan, StreamNormalizer
 from proxy.responses.repairs.base import Phase
 from tests.clients.table import client_table, explanation_list, letter_table, scenario_table
+from tests.support import reliability
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -182,6 +183,13 @@ PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/configuration.md", "server settings"): server_settings,
     ("docs/metrics.md", "metrics"): metric_table,
     ("docs/operations.md", "endings"): ending_table,
+    ("docs/reliability.md", "upstream faults"): reliability.upstream_table,
+    ("docs/reliability.md", "clients that leave"): reliability.leaving_table,
+    ("docs/reliability.md", "other clients"): reliability.client_table,
+    ("docs/reliability.md", "hostile bytes"): reliability.bytes_table,
+    ("docs/reliability.md", "rolling restart"): reliability.restart_table,
+    ("docs/reliability.md", "smuggling"): reliability.smuggling_table,
+    ("docs/reliability.md", "soak"): reliability.soak_table,
 }
 
 
