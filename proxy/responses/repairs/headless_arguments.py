@@ -50,6 +50,8 @@ class HeadlessArguments(Repair):
         if event.type in (_RUN.done, grammar.ITEM_DONE):
             closing = event.body if event.type == _RUN.done else event.body["item"]
             id_ = str(event.body["item_id"] if event.type == _RUN.done else closing.get("id"))
+            if id_ not in view.by_id:
+                return None
             self._begun.add(id_)
             wholes = {id_: closing.get(_RUN.done_field)} if id_ in self._held else {}
         else:
@@ -79,7 +81,7 @@ class HeadlessArguments(Repair):
         held = self._held.pop(id_)
         self._begun.add(id_)
         told = "".join(event.body["delta"] for event in held)
-        if isinstance(whole, str) and whole != told and whole.endswith(told):
+        if isinstance(whole, str) and whole != told and told in whole:
             return [held[0].having(delta=whole)], True
         return held, False
 
