@@ -341,13 +341,20 @@ _TOLD_ONCE: Final = frozenset(
 
 
 def final_item(item: ItemView, account: Mapping[str, Any]) -> Body:
-    """Return an item of the final output: as it was told, with what only upstream's final account of it says besides."""
+    """Return an item of the final output: as it was told, with what only upstream's final account of it says besides.
+
+    What the stream tells (texts, status) the account can no longer add: two items may share one account (R08).
+    """
     if account.get("type") != item.type:
         return item.item
-    untold = [name for name in ("content", "summary") if account.get(name) and not item.item.get(name)]
-    return {
-        **{name: value for name, value in account.items() if name not in untold},
+    final = {
+        **account,
         **{name: value for name, value in item.item.items() if value is not None or name not in account},
+    }
+    return {
+        name: value
+        for name, value in final.items()
+        if name not in _TOLD_ONCE or item.item.get(name) is not None or _is_nothing(value)
     }
 
 

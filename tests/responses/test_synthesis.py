@@ -306,3 +306,11 @@ class TestComparing:
 
 def test_an_item_of_no_type_is_of_an_unknown_kind() -> None:
     assert item_kind(7).type == "unknown"
+
+
+def test_the_final_account_adds_nothing_that_the_stream_tells() -> None:
+    """Two items may share one account: the status and the text of the one are not the other's."""
+    life, done = summary(0, "Hm")
+    thought = [{"type": "reasoning_text", "text": "Hm"}]
+    account = {**done, "status": "completed", "content": thought, "encrypted_content": "e"}
+    assert synthesis.final_item(told(life), account) == {**done, "encrypted_content": "e"}

@@ -44,7 +44,9 @@ class MissingClosings(Repair):
             missing = synthesis.missing_before_done(item, event.body["item"]) if item is not None else []
         elif event.type in grammar.TERMINAL:
             missing = _before_terminal(event, view)
-        elif event.body.get("said_done"):
+        elif (
+            event.body.get("said_done") and view.error is None
+        ):  # after an error, [DONE] proves nothing whole
             missing = _close(view.open_items(), synthesis.COMPLETED)
         else:
             missing = _close(_harmless(view.open_items()), synthesis.INCOMPLETE)

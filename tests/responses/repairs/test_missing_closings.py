@@ -201,3 +201,11 @@ def test_arguments_that_the_terminal_event_contradicts_are_closed_as_it_says() -
     made = repaired(opened(*life[:2], terminal(proof)), conforming=False)
     assert made.one("function_call_arguments.done")["arguments"] == '{"a": 1}'
     assert made.output == [proof]
+
+
+def test_a_sentinel_after_an_error_closes_no_half_call() -> None:
+    """The response fails: a call that is told as done would be run (docs/adr/0011-cut-calls.md)."""
+    life, _ = call(0, '{"city": "Par')
+    error = {"type": "error", "message": "boom", "code": "server_error"}
+    made = repaired(wire(numbered(opened(*life[:2], error)), done=True))
+    assert made.body == ["output_item.added", "function_call_arguments.delta", "error", "failed"]
