@@ -394,11 +394,15 @@ def whole_logprobs(logprobs: Any) -> Any:
 
 
 def is_readable_logprob(logprob: Any) -> bool:
-    """Tell whether a client can read the logprob of a delta: it names its token and says a number."""
-    if not _names_token(logprob) or not isinstance(logprob.get("logprob"), int | float):
+    """Tell whether a client can read the logprob of a delta: it and its alternatives name a token and say a number."""
+    if not _is_numbered(logprob):
         return False
-    others = logprob.get("top_logprobs")
-    return others is None or (isinstance(others, list) and all(map(_names_token, others)))
+    others = logprob.get("top_logprobs", [])
+    return isinstance(others, list) and all(map(_is_numbered, others))
+
+
+def _is_numbered(logprob: Any) -> bool:
+    return _names_token(logprob) and type(logprob.get("logprob")) in (int, float)
 
 
 def _names_token(logprob: object) -> bool:
@@ -415,7 +419,7 @@ def _with_bytes(logprob: Body) -> Body:
     whole: Body = {**logprob}
     if not isinstance(logprob.get("bytes"), list):
         whole["bytes"] = list(logprob["token"].encode("utf-8", "replace"))
-    if not isinstance(logprob.get("logprob"), int | float):
+    if not _is_numbered(logprob):
         whole["logprob"] = _IMPOSSIBLE
     return whole
 

@@ -253,7 +253,10 @@ class TestLogprobs:
         ("logprob", "readable"),
         [
             ({"token": "e", "logprob": -1.0}, True),
-            ({"token": "e", "logprob": 0, "top_logprobs": [{"token": "f"}]}, True),
+            ({"token": "e", "logprob": 0, "top_logprobs": [{"token": "f", "logprob": -1}]}, True),
+            ({"token": "e", "logprob": 0, "top_logprobs": [{"token": "f"}]}, False),
+            ({"token": "e", "logprob": True}, False),
+            ({"token": "e", "logprob": -1.0, "top_logprobs": None}, False),
             ({"token": "e", "logprob": None}, False),
             ({"token": "e", "logprob": -1.0, "top_logprobs": {}}, False),
             ({"token": "e", "logprob": -1.0, "top_logprobs": ["f"]}, False),

@@ -121,6 +121,17 @@ def test_parts_of_unknown_types_and_right_items_stay() -> None:
     [
         ([{"token": "Hi", "logprob": -0.5}], [{"token": "Hi", "logprob": -0.5}]),
         (
+            [{"token": "Hi", "logprob": True, "top_logprobs": [{"token": ""}]}],
+            [
+                {
+                    "token": "Hi",
+                    "bytes": [72, 105],
+                    "logprob": -9999.0,
+                    "top_logprobs": [{"token": "", "bytes": [], "logprob": -9999.0}],
+                }
+            ],
+        ),
+        (
             [{"token": "Hi", "logprob": None}, "x"],
             [{"token": "Hi", "bytes": [72, 105], "logprob": -9999.0, "top_logprobs": []}],
         ),
