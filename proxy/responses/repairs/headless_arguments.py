@@ -52,7 +52,8 @@ class HeadlessArguments(Repair):
             id_ = str(event.body["item_id"] if event.type == _RUN.done else closing.get("id"))
             if id_ not in view.by_id:
                 return None
-            self._begun.add(id_)
+            if event.type == grammar.ITEM_DONE:
+                self._begun.add(id_)
             wholes = {id_: closing.get(_RUN.done_field)} if id_ in self._held else {}
         else:
             wholes = dict.fromkeys(self._held)

@@ -127,16 +127,22 @@ def _is_closed_by(held: Event, event: Event) -> bool:
 
 
 def _is_confirmed(held: list[Event], delta: Event, view: ClientView) -> bool:
-    """Tell whether a held closing says that the text of a delta's part is whole without the delta."""
+    """Tell whether a held closing says that the text of a delta's part is whole without the delta.
+
+    An empty one says nothing: it is no reason to lose the text that comes after it.
+    """
     run = grammar.RUN_OF_DELTA.get(delta.type)
     done = next((one for one in held if run is not None and one.type == run.done), None)
     if run is None or done is None or _part_index(done) != _part_index(delta):
         return False
     text = view.by_id[delta.body["item_id"]].text_at(run, _part_index(delta))
-    return text is not None and done.body[run.done_field] == text.text
+    return text is not None and text.text != "" and done.body[run.done_field] == text.text
 
 
 def _part_index(event: Event) -> object:
+    """Return which part an event is of; None for those that have none, whatever fields they carry."""
+    if event.type not in grammar.PART_EVENTS and event.type not in grammar.SUMMARY_EVENTS:
+        return None
     return event.body.get("summary_index" if event.type in grammar.SUMMARY_EVENTS else "content_index")
 
 

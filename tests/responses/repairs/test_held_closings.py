@@ -164,3 +164,21 @@ def test_a_heartbeat_frees_them(heartbeat: bytes) -> None:
 def test_the_end_of_the_body_frees_them() -> None:
     assert repaired(opened(*M_LIFE), end=BodyEnd.CUT).body[-3:] == ["output_item.done", "error", "failed"]
     assert repaired(opened(*M_LIFE), end=BodyEnd.EOF).body[-2:] == ["output_item.done", "completed"]
+
+
+@pytest.mark.parametrize("index", [None, -1, 0])
+def test_a_call_has_no_part_whatever_its_events_say(index: int | None) -> None:
+    life, done = call(0, "{}")
+    stray = {**life[-2], "content_index": index}
+    assert (
+        len(repaired(opened(*life[:-1], stray, life[-1], terminal(done))).all("function_call_arguments.done"))
+        == 1
+    )
+
+
+def test_an_empty_closing_loses_no_text_that_comes_after_it() -> None:
+    life, done = call(0, '{"a"', ": 1}")
+    early = {name: value for name, value in life[-2].items() if name != "arguments"}
+    made = repaired(opened(life[0], early, *life[1:-2], life[-1], terminal(done)))
+    assert made.one("function_call_arguments.done")["arguments"] == '{"a": 1}'
+    assert made.values("function_call_arguments.delta", "delta") == ['{"a"', ": 1}"]
