@@ -49,6 +49,8 @@ def is_readable(response: Mapping[str, Any]) -> bool:
 def _is_usable(name: str, value: object) -> bool:
     kinds = _MINIMUM.get(name)
     if kinds is None:
+        if name == "instructions" and isinstance(value, list):  # OpenAI's API knows messages here
+            return all(isinstance(one, dict) and isinstance(one.get("role"), str) for one in value)
         known = _KINDS.get(name) or _REQUIRED.get(name, _UNKNOWN)[0]
         return value is None or not known or _is_of(value, known)
     if not _is_of(value, kinds) or value == "" or (name == "object" and value != "response"):

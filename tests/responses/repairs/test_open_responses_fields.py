@@ -196,3 +196,8 @@ def test_a_part_that_only_the_final_object_gives_logprobs_has_a_list(logprobs: A
         del part["logprobs"]
     final = {**done, "content": [{**done["content"][0], "logprobs": logprobs}]}
     assert told(opened(*events, terminal(final))).output[0]["content"][0].get("logprobs", []) == []
+
+
+def test_the_reason_of_an_incomplete_response_stays() -> None:
+    events = opened(terminal(name="incomplete", incomplete_details={"reason": "max_output_tokens"}))
+    assert told(events).one("incomplete")["response"]["incomplete_details"] == {"reason": "max_output_tokens"}

@@ -168,6 +168,8 @@ def test_an_echoed_function_has_what_typed_clients_insist_on() -> None:
         ("tool_choice", "perhaps", "auto"),
         ("tools", ["x"], []),
         ("instructions", 7, None),
+        ("instructions", [{"type": "output_text"}], None),
+        ("instructions", [{"role": "user", "content": "Hi"}], [{"role": "user", "content": "Hi"}]),
         ("object", "list", "response"),
     ],
 )
