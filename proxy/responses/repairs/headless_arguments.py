@@ -9,18 +9,18 @@ one are of no use to anybody until the done event, so they wait for it, and all 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from proxy.responses import grammar
-from proxy.responses.events import END
+from proxy.responses.events import COMMENT
 from proxy.responses.proof import Proof
 from proxy.responses.repairs.base import HOLD, MAX_HELD_DELTAS, Moved, Phase, Repair, StreamContext
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from proxy.responses.events import Event
-    from proxy.responses.view import ClientView, ItemView
+    from proxy.responses.view import ClientView
 
 _RUN: Final = grammar.FUNCTION_ARGUMENTS
 
@@ -32,61 +32,63 @@ class HeadlessArguments(Repair):
     summary: ClassVar = "arguments of a call whose first delta was lost are told whole, in one delta"
     fixes: ClassVar = ("R12",)
     phase: ClassVar = Phase.IDENTITY
-    handles: ClassVar = frozenset(
-        {_RUN.delta, _RUN.done, grammar.ITEM_DONE, *grammar.TERMINAL, grammar.ERROR, END}
-    )
-    reads_deltas: ClassVar = True
+    handles: ClassVar = None
+
+    @classmethod
+    def is_asked_about(cls, type_: str) -> bool:
+        """Handle comments too: nothing is told in another order than it came."""
+        return type_ == COMMENT or super().is_asked_about(type_)
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
         self._begun: set[str] = set()
-        """ids of the calls that were begun as a JSON object, or are over"""
-        self._held: dict[str, list[Event]] = {}
+        """ids of the calls whose first delta was told"""
+        self._held: list[Event] = []
+        """deltas of one call, with nothing else between them"""
 
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Hold deltas that do not begin an object; release them, whole, with what closes them."""
-        if event.type == _RUN.delta:
-            return self._take(event, view)
-        if event.type in (_RUN.done, grammar.ITEM_DONE):
-            closing = event.body if event.type == _RUN.done else event.body["item"]
-            id_ = str(event.body["item_id"] if event.type == _RUN.done else closing.get("id"))
-            if id_ not in view.by_id:
-                return None
-            if event.type == grammar.ITEM_DONE:
-                self._begun.add(id_)
-            wholes = {id_: closing.get(_RUN.done_field)} if id_ in self._held else {}
-        else:
-            wholes = dict.fromkeys(self._held)
-            if event.type in grammar.TERMINAL and wholes:
-                accounts = Proof(view.items, event.body["response"].get("output")).accounts
-                wholes = {id_: _arguments_of(view.by_id.get(id_), accounts) for id_ in wholes}
-        if not wholes:
+        held = self._held
+        if event.type == _RUN.delta and self._is_headless(event, view):
+            held.append(event)
+            if len(held) <= MAX_HELD_DELTAS:
+                return HOLD
+            return Moved(self._release())
+        if not held:
             return None
-        told = [self._release(id_, whole) for id_, whole in wholes.items()]
-        events = (*(one for deltas, _ in told for one in deltas), event)
-        return list(events) if any(mended for _, mended in told) else Moved(events)
-
-    def _take(self, event: Event, view: ClientView) -> Sequence[Event] | None:
-        id_, delta = event.body["item_id"], event.body["delta"]
-        if id_ in self._begun or not delta or id_ not in view.by_id:
-            return None  # what is told of a call before its announcement is dropped, and begins nothing
-        if id_ not in self._held and delta.lstrip()[:1] in ("", "{"):
-            self._begun.add(id_)
-            return None
-        held = self._held.setdefault(id_, [])
-        held.append(event)
-        return HOLD if len(held) <= MAX_HELD_DELTAS else Moved(self._release(id_, None)[0])
-
-    def _release(self, id_: str, whole: object) -> tuple[list[Event], bool]:
-        """Return what is held of a call, and whether the beginning that was lost is in it."""
-        held = self._held.pop(id_)
-        self._begun.add(id_)
-        told = "".join(event.body["delta"] for event in held)
+        whole = _whole_of(held[0].body["item_id"], event, view)
+        self._release()
+        told = "".join(one.body["delta"] for one in held)
         if isinstance(whole, str) and told in whole and not whole.startswith(told):
-            return [held[0].having(delta=whole)], True
-        return held, False
+            return [held[0].having(delta=whole), event]
+        return Moved((*held, event))
+
+    def _is_headless(self, event: Event, view: ClientView) -> bool:
+        """Tell whether a delta goes on with those that are held, or is the first of a call and begins no object."""
+        id_ = event.body["item_id"]
+        if self._held:
+            return bool(self._held[0].body["item_id"] == id_)
+        item = view.by_id.get(id_)
+        if id_ in self._begun or item is None or item.closed:
+            return False  # what is told of a call before its announcement is dropped, and begins nothing
+        if event.body["delta"].lstrip()[:1] in ("", "{"):
+            self._begun.add(id_)
+            return False
+        return True
+
+    def _release(self) -> list[Event]:
+        held, self._held = self._held, []
+        self._begun.add(held[0].body["item_id"])
+        return held
 
 
-def _arguments_of(item: ItemView | None, accounts: Mapping[int, Mapping[str, Any]]) -> object:
-    account = accounts.get(item.index) if item is not None else None
-    return None if account is None else account.get(_RUN.done_field)
+def _whole_of(id_: str, event: Event, view: ClientView) -> object:
+    """Return the arguments of a call as the event has them; None if it does not say."""
+    if event.type == _RUN.done and event.body["item_id"] == id_:
+        return event.body.get(_RUN.done_field)
+    if event.type == grammar.ITEM_DONE and event.body["item"].get("id") == id_:
+        return event.body["item"].get(_RUN.field)
+    if event.type in grammar.TERMINAL:
+        account = Proof(view.items, event.body["response"].get("output")).accounts.get(view.by_id[id_].index)
+        return None if account is None else account.get(_RUN.field)
+    return None

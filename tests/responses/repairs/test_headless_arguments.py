@@ -7,7 +7,7 @@ import pytest
 from proxy.responses import BodyEnd
 from proxy.responses.repairs.base import MAX_HELD_DELTAS
 from tests.support.repairing import Repaired, opened, repaired, terminal, untouched
-from tests.support.streams import call, message, whole
+from tests.support.streams import call, message, numbered, whole, wire
 
 ARGUMENTS = '{"city": "Paris"}'
 DELTA, DONE = "function_call_arguments.delta", "function_call_arguments.done"
@@ -61,15 +61,14 @@ def test_nothing_is_lost_when_the_stream_breaks_off(end: BodyEnd) -> None:
     assert made.values(DELTA, "delta") == ["city", '": "']
 
 
-def test_other_items_do_not_wait() -> None:
-    life, done = call(0, "city", '": "Paris"}')
+def test_nothing_is_told_in_another_order() -> None:
+    life, done = call(0, "[1", ", 2]")
     other, said = message(1, "Hi")
-    whole_call = {**done, "arguments": ARGUMENTS}
-    life[-2], life[-1] = {**life[-2], "arguments": ARGUMENTS}, {**life[-1], "item": whole_call}
-    made = repaired(opened(*life[:3], *other, *life[3:], terminal(whole_call, said)))
-    names = made.body
-    assert names.index("output_text.delta") < names.index(DELTA)
-    assert made.values(DELTA, "delta") == [ARGUMENTS]
+    events = opened(*life[:2], *other[:3], life[2], *other[3:], *life[3:], terminal(done, said))
+    assert untouched(events)
+    closing = b"event: response.function_call_arguments.done"
+    stream = wire(numbered(events)).replace(closing, b": ping\n\n" + closing)
+    assert repaired(stream).stream == stream
 
 
 def test_a_call_that_never_ends_is_told_after_all() -> None:
