@@ -15,8 +15,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import os
 import secrets
 import signal
+import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -36,7 +38,6 @@ from proxy.server.tls import listener_context
 from proxy.server.upstream import Upstream
 
 if TYPE_CHECKING:
-    import socket
     import ssl
     from collections.abc import Callable, Sequence
 
@@ -46,6 +47,9 @@ CUT_SECONDS: Final = 2.0
 """How long streams that are cut at the end have to write their last event."""
 
 LISTEN_BACKLOG: Final = 1024
+
+LAST_REQUEST_SECONDS: Final = 0.1
+"""How long a connection that was made just before the port closed has to send its request."""
 
 
 class Server:
@@ -67,6 +71,7 @@ class Server:
         self._data: web.ServerRunner | None = None
         self._admin: web.AppRunner | None = None
         self._lag: LoopLag | None = None
+        self._tls: ssl.SSLContext | None = None
 
     @property
     def port(self) -> int:
@@ -85,7 +90,7 @@ class Server:
         :raises OSError: a port cannot be opened; nothing is left open then.
         """
         settings = self._settings
-        listener = listener_context(settings)
+        self._tls = listener_context(settings)
         upstream = self._upstream = Upstream(settings, self.metrics)
         gateway = self.gateway = Gateway(
             settings,
@@ -112,7 +117,7 @@ class Server:
         if self._listeners is not None:
             await self._data.setup()
             for sock in self._listeners:
-                await web.SockSite(self._data, sock, backlog=LISTEN_BACKLOG, ssl_context=listener).start()
+                await web.SockSite(self._data, sock, backlog=LISTEN_BACKLOG, ssl_context=self._tls).start()
             return
         self._admin = web.AppRunner(
             admin_app(self.metrics.expose, ready=lambda: not gateway.draining),
@@ -121,7 +126,7 @@ class Server:
         )
         try:
             await listen(self._admin, settings.admin_address, settings.admin_port)
-            await listen(self._data, settings.host, settings.port, listener)
+            await listen(self._data, settings.host, settings.port, self._tls)
         except OSError:
             await self._close()
             raise
@@ -148,8 +153,8 @@ class Server:
         gateway.draining = True
         hurry = hurry or asyncio.Event()
         await wait(hurry, seconds=delay_seconds)
-        for site in list(self._data.sites):
-            await site.stop()
+        await wait(hurry, asyncio.create_task(self._accept_the_last(self._data)), seconds=timeout_seconds)
+        await wait(hurry, seconds=min(timeout_seconds, LAST_REQUEST_SECONDS))
         await wait(hurry, asyncio.create_task(gateway.wait_idle()), seconds=timeout_seconds)
         cut = gateway.stop_all()
         await wait(asyncio.Event(), asyncio.create_task(gateway.wait_idle()), seconds=CUT_SECONDS)
@@ -175,6 +180,29 @@ class Server:
         )
         logs.emit(logging.WARNING if cut else logging.INFO, "stopped", requests_cut=cut)
         return 1 if cut else 0
+
+    async def _accept_the_last(self, runner: web.ServerRunner) -> None:
+        """Close the port, and accept the connections that nobody has accepted yet.
+
+        The kernel makes connections by itself and lets them wait. It resets those that still wait when their port closes,
+        and a load balancer does not try a POST again that was already sent.
+        """
+        loop = asyncio.get_running_loop()
+        queues = [queue for site in runner.sites for queue in _duplicates(site)]
+        for site in list(runner.sites):
+            await site.stop()
+        last = []
+        for queue in queues:
+            with queue, suppress(BlockingIOError):
+                while True:
+                    last.append(queue.accept()[0])
+        for sock in last:
+            sock.setblocking(False)
+        made = (
+            loop.connect_accepted_socket(runner.server, sock, ssl=self._tls)  # type: ignore[arg-type]
+            for sock in last
+        )
+        await asyncio.gather(*made, return_exceptions=True)
 
     async def _close(self) -> None:
         if self._lag is not None:
@@ -300,6 +328,12 @@ async def wait(hurry: asyncio.Event, until: asyncio.Task[None] | None = None, *,
     for task in pending:
         task.cancel()
     await asyncio.gather(*pending, return_exceptions=True)
+
+
+def _duplicates(site: web.BaseSite) -> list[socket.socket]:
+    """Return further descriptors of the sockets that a site listens on: the port stays open until these are closed too."""
+    server = site._server  # noqa: SLF001 - aiohttp has no other way to them
+    return [socket.socket(fileno=os.dup(sock.fileno())) for sock in getattr(server, "sockets", ())]
 
 
 def _basic_authorization(upstream: str) -> str | None:

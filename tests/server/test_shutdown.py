@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
+from aiohttp import web
 
 from proxy.responses.conformance import check_stream
 from tests.support.http import RawClient, metric
@@ -94,6 +96,37 @@ async def test_open_streams_finish(
     assert rest == b"".join(WHOLE[1:])
     async with asyncio.timeout(PATIENCE_SECONDS):
         assert await stopping == 0
+
+
+async def test_connections_that_wait_when_the_port_closes_are_served(
+    upstream: FakeUpstream, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel has made them, the proxy has not seen them yet: closing the port would reset them (a 502 behind nginx)."""
+    server = await start()
+    port = server.port
+    count = 20
+    for _ in range(count):
+        upstream.answer(*stream(*WHOLE))
+    waiting: list[socket.socket] = []
+    stop = web.TCPSite.stop
+
+    async def connect_and_stop(site: web.TCPSite) -> None:
+        # Blocking calls: the event loop has no turn left in which it could accept.
+        if not waiting:
+            waiting.extend(socket.create_connection(("127.0.0.1", port)) for _ in range(count))
+        await stop(site)
+
+    monkeypatch.setattr(web.TCPSite, "stop", connect_and_stop)
+    stopping = asyncio.create_task(server.stop(timeout_seconds=PATIENCE_SECONDS))
+    await until_closed(server)
+    for sock in waiting:
+        client = RawClient(*await asyncio.open_connection(sock=sock))
+        await client.post("/v1/responses", BODY)
+        assert (await client.answer()).body == b"".join(WHOLE)
+        client.leave()
+    assert await stopping == 0
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
 
 
 async def test_what_is_left_is_cut_visibly(upstream: FakeUpstream, start: Start, connect: Connect) -> None:
