@@ -54,7 +54,9 @@ class HeadlessArguments(Repair):
             if len(held) <= MAX_HELD_DELTAS:
                 return HOLD
             return Moved(self._release())
-        if not held:
+        if (
+            not held or event.type in grammar.OPENING
+        ):  # the beginning of the response, told late, ends no call
             return None
         whole = _whole_of(held[0].body["item_id"], event, view)
         self._release()

@@ -77,6 +77,9 @@ class HeldClosings(Repair):
             return Moved(held)
         if held[-1].type == grammar.ITEM_DONE or any(_is_closed_by(one, event) for one in held):
             return []
+        if event.type == grammar.ITEM_DONE and any(_says_less(one, event.body["item"]) for one in held):
+            self._held = [event]  # its parts are then closed with the texts that it has
+            return []
         held.append(event)
         return HOLD
 
@@ -87,13 +90,17 @@ def _judge(held: list[Event], terminal: Event, view: ClientView) -> Sequence[Eve
     item = view.by_id.get(_id_of(held[0]))
     account = Proof(view.items, response.get("output")).accounts.get(item.index) if item is not None else None
     done = held[-1]
+    if account is not None and any(_says_less(one, account) for one in held):
+        return [terminal]
     if done.type != grammar.ITEM_DONE:
         return Moved((*held, terminal))
     if account is not None and _proves_more(account, done.body["item"]):
         return [terminal]
+    # An item that was announced with a status is closed with one; OpenAI's reasoning items never have any.
+    lacking = None if item is not None and item.item.get("status") is not None else synthesis.COMPLETED
     if (
         synthesis.INCOMPLETE in (response.get("status"), terminal.type.rpartition(".")[2])
-        and done.body["item"].get("status") == synthesis.COMPLETED
+        and done.body["item"].get("status") in (synthesis.COMPLETED, lacking)
         and item_kind(done.body["item"]["type"]) in _CAN_BE_CUT
     ):
         incomplete = done.having(item={**done.body["item"], "status": synthesis.INCOMPLETE})
@@ -124,6 +131,25 @@ def _is_closed_by(held: Event, event: Event) -> bool:
     if _part_index(held) != _part_index(event):
         return False
     return held.type == event.type or (held.type in _PART_DONE and event.type not in _PART_DONE)
+
+
+def _says_less(closing: Event, done: Body) -> bool:
+    """Tell whether a text's done event holds only the beginning, or nothing, of what the done item has."""
+    run = grammar.RUN_OF_DONE.get(closing.type)
+    if run is None:
+        return False
+    holder: object = done
+    if run.holder is not Holder.ITEM:
+        parts = done.get("summary" if run.holder is Holder.SUMMARY else "content")
+        index = _part_index(closing)
+        holder = (
+            parts[index]
+            if isinstance(parts, list) and type(index) is int and 0 <= index < len(parts)
+            else None
+        )
+    return isinstance(holder, dict) and bool(
+        synthesis.tail(closing.body[run.done_field], holder.get(run.field))
+    )
 
 
 def _is_confirmed(held: list[Event], delta: Event, view: ClientView) -> bool:

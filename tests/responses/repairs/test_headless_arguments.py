@@ -71,6 +71,15 @@ def test_nothing_is_told_in_another_order() -> None:
     assert repaired(stream).stream == stream
 
 
+def test_a_beginning_that_comes_late_does_not_end_a_call() -> None:
+    life, done = call(0, "city", '": "Paris"}')
+    done = {**done, "arguments": ARGUMENTS}
+    life[-2], life[-1] = {**life[-2], "arguments": ARGUMENTS}, {**life[-1], "item": done}
+    created, in_progress, *_ = opened()
+    made = repaired([created, *life[:2], in_progress, *life[2:], terminal(done)])
+    assert made.values(DELTA, "delta") == [ARGUMENTS]
+
+
 def test_a_call_that_never_ends_is_told_after_all() -> None:
     life, _ = call(0, *["x"] * (MAX_HELD_DELTAS + 5))
     made = repaired(opened(*life[: MAX_HELD_DELTAS + 2]), end=BodyEnd.CUT)

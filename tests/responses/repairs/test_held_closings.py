@@ -182,3 +182,67 @@ def test_an_empty_closing_loses_no_text_that_comes_after_it() -> None:
     made = repaired(opened(life[0], early, *life[1:-2], life[-1], terminal(done)))
     assert made.one("function_call_arguments.done")["arguments"] == '{"a": 1}'
     assert made.values("function_call_arguments.delta", "delta") == ['{"a"', ": 1}"]
+
+
+@pytest.mark.parametrize("said", ["", "Ha", None])
+def test_a_done_item_that_says_more_than_its_texts_done_counts(said: str | None) -> None:
+    """Nothing was streamed, and the text's done event holds none or half of it."""
+    created, in_progress, added, part, _, text_done, *rest = [*opened(*M_LIFE)]
+    told = {**text_done, "text": said} if said is not None else {**text_done}
+    if said is None:
+        del told["text"]
+    other, other_done = message(1, "Next")
+    made = repaired([created, in_progress, added, part, told, *rest, *other, terminal(M_DONE, other_done)])
+    assert made.values("output_text.delta", "delta") == ["Half", "Next"]
+    assert made.values("output_text.done", "text") == ["Half", "Next"]
+    assert made.output == [M_DONE, other_done]
+    assert made.repairs["held_closings"] == 1
+
+
+@pytest.mark.parametrize("arguments", ["", None])
+def test_so_it_is_with_a_call(arguments: str | None) -> None:
+    created, in_progress, added, _, done, item_done = opened(*call(0, "{}")[0])
+    done = {**done, "arguments": arguments} if arguments is not None else done
+    if arguments is None:
+        done = {name: value for name, value in done.items() if name != "arguments"}
+    call_done = call(0, "{}")[1]
+    made = repaired([created, in_progress, added, done, item_done, terminal(call_done)])
+    assert made.values("function_call_arguments.delta", "delta") == ["{}"]
+    assert made.one("function_call_arguments.done")["arguments"] == "{}"
+    assert made.output == [call_done]
+
+
+def test_so_it_is_with_a_summary() -> None:
+    life, done = summary(0, "Think")
+    without = [
+        {**event, "text": ""} if event["type"].endswith("summary_text.done") else event
+        for event in life
+        if not event["type"].endswith("summary_text.delta")
+    ]
+    made = repaired(opened(*without, terminal(done)))
+    assert made.values("reasoning_summary_text.delta", "delta") == ["Think"]
+    assert made.output == [done]
+
+
+@pytest.mark.parametrize("content", [None, [], "Half"])
+def test_a_done_item_without_parts_says_no_more(content: object) -> None:
+    *life, item_done = M_LIFE
+    made = repaired(opened(*life, {**item_done, "item": {**M_DONE, "content": content}}, terminal(M_DONE)))
+    assert made.values("output_text.delta", "delta") == ["Half"]
+    assert made.output == [M_DONE]
+
+
+def test_so_it_is_with_the_terminal_events_item() -> None:
+    created, in_progress, added, part, _, text_done, *_ = opened(*M_LIFE)
+    made = repaired([created, in_progress, added, part, {**text_done, "text": "Ha"}, terminal(M_DONE)])
+    assert made.values("output_text.delta", "delta") == ["Half"]
+    assert made.output == [M_DONE]
+
+
+def test_a_done_item_that_lost_its_status_was_cut_too() -> None:
+    *life, item_done = M_LIFE
+    done = {name: value for name, value in M_DONE.items() if name != "status"}
+    made = repaired(opened(*life, {**item_done, "item": done}, terminal(M_DONE, **CUT)))
+    assert made.one("output_item.done")["item"]["status"] == "incomplete"
+    life, done = summary(0, "Think")  # never has one
+    assert "status" not in repaired(opened(*life, terminal(done, **CUT))).output[0]
