@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from proxy.responses import BodyEnd, Dialect, Plan, RequestContext, StreamNormalizer, check_stream
 from proxy.responses.proof import text_of
+from tests.support.judging import violations
 from tests.support.streams import (
     conforming_events,
     cut,
@@ -28,15 +29,6 @@ ENDS = st.sampled_from([end for end in BodyEnd if end is not BodyEnd.CLIENT_GONE
 def repair(stream: bytes, end: BodyEnd = BodyEnd.EOF, plan: Plan = STRICT, **options: Any) -> bytes:
     normalizer = StreamNormalizer(plan, RequestContext(seed="seed"), **options)
     return normalizer.feed(stream) + normalizer.finish(end)
-
-
-def violations(stream: bytes, dialect: Dialect = Dialect.OPENAI) -> list[str]:
-    """Return what the judge says, but for calls whose arguments were put right at their end (docs/limits.md)."""
-    return [
-        str(violation)
-        for violation in check_stream(stream, dialect=dialect)
-        if violation.rule != "text_sum" or "function_call_arguments" not in violation.detail
-    ]
 
 
 def stays(once: bytes, plan: Plan = STRICT) -> bool:

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 from proxy.responses import BodyEnd, Plan, RequestContext, StreamNormalizer
-from proxy.responses.conformance import check_stream
 from proxy.sse import FrameDecoder, FrameTooLargeError
+from tests.support.judging import violations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,8 +75,8 @@ def check_normalizer(data: bytes, places: Sequence[int], end: BodyEnd, plan: Pla
     )
     if end is BodyEnd.CLIENT_GONE and normalizer.ending.value == "client_gone":
         return
-    violations = check_stream(made)
-    assert not violations, f"{violations[0]}"
+    wrong = violations(made)
+    assert not wrong, wrong[0]
     events = [json.loads(line[6:]) for line in made.split(b"\n") if line.startswith(b"data: {")]
     numbers = [event["sequence_number"] for event in events]
     assert numbers == list(range(len(numbers))), "the numbers have gaps"
