@@ -5,14 +5,14 @@ The exit alone writes the client's view and gives numbers; it can be neither reo
 raises is left out for that event and counted (fail open): the proxy never makes a stream worse than upstream made it.
 
 Nearly all events are deltas that differ from the one before in nothing but their words (a *streak*). Whatever was right
-with the first is right with the next, so only the repairs that read words (``Repair.reads_deltas``) are asked about those.
+with the first is right with the next, so only the repairs that read words (``Repair.reads_deltas``) are asked about those,
+and where they need not be either, the next is not even parsed (:meth:`RepairEngine.skim`).
 """
 
 from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from proxy.responses import grammar
@@ -31,7 +31,8 @@ from proxy.responses.repairs.base import (
     Settings,
     StreamContext,
 )
-from proxy.responses.view import ClientView, TextView
+from proxy.responses.streaks import Streak, holds_more
+from proxy.responses.view import ClientView
 from proxy.sse import encode_comment, encode_data, encode_event
 
 if TYPE_CHECKING:
@@ -117,44 +118,6 @@ _KNOWN_TYPES: Final = frozenset(
 )
 
 
-class _Streak:
-    """Deltas that follow one another and differ in nothing but their words and numbers.
-
-    :ivar text: the text that they all go on with.
-    :ivar readers: positions of the repairs that are asked about each of them.
-    """
-
-    __slots__ = ("_fields", "_indexes", "_names", "_values", "readers", "text", "type")
-
-    def __init__(self, first: Event, text: TextView, readers: tuple[int, ...]) -> None:
-        body = first.body
-        self.type = first.type
-        self.text = text
-        self.readers = readers
-        self._names = tuple(body)
-        self._fields = itemgetter(*(name for name in body if name not in _OF_EACH_DELTA))
-        self._values = self._fields(body)
-        self._indexes = [name for name, value in body.items() if type(value) is int]
-
-    def goes_on_with(self, event: Event) -> bool:
-        """Tell whether an event belongs to the streak; its words may be of any shape."""
-        body = event.body
-        if event.type != self.type or tuple(body) != self._names or self._fields(body) != self._values:
-            return False
-        for name in self._indexes:  # noqa: SIM110 - once per token: a generator costs more than all the rest here
-            if type(body[name]) is not int:  # true and 1.0 equal 1
-                return False
-        return True
-
-
-_OF_EACH_DELTA: Final = frozenset({"delta", "sequence_number"})
-
-
-def _holds_more(value: object) -> bool:
-    """Tell whether a value may hold something to mend: logprobs and whatever vendors add are looked at each time."""
-    return isinstance(value, dict | list) and bool(value)
-
-
 class RepairEngine:
     """One stream's way through the repairs.
 
@@ -166,7 +129,7 @@ class RepairEngine:
         self._plan = plan
         context = StreamContext(plan.settings, request)
         self._repairs = [repair(context) for repair in plan.repairs]
-        self._streak: _Streak | None = None
+        self._streak: Streak | None = None
         self._upstream_names: dict[str, str] = {}
         self._starting_after = -1 if starting_after is None else starting_after
         self._speaks = plan.settings.dialect is not Dialect.OPENAI
@@ -233,9 +196,50 @@ class RepairEngine:
     def _begin_streak(self, event: Event, chain: tuple[int, ...]) -> None:
         """Remember a delta of upstream's in which no repair found anything wrong."""
         text = self.view.text_of(event)
-        if text is not None and not any(_holds_more(value) for value in event.body.values()):
+        if text is not None and not any(map(holds_more, event.body.values())):
             readers = tuple(position for position in chain if self._repairs[position].reads_deltas)
-            self._streak = _Streak(event, text, readers)
+            first = self._repairs[chain[0]] if chain else None
+            flattener = first if first is not None and first.flatten is not None else None
+            self._streak = Streak(event, text, readers, flattener)
+
+    def skim(self, blocks: list[bytes], at: int) -> int:
+        """Take deltas that go on with the streak by their bytes alone; return how many, from ``blocks[at]`` on.
+
+        :param blocks: frames without the blank line behind them.
+        """
+        streak, view = self._streak, self.view
+        if streak is None or view.next_number <= self._starting_after:
+            return 0
+        readers = [self._repairs[position] for position in streak.readers]
+        signs = ""
+        for reader in readers:
+            asked = reader.signs(streak.type, streak.spelling)
+            if asked is None:
+                return 0
+            signs += asked
+        run = streak.skim(
+            blocks,
+            at,
+            number=view.next_number,
+            signs=signs,
+            room=self._plan.settings.max_text_bytes - view.size,
+        )
+        if not run.words:
+            return 0
+        for reader in readers:
+            reader.pass_by(streak.type, run.words[-1])
+        number = len(run.words)
+        view.grow(streak.text, "".join(run.words))
+        view.next_number += number
+        tally = self.tally
+        tally.events_in += number
+        tally.events_out += number
+        tally.events_renumbered += run.renumbered
+        if streak.flattener is not None and run.flattened:
+            name = streak.flattener.name
+            tally.repairs[name] = tally.repairs.get(name, 0) + run.flattened
+        self.out.append(b"\n\n".join((*run.frames, b"")))
+        return number
 
     def _count(self, repair: Repair, event: Event, replacement: Sequence[Event]) -> None:
         repairs = self.tally.repairs

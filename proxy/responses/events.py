@@ -104,7 +104,7 @@ def parse_event(data: bytes, name: str | None = None) -> Event:
     try:
         body = orjson.loads(data)
         type_ = body.get("type") if type(body) is dict else None
-        if len(data) <= _SHORT and type(type_) is str and type_ in RUN_OF_DELTA:
+        if len(data) <= SHORT and type(type_) is str and type_ in RUN_OF_DELTA:
             return Event(type_, body, data)  # nearly every event: too short to be deep, no big numbers
         if _MANY_DIGITS in data.translate(_DIGITS_AS_NOUGHTS):
             body = json.loads(data, parse_constant=_refuse)
@@ -201,5 +201,5 @@ def _is_too_deep(data: bytes, body: Any) -> bool:
 
 
 _DEEPEST: Final = 200
-_SHORT: Final = 2 * _DEEPEST
+SHORT: Final = 2 * _DEEPEST
 """Bytes that an object at the limit of nesting takes at least."""

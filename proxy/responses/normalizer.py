@@ -22,6 +22,8 @@ from proxy.responses.repairs.base import RequestContext
 from proxy.sse import FrameDecoder, FrameTooLargeError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from proxy.responses.engine import Plan
     from proxy.responses.view import ClientView
     from proxy.sse import Frame
@@ -46,8 +48,8 @@ class StreamNormalizer:
         self, plan: Plan, request: RequestContext = _NO_REQUEST, *, starting_after: int | None = None
     ) -> None:
         self._settings = plan.settings
-        self._decoder = FrameDecoder(max_frame_bytes=plan.settings.max_frame_bytes)
         self._engine = RepairEngine(plan, request, starting_after=starting_after)
+        self._decoder = FrameDecoder(max_frame_bytes=plan.settings.max_frame_bytes, skim=self._engine.skim)
         self._said_done = False
         self._end: BodyEnd | None = None
         self._observed_bytes = False
@@ -101,12 +103,10 @@ class StreamNormalizer:
         tally.bytes_in += len(chunk)
         self._observed_bytes = self._observed_bytes or bool(chunk)
         try:
-            self._take(self._decoder.feed(chunk))
-        except FrameTooLargeError as error:
-            self._take(error.frames)
-            if self.ending is None:
-                self.limit = "max_frame_bytes"
-                self._stop(BodyEnd.LIMIT)
+            self._take(self._decoder.read(chunk))
+        except FrameTooLargeError:
+            self.limit = "max_frame_bytes"
+            self._stop(BodyEnd.LIMIT)
         made = self._made()
         if self._settings.observe:
             tally.bytes_out += len(chunk)
@@ -139,7 +139,7 @@ class StreamNormalizer:
         self._engine.process(Event(END, {"end": end, "said_done": self._said_done, "half": half}))
         self._close(end)
 
-    def _take(self, frames: list[Frame]) -> None:
+    def _take(self, frames: Iterable[Frame]) -> None:
         engine = self._engine
         view = engine.view
         for frame in frames:

@@ -20,9 +20,14 @@ Time is linear: only an unfinished line is kept as bytes, a chunk is searched fo
 each byte is looked at when it arrives and once more when its line ends, never again.
 """
 
-from typing import Final
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from proxy.sse.frame import Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _BOM: Final = b"\xef\xbb\xbf"
 _EVENT: Final = b"event: "
@@ -37,29 +42,39 @@ class FrameTooLargeError(Exception):
 
     Attributes:
         limit: the limit, in bytes.
-        frames: what the failed call had decoded before the oversized frame.
+        frames: what the failed `feed` had decoded before the oversized frame; `read` has handed that out itself.
 
     """
 
-    def __init__(self, limit: int, frames: list[Frame]) -> None:
-        """Keep both for the caller, who still owes the frames to the client."""
+    def __init__(self, limit: int) -> None:
+        """Keep the limit for the caller, who has to say why the stream ends."""
         super().__init__(f"an event of the stream is larger than {limit} bytes")
         self.limit = limit
-        self.frames = frames
+        self.frames: list[Frame] = []
 
 
 class FrameDecoder:
-    """Decode one stream. `feed` it every chunk, then `finish`.
+    """Decode one stream: `read` (or `feed`) every chunk, then `finish`.
 
     `max_frame_bytes` bounds everything that is held between two calls: the `data` and `event` lines of the frame that
     has begun, and the line that has. Without it a server that never sends a line end would fill the memory.
+
+    `skim` is for a caller who can do with some frames as they came. It is offered the blocks of a chunk, each of them whole
+    lines without the blank line that follows, and the place of the next one; it returns how many it has dealt with. It is
+    asked again after each frame that is handed out.
     """
 
-    __slots__ = ("_after_cr", "_data", "_event", "_failed", "_held", "_lead", "_limit", "_partial")
+    __slots__ = ("_after_cr", "_data", "_event", "_failed", "_held", "_lead", "_limit", "_partial", "_skim")
 
-    def __init__(self, *, max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES) -> None:
+    def __init__(
+        self,
+        *,
+        max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES,
+        skim: Callable[[list[bytes], int], int] | None = None,
+    ) -> None:
         """Begin before the first byte of a stream."""
         self._limit = max_frame_bytes
+        self._skim = skim
         self._lead: bytes | None = b""  # what may still become a BOM; None once that is decided
         self._after_cr = False  # the last chunk ended in CR
         self._partial = bytearray()  # the line that has begun
@@ -73,28 +88,37 @@ class FrameDecoder:
 
         Raises `FrameTooLargeError`, and after that again on every call.
         """
-        if self._failed:
-            raise FrameTooLargeError(self._limit, [])
         frames: list[Frame] = []
+        try:
+            frames.extend(self.read(chunk))
+        except FrameTooLargeError as error:
+            error.frames = frames
+            raise
+        return frames
+
+    def read(self, chunk: bytes) -> Iterator[Frame]:
+        """Yield what `feed` returns, one by one. Take all of it before the next call, or make none."""
+        if self._failed:
+            raise FrameTooLargeError(self._limit)
         plain = self._lead is None and not self._after_cr and b"\r" not in chunk
         text = chunk if plain else self._normalise(chunk)
         if self._partial:
             if b"\n" not in text:
-                self._keep(text, frames)
-                return frames
+                self._keep(text)
+                return
             text = bytes(self._partial) + text
             self._partial.clear()
         blocks = text.split(b"\n\n")
         tail = blocks.pop()
         if blocks:
-            self._read_blocks(blocks, frames)
+            yield from self._read_blocks(blocks, self._skim if len(text) <= self._limit else None)
         if tail:
             lines = tail.split(b"\n")
             unfinished = lines.pop()
             for line in lines:
-                self._read_line(line, frames)
-            self._keep(unfinished, frames)
-        return frames
+                if (comment := self._read_line(line)) is not None:
+                    yield comment
+            self._keep(unfinished)
 
     def finish(self) -> Frame | None:
         """Take the end of the stream. Return the frame that had begun, with the fields that came of it, or None.
@@ -103,7 +127,7 @@ class FrameDecoder:
         """
         begun = bool(self._lead or self._partial or self._data or self._event is not None)
         if self._partial:
-            self._read_line(bytes(self._partial), [])
+            self._read_line(bytes(self._partial))
         event = self._event.decode("utf-8", "replace") if self._event else None
         frame = Frame(event, b"\n".join(self._data)) if begun else None
         self._lead = None
@@ -127,36 +151,35 @@ class FrameDecoder:
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         return chunk
 
-    def _read_blocks(self, blocks: list[bytes], frames: list[Frame]) -> None:
+    def _read_blocks(
+        self, blocks: list[bytes], skim: Callable[[list[bytes], int], int] | None
+    ) -> Iterator[Frame]:
         """Read blocks of lines, each followed by a blank line."""
-        limit = self._limit
         fresh = self._held == 0
-        last, name = b"", None  # most events of a chunk have the same name
-        for block in blocks:
-            if fresh and len(block) <= limit:
-                if block.startswith(_EVENT):
-                    end = block.find(b"\n")
-                    if block.startswith(_DATA, end + 1) and block.find(b"\n", end + 7) < 0:
-                        event = block[7:end]
-                        if event != last:
-                            last, name = event, event.decode("utf-8", "replace") or None
-                        frames.append(Frame(name, block[end + 7 :]))
-                        continue
-                elif block.startswith(_DATA) and b"\n" not in block:
-                    frames.append(Frame(None, block[6:]))
-                    continue
+        at, end = 0, len(blocks)
+        while at < end:
+            if skim is not None and fresh:
+                at += skim(blocks, at)
+                if at == end:
+                    break
+            block = blocks[at]
+            at += 1
+            if fresh and len(block) <= self._limit and (frame := _read_plain(block)) is not None:
+                yield frame
+                continue
             for line in block.split(b"\n"):
-                self._read_line(line, frames)
-            self._dispatch(frames)
+                if (frame := self._read_line(line)) is not None:
+                    yield frame
+            if (frame := self._dispatch()) is not None:
+                yield frame
             fresh = True
 
-    def _read_line(self, line: bytes, frames: list[Frame]) -> None:
-        """Read one whole line; an empty one dispatches."""
+    def _read_line(self, line: bytes) -> Frame | None:
+        """Read one whole line. Return what it completes: a comment, or, if the line is empty, the frame that had begun."""
         if not line:
-            self._dispatch(frames)
-            return
+            return self._dispatch()
         if self._held + len(line) > self._limit:
-            self._fail(frames)
+            self._fail()
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":
@@ -164,33 +187,45 @@ class FrameDecoder:
         elif name == b"event":
             self._event = value
         else:
-            if not name:
-                frames.append(Frame(None, b"", value))
-            return  # not held, so not counted
+            return None if name else Frame(None, b"", value)  # not held, so not counted
         self._held += len(line) + 1
+        return None
 
-    def _dispatch(self, frames: list[Frame]) -> None:
-        """Hand out the frame that has begun, if it has data, and begin the next."""
+    def _dispatch(self) -> Frame | None:
+        """Return the frame that has begun, if it has data, and begin the next."""
+        frame = None
         if self._data:
             event = self._event.decode("utf-8", "replace") if self._event else None
-            frames.append(Frame(event, b"\n".join(self._data)))
+            frame = Frame(event, b"\n".join(self._data))
             self._data = []
         self._event = None
         self._held = 0
+        return frame
 
-    def _keep(self, text: bytes, frames: list[Frame]) -> None:
+    def _keep(self, text: bytes) -> None:
         """Keep the beginning of a line until its rest arrives."""
         self._partial += text
         if self._partial and self._held + len(self._partial) > self._limit:
-            self._fail(frames)
+            self._fail()
 
-    def _fail(self, frames: list[Frame]) -> None:
+    def _fail(self) -> NoReturn:
         self._drop()
         self._failed = True
-        raise FrameTooLargeError(self._limit, frames)
+        raise FrameTooLargeError(self._limit)
 
     def _drop(self) -> None:
         self._partial.clear()
         self._event = None
         self._data = []
         self._held = 0
+
+
+def _read_plain(block: bytes) -> Frame | None:
+    """Return the frame of a block that is exactly what servers send; None for any other."""
+    if block.startswith(_EVENT):
+        end = block.find(b"\n")
+        if block.startswith(_DATA, end + 1) and block.find(b"\n", end + 7) < 0:
+            return Frame(block[7:end].decode("utf-8", "replace") or None, block[end + 7 :])
+    elif block.startswith(_DATA) and b"\n" not in block:
+        return Frame(None, block[6:])
+    return None

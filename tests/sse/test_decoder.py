@@ -234,6 +234,29 @@ def test_finish_hands_out_what_came_of_the_last_frame(stream: bytes, rest: Frame
         assert decoder.finish() == rest
 
 
+def test_who_skims_is_offered_whole_frames_only() -> None:
+    offered: list[list[bytes]] = []
+
+    def skim(blocks: list[bytes], at: int) -> int:
+        offered.append(blocks[at:])
+        return 2 if blocks[at].endswith(b"s") else 0
+
+    decoder = FrameDecoder(skim=skim, max_frame_bytes=64)
+    assert decoder.feed(b"data: a\n\ndata: s\n\n: c\n\ndata: b\n\ndata: s\n\nx\n\ndata: d") == [
+        message(b"a"),
+        message(b"b"),
+    ]
+    assert [blocks[0] for blocks in offered] == [b"data: a", b"data: s", b"data: s"]
+    offered.clear()
+    assert decoder.feed(b"\n") == decoder.feed(b"data: e\r") == []
+    assert decoder.feed(b"\r") == [message(b"d\ne")]
+    assert offered == []  # the block is the end of a frame whose beginning is held
+    assert decoder.feed(b"data: f\n\n") == [message(b"f")]
+    assert offered == [[b"data: f"]]
+    assert decoder.feed(b"data: s\n\n" * 9) == [message(b"s")] * 9
+    assert len(offered) == 1  # what may hold a frame beyond the limit is not offered
+
+
 # Properties
 
 #: Streams of the pieces that the grammar is made of, so that every state meets every byte that matters.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from proxy.responses.events import COMMENT
 
@@ -111,6 +111,13 @@ HOLD: Final = Moved()
 """Returned for an event that the repair keeps for a moment: one without content, or text that may be a call. END frees it."""
 
 
+class Flatten(Protocol):
+    """What makes a string of words that are none."""
+
+    def __call__(self, value: Any, /) -> str | None:
+        """Return the words; None if there are none."""
+
+
 class Repair(ABC):
     """Base of the repairs; one instance per stream.
 
@@ -121,6 +128,8 @@ class Repair(ABC):
     :cvar reads_deltas: whether it looks at the words of a delta. One that does not is asked about the first delta of
         several in a row that differ in nothing else: it must find nothing wrong with the others if it found nothing
         there.
+    :cvar flatten: for the repair that does nothing to deltas but make strings of words that are none: how it does; None if
+        an event is dropped for it.
     """
 
     name: ClassVar[str]
@@ -129,6 +138,7 @@ class Repair(ABC):
     phase: ClassVar[Phase]
     handles: ClassVar[frozenset[str] | None]
     reads_deltas: ClassVar[bool] = False
+    flatten: ClassVar[Flatten | None] = None
 
     def __init__(self, context: StreamContext) -> None:
         self.context = context
@@ -149,3 +159,14 @@ class Repair(ABC):
 
         ``[]`` drops the event, ``[event.having(...)]`` replaces it, ``[invented, event]`` goes ahead of it.
         """
+
+    def signs(self, type_: str, spelling: str) -> str | None:  # noqa: ARG002 - for those that read deltas
+        """Return the characters among a delta's words that it must be asked about; None: it must be asked about each delta.
+
+        It is about the deltas that may now follow in a streak: those of this type, under this name of upstream's, in which
+        nothing else is wrong.
+        """
+        return None
+
+    def pass_by(self, type_: str, words: str) -> None:  # noqa: B027 - most have nothing to note
+        """Take note that it was not asked about some deltas, as it did not wish to be; ``words`` are the last one's."""

@@ -62,6 +62,14 @@ class DoubledDeltas(Repair):
         self._ahead[type_] = (spelling, "")  # different texts: no echo at all
         return None
 
+    def signs(self, type_: str, spelling: str) -> str | None:
+        """Wish to be asked as soon as there are two spellings."""
+        return "" if spelling == type_ and type_ not in self._ahead else None
+
+    def pass_by(self, type_: str, words: str) -> None:
+        """Keep the last delta under the protocol's name."""
+        self._last[type_] = words
+
 
 _LONGEST_LEAD = 4096
 """Characters by which one spelling may run ahead of the other and still be recognised; bounds the memory."""

@@ -38,32 +38,6 @@ _DEEPEST: Final = 16
 """Levels of objects around a text; the deepest one seen has three."""
 
 
-class StringDeltas(Repair):
-    """Flatten the text fields of deltas and done events to strings."""
-
-    name: ClassVar = "string_deltas"
-    summary: ClassVar = "a `delta` (or whole text) that is an object or a list becomes the string in it"
-    fixes: ClassVar = ("F01",)
-    phase: ClassVar = Phase.SHAPE
-    handles: ClassVar = frozenset(
-        {type_ for type_, fields in grammar.EVENT_FIELDS.items() if fields.get("delta") is Kind.STRING}
-        | set(grammar.RUN_OF_DONE)
-    )
-
-    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - the shape is wrong in itself
-        """Return the event with a string; a delta that says nothing at all is dropped."""
-        body = event.body
-        run = grammar.RUN_OF_DONE.get(event.type)
-        field = "delta" if run is None else run.done_field
-        value = body.get(field)
-        if type(value) is str:
-            return None
-        if value is None and run is not None:  # the fork's done events: {"reasoning": {"content": "…"}}
-            value = next((body[name] for name in _TEXT_FIELDS if name in body), "")
-        text = flatten(value)
-        return [event.having(**{field: text})] if text is not None else []
-
-
 def flatten(value: Any, depth: int = 0) -> str | None:
     """Return the text in a delta of any shape; None if there is none. Never the notation of an object.
 
@@ -82,3 +56,30 @@ def flatten(value: Any, depth: int = 0) -> str | None:
         texts = [text for element in value if (text := flatten(element, depth + 1)) is not None]
         return "".join(texts) if texts else None
     return dump_json(value).decode()
+
+
+class StringDeltas(Repair):
+    """Flatten the text fields of deltas and done events to strings."""
+
+    name: ClassVar = "string_deltas"
+    summary: ClassVar = "a `delta` (or whole text) that is an object or a list becomes the string in it"
+    fixes: ClassVar = ("F01",)
+    phase: ClassVar = Phase.SHAPE
+    handles: ClassVar = frozenset(
+        {type_ for type_, fields in grammar.EVENT_FIELDS.items() if fields.get("delta") is Kind.STRING}
+        | set(grammar.RUN_OF_DONE)
+    )
+    flatten: ClassVar = staticmethod(flatten)
+
+    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - the shape is wrong in itself
+        """Return the event with a string; a delta that says nothing at all is dropped."""
+        body = event.body
+        run = grammar.RUN_OF_DONE.get(event.type)
+        field = "delta" if run is None else run.done_field
+        value = body.get(field)
+        if type(value) is str:
+            return None
+        if value is None and run is not None:  # the fork's done events: {"reasoning": {"content": "…"}}
+            value = next((body[name] for name in _TEXT_FIELDS if name in body), "")
+        text = flatten(value)
+        return [event.having(**{field: text})] if text is not None else []

@@ -37,6 +37,8 @@ MARKERS: Final = (
 )
 """What calls begin with in the output of models that vLLM has parsers for (hermes, qwen, llama, mistral, deepseek …)."""
 
+_SIGNS: Final = "<["
+"""What one of them begins with."""
 _LONGEST: Final = max(map(len, MARKERS))
 _CALLS: Final = ("function_call", "custom_tool_call")
 _RUN: Final = grammar.OUTPUT_TEXT
@@ -90,6 +92,14 @@ class ToolCallTexts(Repair):
             return [held[0].having(delta=before), event] if before else [event]
         return Moved((*held, event))
 
+    def signs(self, type_: str, spelling: str) -> str | None:  # noqa: ARG002 - upstream has one name for it
+        """Wish to be asked about what may begin a marker, and about everything while something waits or a call is forced."""
+        if self._held:
+            return None
+        if type_ != _RUN.delta or self._has_tools is False:
+            return ""
+        return None if self._is_forced or self._has_tools is None else _SIGNS
+
     def _ask(self, view: ClientView) -> None:
         """Look what the response echoes of the request: a replay of the stream shows that too, the request's body not."""
         response: dict[str, Any] = view.response or {}
@@ -111,7 +121,7 @@ class ToolCallTexts(Repair):
                 return HOLD
             self._held, self._place = [], -1
             return Moved(waiting)
-        if not waiting and not self._is_forced and "<" not in delta and "[" not in delta:
+        if not waiting and not self._is_forced and not any(sign in delta for sign in _SIGNS):
             return None
         waiting.append(event)
         text = "".join(one.body["delta"] for one in waiting)
@@ -131,7 +141,7 @@ class ToolCallTexts(Repair):
         """Return where a call begins in the text; -1 if nowhere."""
         places = (
             [place for marker in MARKERS if (place := text.find(marker)) >= 0]
-            if "<" in text or "[" in text
+            if any(sign in text for sign in _SIGNS)
             else []
         )
         if self._is_forced and id_ not in self._spoken:
