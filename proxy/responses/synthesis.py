@@ -503,9 +503,23 @@ def is_truer(said: str, told: str) -> bool:
     """Tell whether a call's arguments as upstream finally has them should stand against those that the deltas told.
 
     Nobody has seen arguments, but somebody will run them: better a done event that contradicts its deltas than a tool that
-    runs on half of its arguments (R12: first delta lost; R33: input sent again in full).
+    runs on half of its arguments (R12: first delta lost; R33: input sent again in full). Arguments that only are spaced or
+    ordered otherwise contradict nothing (F01: the fork's done events hold an object).
     """
-    return bool(said) and not said.startswith(told) and (is_json(said) or not is_json(told))
+    if not said or said.startswith(told):
+        return False
+    wanted, own = _canonical_json(said), _canonical_json(told)
+    return own is None if wanted is None else wanted != own
+
+
+def _canonical_json(text: str) -> bytes | None:
+    """Return the same for texts that are the same JSON; None for what is none."""
+    try:
+        return orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # nested deeper than orjson writes, and not deeper than it reads
+        return text.encode()
+    except (ValueError, UnicodeEncodeError):
+        return None
 
 
 def is_json(text: str) -> bool:

@@ -301,6 +301,10 @@ class TestComparing:
             ("{]", "{}", False),
             ("{]", "{[", True),
             ("\ud800", "{}", False),
+            ('{"a":1,"b":[2]}', '{"b": [2], "a": 1}', False),
+            ('{"a":1}', '{"a": true}', True),
+            ('{"a":1}', '{"a": 1.0}', True),
+            ("[" * 300 + "1" + "]" * 300, "[" * 300 + " 1" + "]" * 300, True),
         ],
     )
     def test_arguments_that_can_be_run_are_truer(self, said: str, told_: str, truer: bool) -> None:  # noqa: FBT001
