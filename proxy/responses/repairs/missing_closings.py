@@ -3,6 +3,10 @@
 "2 + 2 equals" was streamed, "2 + 2 equals 4." is in ``response.completed``: without ``output_text.done``,
 ``content_part.done`` and ``output_item.done`` Codex has no answer at all ("no last agent message"), openai-python
 refuses the response as unfinished.
+
+What is missing is told as late as it may be, because the whole may still prove more. Only reasoning whose text is done
+is closed before the next item begins (the fork says no more of it, F01): Codex posts items back in the order in which
+they closed.
 """
 
 from __future__ import annotations
@@ -31,14 +35,18 @@ class MissingClosings(Repair):
     summary: ClassVar = (
         "missing `*.done` events are told, with text that only the done item or the terminal event holds"
     )
-    fixes: ClassVar = ("R09", "R10", "R25", "R36", "R41", "R01")
+    fixes: ClassVar = ("R09", "R10", "R25", "R36", "R41", "R01", "F01")
     phase: ClassVar = Phase.LIFECYCLE
-    handles: ClassVar = frozenset({*_PART_DONE, grammar.ITEM_DONE, *grammar.TERMINAL, grammar.ERROR, END})
+    handles: ClassVar = frozenset(
+        {*_PART_DONE, grammar.ITEM_ADDED, grammar.ITEM_DONE, *grammar.TERMINAL, grammar.ERROR, END}
+    )
 
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Put the missing closings ahead of the event."""
         if event.type in _PART_DONE:
             missing = _before_part_done(event, view)
+        elif event.type == grammar.ITEM_ADDED:
+            missing = _close(_told_reasoning(view.open_items()), synthesis.COMPLETED)
         elif event.type == grammar.ITEM_DONE:
             item = view.by_id.get(event.body["item"]["id"])
             missing = synthesis.missing_before_done(item, event.body["item"]) if item is not None else []
@@ -55,6 +63,17 @@ class MissingClosings(Repair):
 
 def _close(items: list[ItemView], status: str) -> list[Event]:
     return [event for item in items for event in synthesis.close_item(item, status=status)]
+
+
+def _told_reasoning(items: list[ItemView]) -> list[ItemView]:
+    """Return the reasoning items of which upstream has told every text to its end."""
+    return [
+        item
+        for item in items
+        if item.kind is grammar.REASONING
+        and (texts := [*item.summaries, *item.parts])
+        and all(text.done for text in texts)
+    ]
 
 
 def _harmless(items: list[ItemView]) -> list[ItemView]:

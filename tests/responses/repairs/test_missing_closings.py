@@ -104,6 +104,24 @@ def test_a_cut_response_cuts_its_last_open_item_only() -> None:
     assert [event["item"]["status"] for event in made.all("output_item.done")] == ["completed", "incomplete"]
 
 
+@pytest.mark.parametrize("life", [reasoning(0, "Hm")[0], summary(0, "Hm")[0]])
+@pytest.mark.parametrize("kept", [4, 5])
+def test_reasoning_whose_text_is_done_is_closed_before_the_next_item(life: list[Json], kept: int) -> None:
+    after, done = call(1, "{}")
+    made = repaired(opened(*life[:kept], *after, terminal({"type": "reasoning"}, done)))
+    names = [event["type"].removeprefix("response.") for event in [*life, *after, terminal()]]
+    assert made.body == names
+    assert [item["type"] for item in made.output] == ["reasoning", "function_call"]
+
+
+@pytest.mark.parametrize("kept", [1, 2, 3])
+def test_reasoning_that_may_go_on_stays_open(kept: int) -> None:
+    life, _ = reasoning(0, "Hm")
+    after, done = call(1, "{}")
+    made = repaired(opened(*life[:kept], *after, terminal({"type": "reasoning"}, done)))
+    assert [event["item"]["type"] for event in made.all("output_item.done")] == ["function_call", "reasoning"]
+
+
 def test_a_part_that_the_client_does_not_know_is_not_closed() -> None:
     closing = [M_LIFE[0], M_LIFE[4], M_LIFE[5], terminal(M_DONE)]
     made = repaired(opened(*closing), disabled=["part_openings"], strict=False, conforming=False)
