@@ -18,8 +18,8 @@ PYTHON ?= $(shell for probe in "import ensurepip, venv" "import sys"; do \
 		if $$name -c "$$probe; import sys; raise SystemExit(sys.version_info < (3, 11))" 2>/dev/null; \
 		then echo $$name; exit; fi; done; done)
 
-.PHONY: help demo test check lint format types coverage properties replay clients faults smuggling soak fuzz \
-	bench bench-micro docs render deploy-tools verify-deploy lock clean
+.PHONY: help demo test check lint format types coverage properties replay clients conformance faults smuggling \
+	soak fuzz bench bench-micro docs render deploy-tools verify-deploy lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,10 +86,15 @@ properties: $(READY)  ## the hypothesis properties, 5,000 examples each (EXAMPLE
 replay: $(READY)  ## recordings through the running proxy, judged before and after (RECORDINGS=folder)
 	$(BIN)/python -m tests.support.replay_sockets $(or $(RECORDINGS),tests/recordings) $(ARGS)
 
-# Installs the clients into .clients (500 MB, most of it Codex) and takes about a quarter of an hour. Needs npm.
+# Installs the clients into .clients (500 MB, most of it Codex) and takes about half an hour. Needs npm.
 clients: $(READY)  ## real clients against every broken stream, before and after; writes the results (ARGS="--client codex")
 	$(BIN)/python -m tests.clients.run --write $(ARGS)
 	@$(MAKE) --no-print-directory docs
+
+# Installs llm-comply and llmprobe (30 MB) and takes two minutes. OPEN_RESPONSES_SUITE=folder adds the specification's own suite.
+conformance: $(READY)  ## suites that others wrote, before and after; writes the results (UPSTREAM=url judges a server, and only prints)
+	$(BIN)/python -m tests.conformance.run $(if $(UPSTREAM),--upstream $(UPSTREAM),--write) $(ARGS)
+	@$(if $(UPSTREAM),,$(MAKE) --no-print-directory docs)
 
 # Needs gcc; nginx and HAProxy are measured beside the proxy where they are installed. Ten minutes on an idle machine.
 bench: $(READY)  ## measure it all, write docs/performance.md (PARTS=loads,memory ROUNDS=3 for less)

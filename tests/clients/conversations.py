@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.streams import Json, call, message, reasoning, search, whole
+from tests.support.streams import Json, call, message, reasoning, search, summary, whole
 
 Life = tuple[list[Json], Json]
 Turn = list[Json]
@@ -82,6 +82,14 @@ def preamble(tool: Tool = WEATHER) -> list[Turn]:
     ]
 
 
+def blank(tool: Tool = WEATHER) -> list[Turn]:
+    """Return a call with white space before it, as models write it that put each call on a line of its own."""
+    return [
+        finished(reasoning(0, *THOUGHTS), message(1, "\n\n"), call(2, *tool.arguments, name=tool.name)),
+        finished(message(0, *REPORT, id_="msg_9"), number=2),
+    ]
+
+
 def parallel(tool: Tool = WEATHER) -> list[Turn]:
     return [
         finished(
@@ -94,6 +102,30 @@ def parallel(tool: Tool = WEATHER) -> list[Turn]:
 
 def searched() -> list[Turn]:
     return [finished(reasoning(0, *THOUGHTS), search(1), message(2, *WORDS))]
+
+
+CITATION: Json = {
+    "type": "url_citation",
+    "url": "http://127.0.0.1/paris",
+    "title": "Paris",
+    "start_index": 0,
+    "end_index": 11,
+}
+
+
+def cited() -> list[Turn]:
+    """Return an answer whose first words are cited."""
+    events, done = message(0, *WORDS)
+    part = {**done["content"][0], "annotations": [CITATION]}
+    noted = [
+        {**event, "part": part} if event["type"] == "response.content_part.done" else event
+        for event in events
+    ]
+    done = {**done, "content": [part]}
+    noted[-1] = {**noted[-1], "item": done}
+    place = {"item_id": done["id"], "output_index": 0, "content_index": 0, "annotation_index": 0}
+    noted.insert(3, {"type": "response.output_text.annotation.added", **place, "annotation": CITATION})
+    return [finished((noted, done))]
 
 
 def python_life(index: int) -> Life:
@@ -152,10 +184,23 @@ def conversations(tool: Tool) -> dict[str, list[Turn]]:
         "reasoning": thought(),
         "tools": tools(tool),
         "preamble": preamble(tool),
+        "blank": blank(tool),
         "parallel": parallel(tool),
         "search": searched(),
+        "cited": cited(),
         "python": python(),
         "custom": custom(),
+    }
+
+
+def summarised(tool: Tool) -> dict[str, list[Turn]]:
+    """Return the conversations with a thought, told as a summary: what OpenAI's API sends if a summary is asked for."""
+    return {
+        "reasoning": [finished(summary(0, *THOUGHTS), message(1, *WORDS))],
+        "tools": [
+            finished(summary(0, *THOUGHTS), call(1, *tool.arguments, name=tool.name)),
+            finished(message(0, *REPORT, id_="msg_9"), number=2),
+        ],
     }
 
 
@@ -180,10 +225,18 @@ def broken_off(turn: Turn, deltas: int) -> Turn:
     raise ValueError("the turn has fewer deltas")
 
 
-def ended_early(turn: Turn, deltas: int, terminal: str, **fields: Any) -> Turn:
-    """Return the turn ended after this many deltas: what is open closes as incomplete, then the terminal event."""
+def cut_at_name(turn: Turn) -> Turn:
+    """Return the events up to and with the announcement of the first call: its name is there, and no arguments."""
+    for number, event in enumerate(turn):
+        if event["type"] == "response.output_item.added" and event["item"]["type"] == "function_call":
+            return turn[: number + 1]
+    raise ValueError("the turn has no call")
+
+
+def ended_early(kept: Turn, terminal: str, **fields: Any) -> Turn:
+    """Return a turn that ends after these events: what is open closes as incomplete, then the terminal event."""
     lives: list[Life] = []
-    for index, pieces, life in _lives(broken_off(turn, deltas)):
+    for index, pieces, life in _lives(kept):
         events, done = life(index, *pieces)
         lives.append((events, done))
     events, done = lives[-1]
@@ -243,9 +296,9 @@ def failed(turn: Turn, deltas: int) -> Turn:
     ]
 
 
-def incomplete(turn: Turn, deltas: int) -> Turn:
-    """Return the turn as one that the token limit ends after this many deltas."""
-    return ended_early(turn, deltas, "incomplete", incomplete_details={"reason": "max_output_tokens"})
+def incomplete(kept: Turn) -> Turn:
+    """Return the turn that the token limit ends after these events."""
+    return ended_early(kept, "incomplete", incomplete_details={"reason": "max_output_tokens"})
 
 
 def json_of(tool: Tool) -> Any:

@@ -96,6 +96,11 @@ def done_index_ahead(turn: Turn) -> Turn:
     ]
 
 
+def done_index_ahead_no_ids(turn: Turn) -> Turn:
+    """R07, R13: done events carry the index of the next item, and no event has an id."""
+    return empty_item_ids(done_index_ahead(turn))
+
+
 def message_announced_as_reasoning(turn: Turn) -> Turn:
     """R08: the message is announced with the id and index of the reasoning before it."""
     if _index_of(turn, "reasoning") is None:
@@ -159,6 +164,45 @@ def response_not_opened(turn: Turn) -> Turn:
     return turn[2:]
 
 
+def message_under_another_id(turn: Turn) -> Turn:
+    """R08: the message is told under another id than it was announced with."""
+    index = _index_of(turn, "message")
+    return [
+        _rename_item(event, "9f86d081")
+        if event.get("output_index") == index and event["type"] != ADDED
+        else event
+        for event in turn
+    ]
+
+
+def end_only_final(turn: Turn) -> Turn:
+    """R09, R10: the last item is not closed, and the end of its text is in the final output only."""
+    last = _last_index(turn)
+    of_last = [
+        number
+        for number, event in enumerate(turn)
+        if "delta" in event and event.get("output_index") == last and event["type"] == f"{TEXT}.delta"
+    ]
+    if not of_last:
+        return turn
+    kept = turn[: of_last[-1]]
+    return [*kept, turn[-1]]
+
+
+def answer_under_reasoning(turn: Turn) -> Turn:
+    """R10: the answer is not announced and comes under the reasoning's id; only its done item is right."""
+    index = _index_of(turn, "message")
+    if index is None or _index_of(turn, "reasoning") is None:
+        return turn
+    return [
+        {**event, "item_id": "rs_0", "output_index": 0}
+        if event.get("output_index") == index and "item_id" in event
+        else event
+        for event in turn
+        if event.get("output_index") != index or event["type"] not in (ADDED, PART_ADDED)
+    ]
+
+
 def end_of_text_only_done(turn: Turn) -> Turn:
     """R10: the last delta of a text is missing; the done events have it."""
     made: Turn = []
@@ -208,6 +252,23 @@ def call_done_with_other_ids(turn: Turn) -> Turn:
     return turn
 
 
+def new_done_ids(turn: Turn) -> Turn:
+    """R11: ids and call_ids of done items are new ones; so are those of the final output."""
+    turn = new_final_ids(turn)
+    for event in turn:
+        if event["type"] == ITEM_DONE:
+            item = event["item"]
+            item["id"] = "done_" + item["id"]
+            if "call_id" in item:
+                item["call_id"] = "chatcmpl-tool-" + item["call_id"]
+    return turn
+
+
+def arguments_only_done(turn: Turn) -> Turn:
+    """R12 (0.11.1 to 0.13): one step held all arguments of a call, and their only delta is lost."""
+    return [event for event in turn if event["type"] != f"{ARGUMENTS}.delta"]
+
+
 def call_announced_as_previous(turn: Turn) -> Turn:
     """R12 (0.11.1 to 0.13): announced with the id of the item before; the first arguments are lost in the deltas."""
     turn = call_done_with_other_ids(turn)
@@ -242,18 +303,50 @@ def nested_numbers(turn: Turn) -> Turn:
 
 
 def completed_though_incomplete(turn: Turn) -> Turn:
-    """R15, R16: of a response that the limit cut, the event and the item say completed."""
+    """R15, R16: the limit cut the response, and the event and its item say completed."""
     turn = _copy(turn)
     turn[-1]["type"] = "response.completed"
     return item_completed_though_incomplete(turn)
 
 
 def item_completed_though_incomplete(turn: Turn) -> Turn:
-    """R16: the item that was cut says completed."""
+    """R16: the limit cut the response, and its item says completed."""
     turn = _copy(turn)
     for item in [*(event["item"] for event in turn if event["type"] == ITEM_DONE), *_final(turn)["output"]]:
         item["status"] = "completed"
     return turn
+
+
+def limit_untold(turn: Turn) -> Turn:
+    """R43: the limit cut the response, and everything says completed."""
+    turn = completed_though_incomplete(turn)
+    _final(turn).update(status="completed", incomplete_details=None)
+    return turn
+
+
+def cut_call_as_message(turn: Turn) -> Turn:
+    """R36: a call that the limit cut closes as a message with the text of the item before it."""
+    turn = completed_though_incomplete(turn)
+    index = _index_of(turn, "function_call")
+    *_, before, call = _final(turn)["output"]
+    part = before["content"][0]
+    place = {"item_id": call["id"], "output_index": index, "content_index": 1}
+    closings: Turn = [
+        {"type": f"{TEXT}.done", **place, "text": part["text"], "logprobs": []},
+        {"type": PART_DONE, **place, "part": part},
+        {"type": ITEM_DONE, "output_index": index, "item": {**before, "id": call["id"], "summary": []}},
+    ]
+    _final(turn)["output"].pop()
+    told = [event for event in turn[:-1] if event.get("output_index") != index or event["type"] == ADDED]
+    return [*told, *closings, turn[-1]]
+
+
+def cut_call_untold(turn: Turn) -> Turn:
+    """R41: a call that the limit cut after its name has no more events, and is missing from the final output."""
+    turn = completed_though_incomplete(turn)
+    index = _index_of(turn, "function_call")
+    _final(turn)["output"].pop()
+    return [event for event in turn if event.get("output_index") != index or event["type"] == ADDED]
 
 
 def reasoning_tail_in_message(turn: Turn) -> Turn:
@@ -270,6 +363,34 @@ def reasoning_tail_in_message(turn: Turn) -> Turn:
     head = next(i for i, one in enumerate(made) if one["type"] == f"{TEXT}.delta")
     made[head] = {**event, "output_index": message_, "item_id": made[head]["item_id"]}
     return made
+
+
+def reasoning_tail_as_message(turn: Turn) -> Turn:
+    """R17: one delta has reasoning and answer: the reasoning's tail is announced as a message and done as reasoning."""
+    index = _index_of(turn, "reasoning")
+    if index is None or _index_of(turn, "message") is None:
+        return turn
+    made = _copy(turn)
+    at = max(i for i, event in enumerate(made) if event["type"] == f"{THOUGHT}.delta")
+    tail = made.pop(at)["delta"]
+    for event in made:
+        if event.get("output_index") != index:
+            continue
+        if event["type"] == f"{THOUGHT}.done":
+            event["text"] = event["text"].removesuffix(tail)
+        elif event["type"] == PART_DONE:
+            event["part"]["text"] = event["part"]["text"].removesuffix(tail)
+        elif event["type"] == ITEM_DONE:
+            event["item"]["content"][0]["text"] = event["item"]["content"][0]["text"].removesuffix(tail)
+    close = next(i for i, e in enumerate(made) if e["type"] == ITEM_DONE and e["output_index"] == index)
+    opening, closing = (
+        message(index + 1, id_="859e832f")[0][:2],
+        reasoning(index + 1, tail, id_="859e832f")[0][2:],
+    )
+    after = [
+        {**e, "output_index": e["output_index"] + 1} if "output_index" in e else e for e in made[close + 1 :]
+    ]
+    return [*made[: close + 1], *opening, *closing, *after]
 
 
 def empty_first_delta(turn: Turn) -> Turn:
@@ -349,6 +470,101 @@ def calls_as_text_unproven(turn: Turn) -> Turn:
     """R03 with R04 (0.10.2 to 0.13): calls are streamed as text, and the final output is empty."""
     damaged = calls_as_text(turn)
     return damaged if damaged is turn else empty_final_output(damaged)
+
+
+def text_closed_empty(turn: Turn) -> Turn:
+    """R35: the text before a call closes as empty."""
+    index = _index_of(turn, "message")
+    if index is None or _index_of(turn, "function_call") is None:
+        return turn
+    turn = _copy(turn)
+    for event in turn:
+        if event.get("output_index") != index:
+            continue
+        if event["type"] == f"{TEXT}.done":
+            event["text"] = ""
+        elif event["type"] == PART_DONE:
+            event["part"]["text"] = ""
+        elif event["type"] == ITEM_DONE:
+            event["item"]["content"] = []
+    return turn
+
+
+def _forced_as_text(turn: Turn, text: Callable[[list[Json]], str], choice: object) -> Turn:
+    """Return the turn with its calls streamed as this text of a message; the final output has them as calls."""
+    calls = [item for item in _final(turn)["output"] if item["type"] == "function_call"]
+    if not calls:
+        return turn
+    turn = _copy(turn)
+    first = _index_of(turn, "function_call")
+    assert first is not None
+    streamed = text(calls)
+    pieces = [streamed[i : i + 5] for i in range(0, len(streamed), 5)]
+    told = [event for event in turn[:-1] if event.get("output_index", -1) < first]
+    made = [*told, *message(first, *pieces)[0], turn[-1]]
+    for event in made:
+        if "response" in event:
+            event["response"]["tool_choice"] = choice
+    return made
+
+
+def required_calls_as_text(turn: Turn) -> Turn:
+    """R37: calls that `tool_choice: required` forces are streamed as the JSON list that the model writes."""
+
+    def text(calls: list[Json]) -> str:
+        told = [{"name": one["name"], "parameters": json.loads(one["arguments"])} for one in calls]
+        return json.dumps(told)
+
+    return _forced_as_text(turn, text, "required")
+
+
+def named_call_as_text(turn: Turn) -> Turn:
+    """R37: a call that a named `tool_choice` forces is streamed as its bare arguments."""
+    return _forced_as_text(
+        turn, lambda calls: str(calls[0]["arguments"]), {"type": "function", "name": "get_weather"}
+    )
+
+
+def blank_message_not_final(turn: Turn) -> Turn:
+    """R38: a message of white space is missing from the final output."""
+    turn = _copy(turn)
+    output = _final(turn)["output"]
+    output[:] = [item for item in output if item["type"] != "message" or item["content"][0]["text"].strip()]
+    return turn
+
+
+def call_is_text_at_last(turn: Turn) -> Turn:
+    """R39: a call that was streamed is a message with its raw text in the final output."""
+    turn = _copy(turn)
+    calls = [item for item in _final(turn)["output"] if item["type"] == "function_call"]
+    if not calls:
+        return turn
+    raw = "\n".join(
+        f'<tool_call>\n{{"name": "{one["name"]}", "arguments": {one["arguments"]}}}\n</tool_call>'
+        for one in calls
+    )
+    kept = [item for item in _final(turn)["output"] if item["type"] != "function_call"]
+    _final(turn)["output"] = [*kept, message(0, raw, id_="msg_raw")[1]]
+    return turn
+
+
+def message_is_reasoning_at_last(turn: Turn) -> Turn:
+    """R40: the message that was streamed is reasoning in the final output."""
+    turn = _copy(turn)
+    _final(turn)["output"] = [
+        {**reasoning(0, item["content"][0]["text"], id_="rs_ff")[1], "status": None}
+        for item in _final(turn)["output"]
+    ]
+    return turn
+
+
+def final_reasoning_without_status(turn: Turn) -> Turn:
+    """R42: reasoning has no status in the final output, and new ids."""
+    turn = new_final_ids(turn)
+    for item in _final(turn)["output"]:
+        if item["type"] == "reasoning":
+            item["status"] = None
+    return turn
 
 
 def search_shares_index(turn: Turn) -> Turn:
@@ -495,6 +711,15 @@ def repeated_numbers(turn: Turn) -> Turn:
     return [{**event, "sequence_number": (3 * number) % 7} for number, event in enumerate(turn)]
 
 
+def logprobs_not_done(turn: Turn) -> Turn:
+    """R28: deltas have logprobs, done events have none."""
+    turn = _copy(turn)
+    for event in turn:
+        if event["type"] == f"{TEXT}.delta":
+            event["logprobs"] = [{"token": event["delta"], "logprob": -0.5, "top_logprobs": []}]
+    return turn
+
+
 def custom_input_again(turn: Turn) -> Turn:
     """R33: a custom tool's input is sent again in full as one more delta."""
     made: Turn = []
@@ -593,6 +818,22 @@ def fork_call_slices(turn: Turn) -> Turn:
 def fork_call_twice(turn: Turn) -> Turn:
     """F01: a call comes as `response.tool_call.delta` and as the protocol's events."""
     return _fork_calls(turn, lambda told: [json.dumps([told])], extra=True)
+
+
+def fork_doubled(turn: Turn) -> Turn:
+    """F01: every delta of the reasoning comes again under a private name."""
+    id_ = {"response": {"id": turn[0]["response"]["id"]}}
+    made: Turn = []
+    for event in turn:
+        made.append(event)
+        if event["type"] == f"{THOUGHT}.delta":
+            made.append({"type": "response.reasoning.delta", **id_, "delta": {"content": event["delta"]}})
+    return made
+
+
+def annotation_without_index(turn: Turn) -> Turn:
+    """F01: an annotation has no annotation_index."""
+    return [{k: v for k, v in event.items() if k != "annotation_index"} for event in turn]
 
 
 def fork_pings(turn: Turn) -> Turn:

@@ -5,6 +5,7 @@ A test wants an explanation for every such cell, and a cell for every explanatio
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -21,6 +22,14 @@ class Explanation:
     scenarios: str
     letters: str
     clients: tuple[str, ...] = ()
+
+    def explains(self, client: str, scenario: str, letter: str) -> bool:
+        """Tell whether it is about this outcome."""
+        return (
+            re.fullmatch(self.scenarios, scenario) is not None
+            and (not self.clients or client in self.clients)
+            and letter in self.letters
+        )
 
 
 EXPLANATIONS: tuple[Explanation, ...] = (
@@ -63,20 +72,33 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         "CE",
     ),
     Explanation(
-        "Arguments without their beginning.",
-        "0.11.1 to 0.13 never stream the first piece of a call's arguments. The done events have all of "
-        "them; clients that join the deltas do not look there.",
-        r"call-as-previous/.*",
-        "C",
-        ("langchain", "pydantic-ai"),
+        "An announced message stays.",
+        "0.20.2 announces a message before it streams a forced call's JSON as its text. The call is told as a "
+        "call and run. The message stays, as an empty one: it is posted back, and Codex shows it.",
+        r"(required|named)-as-text/.*",
+        "IT",
     ),
     Explanation(
-        "Reasoning that is never closed.",
-        "The fork neither announces nor closes its reasoning. It is closed at the end of the response, "
-        "after the call, and Codex posts it back in that order.",
-        r"fork-reasoning/tools",
+        "A limit that nobody tells.",
+        "0.12.0 says `completed` everywhere ([limits](limits.md#what-was-never-sent-cannot-be-known)).",
+        r"limit-untold/text",
+        "ST",
+    ),
+    Explanation(
+        "Two ways of telling are two thoughts.",
+        "With `reasoning = summary` the thought is told as a summary and as raw text. These clients show both, so "
+        "they show it twice. They need no summary: leave the setting at `raw` for them.",
+        r"summary-asked/.*",
+        "R",
+        ("ai-sdk-open-responses", "llama-index"),
+    ),
+    Explanation(
+        "Raw reasoning is posted back as reasoning.",
+        "pydantic-ai posts a bare summary back as a message between `<think>` tags. Where there is raw text too, it posts "
+        "that back, as the reasoning item that it is.",
+        r"summary-asked/tools",
         "I",
-        ("codex",),
+        ("pydantic-ai",),
     ),
     Explanation(
         "A partial answer counts as one.",

@@ -26,13 +26,17 @@ class InstallationError(Exception):
 
 @dataclass(frozen=True)
 class PythonEnvironment:
-    """Python packages in a virtual environment of their own."""
+    """Python packages in a virtual environment of their own.
+
+    :ivar home: the folder that has the pinning files in `requirements`, and the drivers in `drivers`.
+    """
 
     name: str
+    home: Path = HERE
 
     @property
     def pins(self) -> Path:
-        return HERE / "requirements" / f"{self.name}.txt"
+        return self.home / "requirements" / f"{self.name}.txt"
 
     @property
     def folder(self) -> Path:
@@ -50,7 +54,7 @@ class PythonEnvironment:
 
     def command(self, driver: str, *arguments: str) -> list[str]:
         """Return the command that runs a driver."""
-        return [str(self.folder / "bin" / "python"), str(HERE / "drivers" / driver), *arguments]
+        return [str(self.folder / "bin" / "python"), str(self.home / "drivers" / driver), *arguments]
 
 
 @dataclass(frozen=True)
@@ -58,10 +62,12 @@ class NodeEnvironment:
     """npm packages, with the drivers beside them: Node looks for packages where the importing file is."""
 
     name: str
+    home: Path = HERE
 
     @property
     def pins(self) -> list[Path]:
-        return [HERE / "requirements" / self.name / name for name in ("package.json", "package-lock.json")]
+        folder = self.home / "requirements" / self.name
+        return [folder / name for name in ("package.json", "package-lock.json")]
 
     @property
     def folder(self) -> Path:
@@ -78,13 +84,13 @@ class NodeEnvironment:
                 shutil.copy(pins, self.folder)
             _run(["npm", "ci", "--no-audit", "--no-fund", "--prefix", str(self.folder)])
             _set_ready(self.folder, self.pins)
-        for driver in (HERE / "drivers").glob("*.mjs"):
+        for driver in (self.home / "drivers").glob("*.mjs"):
             shutil.copy(driver, self.folder)
 
     def command(self, driver: str, *arguments: str) -> list[str]:
         """Return the command that runs a driver."""
         if driver.endswith(".py"):
-            return [sys.executable, str(HERE / "drivers" / driver), str(self.folder), *arguments]
+            return [sys.executable, str(self.home / "drivers" / driver), str(self.folder), *arguments]
         return ["node", str(self.folder / driver), *arguments]
 
 

@@ -99,7 +99,8 @@ def _text_of(item: dict[str, Any]) -> str:
     content = item.get("content")
     if isinstance(content, str):
         return content
-    return "".join(str(part.get("text")) for part in [*(item.get("summary") or []), *(content or [])])
+    # Reasoning told both ways is one thought: the raw text, where it is posted back.
+    return "".join(str(part.get("text")) for part in content or item.get("summary") or [])
 
 
 def judge(run: Run, reference: Run, *, says_why: bool = False) -> Verdict:

@@ -104,58 +104,86 @@ class Driver:
         return answer
 
 
+class Proxy:
+    """The proxy as its users start it: a process of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+        self.url = url
+        self._process = process
+        self._log = asyncio.create_task(self._forget_log())
+
+    @classmethod
+    async def start(cls, upstream: str, *flags: str) -> Self:
+        """Start it with these flags beside those that a test needs; return when it listens."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "proxy", "serve", "--upstream", upstream, "--port", "0", "--admin-port", "0",
+            "--log-level", "info", *flags,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        assert process.stdout is not None
+        async with asyncio.timeout(START_SECONDS):
+            line = json.loads(await process.stdout.readline())
+        return cls(process, f"http://{line['address']}")
+
+    async def stop(self) -> None:
+        """End it at once."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+        await self._log
+        self._process._transport.close()  # type: ignore[attr-defined]
+
+    async def _forget_log(self) -> None:
+        assert self._process.stdout is not None
+        while await self._process.stdout.readline():
+            pass
+
+
 class Bench:
-    """An upstream that replays, and the proxy before it."""
+    """An upstream that replays, and the proxies before it: one for each way of telling reasoning."""
 
     def __init__(self) -> None:
         self.upstream = ReplayingUpstream()
-        self._proxy: asyncio.subprocess.Process | None = None
-        self._proxy_url = ""
+        self._proxies: dict[str, Proxy] = {}
         self._keys = count(1)
 
     async def __aenter__(self) -> Self:
         await self.upstream.__aenter__()
-        try:
-            await self._start_proxy()
-        except BaseException:
-            await self.__aexit__()
-            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._proxy is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._proxy.kill()
-            await self._proxy.wait()
-            self._proxy._transport.close()  # type: ignore[attr-defined]
+        for proxy in self._proxies.values():
+            await proxy.stop()
         await self.upstream.__aexit__()
 
-    async def _start_proxy(self) -> None:
-        self._proxy = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "proxy", "serve", "--upstream", self.upstream.url, "--port", "0",
-            "--admin-port", "0", "--idle-timeout-seconds", str(IDLE_TIMEOUT_SECONDS), "--log-level", "info",
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        assert self._proxy.stdout is not None
-        async with asyncio.timeout(START_SECONDS):
-            line = json.loads(await self._proxy.stdout.readline())
-        self._proxy_url = f"http://{line['address']}"
-        self._log = asyncio.create_task(self._forget_log())
-
-    async def _forget_log(self) -> None:
-        assert self._proxy is not None
-        assert self._proxy.stdout is not None
-        while await self._proxy.stdout.readline():
-            pass
+    async def _base_url(self, *, through_proxy: bool, reasoning: str) -> str:
+        if not through_proxy:
+            return self.upstream.url
+        if reasoning not in self._proxies:
+            flags = ("--idle-timeout-seconds", str(IDLE_TIMEOUT_SECONDS), "--reasoning", reasoning)
+            self._proxies[reasoning] = await Proxy.start(self.upstream.url, *flags)
+        return self._proxies[reasoning].url
 
     async def run(
-        self, driver: Driver, turns: Sequence[tuple[Step, ...]], *, through_proxy: bool, stalls: bool = False
+        self,
+        driver: Driver,
+        turns: Sequence[tuple[Step, ...]],
+        *,
+        through_proxy: bool,
+        stalls: bool = False,
+        reasoning: str = "raw",
     ) -> Run:
-        """Have one conversation over these answers of upstream."""
+        """Have one conversation over these answers of upstream.
+
+        :param reasoning: what the user wants to see, and how the proxy is set: `raw` or `summary`.
+        """
         key = f"key-{next(self._keys)}"
+        base = await self._base_url(through_proxy=through_proxy, reasoning=reasoning)
         self.upstream.play(key, turns)
-        base = self._proxy_url if through_proxy else self.upstream.url
-        job = {"base_url": f"{base}/v1", "key": key, "prompt": PROMPT, "tool": driver.client.tool.name}
+        job = {
+            "base_url": f"{base}/v1", "key": key, "prompt": PROMPT, "tool": driver.client.tool.name,
+            "reasoning": reasoning,
+        }  # fmt: skip
         began = time.monotonic()
         limit = STALL_SECONDS if stalls else LIMIT_SECONDS
         result = await driver.converse(job, limit)

@@ -18,9 +18,11 @@ from tests.clients.conversations import (
     Tool,
     broken_off,
     conversations,
+    cut_at_name,
     failed,
     failed_unreported,
     incomplete,
+    summarised,
 )
 from tests.support.goldens import load_goldens
 from tests.support.streams import wire
@@ -50,6 +52,7 @@ class Scenario:
     :ivar reference: the name of the perfect stream that it is measured against.
     :ivar turns: what upstream answers to the first POST, and to that with the tool's output.
     :ivar stalls: the stream falls silent, so that a client may wait for ever.
+    :ivar reasoning: the proxy's setting, and what the user wants to see: `raw` or `summary`.
     """
 
     row: str
@@ -57,6 +60,7 @@ class Scenario:
     reference: str
     turns: Sequence[tuple[Step, ...]]
     stalls: bool = False
+    reasoning: str = "raw"
 
     @property
     def name(self) -> str:
@@ -98,23 +102,30 @@ DAMAGES: tuple[Row, ...] = (
     _row("announced-twice", "R08 R22", defects.repeated_announcements, *_MAIN),
     _row("last-not-closed", "R09 R11", defects.last_item_not_closed, *_MAIN),
     _row("item-done-missing", "R09", defects.only_item_done_missing, *_MAIN, "parallel"),
-    _row("message-untold", "R09", defects.message_untold, "text", "reasoning", "preamble"),
+    _row("message-untold", "R09 R10", defects.message_untold, "text", "reasoning", "preamble"),
     _row("message-only-finished", "R09", defects.message_only_finished, "text", "reasoning"),
     _row("part-not-closed", "R09", defects.reasoning_part_not_closed, "reasoning", "tools"),
     _row("not-opened", "R09", defects.items_not_opened, *_MAIN),
     _row("deltas-only", "R09", defects.nothing_opened_or_closed, *_MAIN),
     _row("response-not-opened", "R09 F01", defects.response_not_opened, *_MAIN),
     _row("done-after-terminal", "R09", defects.done_after_terminal, *_MAIN),
+    _row("message-other-id", "R08", defects.message_under_another_id, "text", "reasoning"),
+    _row("end-only-final", "R09 R10", defects.end_only_final, "text", "reasoning"),
+    _row("answer-under-reasoning", "R10", defects.answer_under_reasoning, "reasoning"),
     _row("end-only-in-done", "R10", defects.end_of_text_only_done, *_MAIN),
     _row("wrong-channel", "R10", defects.answer_in_reasoning_channel, "reasoning"),
     _row("final-ids-new", "R11", defects.new_final_ids, *_MAIN, "parallel"),
+    _row("done-ids-new", "R11", defects.new_done_ids, *_MAIN, "parallel"),
     _row("call-ids-disagree", "R12 R14", defects.call_done_with_other_ids, *_CALLS),
     _row("call-as-previous", "R12", defects.call_announced_as_previous, *_CALLS),
+    _row("arguments-only-done", "R12", defects.arguments_only_done, *_CALLS),
     _row("call-without-id", "R12", defects.call_without_id, *_CALLS),
     _row("call-without-status", "R12 R27", defects.call_status_missing, *_CALLS),
     _row("ids-empty", "R13", defects.empty_item_ids, *_MAIN),
-    _row("nested-numbers", "R14", defects.nested_numbers, *_CALLS),
+    _row("index-ahead-no-ids", "R07 R13", defects.done_index_ahead_no_ids, *_MAIN),
+    _row("nested-numbers", "R14 R31", defects.nested_numbers, *_CALLS),
     _row("reasoning-in-message", "R17", defects.reasoning_tail_in_message, "reasoning"),
+    _row("reasoning-in-two", "R17", defects.reasoning_tail_as_message, "reasoning"),
     _row("wrong-type-first", "R18", defects.empty_first_delta, "reasoning"),
     _row("empty-reasoning", "R18", defects.empty_reasoning_item, "text"),
     _row("arguments-cut", "R19", defects.arguments_cut, *_CALLS),
@@ -128,6 +139,7 @@ DAMAGES: tuple[Row, ...] = (
     _row("schema-alias", "R26", defects.schema_alias, "text"),
     _row("poor-response", "R27", defects.poor_response, *_MAIN),
     _row("no-logprobs", "R28", defects.no_logprobs, "text"),
+    _row("logprobs-not-done", "R28", defects.logprobs_not_done, "text"),
     _row("numbers-negative", "R31", defects.negative_numbers, *_MAIN),
     _row("numbers-missing", "R31", defects.no_numbers, *_MAIN),
     _row("numbers-repeat", "R31", defects.repeated_numbers, *_MAIN),
@@ -143,11 +155,20 @@ DAMAGES: tuple[Row, ...] = (
     _row("fork-call-slices", "F01", defects.fork_call_slices, "tools"),
     _row("fork-call-twice", "F01", defects.fork_call_twice, *_CALLS),
     _row("fork-arguments", "F01", defects.object_arguments, *_CALLS),
+    _row("fork-doubled", "F01", defects.fork_doubled, "reasoning", "tools"),
+    _row("annotation-no-index", "F01", defects.annotation_without_index, "cited"),
     _row("fork-pings", "F01", defects.fork_pings, *_MAIN),
     _row("fork-notices", "F01", defects.fork_notices, "text"),
     _row("no-ids", "F01", defects.no_ids, *_MAIN),
     _row("response-ids-new", "P02", defects.new_response_ids, *_MAIN),
     _row("two-terminals", "R34", defects.two_terminals, *_MAIN),
+    _row("text-closed-empty", "R35", defects.text_closed_empty, "preamble", "blank"),
+    _row("required-as-text", "R37", defects.required_calls_as_text, *_CALLS),
+    _row("named-as-text", "R37", defects.named_call_as_text, "tools"),
+    _row("blank-not-final", "R38", defects.blank_message_not_final, "blank"),
+    _row("call-final-text", "R39", defects.call_is_text_at_last, *_CALLS),
+    _row("text-final-reasoning", "R40", defects.message_is_reasoning_at_last, "text"),
+    _row("reasoning-no-status", "R42", defects.final_reasoning_without_status, "reasoning", "tools"),
 )
 
 
@@ -266,7 +287,7 @@ FAILURES: tuple[tuple[str, str, str, Callable[[Turn], tuple[Step, ...]], tuple[s
     ("cut-in-event", "R01", "the connection is closed in the middle of an event", _cut_in_event, ("text",)),
     ("ends", "R01", "the body ends cleanly in the middle", _ends(End()), _MAIN),
     ("reset", "R01", "the connection is reset in the middle", _ends(Reset()), ("text",)),
-    ("silence", "R02 R34", "upstream falls silent in the middle, for ever", _ends(None), ("text",)),
+    ("silence", "R02 R34 R44", "upstream falls silent in the middle, for ever", _ends(None), ("text",)),
     ("error-untyped", "C01 R29", "an error object without a type, and a clean end", _untyped_error, _MAIN),
     ("error-fork", "F01", "`response.error`, and a clean end", _reports(_FORK_ERROR), ("text",)),
     ("error-flat", "R29", "a flat `error` event, and a clean end", _reports(_FLAT_ERROR), ("text",)),
@@ -285,9 +306,16 @@ def references(tool: Tool) -> dict[str, list[tuple[Step, ...]]]:
             *map(told, whole[name][1:]),
         ]
         made[f"{name} incomplete"] = [
-            told(incomplete(whole[name][0], _deltas(whole[name][0]))),
+            told(incomplete(_at_limit(whole[name][0]))),
             *map(told, whole[name][1:]),
         ]
+    for name in ("preamble", "tools"):
+        made[f"{name} incomplete at its name"] = [
+            told(incomplete(cut_at_name(whole[name][0]))),
+            *map(told, whole[name][1:]),
+        ]
+    for name, turns in summarised(tool).items():
+        made[f"{name} summarised"] = [told(turn) for turn in turns]
     made["text failed-only"] = [told(failed_unreported(whole["text"][0], CUT_AFTER))]
     made["error 502"] = [
         json_answer({"error": {**ERROR, "code": "upstream_error"}}, status=502, reason="Bad Gateway")
@@ -297,6 +325,11 @@ def references(tool: Tool) -> dict[str, list[tuple[Step, ...]]]:
         if golden.reasoning == "raw":
             made[f"golden {golden.name}"] = [(Head(), Chunk(golden.expected), End()), told(whole["text"][0])]
     return made
+
+
+def _at_limit(turn: Turn) -> Turn:
+    """Return the events of a turn up to where a limit cuts it."""
+    return broken_off(turn, _deltas(turn))
 
 
 def _deltas(turn: Turn) -> int:
@@ -320,11 +353,23 @@ def scenarios(tool: Tool) -> list[Scenario]:
             if turns == whole[conversation]:
                 raise ValueError(f"{row.name} does nothing to {conversation}")
             made.append(Scenario(row.name, conversation, conversation, [told(turn) for turn in turns]))
-    for limit, damage in _LIMITS:
-        for name in _MAIN:
+    for limit in LIMITS:
+        for name in limit.on:
             first, *rest = whole[name]
-            turns = [damage(incomplete(first, _deltas(first))), *rest]
-            made.append(Scenario(limit, name, f"{name} incomplete", [told(turn) for turn in turns]))
+            turns = [limit.damage(incomplete(limit.kept(first))), *rest]
+            made.append(
+                Scenario(limit.name, name, f"{name} {limit.reference}", [told(turn) for turn in turns])
+            )
+    made += [
+        Scenario(
+            "summary-asked",
+            name,
+            f"{name} summarised",
+            [told(turn) for turn in whole[name]],
+            reasoning="summary",
+        )
+        for name in summarised(tool)
+    ]
     made += [
         Scenario(
             name, conversation, f"{conversation} {'failed-only' if name == 'failed-only' else 'failed'}",
@@ -349,10 +394,37 @@ def scenarios(tool: Tool) -> list[Scenario]:
     return made
 
 
-_LIMITS = (
-    ("limit-as-completed", defects.completed_though_incomplete),
-    ("limit-item-completed", defects.item_completed_though_incomplete),
-)
+@dataclass(frozen=True)
+class Limit:
+    """A row of responses that the token limit cut.
+
+    :ivar kept: what comes of a turn before the limit; ``reference``: what the perfect stream is called.
+    """
+
+    name: str
+    defects: str
+    damage: Callable[[Turn], Turn]
+    on: tuple[str, ...] = _MAIN
+    kept: Callable[[Turn], Turn] = _at_limit
+    reference: str = "incomplete"
+
+    @property
+    def what(self) -> str:
+        return (self.damage.__doc__ or "").strip().partition(": ")[2].rstrip(".")
+
+
+LIMITS: tuple[Limit, ...] = (
+    Limit("limit-as-completed", "R15 R16", defects.completed_though_incomplete),
+    Limit("limit-item-completed", "R16", defects.item_completed_though_incomplete),
+    Limit("limit-untold", "R43", defects.limit_untold, ("text",)),
+    Limit(
+        "cut-call-as-message", "R36", defects.cut_call_as_message, ("preamble",), cut_at_name,
+        "incomplete at its name",
+    ),
+    Limit(
+        "cut-call-untold", "R41", defects.cut_call_untold, ("tools",), cut_at_name, "incomplete at its name",
+    ),
+)  # fmt: skip
 _SAYING_WHY = frozenset(
     {"error-untyped", "error-fork", "error-flat", "error-first", "failed-only", "http-error"}
 )
@@ -366,8 +438,7 @@ def _silent_after_terminal(whole: dict[str, list[Turn]]) -> Scenario:
 
 OTHER_ROWS: tuple[tuple[str, str, str], ...] = (
     ("open-after-terminal", "", "the terminal event came, and the body does not end"),
-    ("limit-as-completed", "R15 R16", "the limit cut the response, and the event and its item say completed"),
-    ("limit-item-completed", "R16", "the limit cut the response, and its item says completed"),
+    ("summary-asked", "R29", "raw reasoning, where the user wants a summary (`reasoning = summary`)"),
     ("empty-body", "R01", "HTTP 200 and an empty body"),
     ("empty-body-cut", "R01", "HTTP 200, and the connection is closed before the first byte"),
     ("error-first", "C01", "HTTP 200 and nothing but an error object"),
@@ -383,7 +454,8 @@ def rows() -> list[tuple[str, str, str]]:
         *((name, ids, what) for name, ids, what, _ in FRAMINGS),
         OTHER_ROWS[0],
         *((row.name, row.defects, row.what) for row in DAMAGES),
-        *OTHER_ROWS[1:3],
+        *((limit.name, limit.defects, limit.what) for limit in LIMITS),
+        OTHER_ROWS[1],
         *((name, ids, what) for name, ids, what, _, _ in FAILURES),
-        *OTHER_ROWS[3:],
+        *OTHER_ROWS[2:],
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from tests.clients.explanations import EXPLANATIONS
@@ -13,8 +12,6 @@ from tests.clients.scenarios import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from tests.clients.explanations import Explanation
 
 _ORDER = list(Outcome)
 BEFORE, AFTER = 0, 1
@@ -76,15 +73,6 @@ def left_over() -> Iterator[tuple[str, str, str, str]]:
                 yield client.name, scenario, letter, " ".join(detail)
 
 
-def explains(explanation: Explanation, client: str, scenario: str, letter: str) -> bool:
-    """Tell whether an explanation is about this outcome."""
-    return (
-        re.fullmatch(explanation.scenarios, scenario) is not None
-        and (not explanation.clients or client in explanation.clients)
-        and letter in explanation.letters
-    )
-
-
 def explanation_list() -> str:
     """Return the explanations, each with the cells that it is about."""
     titles = {client.name: client.title for client in CLIENTS}
@@ -93,7 +81,7 @@ def explanation_list() -> str:
     for explanation in EXPLANATIONS:
         about: dict[str, list[str]] = {}
         for client, scenario, letter, _ in over:
-            if explains(explanation, client, scenario, letter):
+            if explanation.explains(client, scenario, letter):
                 seen = about.setdefault(scenario.partition("/")[0], [])
                 if client not in seen:
                     seen.append(client)

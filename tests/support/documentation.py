@@ -19,6 +19,7 @@ from proxy.metrics import PREFIX, Metrics
 from proxy.responses import REPAIRS, BodyEnd, Ending, Plan, StreamNormalizer
 from proxy.responses.repairs.base import Phase
 from tests.clients.table import client_table, explanation_list, letter_table, scenario_table
+from tests.conformance import table as conformance
 from tests.support import reliability
 
 if TYPE_CHECKING:
@@ -179,6 +180,9 @@ PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/compatibility.md", "signs"): letter_table,
     ("docs/compatibility.md", "streams"): scenario_table,
     ("docs/compatibility.md", "explanations"): explanation_list,
+    ("docs/compatibility.md", "suites"): conformance.suite_table,
+    ("docs/compatibility.md", "recorded servers"): conformance.server_table,
+    ("docs/compatibility.md", "failing checks"): conformance.explanation_list,
     ("docs/configuration.md", "core settings"): core_settings,
     ("docs/configuration.md", "server settings"): server_settings,
     ("docs/metrics.md", "metrics"): metric_table,

@@ -19,7 +19,7 @@ CODEX = Path(sys.argv[1]) / "node_modules" / ".bin" / "codex"
 CONFIG = """\
 model = "tiny"
 model_provider = "vllm"
-show_raw_agent_reasoning = true
+show_raw_agent_reasoning = {raw}
 web_search = "disabled"
 
 [model_providers.vllm]
@@ -44,7 +44,9 @@ def run(job: Job, result: Result) -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         home.mkdir()
-        (home / "config.toml").write_text(CONFIG.format(base_url=json.dumps(job.base_url)), "utf-8")
+        (home / "config.toml").write_text(
+            CONFIG.format(base_url=json.dumps(job.base_url), raw=json.dumps(job.reasoning == "raw")), "utf-8"
+        )
         done = subprocess.run(
             [str(CODEX), "exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", job.prompt],
             env={**os.environ, "CODEX_HOME": str(home), "VLLM_KEY": job.key},

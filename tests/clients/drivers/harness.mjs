@@ -15,6 +15,9 @@ export const TOOL = {
   },
 };
 
+/** The event whose deltas the user is shown as reasoning. */
+export const reasoningDelta = (job) => `response.reasoning${job.reasoning === "summary" ? "_summary" : ""}_text.delta`;
+
 export const versionOf = (name) =>
   JSON.parse(readFileSync(new URL(`./node_modules/${name}/package.json`, import.meta.url))).version;
 

@@ -20,12 +20,19 @@ class Job:
     """One conversation to have.
 
     :ivar base_url: with `/v1`; `key`: the API key, which tells upstream what to answer.
+    :ivar reasoning: what a client shows that has the choice: `raw` text, or the `summary`.
     """
 
     base_url: str
     key: str
     prompt: str
     tool: str
+    reasoning: str = "raw"
+
+    @property
+    def reasoning_delta(self) -> str:
+        """The event whose deltas the user is shown as reasoning."""
+        return f"response.reasoning{'_summary' if self.reasoning == 'summary' else ''}_text.delta"
 
 
 @dataclass

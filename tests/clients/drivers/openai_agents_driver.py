@@ -19,7 +19,7 @@ async def run(job: Job, result: Result) -> None:
     async for event in streamed.stream_events():
         if event.type == "raw_response_event" and event.data.type == "response.output_text.delta":
             result.text += event.data.delta
-        elif event.type == "raw_response_event" and event.data.type == "response.reasoning_text.delta":
+        elif event.type == "raw_response_event" and event.data.type == job.reasoning_delta:
             result.reasoning += event.data.delta
     result.final = str(streamed.final_output)
     result.finish = "completed"

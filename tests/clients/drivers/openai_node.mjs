@@ -1,6 +1,6 @@
 // openai-node: the raw loop (`create`) or the helper (`stream`), as its documentation shows them.
 import OpenAI from "openai";
-import { MOST_TURNS, TOOL, serve } from "./harness.mjs";
+import { MOST_TURNS, TOOL, reasoningDelta, serve } from "./harness.mjs";
 
 function outputs(result, items) {
   const made = [];
@@ -21,9 +21,9 @@ class ResponseFailedError extends Error {}
 
 const asked = (input) => ({ model: "gpt-4.1", input, tools: [{ type: "function", ...TOOL, strict: true }] });
 
-function take(event, result) {
+function take(event, job, result) {
   if (event.type === "response.output_text.delta") result.text += event.delta;
-  else if (event.type === "response.reasoning_text.delta") result.reasoning += event.delta;
+  else if (event.type === reasoningDelta(job)) result.reasoning += event.delta;
   else if (event.type === "response.failed") throw new ResponseFailedError(event.response.error.message);
 }
 
@@ -33,7 +33,7 @@ async function create(job, result) {
   for (let turn = 0; turn < MOST_TURNS; turn++) {
     let final = null;
     for await (const event of await client.responses.create({ ...asked(history), stream: true })) {
-      take(event, result);
+      take(event, job, result);
       if (event.type === "response.completed" || event.type === "response.incomplete") final = event.response;
     }
     result.finish = final?.status ?? null;
@@ -50,7 +50,7 @@ async function stream(job, result) {
   const history = [{ role: "user", content: job.prompt }];
   for (let turn = 0; turn < MOST_TURNS; turn++) {
     const events = client.responses.stream(asked(history));
-    for await (const event of events) take(event, result);
+    for await (const event of events) take(event, job, result);
     const final = await events.finalResponse();
     result.finish = final.status;
     result.final = final.output_text;

@@ -50,7 +50,7 @@ def create(job: Job, result: Result) -> None:
         for event in client.responses.create(**asked(job, history), stream=True):
             if event.type == "response.output_text.delta":
                 result.text += event.delta
-            elif event.type == "response.reasoning_text.delta":
+            elif event.type == job.reasoning_delta:
                 result.reasoning += event.delta
             elif event.type == "response.output_item.done":
                 items.append(event.item)
@@ -74,7 +74,7 @@ def stream(job: Job, result: Result) -> None:
             for event in events:
                 if event.type == "response.output_text.delta":
                     result.text += event.delta
-                elif event.type == "response.reasoning_text.delta":
+                elif event.type == job.reasoning_delta:
                     result.reasoning += event.delta
                 elif event.type == "response.incomplete":
                     result.finish = event.response.incomplete_details.reason
