@@ -72,13 +72,6 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         "CE",
     ),
     Explanation(
-        "An announced message stays.",
-        "0.20.2 announces a message before it streams a forced call's JSON as its text. The call is told as a "
-        "call and run. The message stays, as an empty one: it is posted back, and Codex shows it.",
-        r"(required|named)-as-text/.*",
-        "IT",
-    ),
-    Explanation(
         "A limit that nobody tells.",
         "0.12.0 says `completed` everywhere ([limits](limits.md#what-was-never-sent-cannot-be-known)).",
         r"limit-untold/text",

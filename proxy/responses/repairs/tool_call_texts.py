@@ -6,7 +6,9 @@ required or named) streams its JSON as text (R37). Agents see prose and no call.
 
 Text from a known marker on is held back, only where the request has tools, and only until the response is over or goes on
 otherwise: if the final output holds calls, they are told as calls (``untold_items``) and the text never was; if not, it is
-told as it came. While the end of a delta may be the beginning of a marker, that delta waits for the next one.
+told as it came. While the end of a delta may be the beginning of a marker, that delta waits for the next one. Where a call is
+forced, so does the announcement of a message, and white space at its beginning: if the message turns out to be the call, it is
+never told.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from proxy.responses import grammar
 from proxy.responses.events import COMMENT
+from proxy.responses.grammar import item_kind
 from proxy.responses.proof import Proof
 from proxy.responses.repairs.base import HOLD, MAX_HELD_DELTAS, Moved, Phase, Repair, StreamContext
 
@@ -43,6 +46,7 @@ _LONGEST: Final = max(map(len, MARKERS))
 _CALLS: Final = ("function_call", "custom_tool_call")
 _RUN: Final = grammar.OUTPUT_TEXT
 _CLOSINGS: Final = frozenset({_RUN.done, grammar.PART_DONE, grammar.ITEM_DONE})
+_OPENINGS: Final = frozenset({grammar.ITEM_ADDED, grammar.PART_ADDED})
 
 
 class ToolCallTexts(Repair):
@@ -67,13 +71,20 @@ class ToolCallTexts(Repair):
         self._spoken: set[object] = set()
         """upstream's ids of items that began with something else than a forced call"""
         self._held: list[Event] = []
-        """events of one item: the deltas whose end may begin a marker, or all from the delta with the marker on"""
+        """events of one item: the deltas whose end may begin a marker, or all from the delta with the marker on; before them,
+        where a call is forced, what announces the item"""
         self._place = -1
         """where the marker stands in the joined text of the held deltas"""
 
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Hold what may be a call; release it or forget it when the response shows which it is."""
         held = self._held
+        if self._announces(event, view):
+            self._held, self._place = [event], -1
+            return Moved(held) if held else HOLD
+        if event.type == grammar.PART_ADDED and held and held[-1].type == grammar.ITEM_ADDED:
+            held.append(event)
+            return HOLD
         if event.type == _RUN.delta and type(event.body.get("delta")) is str:
             if self._has_tools is None:
                 self._ask(view)
@@ -88,8 +99,11 @@ class ToolCallTexts(Repair):
         self._held, place, self._place = [], self._place, -1
         if found and event.type in grammar.TERMINAL and _proves_calls(event, view):
             # The item closes with the text before the marker, and the calls are told from the final output.
-            before = "".join(one.body["delta"] for one in held if one.type == _RUN.delta)[:place]
-            return [held[0].having(delta=before), event] if before else [event]
+            opening = [one for one in held if one.type in _OPENINGS]
+            before = _text_of(held)[:place]
+            if not (before.strip() if opening else before):
+                return [event]
+            return [*opening, held[len(opening)].having(delta=before), event]
         return Moved((*held, event))
 
     def signs(self, type_: str, spelling: str) -> str | None:  # noqa: ARG002 - upstream has one name for it
@@ -99,6 +113,14 @@ class ToolCallTexts(Repair):
         if type_ != _RUN.delta or self._has_tools is False:
             return ""
         return None if self._is_forced or self._has_tools is None else _SIGNS
+
+    def _announces(self, event: Event, view: ClientView) -> bool:
+        """Tell whether the event announces a message where a call is forced."""
+        if event.type != grammar.ITEM_ADDED or item_kind(event.body["item"]["type"]) is not grammar.MESSAGE:
+            return False
+        if self._has_tools is None and view.response is not None:
+            self._ask(view)
+        return bool(self._has_tools) and self._is_forced
 
     def _ask(self, view: ClientView) -> None:
         """Look what the response echoes of the request: a replay of the stream shows that too, the request's body not."""
@@ -124,17 +146,18 @@ class ToolCallTexts(Repair):
         if not waiting and not self._is_forced and not any(sign in delta for sign in _SIGNS):
             return None
         waiting.append(event)
-        text = "".join(one.body["delta"] for one in waiting)
+        text = _text_of(waiting)
         self._place = self._find(text, id_)
-        if self._place >= 0:
+        may_begin = waiting[0].type in _OPENINGS and not text.strip() and len(waiting) <= MAX_HELD_DELTAS
+        if self._place >= 0 or may_begin:
             return HOLD
         start = _start_of_marker(text)
         released: list[Event] = []
         while (
-            waiting and len(text) - len(waiting[0].body["delta"]) >= start
+            waiting and len(text) - len(_text_of(waiting[:1])) >= start
         ):  # the marker begins later, or nowhere
             released.append(waiting.pop(0))
-            text = text[len(released[-1].body["delta"]) :]
+            text = text[len(_text_of(released[-1:])) :]
         return None if released == [event] else Moved(released)
 
     def _find(self, text: str, id_: str | None) -> int:
@@ -153,10 +176,15 @@ class ToolCallTexts(Repair):
         return min(places, default=-1)
 
 
+def _text_of(events: Sequence[Event]) -> str:
+    """Return what the deltas among these events tell."""
+    return "".join(event.body["delta"] for event in events if event.type == _RUN.delta)
+
+
 def _id_of(event: Event) -> str | None:
     """Return the id of the event's item; None for one that is no string, which no set could hold."""
     id_ = event.body.get("item_id")
-    if event.type == grammar.ITEM_DONE:
+    if event.type in (grammar.ITEM_ADDED, grammar.ITEM_DONE):
         item = event.body.get("item")
         id_ = item.get("id") if isinstance(item, dict) else None
     return id_ if isinstance(id_, str) else None

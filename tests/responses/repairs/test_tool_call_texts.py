@@ -10,7 +10,7 @@ from proxy.responses import BodyEnd
 from proxy.responses.repairs.base import MAX_HELD_DELTAS
 from proxy.responses.repairs.tool_call_texts import MARKERS
 from tests.support.repairing import Repaired, opened, repaired, terminal
-from tests.support.streams import Json, call, message, response, text_part, whole
+from tests.support.streams import Json, call, message, numbered, response, text_part, whole, wire
 
 TOOLS = [{"type": "function", "name": "get_weather", "parameters": {}, "strict": True}]
 CALL = call(1, '{"city": "Paris"}')[1]
@@ -100,12 +100,72 @@ def test_json_that_nobody_forced_is_text() -> None:
 def test_a_forced_call_begins_with_its_json(choice: Any) -> None:
     """0.20.2 streams it so (R37)."""
     made = told(' [{"name":', ' "get_weather"}]', tool_choice=choice)
-    assert texts(made).strip() == ""
-    assert made.output[-1] == CALL
+    assert texts(made) == ""
+    assert made.output == [CALL]
     assert texts(told('See {"a": 1}', final=(), tool_choice=choice)) == 'See {"a": 1}'
     made = told("\n", "", '{"a": 1}', tool_choice=choice)
     assert texts(made).strip() == ""
     assert texts(told("See ", '{"a": 1}', tool_choice=choice)) == 'See {"a": 1}'
+
+
+FORCED: dict[str, Any] = {"tool_choice": "required"}
+
+
+@pytest.mark.parametrize("pieces", [['[{"name":', " 1}]"], ["", "[", "]"], ["\n", " \n", "{}"]])
+def test_a_message_that_is_a_forced_call_is_never_told(pieces: list[str]) -> None:
+    made = told(*pieces, **FORCED)
+    assert made.body == [
+        "output_item.added",
+        "function_call_arguments.delta",
+        "function_call_arguments.done",
+        "output_item.done",
+        "completed",
+    ]
+    assert made.output == [CALL]
+
+
+@pytest.mark.parametrize("pieces", [["[1", "]"], ["\n", "See."], ["\n"], [], ["\n"] * (MAX_HELD_DELTAS + 2)])
+def test_a_message_that_is_none_is_told_as_it_came(pieces: list[str]) -> None:
+    life, done = message(0, *pieces)
+    made = repaired(stream(*life, terminal(done), **FORCED))
+    assert made.body == [event["type"].removeprefix("response.") for event in [*life, terminal()]]
+    assert made.output == [done]
+
+
+def test_what_it_says_before_a_marker_is_told() -> None:
+    made = told(f"Let me see.{TEXT}", **FORCED)
+    assert made.values("output_text.delta", "delta") == ["Let me see."]
+    assert [item["type"] for item in made.output] == ["message", "function_call"]
+
+
+@pytest.mark.parametrize("kept", [1, 2])
+def test_another_announcement_frees_that_of_a_message(kept: int) -> None:
+    first, first_done = message(0)
+    second, second_done = message(1, "Well")
+    made = repaired(stream(*first[:kept], *second, terminal(first_done, second_done), **FORCED))
+    assert made.body.count("output_item.added") == 2
+    assert texts(made) == "Well"
+    made = repaired(
+        stream(*first[:kept], *call(1, "{}")[0], terminal(first_done, call(1, "{}")[1]), **FORCED)
+    )
+    assert [item["type"] for item in made.output] == ["message", "function_call"]
+
+
+def test_a_heartbeat_frees_the_announcement_of_a_message() -> None:
+    life, done = message(0, "[1]")
+    events = stream(*life, terminal(done), **FORCED)
+    frames = wire(numbered(events), done=False).split(b"\n\n")
+    made = repaired(b"\n\n".join([*frames[:4], b": ping", *frames[4:]]))
+    names = made.stream[: made.stream.index(b": ping")]
+    assert b"output_item.added" in names
+    assert b"content_part.added" in names
+
+
+def test_nothing_is_known_of_what_comes_before_the_response() -> None:
+    life, done = message(0, "[1]")
+    created, in_progress, *rest = stream(*life, terminal(done), **FORCED)
+    made = repaired([rest[0], created, in_progress, *rest[1:]], conforming=False)
+    assert texts(made) == "[1]"
 
 
 def test_the_next_item_frees_it() -> None:
