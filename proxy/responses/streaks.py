@@ -121,6 +121,8 @@ class Streak:
                 word = orjson.loads(value)
             except ValueError:  # spelled otherwise, or JSON for lenient readers only
                 break
+            if b"\n" in value:  # white space in JSON, but the end of the line here
+                break
             is_flat = type(word) is str
             if not is_flat and flatten is not None and len(block) <= SHORT:
                 word = flatten(word)

@@ -141,6 +141,8 @@ def test_what_came_in_two_lines_is_not_looked_for_in_one() -> None:
     "words",
     [
         '"\\ud800"',
+        '\n"b"',  # the rest of a line that is not data
+        '{"content":\n"b"}',
         '"a"b"',
         '"a","x":"b"',
         "null",
