@@ -27,7 +27,7 @@ from tests.support.recordings import Recording, load_all
 from tests.support.replay import faults, lost_words
 from tests.support.upstream import PATIENCE_SECONDS, Chunk, Cut, End, FakeUpstream, Head, Step, Wait, answer
 
-IDLE_SECONDS = 0.5
+IDLE_SECONDS = 2.0
 SHOWN = 5
 _FRAMES = re.compile(rb".*?\n\n|.+", re.DOTALL)
 
