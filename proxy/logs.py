@@ -48,6 +48,8 @@ def configure(
     :param context: fields that every line gets.
     """
     logging.raiseExceptions = False
+    # What no line tells need not be found out for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stdout if stream is None else stream)
     handler.setFormatter(JsonFormatter() if log_format is LogFormat.JSON else TextFormatter())
     if context:
@@ -63,7 +65,10 @@ def configure(
 def emit(level: int, message: str, /, **fields: Any) -> None:
     """Write one line with fields; a field that is None is left out."""
     if logger.isEnabledFor(level):
-        logger.log(level, "%s", message, extra={"fields": fields})
+        # Made here, and not by `logger.log`: that looks first where in the code it was called from, which nobody is told.
+        record = logging.LogRecord(LOGGER_NAME, level, __file__, 0, message, None, None)
+        record.fields = fields
+        logger.handle(record)
 
 
 class JsonFormatter(logging.Formatter):

@@ -9,7 +9,7 @@ exception is ``chunk_processing_seconds``, observed once per chunk (0.6 µs): a 
 from __future__ import annotations
 
 import platform
-from itertools import zip_longest
+from itertools import product, zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prometheus_client import (
@@ -207,16 +207,16 @@ class Metrics:
             "How late the event loop ran a timer, sampled twice a second: every stream waits that long too.",
             LAG_BUCKETS_SECONDS,
         )
-        self.requests = Counter(
-            "requests_total",
-            "Requests answered, by route and class of the status the client got.",
-            ("route", "code"),
-            namespace=PREFIX,
-            registry=self.registry,
+        self.requests = Series(
+            Counter(
+                "requests_total",
+                "Requests answered, by route and class of the status the client got.",
+                ("route", "code"),
+                namespace=PREFIX,
+                registry=self.registry,
+            ),
+            product(ROUTES, CODES),
         )
-        for route in ROUTES:
-            for code in CODES:
-                self.requests.labels(route, code)
         self.upstream_requests = self._counter(
             "upstream_requests_total", "Answers of upstream, by class of status.", "code", CODES[:-1]
         )
@@ -280,11 +280,9 @@ class Metrics:
                 }
         return {"values": values, "process": process}
 
-    def _counter(self, name: str, text: str, label: str, values: Iterable[str]) -> Counter:
+    def _counter(self, name: str, text: str, label: str, values: Iterable[str]) -> Series:
         counter = Counter(name, text, (label,), namespace=PREFIX, registry=self.registry)
-        for value in values:
-            counter.labels(value)
-        return counter
+        return Series(counter, ((value,) for value in values))
 
     def _plain_counter(self, name: str, text: str) -> Counter:
         return Counter(name, text, namespace=PREFIX, registry=self.registry)
@@ -294,6 +292,17 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(name, text, namespace=PREFIX, registry=self.registry, buckets=buckets)
+
+
+class Series:
+    """A counter's series by their labels. All exist from the start, and finding one costs a tenth of ``Counter.labels``."""
+
+    def __init__(self, counter: Counter, labels: Iterable[tuple[str, ...]]) -> None:
+        self._counters = {values: counter.labels(*values) for values in labels}
+
+    def labels(self, *values: str) -> Counter:
+        """Return the series with these labels."""
+        return self._counters[values]
 
 
 class Report(NamedTuple):

@@ -28,6 +28,7 @@ from yarl import URL
 from proxy import __version__, logs
 from proxy.config import Mode
 from proxy.metrics import Metrics
+from proxy.server import garbage
 from proxy.server.clients import ClientServer
 from proxy.server.handlers import Gateway
 from proxy.server.headers import Forwarding
@@ -164,6 +165,7 @@ class Server:
     async def run(self) -> int:
         """Start, serve until a signal comes, drain; return the exit code."""
         received = signals()
+        garbage.settle()
         await self.start()
         number = await received.first()
         delay = self._settings.drain_delay_seconds if number is signal.SIGTERM else 0.0

@@ -451,6 +451,7 @@ class Upload:
         self._bytes = 0
         self._read: list[bytes] = []
         self._invite = request.body_exists and expects_continue(request)
+        self._waited = False
         self.waiting = False
         self.refusal: ProxyError | None = None
         self.deadline: asyncio.Timeout | None = None
@@ -479,23 +480,32 @@ class Upload:
         The client has an account of seconds. Waiting draws on it, each byte pays in, and it never holds more than at the
         start: so neither silence nor a trickle of single bytes lasts.
         """
+        if self._content.is_eof() and not self._waited:  # all of it is here: nobody is waited for
+            return self._counted(await self._received())
+        self._waited = True
         if self._invite:
             self._invite = False
             await self._send_continue()
         began = self._loop.time()
         self._move_deadline(began + max(self._patience, 0.0) if self._body_seconds else None)
         self.waiting = True
-        try:
-            piece = await self._content.readany()
-        except (web.RequestPayloadError, HttpProcessingError):
-            self.refusal = bad_request("invalid_body", "The request's body is not valid HTTP.")
-            raise self.refusal from None
+        piece = await self._received()
         self.waiting = False
         now = self._loop.time()
         self._patience = min(
             self._body_seconds, self._patience - (now - began) + len(piece) / SLOWEST_BODY_BYTES_PER_SECOND
         )
         self._move_deadline(now + self._answer_seconds)
+        return self._counted(piece)
+
+    async def _received(self) -> bytes:
+        try:
+            return await self._content.readany()
+        except (web.RequestPayloadError, HttpProcessingError):
+            self.refusal = bad_request("invalid_body", "The request's body is not valid HTTP.")
+            raise self.refusal from None
+
+    def _counted(self, piece: bytes) -> bytes:
         self._bytes += len(piece)
         if self._max_bytes and self._bytes > self._max_bytes:
             self.refusal = body_too_large()

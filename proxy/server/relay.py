@@ -292,6 +292,7 @@ class PassThrough(Relay):
             await self.start(response)
             while chunk := await self.read():
                 await self.write(response, chunk)
+                del chunk  # it may be long until the next one
             if self.end is BodyEnd.EOF:
                 await self.write_end(response)
                 self._exchange.ending = "ok"
@@ -369,6 +370,7 @@ class StreamRelay(Relay):
                 response = await self._commit(body_follows=bool(made))
                 if made:
                     await self.write(response, made)
+            del chunk, made  # it may be long until the next ones
         if self._verdict is None:
             self.count_failure()
             await self._explain()

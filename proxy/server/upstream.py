@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any, Final
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 from aiohttp import hdrs
@@ -14,7 +15,6 @@ from proxy.server.tls import upstream_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
-    from types import SimpleNamespace
 
     from aiohttp.connector import AddrInfoType
     from multidict import CIMultiDict
@@ -30,6 +30,13 @@ PIECE_BYTES: Final = 256 * 1024
 
 # What aiohttp would otherwise add to a request that has none.
 _NOTHING_ADDED: Final = (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.USER_AGENT, hdrs.CONTENT_TYPE)
+
+
+_opened: Final[ContextVar[list[AddrInfoType]]] = ContextVar("opened")
+"""What a socket was opened to for the request that is being sent: nothing for one that goes out on a reused connection.
+
+aiohttp's own way to tell is a trace, and that costs every request ten awaited calls.
+"""
 
 
 class _UnansweredError(Exception):
@@ -54,8 +61,6 @@ class Upstream:
         self._port = url.explicit_port
         self._prefix = url.raw_path.rstrip("/")
         self._metrics = metrics
-        reuse = aiohttp.TraceConfig()
-        reuse.on_connection_reuseconn.append(_note_reuse)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0,  # the clients decide how much is in flight; a queue in here would be invisible
@@ -74,7 +79,6 @@ class Upstream:
             ),
             max_line_size=MAX_HEADER_LINE_BYTES,
             max_field_size=MAX_HEADER_LINE_BYTES,
-            trace_configs=[reuse],
         )
 
     async def send(
@@ -97,16 +101,18 @@ class Upstream:
         url = URL.build(
             scheme=self._scheme, host=self._host, port=self._port, path=self._prefix + target, encoded=True
         )
-        connection: dict[str, bool] = {"reused": False}
+        opened: list[AddrInfoType] = []
+        _opened.set(opened)
         try:
-            return await self._send_once(method, url, headers, body, connection)
+            return await self._send_once(method, url, headers, body)
         except _UnansweredError as unanswered:
             replayable = body is None or isinstance(body, bytes)
-            if not (replayable and connection["reused"]) or unanswered.began:
+            fresh = opened or isinstance(unanswered.error, aiohttp.ClientConnectorError)
+            if fresh or not replayable or unanswered.began:
                 raise unanswered.error from None
         self._metrics.upstream_retries.inc()
         try:
-            return await self._send_once(method, url, headers, body, connection)
+            return await self._send_once(method, url, headers, body)
         except _UnansweredError as unanswered:
             raise unanswered.error from None
 
@@ -116,7 +122,6 @@ class Upstream:
         url: URL,
         headers: CIMultiDict[str],
         body: bytes | AsyncIterable[bytes] | None,
-        connection: dict[str, bool],
     ) -> aiohttp.ClientResponse:
         if isinstance(body, bytes) and len(body) > PIECE_BYTES:
             headers.setdefault(hdrs.CONTENT_LENGTH, str(len(body)))
@@ -128,7 +133,6 @@ class Upstream:
             data=body,
             allow_redirects=False,
             middlewares=(_no_second_try,),
-            trace_request_ctx=connection,
         )
 
     async def close(self) -> None:
@@ -139,12 +143,9 @@ class Upstream:
 def _watched_socket(address: AddrInfoType) -> socket.socket:
     family, kind, protocol, _, _ = address
     made = socket.socket(family, kind, protocol)
+    _opened.get().append(address)
     watch_peer(made, unacknowledged_seconds=0.0)
     return made
-
-
-async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
-    context.trace_request_ctx["reused"] = True
 
 
 async def _no_second_try(

@@ -97,6 +97,18 @@ async def test_no_answer(
     assert len(upstream.requests) == 1  # a fresh connection: nothing is sent twice
 
 
+@pytest.mark.parametrize("host", ["nowhere.invalid", "127.0.0.1:1"])
+async def test_a_connection_that_cannot_be_opened_is_not_tried_twice(
+    start: Start, connect: Connect, host: str
+) -> None:
+    proxy = await start(upstream=f"http://{host}")
+    client = await connect(proxy)
+    await client.get("/x")
+    assert_error(await client.answer(), 502, "upstream_connect")
+    assert metric(proxy, "upstream_failures_total", **{"class": "connect"}) == 1
+    assert metric(proxy, "upstream_retries_total") == 0
+
+
 @pytest.mark.parametrize(("method", "body"), [("GET", b""), ("DELETE", b""), ("POST", BODY)])
 async def test_a_reused_connection_that_just_died_is_retried_once(
     upstream: FakeUpstream, proxy: Server, connect: Connect, method: str, body: bytes

@@ -132,6 +132,8 @@ class Repair(ABC):
         an event is dropped for it.
     """
 
+    __slots__ = ("context",)
+
     name: ClassVar[str]
     summary: ClassVar[str]
     fixes: ClassVar[tuple[str, ...]]

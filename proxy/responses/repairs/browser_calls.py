@@ -38,6 +38,8 @@ _SEARCH: Final = grammar.WEB_SEARCH_CALL.type
 class BrowserCalls(Repair):
     """Leave out the mcp_call where a web_search_call tells the same."""
 
+    __slots__ = ("_held", "_left_out", "_told")
+
     name: ClassVar = "browser_calls"
     summary: ClassVar = (
         "a browser call that upstream tells as `mcp_call` and as `web_search_call` is told once"

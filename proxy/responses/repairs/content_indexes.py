@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class ContentIndexes(Repair):
     """Number the parts of an item 0, 1, 2 … as they are announced, and all their events alike."""
 
+    __slots__ = ()
+
     name: ClassVar = "content_indexes"
     summary: ClassVar = (
         "`content_index` and `summary_index` count the parts of an item as they were announced"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class DoneItems(Repair):
     """Make the done item the sum of what was streamed of it."""
 
+    __slots__ = ()
+
     name: ClassVar = "done_items"
     summary: ClassVar = "`output_item.done` has the type, names, texts and parts that were streamed"
     fixes: ClassVar = ("R10", "R11", "R12", "R17", "R35", "R36")

@@ -27,6 +27,8 @@ _PART_DONE = frozenset({grammar.PART_DONE, grammar.SUMMARY_DONE})
 class DoneTexts(Repair):
     """Make the texts of done events agree with the deltas; tell as a delta what they add."""
 
+    __slots__ = ()
+
     name: ClassVar = "done_texts"
     summary: ClassVar = "the texts and logprobs of `*.done` and `content_part.done` are those of the deltas"
     fixes: ClassVar = ("R10", "R12", "R19", "R28", "R33", "R35", "F01")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class DoubledDeltas(Repair):
     """Drop the echo: text of one spelling that the other spelling has told already."""
 
+    __slots__ = ("_ahead", "_last")
+
     name: ClassVar = "doubled_deltas"
     summary: ClassVar = "text that comes under a private name and the protocol's is told once"
     fixes: ClassVar = ("F01",)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 class ErrorEvents(Repair):
     """Tell an in-band error in the form that every client reads, and end the response as failed."""
 
+    __slots__ = ()
+
     name: ClassVar = "error_events"
     summary: ClassVar = (
         "in-band errors without a type or in private forms become `error` and `response.failed`"

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 class FinalOutput(Repair):
     """Make the final output the items that were streamed, in the order that they were announced."""
 
+    __slots__ = ()
+
     name: ClassVar = "final_output"
     summary: ClassVar = (
         "`response.output` of the terminal event holds the streamed items: ids, order, texts, statuses"

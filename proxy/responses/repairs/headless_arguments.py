@@ -28,6 +28,8 @@ _RUN: Final = grammar.FUNCTION_ARGUMENTS
 class HeadlessArguments(Repair):
     """Tell arguments whose first delta was lost when the whole of them is known."""
 
+    __slots__ = ("_begun", "_held")
+
     name: ClassVar = "headless_arguments"
     summary: ClassVar = "arguments of a call whose first delta was lost are told whole, in one delta"
     fixes: ClassVar = ("R12",)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class Heartbeats(Repair):
     """Turn a ping event into a comment."""
 
+    __slots__ = ()
+
     name: ClassVar = "heartbeats"
     summary: ClassVar = "`response.ping` events become comments"
     fixes: ClassVar = ("F01",)

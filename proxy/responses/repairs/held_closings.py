@@ -35,6 +35,8 @@ _CAN_BE_CUT: Final = (grammar.MESSAGE, grammar.REASONING, grammar.FUNCTION_CALL,
 class HeldClosings(Repair):
     """Tell an item's closings with the status and the text that the terminal event proves."""
 
+    __slots__ = ("_held",)
+
     name: ClassVar = "held_closings"
     summary: ClassVar = (
         "the last item closes with the status and the whole text that the terminal event proves"

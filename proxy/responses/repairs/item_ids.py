@@ -31,6 +31,8 @@ _PART_KINDS = (grammar.MESSAGE, grammar.REASONING)
 class ItemIds(Repair):
     """Give every event of an item the one id that the client knows it by."""
 
+    __slots__ = ("_names", "_places")
+
     name: ClassVar = "item_ids"
     summary: ClassVar = "`item_id` and `item.id` are non-empty, unique and the same in all events of an item"
     fixes: ClassVar = ("R07", "R08", "R11", "R12", "R13", "R36", "F01")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class ItemOpenings(Repair):
     """Announce the item that an event implies; tell the whole life of one that only ever closes."""
 
+    __slots__ = ()
+
     name: ClassVar = "item_openings"
     summary: ClassVar = "a missing `output_item.added` is told before the item's first event"
     fixes: ClassVar = ("R09", "R10", "R17", "F01")

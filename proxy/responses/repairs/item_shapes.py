@@ -38,6 +38,8 @@ _HOSTED_STATUSES: Final = _STATUSES | {"searching", "interpreting", "generating"
 class ItemShapes(Repair):
     """Give the fields of items and parts the types that the protocol has for them."""
 
+    __slots__ = ()
+
     name: ClassVar = "item_shapes"
     summary: ClassVar = (
         "`content`, `summary`, `arguments`, `logprobs`, `status` of items and parts have the right types"

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 class LateEvents(Repair):
     """Drop what the client has heard already, or may not hear any more."""
 
+    __slots__ = ()
+
     name: ClassVar = "late_events"
     summary: ClassVar = "duplicates, and events after the end of their item, part or response, are dropped"
     fixes: ClassVar = ("R08",)

@@ -30,6 +30,8 @@ _INTERCHANGEABLE: Final = (grammar.MESSAGE, grammar.REASONING)
 class MisannouncedItems(Repair):
     """Announce an item under the id and as the kind that its first content shows."""
 
+    __slots__ = ("_announced", "_changed", "_held", "_id", "_kind")
+
     name: ClassVar = "misannounced_items"
     summary: ClassVar = "an announcement with a used id or the wrong type waits one event and is told right"
     fixes: ClassVar = ("R08", "R12", "R17", "R18")

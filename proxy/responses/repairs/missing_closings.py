@@ -31,6 +31,8 @@ _PART_DONE = (grammar.PART_DONE, grammar.SUMMARY_DONE)
 class MissingClosings(Repair):
     """Close texts, parts and items before what closes around them, from what was streamed and what the whole proves."""
 
+    __slots__ = ()
+
     name: ClassVar = "missing_closings"
     summary: ClassVar = (
         "missing `*.done` events are told, with text that only the done item or the terminal event holds"

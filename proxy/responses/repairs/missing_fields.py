@@ -51,6 +51,8 @@ _FIELDS: Final = {
 class MissingFields(Repair):
     """Fill required fields of the rarer events."""
 
+    __slots__ = ()
+
     name: ClassVar = "missing_fields"
     summary: ClassVar = "required fields of hosted tools' events that are missing get their zero value"
     fixes: ClassVar = ("F01",)

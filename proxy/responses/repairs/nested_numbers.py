@@ -45,6 +45,8 @@ _ABSENT: Final = object()
 class NestedNumbers(Repair):
     """Give every nested ``sequence_number`` the number of its event, or remove it."""
 
+    __slots__ = ()
+
     name: ClassVar = "nested_numbers"
     summary: ClassVar = "a `sequence_number` inside an item takes the event's number, or goes"
     fixes: ClassVar = ("R14", "R31")

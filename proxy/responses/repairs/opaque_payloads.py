@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class OpaquePayloads(Repair):
     """Give a payload the type that its ``event:`` line names; drop what no client could read."""
 
+    __slots__ = ()
+
     name: ClassVar = "opaque_payloads"
     summary: ClassVar = (
         "payloads without a `type` get the one of their `event:` line; unreadable ones are dropped"

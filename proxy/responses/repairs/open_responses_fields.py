@@ -34,6 +34,8 @@ _TEXT_FORMATS: Final = ("text", "json_object", "json_schema")
 class OpenResponsesFields(Repair):
     """Leave out, fill in or neutralise what the schema does not allow in the objects that events carry."""
 
+    __slots__ = ()
+
     name: ClassVar = "open_responses_fields"
     summary: ClassVar = (
         "dialect `open-responses`: all 31 keys of the response, whole logprobs, nothing null that may not be"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class OutputIndexes(Repair):
     """Number the items 0, 1, 2 … as they are announced, and all their events alike."""
 
+    __slots__ = ("_ours",)
+
     name: ClassVar = "output_indexes"
     summary: ClassVar = (
         "`output_index` counts the items as they were announced, the same in all events of an item"

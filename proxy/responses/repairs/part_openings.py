@@ -25,6 +25,8 @@ _DONE = (grammar.PART_DONE, grammar.SUMMARY_DONE)
 class PartOpenings(Repair):
     """Announce the part that an event implies, as the type that its item can hold; close the part before it."""
 
+    __slots__ = ()
+
     name: ClassVar = "part_openings"
     summary: ClassVar = "a missing `content_part.added` is told, and a part has the type that its item holds"
     fixes: ClassVar = ("R09", "R25", "F01")

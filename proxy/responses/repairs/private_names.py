@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class PrivateNames(Repair):
     """Give an event the protocol's name; drop private notices that tell nothing of the response."""
 
+    __slots__ = ("_knows_names",)
+
     name: ClassVar = "private_names"
     summary: ClassVar = "private event names become the protocol's; private notices are dropped"
     fixes: ClassVar = ("R24", "F01")

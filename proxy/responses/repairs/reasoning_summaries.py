@@ -26,6 +26,8 @@ _PARTS: Final = {grammar.PART_ADDED: grammar.SUMMARY_ADDED, grammar.PART_DONE: g
 class ReasoningSummaries(Repair):
     """Tell raw reasoning as a summary."""
 
+    __slots__ = ("_summarised",)
+
     name: ClassVar = "reasoning_summaries"
     summary: ClassVar = (
         "with `reasoning = summary`, raw reasoning is told as `reasoning_summary_*` events too"

@@ -29,6 +29,8 @@ _USAGE_DETAILS: Final = (
 class ResponseFields(Repair):
     """Complete the response object with what the request said, else with neutral values."""
 
+    __slots__ = ()
+
     name: ClassVar = "response_fields"
     summary: ClassVar = "fields that the response object and its usage must have are filled in"
     fixes: ClassVar = ("R26", "R27", "R32")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class ResponseIds(Repair):
     """Keep the id that the client was told first."""
 
+    __slots__ = ()
+
     name: ClassVar = "response_ids"
     summary: ClassVar = "`response.id` is the same in every event"
     fixes: ClassVar = ("P02",)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class ResponseOpenings(Repair):
     """Tell the opening events that are missing, drop those that come again."""
 
+    __slots__ = ()
+
     name: ClassVar = "response_openings"
     summary: ClassVar = "`response.created` and `response.in_progress` come first, once each"
     fixes: ClassVar = ("R09", "F01")

@@ -61,6 +61,8 @@ def flatten(value: Any, depth: int = 0) -> str | None:
 class StringDeltas(Repair):
     """Flatten the text fields of deltas and done events to strings."""
 
+    __slots__ = ()
+
     name: ClassVar = "string_deltas"
     summary: ClassVar = "a `delta` (or whole text) that is an object or a list becomes the string in it"
     fixes: ClassVar = ("F01",)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class TerminalTypes(Repair):
     """Give the terminal event the type of its status; a status that no terminal event has becomes that of the type."""
 
+    __slots__ = ()
+
     name: ClassVar = "terminal_types"
     summary: ClassVar = "the terminal event's type agrees with `response.status`"
     fixes: ClassVar = ("R15", "R02")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 class ToolCallDeltas(Repair):
     """Tell calls that were streamed only in the fork's form as the protocol's events."""
 
+    __slots__ = ("_calls", "_slices")
+
     name: ClassVar = "tool_call_deltas"
     summary: ClassVar = "`response.tool_call.delta` becomes `function_call` events, or goes if they came too"
     fixes: ClassVar = ("F01",)

@@ -52,6 +52,8 @@ _OPENINGS: Final = frozenset({grammar.ITEM_ADDED, grammar.PART_ADDED})
 class ToolCallTexts(Repair):
     """Tell a call that upstream streamed as text as the call that it is."""
 
+    __slots__ = ("_has_tools", "_held", "_is_forced", "_place", "_spoken")
+
     name: ClassVar = "tool_call_texts"
     summary: ClassVar = "a tool call streamed as raw text (`<tool_call>…`) is told as a call"
     fixes: ClassVar = ("R03", "R37")

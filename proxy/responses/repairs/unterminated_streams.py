@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 class UnterminatedStreams(Repair):
     """Tell the terminal event that upstream's ending proves."""
 
+    __slots__ = ()
+
     name: ClassVar = "unterminated_streams"
     summary: ClassVar = (
         "a stream without a terminal event ends as `response.failed`, or as completed if all of it is there"

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 class UntoldItems(Repair):
     """Tell the whole life of every item that only the terminal event shows."""
 
+    __slots__ = ()
+
     name: ClassVar = "untold_items"
     summary: ClassVar = "items that only the terminal event shows get their whole life before it"
     fixes: ClassVar = ("R03", "R09", "R10", "R17", "R20", "R21", "R37")
