@@ -15,10 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
+
 from tests.clients.installation import InstallationError
 from tests.clients.runner import Proxy
 from tests.conformance.suites import SUITES
-from tests.conformance.upstream import SERVERS, RecordedUpstream
+from tests.conformance.upstream import MODEL, SERVERS, RecordedUpstream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,11 +35,11 @@ Outcomes = dict[str, list[Any]]
 """By check: its outcome in each of the ways, and why it failed in the last one in which it did."""
 
 
-async def judge(suite: Suite, url: str, proxies: dict[str, Proxy]) -> Outcomes:
+async def judge(suite: Suite, url: str, model: str, proxies: dict[str, Proxy]) -> Outcomes:
     """Run a suite in all three ways."""
     told: list[dict[str, Check]] = []
     for way in WAYS:
-        checks = await suite.run(url if way == "straight" else proxies[way].url)
+        checks = await suite.run(url if way == "straight" else proxies[way].url, model)
         told.append({check.id: check for check in checks})
     outcomes: Outcomes = {}
     for id_ in told[0]:
@@ -57,7 +59,7 @@ async def judge_recorded(suites: Sequence[Suite]) -> dict[str, Any]:
                 servers = {}
                 for server in SERVERS:
                     upstream.server = server
-                    servers[server.name] = await judge(suite, upstream.url, proxies)
+                    servers[server.name] = await judge(suite, upstream.url, MODEL, proxies)
                     _tell(suite, server.name, servers[server.name])
                 date = f"{datetime.now(UTC):%Y-%m-%d}"
                 made[suite.name] = {"version": suite.version(), "date": date, "servers": servers}
@@ -68,11 +70,13 @@ async def judge_recorded(suites: Sequence[Suite]) -> dict[str, Any]:
 
 
 async def judge_running(suites: Sequence[Suite], url: str) -> None:
-    """Run the suites against a running server; print what they say."""
+    """Run the suites against a running server and the first model that it lists; print what they say."""
+    async with aiohttp.ClientSession(url) as client, client.get("/v1/models") as answer:
+        model: str = (await answer.json())["data"][0]["id"]
     proxies = {way: await Proxy.start(url, "--dialect", way) for way in WAYS[1:]}
     try:
         for suite in suites:
-            _tell(suite, url, await judge(suite, url, proxies))
+            _tell(suite, url, await judge(suite, url, model, proxies))
     finally:
         for proxy in proxies.values():
             await proxy.stop()

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.clients.installation import Environment, InstallationError, NodeEnvironment, PythonEnvironment
-from tests.conformance.upstream import MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,14 +51,14 @@ class Suite:
     """A suite.
 
     :ivar streamed: ids of the checks that read a stream; the others read plain JSON, or judge the model.
-    :ivar command: what runs it against a base URL and prints JSON; ``read``: the checks in that.
+    :ivar command: what runs it against a base URL and a model, and prints JSON; ``read``: the checks in that.
     """
 
     name: str
     title: str
     environment: Environment
     streamed: tuple[str, ...]
-    command: Callable[[str], list[str]]
+    command: Callable[[str, str], list[str]]
     read: Callable[[Any], list[Check]]
     version: Callable[[], str]
 
@@ -68,14 +67,14 @@ class Suite:
         self.version()
         self.environment.install()
 
-    async def run(self, base_url: str) -> list[Check]:
+    async def run(self, base_url: str, model: str) -> list[Check]:
         """Run it against a server; an InstallationError if it prints no results."""
         with tempfile.TemporaryDirectory() as home:  # llmprobe keeps a library of its runs there
             # A file, not a pipe: llmprobe exits before a pipe has taken more than 64 KiB of what it prints.
             printed = Path(home) / "printed"
             with printed.open("wb") as file:
                 process = await asyncio.create_subprocess_exec(
-                    *self.command(f"{base_url}/v1"), stdin=asyncio.subprocess.DEVNULL, stdout=file,
+                    *self.command(f"{base_url}/v1", model), stdin=asyncio.subprocess.DEVNULL, stdout=file,
                     stderr=asyncio.subprocess.PIPE, env={"PATH": os.environ["PATH"], "HOME": home},
                 )  # fmt: skip
                 async with asyncio.timeout(PATIENCE_SECONDS):
@@ -157,7 +156,7 @@ SUITES: tuple[Suite, ...] = (
         "llm-comply (PyPI)",
         LLM_COMPLY,
         ("streaming-response", "streaming-usage"),
-        lambda url: [str(LLM_COMPLY.folder / "bin" / "llm-comply"), "-u", url, "-k", KEY, "-m", MODEL, "--json"],
+        lambda url, model: [str(LLM_COMPLY.folder / "bin" / "llm-comply"), "-u", url, "-k", KEY, "-m", model, "--json"],
         _compliance_checks,
         _llm_comply_version,
     ),
@@ -169,9 +168,9 @@ SUITES: tuple[Suite, ...] = (
             "responses-streaming", "responses-event-order", "responses-parity", "responses-stream-usage",
             "responses-tool-stream-reassembly",
         ),
-        lambda url: [
+        lambda url, model: [
             "node", str(LLMPROBE.folder / "node_modules" / "llmprobe" / "bin" / "dist" / "llmprobe.mjs"),
-            url, "-k", KEY, "-m", MODEL, "--no-bench", "--no-save", "--no-color", "--json",
+            url, "-k", KEY, "-m", model, "--no-bench", "--no-save", "--no-color", "--json",
         ],
         _llmprobe_checks,
         _llmprobe_version,
@@ -181,9 +180,9 @@ SUITES: tuple[Suite, ...] = (
         "Open Responses (checkout)",
         LLMPROBE,
         ("streaming-response", "tool-calling-streaming"),
-        lambda url: [
+        lambda url, model: [
             str(LLMPROBE.folder / "node_modules" / ".bin" / "tsx"), str(_checkout() / "bin" / "compliance-test.ts"),
-            "--base-url", url, "--api-key", KEY, "--model", MODEL, "--json",
+            "--base-url", url, "--api-key", KEY, "--model", model, "--json",
         ],
         _compliance_checks,
         _schema_version,

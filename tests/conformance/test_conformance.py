@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LLM_COMPLY, LLMPROBE, OPEN_RESPONSES = SUITES
 PROGRAM = """
 import json, sys, urllib.request
-asked = json.dumps({"model": "tiny", "input": "?", "stream": True}).encode()
+asked = json.dumps({"model": sys.argv[2], "input": "?", "stream": True}).encode()
 body = urllib.request.urlopen(urllib.request.Request(sys.argv[1] + "/responses", asked)).read().decode()
 ended = body.rstrip().endswith("data: [DONE]")
 print(json.dumps({"results": [{"id": "ends-with-done", "status": "passed" if ended else "failed", "errors": ["no [DONE]"]}]}))
@@ -33,7 +33,9 @@ print(json.dumps({"results": [{"id": "ends-with-done", "status": "passed" if end
 
 def of_one_check(program: str = PROGRAM) -> Suite:
     return replace(
-        LLM_COMPLY, command=lambda url: [sys.executable, "-c", program, url], streamed=("ends-with-done",)
+        LLM_COMPLY,
+        command=lambda url, model: [sys.executable, "-c", program, url, model],
+        streamed=("ends-with-done",),
     )
 
 
@@ -123,7 +125,7 @@ class TestRunning:
 
     async def test_a_suite_that_prints_no_results_is_an_error(self) -> None:
         with pytest.raises(InstallationError, match="oh dear"):
-            await of_one_check("raise SystemExit('oh dear')").run("http://127.0.0.1:1")
+            await of_one_check("raise SystemExit('oh dear')").run("http://127.0.0.1:1", MODEL)
 
     def test_open_responses_needs_a_checkout(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(CHECKOUT, raising=False)
@@ -137,7 +139,7 @@ class TestRunning:
         (tmp_path / "public" / "openapi").mkdir(parents=True)
         (tmp_path / "public" / "openapi" / "openapi.json").write_text('{"info": {"version": "1"}}', "utf-8")
         assert OPEN_RESPONSES.version() == "OpenAPI 1"
-        assert str(tmp_path / "bin" / "compliance-test.ts") in OPEN_RESPONSES.command("http://a/v1")
+        assert str(tmp_path / "bin" / "compliance-test.ts") in OPEN_RESPONSES.command("http://a/v1", MODEL)
 
     def test_results_are_written_over_what_there_was(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
