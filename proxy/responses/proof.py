@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from proxy.responses import grammar
+from proxy.responses import grammar, synthesis
 from proxy.responses.grammar import item_kind
 
 if TYPE_CHECKING:
@@ -27,6 +27,16 @@ _TEXT_KINDS = (grammar.MESSAGE, grammar.REASONING)
 _RAW_CALL: Final = re.compile(r"<tool_call>.*?(?:</tool_call>|(?=<tool_call>)|\Z)", re.DOTALL)
 _END_OF_RAW_CALL: Final = re.compile(r"[\s}]*(?:</tool_call>)?")
 _BEFORE_ARGUMENTS: Final = re.compile(r'"?[\s,]*(?:"\w*"?)?[\s:]*')
+
+# What one of vLLM's two parses leaves out of a text and the other does not: white space at its edges, special tokens.
+_MARKUP: Final = re.compile(r"\s+|</?(?:think|tool_call)>|<\|\w+\|>")
+
+_NEW_MESSAGE: Final[Body] = {
+    "id": "",
+    "type": grammar.MESSAGE.type,
+    "role": "assistant",
+    "status": "completed",
+}
 
 
 class Proof:
@@ -71,14 +81,15 @@ class Proof:
         return False
 
     def _without_told_calls(self, final: Body) -> Body | None:
-        """Return a final message without the raw text of calls that were streamed as calls (R39); None if nothing is left.
+        """Return a final text without the raw text of calls that were streamed as calls (R39, R45); None if nothing is left.
 
         What stands between the calls may be told nowhere else, and so may a call that was cut before its name.
         """
-        said = text_of(final) if item_kind(final.get("type")) is grammar.MESSAGE else ""
+        said = text_of(final) if item_kind(final.get("type")) in _TEXT_KINDS else ""
         if "<tool_call>" not in said:
             return final
-        calls = [item for item in self._told if item.own is not None and item.index not in self.accounts]
+        others = [item for item in self._told if item.index not in self.accounts]
+        calls = [item for item in others if item.own is not None]
 
         def left_of(found: re.Match[str]) -> str:
             raw = found[0]
@@ -91,8 +102,17 @@ class Proof:
         left = _RAW_CALL.sub(left_of, said) if calls else said
         if left == said:
             return final
-        shorter = {**final, "content": [{"type": grammar.MESSAGE.parts[0], "text": left, "annotations": []}]}
-        return shorter if left.strip() and not self._match_content(shorter) else None
+        for item in others:
+            if (
+                item.kind in _TEXT_KINDS and told_text(item).strip()
+            ):  # the words before the first call were streamed
+                left = left.removeprefix(told_text(item))
+        if not left.strip():
+            return None
+        # Beside a call stands the answer, also where upstream takes all of it for reasoning (R45).
+        base = final if final["type"] == grammar.MESSAGE.type else _NEW_MESSAGE
+        shorter = {**base, "content": [{"type": grammar.MESSAGE.parts[0], "text": left, "annotations": []}]}
+        return None if self._match_content(shorter) else shorter
 
     def _is_told_otherwise(self, final: Body) -> bool:
         """Tell whether the client has all that ``final`` says, though no told item corresponds to it."""
@@ -108,8 +128,8 @@ class Proof:
         # One item told in several (R17), or under the other kind (a server without a reasoning parser), or as the
         # code of a built-in tool's call (R23).
         same_kind = "".join(told_text(item) for item in self._told if item.kind is kind)
-        return said in same_kind or any(
-            said.strip() == told_text(item).strip()
+        return _holds(same_kind, said) or any(
+            _bare(said) == _bare(told_text(item))
             for item in self._told
             if item.kind is not kind and item.index not in self.accounts
         )
@@ -120,10 +140,10 @@ def agrees(item: ItemView, final: Mapping[str, Any]) -> bool:
     kind = item.kind
     if kind in _TEXT_KINDS:
         told, said = told_text(item), text_of(final)
-        return said in told if item.closed else said.startswith(told) or said.strip() in told
+        return _holds(told, said) or (not item.closed and said.startswith(told))
     if kind.run is None or item.own is None:
         return True
-    if "name" in kind.required and item.item.get("name") != final.get("name"):
+    if "name" in kind.required and not _is_named(item.item, final):
         return False
     if "call_id" in kind.required and item.item.get("call_id") == final.get("call_id"):
         return True
@@ -136,15 +156,53 @@ def agrees(item: ItemView, final: Mapping[str, Any]) -> bool:
     )
 
 
+def _holds(told: str, said: str) -> bool:
+    """Tell whether a told text has all that a final one says; neither white space nor special tokens say anything (R46)."""
+    if said in told:
+        return True
+    words = _bare(said)
+    return words != "" and words in _bare(told)
+
+
+def _bare(text: str) -> str:
+    """Return a text without white space and special tokens."""
+    return _MARKUP.sub("", text)
+
+
+def _is_named(told: Mapping[str, Any], final: Mapping[str, Any]) -> bool:
+    """Tell whether two calls have one name; the stream puts the label of an MCP server before its tools' (R47)."""
+    name, known = final.get("name"), told.get("name")
+    return name == known or known == f"{final.get('server_label')}.{name}"
+
+
+def is_spent(response: Mapping[str, Any]) -> bool:
+    """Tell whether a response has as many tokens as it may have: what is unfinished then was cut (R48)."""
+    usage, limit = response.get("usage"), response.get("max_output_tokens")
+    spent = usage.get("output_tokens") if isinstance(usage, dict) else None
+    return type(spent) is int and type(limit) is int and spent >= limit
+
+
+def is_half(final: Mapping[str, Any], response: Mapping[str, Any]) -> bool:
+    """Tell whether a final item is a half one, though its response may say that it is completed (R48).
+
+    Of a message alone the status proves nothing: a stop string ends one in the middle, and rightly.
+    """
+    if final.get("status") not in (synthesis.INCOMPLETE, synthesis.IN_PROGRESS):
+        return False
+    run = item_kind(final.get("type")).run
+    return is_spent(response) or (run is not None and not synthesis.is_json(str(final.get(run.field))))
+
+
 def _is_raw_text_of(raw: str, call: ItemView) -> bool:
     """Tell whether all that the raw text says is a call's name and arguments, as far as they were told."""
     name = call.item.get("name")
     if call.own is None or not isinstance(name, str) or name not in raw:
         return False
-    if not call.own.text:  # cut before its arguments
-        return _BEFORE_ARGUMENTS.fullmatch(raw, raw.find(name) + len(name)) is not None
-    place = raw.rfind(call.own.text)
-    return place >= 0 and _END_OF_RAW_CALL.fullmatch(raw, place + len(call.own.text)) is not None
+    text = call.own.text
+    if text in ("", "{}") and _BEFORE_ARGUMENTS.fullmatch(raw, raw.find(name) + len(name)):
+        return True  # cut before its arguments, which the stream may have closed as empty ones
+    place = raw.rfind(text) if text else -1
+    return place >= 0 and _END_OF_RAW_CALL.fullmatch(raw, place + len(text)) is not None
 
 
 def told_text(item: ItemView) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from proxy.responses.events import Event
-from proxy.responses.proof import Proof, agrees, text_of, told_text
+from proxy.responses.proof import Proof, agrees, is_half, is_spent, text_of, told_text
 from proxy.responses.view import ClientView, ItemView
 from tests.support.streams import Json, call, message, reasoning, search, text_part
 
@@ -75,6 +75,26 @@ def test_the_last_token_alone_is_told_whatever_it_was_taken_for() -> None:
     assert Proof(items, [final]).untold == [final]
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["\n\nPart one. Part two.", "Part one. </think>\nPart two.<|im_end|>", "Part one.<think>\n\nPart two."],
+)
+def test_special_tokens_and_white_space_say_nothing(said: str) -> None:
+    """R46: one of vLLM's two parses leaves them out."""
+    items = told(message(0, "Part one. <think>Part two.")[0])
+    final = {**M_DONE, "id": "x", "content": [text_part(said)]}
+    proof = Proof(items, [final])
+    assert (proof.accounts, proof.untold) == ({0: final}, [])
+    words = {**final, "content": [text_part(said + " Three.")]}
+    assert Proof(items, [words]).untold == [words]
+
+
+def test_special_tokens_alone_are_no_account_of_a_text() -> None:
+    items = told(message(0, "Hi")[0])
+    final = {**M_DONE, "id": "x", "content": [text_part("</think>")]}
+    assert Proof(items, [final]).accounts == {}
+
+
 class TestAgreement:
     @pytest.mark.parametrize(
         ("final", "agreed"),
@@ -111,6 +131,41 @@ class TestAgreement:
         mcp = {"id": "c", "type": "mcp_call", "name": "f", "server_label": "s", "arguments": ""}
         (item,) = told([{"type": "response.output_item.added", "output_index": 0, "item": mcp}])
         assert agrees(item, {"type": "mcp_call", "name": "f", "arguments": "{}"})
+
+    @pytest.mark.parametrize(("label", "agreed"), [("fs", True), ("other", False), (None, False)])
+    def test_a_tool_of_a_server_is_streamed_with_its_label(self, label: str | None, agreed: bool) -> None:  # noqa: FBT001
+        mcp = {"id": "c", "type": "mcp_call", "name": "fs.list", "server_label": "fs", "arguments": ""}
+        (item,) = told([{"type": "response.output_item.added", "output_index": 0, "item": mcp}])
+        final = {"type": "mcp_call", "name": "list", "server_label": label, "arguments": "{}"}
+        assert agrees(item, final) is agreed
+
+
+class TestHalves:
+    @pytest.mark.parametrize(
+        ("usage", "limit", "spent"),
+        [
+            ({"output_tokens": 30}, 30, True),
+            ({"output_tokens": 29}, 30, False),
+            ({"output_tokens": 30}, None, False),
+            ({}, 30, False),
+            (None, 30, False),
+        ],
+    )
+    def test_a_response_with_all_its_tokens_is_spent(self, usage: Any, limit: Any, spent: bool) -> None:  # noqa: FBT001
+        assert is_spent({"usage": usage, "max_output_tokens": limit}) is spent
+
+    @pytest.mark.parametrize("status", ["in_progress", "incomplete"])
+    def test_half_is_what_is_unfinished_when_the_tokens_are_spent(self, status: str) -> None:
+        spent = {"usage": {"output_tokens": 5}, "max_output_tokens": 5}
+        assert is_half({**M_DONE, "status": status}, spent)
+        assert is_half({**C_DONE, "status": status}, spent)
+        assert not is_half(M_DONE, spent)
+
+    @pytest.mark.parametrize("status", ["in_progress", "incomplete"])
+    def test_before_that_an_unfinished_call_is_half_if_nobody_can_read_it(self, status: str) -> None:
+        assert is_half({**C_DONE, "status": status, "arguments": '{"a'}, {})
+        assert not is_half({**C_DONE, "status": status}, {})
+        assert not is_half({**M_DONE, "status": status}, {})  # a stop string ends a message in the middle
 
 
 class TestTexts:

@@ -1,4 +1,4 @@
-"""``response.output`` of the terminal event (R04, R11, R16, R23, R38 to R42).
+"""``response.output`` of the terminal event (R04, R11, R16, R23, R38 to R42, R45 to R47).
 
 vLLM builds it by a second parse: the last token only (up to 0.13, R04), new ids and call_ids (up to 0.31, R11), other
 statuses, other types. The Agents SDK and LlamaIndex take their answer from here; openai-python compares it with what
@@ -29,7 +29,7 @@ class FinalOutput(Repair):
     summary: ClassVar = (
         "`response.output` of the terminal event holds the streamed items: ids, order, texts, statuses"
     )
-    fixes: ClassVar = ("R04", "R11", "R16", "R23", "R38", "R39", "R40", "R41", "R42")
+    fixes: ClassVar = ("R04", "R11", "R16", "R23", "R38", "R39", "R40", "R41", "R42", "R45", "R46", "R47")
     phase: ClassVar = Phase.TERMINAL
     handles: ClassVar = grammar.TERMINAL
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from proxy.responses import grammar, synthesis
 from proxy.responses.events import COMMENT
 from proxy.responses.grammar import Holder, item_kind
-from proxy.responses.proof import Proof, text_of
+from proxy.responses.proof import Proof, is_half, text_of
 from proxy.responses.repairs.base import HOLD, Moved, Phase, Repair, StreamContext
 from proxy.responses.view import part_at
 
@@ -100,10 +100,13 @@ def _judge(held: list[Event], terminal: Event, view: ClientView) -> Sequence[Eve
         return [terminal]
     # An item that was announced with a status is closed with one; OpenAI's reasoning items never have any.
     lacking = None if item is not None and item.item.get("status") is not None else synthesis.COMPLETED
-    if (
+    cut = (
         synthesis.INCOMPLETE in (response.get("status"), terminal.type.rpartition(".")[2])
-        and done.body["item"].get("status") in (synthesis.COMPLETED, lacking)
         and item_kind(done.body["item"]["type"]) in _CAN_BE_CUT
+    )
+    if (cut or (account is not None and is_half(account, response))) and done.body["item"].get("status") in (
+        synthesis.COMPLETED,
+        lacking,
     ):
         incomplete = done.having(item={**done.body["item"], "status": synthesis.INCOMPLETE})
         return [*held[:-1], incomplete, terminal]

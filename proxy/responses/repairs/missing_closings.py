@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from proxy.responses import grammar, synthesis
 from proxy.responses.events import END
-from proxy.responses.proof import Proof
+from proxy.responses.proof import Proof, is_half, is_spent
 from proxy.responses.repairs.base import Phase, Repair
 from proxy.responses.view import part_at
 
@@ -37,7 +37,7 @@ class MissingClosings(Repair):
     summary: ClassVar = (
         "missing `*.done` events are told, with text that only the done item or the terminal event holds"
     )
-    fixes: ClassVar = ("R09", "R10", "R25", "R36", "R41", "R01", "F01")
+    fixes: ClassVar = ("R09", "R10", "R25", "R36", "R41", "R48", "R01", "F01")
     phase: ClassVar = Phase.LIFECYCLE
     handles: ClassVar = frozenset(
         {*_PART_DONE, grammar.ITEM_ADDED, grammar.ITEM_DONE, *grammar.TERMINAL, grammar.ERROR, END}
@@ -107,10 +107,12 @@ def _before_terminal(event: Event, view: ClientView) -> list[Event]:
         return []
     response = event.body["response"]
     proof = Proof(view.items, response.get("output"))
-    cut = response.get("status", event.type.rpartition(".")[2]) != synthesis.COMPLETED
+    cut = response.get("status", event.type.rpartition(".")[2]) != synthesis.COMPLETED or is_spent(response)
     missing: list[Event] = []
     for item in open_items:
         last = item is open_items[-1]
-        status = synthesis.INCOMPLETE if cut and last else synthesis.COMPLETED
-        missing += synthesis.close_item(item, status=status, proven=proof.accounts.get(item.index))
+        account = proof.accounts.get(item.index)
+        half = (cut and last) or (account is not None and is_half(account, response))
+        status = synthesis.INCOMPLETE if half else synthesis.COMPLETED
+        missing += synthesis.close_item(item, status=status, proven=account)
     return missing

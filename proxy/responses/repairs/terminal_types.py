@@ -1,4 +1,4 @@
-"""Terminal events whose type does not say what ``response.status`` says (R15, R02).
+"""Terminal events whose type does not say what ``response.status`` says (R15, R02, R48).
 
 Up to 0.32 a truncated response ends with ``response.completed``: gateways report ``finish_reason: stop`` for half an
 answer.
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from proxy.responses import grammar
 from proxy.responses.grammar import STATUSES_OF, TERMINAL_OF_STATUS
+from proxy.responses.proof import is_half
 from proxy.responses.repairs.base import Phase, Repair
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from proxy.responses.events import Body, Event
     from proxy.responses.view import ClientView
@@ -26,7 +28,7 @@ class TerminalTypes(Repair):
 
     name: ClassVar = "terminal_types"
     summary: ClassVar = "the terminal event's type agrees with `response.status`"
-    fixes: ClassVar = ("R15", "R02")
+    fixes: ClassVar = ("R15", "R02", "R48")
     phase: ClassVar = Phase.TERMINAL
     handles: ClassVar = grammar.TERMINAL
 
@@ -35,7 +37,9 @@ class TerminalTypes(Repair):
         response = event.body["response"]
         status = response.get("status")
         type_ = TERMINAL_OF_STATUS.get(status, event.type) if isinstance(status, str) else event.type
-        if type_ == grammar.COMPLETED and any(item.item.get("status") == "incomplete" for item in view.items):
+        if type_ == grammar.COMPLETED and (
+            any(item.item.get("status") == "incomplete" for item in view.items) or _ends_in_half(response)
+        ):
             type_ = grammar.INCOMPLETE  # upstream said so of an item: the answer is not whole
         changes: Body = {}
         if not isinstance(status, str) or status not in STATUSES_OF[type_]:
@@ -51,3 +55,10 @@ class TerminalTypes(Repair):
         if type_ == event.type and not changes:
             return None
         return [event.renamed(type_, response={**response, **changes})]
+
+
+def _ends_in_half(response: Mapping[str, Any]) -> bool:
+    """Tell whether the last item of the final output is a half one (R48); the client may not have been told of it yet."""
+    output = response.get("output")
+    last = output[-1] if isinstance(output, list) and output else None
+    return isinstance(last, dict) and is_half(last, response)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from proxy.responses import grammar, synthesis
 from proxy.responses.grammar import item_kind
-from proxy.responses.proof import Proof
+from proxy.responses.proof import Proof, is_half
 from proxy.responses.repairs.base import Phase, Repair
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class UntoldItems(Repair):
 
     name: ClassVar = "untold_items"
     summary: ClassVar = "items that only the terminal event shows get their whole life before it"
-    fixes: ClassVar = ("R03", "R09", "R10", "R17", "R20", "R21", "R37")
+    fixes: ClassVar = ("R03", "R09", "R10", "R17", "R20", "R21", "R37", "R45")
     phase: ClassVar = Phase.TERMINAL
     handles: ClassVar = grammar.TERMINAL
 
@@ -46,7 +46,7 @@ class UntoldItems(Repair):
         for offset, item in enumerate(untold):
             last = offset == len(untold) - 1
             index = len(view.items) + offset
-            status = synthesis.INCOMPLETE if cut and last else None
+            status = synthesis.INCOMPLETE if (cut and last) or is_half(item, response) else None
             events += synthesis.life_of_item(index, self._named(item, index, view), status=status)
         return [*events, event]
 

@@ -116,6 +116,37 @@ def test_a_call_that_was_cut_before_its_arguments_is_told_once(raw: str, texts: 
     assert [item["content"][0]["text"] for item in made.output[1:]] == texts
 
 
+def test_a_call_closed_with_empty_arguments_is_told_once() -> None:
+    """0.24.0: a call cut after its name may be closed with `{}`."""
+    life, done = call(0, "{}")
+    raw = message(0, '<tool_call>\n{"name": "get_weather",', id_="msg_x")[1]
+    made = repaired(opened(*life, terminal(raw, name="incomplete")))
+    assert [item["id"] for item in made.output] == [done["id"]]
+    longer = message(0, '<tool_call>\n{"name": "get_weather", and more', id_="msg_x")[1]
+    made = repaired(opened(*life, terminal(longer, name="incomplete")))
+    assert [item["id"] for item in made.output] == [done["id"], "msg_x"]
+
+
+def test_a_call_that_was_streamed_does_not_become_reasoning() -> None:
+    """0.24.0 to 0.28.0 without thinking (R45): all that was streamed is raw text in one reasoning item."""
+    life, done = call(0, '{"city": "Paris"}')
+    made = repaired(opened(*life, terminal(reasoning(0, RAW)[1])))
+    assert made.output == [done]
+    assert made.body.count("output_item.added") == 1
+
+
+def test_the_words_beside_it_are_told_as_a_message() -> None:
+    before, said = message(0, "Before.\n")
+    life, done = call(1, '{"city": "Paris"}')
+    final = reasoning(0, f"Before.\n{RAW}\nAfter.", id_="rs_x")[1]
+    made = repaired(opened(*before, *life, terminal(final)))
+    assert made.output[:2] == [said, done]
+    (told,) = made.output[2:]
+    assert (told["type"], told["status"], told["content"][0]["text"]) == ("message", "completed", "\nAfter.")
+    assert told["id"].startswith("msg_")
+    assert made.values("output_text.delta", "delta") == ["Before.\n", "\nAfter."]
+
+
 def test_text_streamed_before_a_call_is_not_told_again_with_it() -> None:
     before, said = message(0, "Before.\n")
     life, done = call(1, '{"city": "Paris"}')

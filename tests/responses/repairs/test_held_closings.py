@@ -246,3 +246,37 @@ def test_a_done_item_that_lost_its_status_was_cut_too() -> None:
     assert made.one("output_item.done")["item"]["status"] == "incomplete"
     life, done = summary(0, "Think")  # never has one
     assert "status" not in repaired(opened(*life, terminal(done, **CUT))).output[0]
+
+
+def test_a_hosted_call_that_was_cut_is_closed_as_incomplete() -> None:
+    """Harmony from 0.25 (R48): the stream closes the call of a server's tool as `completed`, the final item as a half one."""
+    item = {
+        "id": "mcp_0",
+        "type": "mcp_call",
+        "name": "fs.list",
+        "server_label": "fs",
+        "status": "in_progress",
+    }
+    place = {"item_id": "mcp_0", "output_index": 0}
+    cut = {**item, "arguments": '{"path":', "status": "completed"}
+    life = [
+        {"type": "response.output_item.added", "output_index": 0, "item": {**item, "arguments": ""}},
+        {"type": "response.mcp_call.in_progress", **place},
+        {"type": "response.mcp_call_arguments.delta", **place, "delta": '{"path":'},
+        {"type": "response.mcp_call_arguments.done", **place, "arguments": '{"path":', "name": "list"},
+        {"type": "response.mcp_call.completed", **place},
+        {"type": "response.output_item.done", "output_index": 0, "item": cut},
+    ]
+    final = {**cut, "id": "mcp_x", "name": "list", "status": "incomplete"}
+    made = repaired(opened(*life, terminal(final, name="incomplete")))
+    assert [(told["id"], told["name"], told["status"]) for told in made.output] == [
+        ("mcp_0", "fs.list", "incomplete")
+    ]
+    assert made.one("output_item.done")["item"]["status"] == "incomplete"
+
+
+def test_a_call_that_a_stop_string_cut_is_closed_as_incomplete() -> None:
+    life, done = call(0, '{"a')
+    made = repaired(opened(*life, terminal({**done, "status": "incomplete"})))
+    assert made.one("output_item.done")["item"]["status"] == "incomplete"
+    assert made.events[-1]["type"] == "response.incomplete"

@@ -227,3 +227,32 @@ def test_a_sentinel_after_an_error_closes_no_half_call() -> None:
     error = {"type": "error", "message": "boom", "code": "server_error"}
     made = repaired(wire(numbered(opened(*life[:2], error)), done=True))
     assert made.body == ["output_item.added", "function_call_arguments.delta", "error", "failed"]
+
+
+SPENT: Json = {"usage": {"input_tokens": 1, "output_tokens": 5, "total_tokens": 6}, "max_output_tokens": 5}
+
+
+@pytest.mark.parametrize(
+    ("life", "done"),
+    [message(0, "Hi"), reasoning(0, "Hm"), call(0, '{"a')],
+    ids=["message", "reasoning", "call"],
+)
+@pytest.mark.parametrize("status", ["completed", "incomplete", "in_progress"])
+def test_what_is_open_when_the_tokens_are_spent_was_cut(life: list[Json], done: Json, status: str) -> None:
+    """Harmony up to 0.24 (R48): no closings, and a response that says `completed`."""
+    made = repaired(opened(*life[:-2], terminal({**done, "status": status}, **SPENT)))
+    assert made.one("output_item.done")["item"]["status"] == "incomplete"
+    assert made.events[-1]["type"] == "response.incomplete"
+
+
+def test_a_call_that_a_stop_string_cut_is_half() -> None:
+    life, done = call(0, '{"a')
+    made = repaired(opened(*life[:-2], terminal({**done, "status": "in_progress"})))
+    assert made.output == [{**done, "status": "incomplete"}]
+
+
+def test_a_message_that_a_stop_string_ends_is_whole() -> None:
+    life, done = message(0, "Hi")
+    made = repaired(opened(*life[:3], terminal({**done, "status": "incomplete"})))
+    assert made.output == [done]
+    assert made.events[-1]["type"] == "response.completed"

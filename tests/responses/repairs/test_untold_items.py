@@ -109,3 +109,11 @@ def test_reasoning_of_a_summary_alone_is_told_too() -> None:
 
 def test_nothing_untold_nothing_told() -> None:
     assert untouched(whole(message(0, "Hi"), reasoning(1, "Hm"), call(2, "{}")))
+
+
+def test_an_unfinished_call_is_told_as_one_whatever_the_response_says() -> None:
+    """Harmony up to 0.31 (R48): the response says `completed`, and `in_progress` of a call that was cut."""
+    half = {**call(0, '{"a')[1], "status": "in_progress"}
+    made = repaired(opened(terminal(half)))
+    assert made.one("output_item.done")["item"]["status"] == "incomplete"
+    assert made.events[-1]["type"] == "response.incomplete"
