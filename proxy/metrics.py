@@ -384,5 +384,10 @@ def _merge(name: str, own: float, others: list[float]) -> float:
 
 
 def code_class(status: int | None) -> str:
-    """Return the label for an HTTP status; None: no answer was given."""
-    return "none" if status is None else f"{status // 100}xx"
+    """Return the label for an HTTP status; None: no answer was given.
+
+    A status of no class counts as a server's error, as RFC 9110, section 15, has clients take it.
+    """
+    if status is None:
+        return "none"
+    return f"{status // 100}xx" if 100 <= status < 600 else "5xx"  # noqa: PLR2004 - the classes there are

@@ -60,7 +60,9 @@ def test_a_stream_is_added_once_with_everything_it_counted() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("status", "code"), [(None, "none"), (101, "1xx"), (200, "2xx"), (599, "5xx")])
+@pytest.mark.parametrize(
+    ("status", "code"), [(None, "none"), (101, "1xx"), (200, "2xx"), (599, "5xx"), (799, "5xx"), (99, "5xx")]
+)
 def test_code_class(status: int | None, code: str) -> None:
     assert code_class(status) == code
     assert code in CODES

@@ -22,7 +22,7 @@ from proxy.responses.view import part_at
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from proxy.responses.events import Event
+    from proxy.responses.events import Body, Event
     from proxy.responses.view import ClientView, ItemView
 
 _PART_DONE = (grammar.PART_DONE, grammar.SUMMARY_DONE)
@@ -107,12 +107,26 @@ def _before_terminal(event: Event, view: ClientView) -> list[Event]:
         return []
     response = event.body["response"]
     proof = Proof(view.items, response.get("output"))
-    cut = response.get("status", event.type.rpartition(".")[2]) != synthesis.COMPLETED or is_spent(response)
+    cut = response.get("status", event.type.rpartition(".")[2]) != synthesis.COMPLETED
     missing: list[Event] = []
     for item in open_items:
         last = item is open_items[-1]
         account = proof.accounts.get(item.index)
-        half = (cut and last) or (account is not None and is_half(account, response))
+        half = (account is not None and is_half(account, response)) or (
+            last and (cut or (is_spent(response) and _is_unfinished(item, account)))
+        )
         status = synthesis.INCOMPLETE if half else synthesis.COMPLETED
         missing += synthesis.close_item(item, status=status, proven=account)
     return missing
+
+
+def _is_unfinished(item: ItemView, account: Body | None) -> bool:
+    """Tell whether an item was surely cut if it is the last one, and the tokens are spent: reasoning, or half a call (R48).
+
+    The last token of a message may have been its end (R43).
+    """
+    run = item.kind.run
+    if item.own is None or run is None:
+        return item.kind is grammar.REASONING
+    said = (account or {}).get(run.field)
+    return not synthesis.is_json(said if isinstance(said, str) else item.own.text)

@@ -239,10 +239,23 @@ SPENT: Json = {"usage": {"input_tokens": 1, "output_tokens": 5, "total_tokens": 
 )
 @pytest.mark.parametrize("status", ["completed", "incomplete", "in_progress"])
 def test_what_is_open_when_the_tokens_are_spent_was_cut(life: list[Json], done: Json, status: str) -> None:
-    """Harmony up to 0.24 (R48): no closings, and a response that says `completed`."""
+    """Harmony up to 0.24 (R48): no closings, and a response that says `completed`.
+
+    A message may have ended with its last token: it was cut only if upstream says so of it (R43).
+    """
     made = repaired(opened(*life[:-2], terminal({**done, "status": status}, **SPENT)))
-    assert made.one("output_item.done")["item"]["status"] == "incomplete"
-    assert made.events[-1]["type"] == "response.incomplete"
+    half = "completed" if done["type"] == "message" and status == "completed" else "incomplete"
+    assert made.one("output_item.done")["item"]["status"] == half
+    assert made.events[-1]["type"] == f"response.{half}"
+
+
+def test_a_whole_call_may_have_ended_with_the_last_token() -> None:
+    life, done = call(0, '{"a": 1}')
+    made = repaired(opened(*life[:-2], terminal(done, **SPENT)))
+    assert made.one("output_item.done")["item"] == done
+    assert made.events[-1]["type"] == "response.completed"
+    unmatched = repaired(opened(*life[:-3], terminal(**SPENT)))
+    assert unmatched.one("output_item.done")["item"]["status"] == "incomplete"
 
 
 def test_a_call_that_a_stop_string_cut_is_half() -> None:
