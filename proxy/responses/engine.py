@@ -33,7 +33,7 @@ from proxy.responses.repairs.base import (
 )
 from proxy.responses.streaks import Streak, holds_more
 from proxy.responses.view import ClientView
-from proxy.sse import encode_comment, encode_data, encode_event
+from proxy.sse import encode_comment, encode_data, event_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -122,7 +122,7 @@ class RepairEngine:
     """One stream's way through the repairs.
 
     :ivar view: what the client was told.
-    :ivar out: encoded frames that wait to be collected by :meth:`take`.
+    :ivar out: encoded frames, in pieces, that wait to be collected by :meth:`take`.
     """
 
     def __init__(self, plan: Plan, request: RequestContext, *, starting_after: int | None = None) -> None:
@@ -279,9 +279,10 @@ class RepairEngine:
                 self._speak(event)
         if view.next_number > self._starting_after + 1:
             data = serialize_event(event)
-            self.out.append(
-                encode_data(data) if event.type is OPAQUE else encode_event(event.body["type"], data)
-            )
+            if event.type is OPAQUE:
+                self.out.append(encode_data(data))
+            else:
+                self.out += event_pieces(event.body["type"], data)
 
     def _number(self, event: Event) -> None:
         """Give the event its number. It is past all repairs, so here its body may be written."""

@@ -4,7 +4,7 @@ Knows nothing of what the frames carry. Needs only the standard library.
 """
 
 from proxy.sse.decoder import FrameDecoder, FrameTooLargeError
-from proxy.sse.encoder import encode_comment, encode_data, encode_event
+from proxy.sse.encoder import encode_comment, encode_data, encode_event, event_pieces
 from proxy.sse.frame import Frame
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "encode_comment",
     "encode_data",
     "encode_event",
+    "event_pieces",
 ]

@@ -106,7 +106,7 @@ class FrameDecoder:
             if b"\n" not in text:
                 self._keep(text)
                 return
-            text = bytes(self._partial) + text
+            text = b"".join((self._partial, text))
             self._partial.clear()
         blocks = text.split(b"\n\n")
         tail = blocks.pop()
@@ -180,8 +180,7 @@ class FrameDecoder:
             return self._dispatch()
         if self._held + len(line) > self._limit:
             self._fail()
-        name, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
+        name, value = _field(line)
         if name == b"data":
             self._data.append(value)
         elif name == b"event":
@@ -229,3 +228,11 @@ def _read_plain(block: bytes) -> Frame | None:
     elif block.startswith(_DATA) and b"\n" not in block:
         return Frame(None, block[6:])
     return None
+
+
+def _field(line: bytes) -> tuple[bytes, bytes]:
+    """Return name and value of a line; large values are copied once."""
+    colon = line.find(b":")
+    if colon < 0:
+        return line, b""
+    return line[:colon], line[colon + (2 if line.startswith(b" ", colon + 1) else 1) :]

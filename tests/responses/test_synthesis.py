@@ -61,6 +61,13 @@ class TestResponse:
     def test_one_that_a_typed_client_cannot_read_is_not(self, field: str, value: Any) -> None:
         assert not synthesis.is_readable(response() | {field: value})
 
+    def test_what_is_plainly_usable_is_usable(self) -> None:
+        values: list[Any] = [None, True, 0, -1, 1.5, "", "x", [], [1], [{"type": "f"}], {}, {"type": "f"}]
+        plain = synthesis._PLAINLY_USABLE
+        found = [(name, value) for name in plain for value in values if type(value) in plain[name]]
+        assert len(found) > 50
+        assert [(name, value) for name, value in found if not synthesis._is_usable(name, value)] == []
+
     def test_what_upstream_said_comes_before_what_the_request_said(self) -> None:
         asked = RequestContext(
             seed="s",

@@ -40,6 +40,7 @@ _USERS_OWN: Final = frozenset(
 
 
 _ABSENT: Final = object()
+_NODES: Final = (dict, list)
 
 
 class NestedNumbers(Repair):
@@ -61,7 +62,9 @@ class NestedNumbers(Repair):
             return None
         number = None if self.context.settings.nested_numbers is Setting.REMOVE else view.next_number
         wrong = [
-            name for name, value in body.items() if name not in _USERS_OWN and _set(value, number, dry=True)
+            name
+            for name, value in body.items()
+            if isinstance(value, _NODES) and name not in _USERS_OWN and _set(value, number, dry=True)
         ]
         if not wrong:
             return None
@@ -87,9 +90,13 @@ def _set(value: Any, number: int | None, *, dry: bool = False) -> bool:
                     del node[_FIELD]
                 else:
                     node[_FIELD] = number
-            pending.extend(child for name, child in node.items() if name not in _USERS_OWN)
+            pending += [
+                child
+                for name, child in node.items()
+                if child and isinstance(child, _NODES) and name not in _USERS_OWN
+            ]
         elif isinstance(node, list):
-            pending.extend(node)
+            pending += node
     return changed
 
 
