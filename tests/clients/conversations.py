@@ -90,6 +90,14 @@ def blank(tool: Tool = WEATHER) -> list[Turn]:
     ]
 
 
+def afterword(tool: Tool = WEATHER) -> list[Turn]:
+    """Return a call with words after it."""
+    return [
+        finished(call(0, *tool.arguments, name=tool.name), message(1, "Let us", " see.")),
+        finished(message(0, *REPORT, id_="msg_9"), number=2),
+    ]
+
+
 def parallel(tool: Tool = WEATHER) -> list[Turn]:
     return [
         finished(
@@ -154,6 +162,32 @@ def python() -> list[Turn]:
     return [finished(python_life(0), message(1, *WORDS))]
 
 
+def mcp_life(index: int) -> Life:
+    """Return the events of a call of an MCP server's tool, as harmony names it, and its done item."""
+    id_ = f"mcp_{index}"
+    place = {"item_id": id_, "output_index": index}
+    item = {
+        "id": id_, "type": "mcp_call", "name": "fs.list", "server_label": "fs", "arguments": "",
+        "status": "in_progress",
+    }  # fmt: skip
+    arguments = '{"path": "/"}'
+    done = {**item, "arguments": arguments, "status": "completed"}
+    kind = "response.mcp_call"
+    return [
+        {"type": "response.output_item.added", "output_index": index, "item": item},
+        {"type": f"{kind}.in_progress", **place},
+        {"type": f"{kind}_arguments.delta", **place, "delta": arguments[:8]},
+        {"type": f"{kind}_arguments.delta", **place, "delta": arguments[8:]},
+        {"type": f"{kind}_arguments.done", **place, "arguments": arguments},
+        {"type": f"{kind}.completed", **place},
+        {"type": "response.output_item.done", "output_index": index, "item": done},
+    ], done
+
+
+def listed() -> list[Turn]:
+    return [finished(reasoning(0, *THOUGHTS), mcp_life(1), message(2, *WORDS))]
+
+
 def custom_life(index: int, *pieces: str) -> Life:
     """Return a custom tool call's events and its done item."""
     id_ = f"ctc_{index}"
@@ -186,9 +220,11 @@ def conversations(tool: Tool) -> dict[str, list[Turn]]:
         "preamble": preamble(tool),
         "blank": blank(tool),
         "parallel": parallel(tool),
+        "afterword": afterword(tool),
         "search": searched(),
         "cited": cited(),
         "python": python(),
+        "mcp": listed(),
         "custom": custom(),
     }
 

@@ -324,6 +324,18 @@ def limit_untold(turn: Turn) -> Turn:
     return turn
 
 
+def limit_unclosed(turn: Turn) -> Turn:
+    """R48: the limit cut the response: it says completed, and only the final item, which nobody closed, is unfinished."""
+    last = _last_index(turn)
+    turn = _copy(limit_untold(turn))
+    item = _final(turn)["output"][-1]
+    item["status"] = "in_progress" if item["type"] == "function_call" else "incomplete"
+    for event in turn:
+        if "response" in event:
+            event["response"]["max_output_tokens"] = _final(turn)["usage"]["output_tokens"]
+    return [e for e in turn if not (e["type"].endswith(".done") and e.get("output_index") == last)]
+
+
 def cut_call_as_message(turn: Turn) -> Turn:
     """R36: a call that the limit cut closes as a message with the text of the item before it."""
     turn = completed_though_incomplete(turn)
@@ -545,6 +557,42 @@ def call_is_text_at_last(turn: Turn) -> Turn:
     )
     kept = [item for item in _final(turn)["output"] if item["type"] != "function_call"]
     _final(turn)["output"] = [*kept, message(0, raw, id_="msg_raw")[1]]
+    return turn
+
+
+def calls_are_reasoning_at_last(turn: Turn) -> Turn:
+    """R45: without reasoning, the final output is reasoning with the raw call; words after it are streamed nowhere."""
+    calls = [item for item in _final(turn)["output"] if item["type"] == "function_call"]
+    if not calls:
+        return turn
+    turn = _copy(turn)
+    raw = "".join(
+        f'<tool_call>\n{{"name": "{one["name"]}", "arguments": {one["arguments"]}}}\n</tool_call>'
+        for one in calls
+    )
+    words = "".join(
+        item["content"][0]["text"] for item in _final(turn)["output"] if item["type"] == "message"
+    )
+    _final(turn)["output"] = [{**reasoning(0, raw + words, id_="rs_ff")[1], "status": None}]
+    index = _index_of(turn, "message")
+    return [event for event in turn if index is None or event.get("output_index") != index]
+
+
+def final_white_space(turn: Turn) -> Turn:
+    """R46: the final output has white space before the answer and the end token after it."""
+    turn = new_final_ids(turn)
+    for item in _final(turn)["output"]:
+        if item["type"] == "message":
+            item["content"][0]["text"] = f"\n\n{item['content'][0]['text']}<|im_end|>"
+    return turn
+
+
+def mcp_tool_renamed_at_last(turn: Turn) -> Turn:
+    """R47: the tool of an MCP server has another name in the final output."""
+    turn = new_final_ids(turn)
+    for item in _final(turn)["output"]:
+        if item["type"] == "mcp_call":
+            item["name"] = item["name"].partition(".")[2]
     return turn
 
 

@@ -168,6 +168,9 @@ DAMAGES: tuple[Row, ...] = (
     _row("blank-not-final", "R38", defects.blank_message_not_final, "blank"),
     _row("call-final-text", "R39", defects.call_is_text_at_last, *_CALLS),
     _row("text-final-reasoning", "R40", defects.message_is_reasoning_at_last, "text"),
+    _row("call-final-reasoning", "R45", defects.calls_are_reasoning_at_last, "parallel", "afterword"),
+    _row("final-white-space", "R46", defects.final_white_space, "text", "reasoning"),
+    _row("mcp-renamed", "R47", defects.mcp_tool_renamed_at_last, "mcp"),
     _row("reasoning-no-status", "R42", defects.final_reasoning_without_status, "reasoning", "tools"),
 )
 
@@ -417,6 +420,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit("limit-as-completed", "R15 R16", defects.completed_though_incomplete),
     Limit("limit-item-completed", "R16", defects.item_completed_though_incomplete),
     Limit("limit-untold", "R43", defects.limit_untold, ("text",)),
+    Limit("limit-unclosed", "R48", defects.limit_unclosed),
     Limit(
         "cut-call-as-message", "R36", defects.cut_call_as_message, ("preamble",), cut_at_name,
         "incomplete at its name",
