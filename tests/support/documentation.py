@@ -20,6 +20,7 @@ from proxy.responses import REPAIRS, BodyEnd, Ending, Plan, StreamNormalizer
 from proxy.responses.repairs.base import Phase
 from tests.clients.table import client_table, explanation_list, letter_table, scenario_table
 from tests.conformance import table as conformance
+from tests.live import table as live
 from tests.support import reliability
 
 if TYPE_CHECKING:
@@ -191,6 +192,11 @@ PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/compatibility.md", "suites"): conformance.suite_table,
     ("docs/compatibility.md", "recorded servers"): conformance.server_table,
     ("docs/compatibility.md", "failing checks"): conformance.explanation_list,
+    ("docs/compatibility.md", "live runs"): live.run_table,
+    ("docs/compatibility.md", "live scenarios"): live.row_table,
+    ("docs/compatibility.md", "live faults"): live.fault_table,
+    ("docs/compatibility.md", "live clients"): live.client_table,
+    ("docs/compatibility.md", "live explanations"): live.explanation_list,
     ("docs/configuration.md", "core settings"): core_settings,
     ("docs/configuration.md", "server settings"): server_settings,
     ("docs/metrics.md", "metrics"): metric_table,

@@ -1,7 +1,7 @@
 """Codex: `codex exec`, with vLLM as a provider of its own, as its users configure it.
 
 Codex runs its own tools: the model calls `exec_command`. Retries are limited to one, so that a run ends soon; how often the
-turn is posted is counted by upstream.
+turn is posted is counted by upstream. Arguments after the folder are options of `codex exec`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ def run(job: Job, result: Result) -> None:
             CONFIG.format(base_url=json.dumps(job.base_url), raw=json.dumps(job.reasoning == "raw")), "utf-8"
         )
         done = subprocess.run(
-            [str(CODEX), "exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", job.prompt],
+            [
+                str(CODEX), "exec", *sys.argv[2:], "--json", "--skip-git-repo-check",
+                "--dangerously-bypass-approvals-and-sandbox", job.prompt,
+            ],
             env={**os.environ, "CODEX_HOME": str(home), "VLLM_KEY": job.key},
             cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, check=False,
         )  # fmt: skip

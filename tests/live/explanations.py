@@ -1,0 +1,46 @@
+"""Why something of a real vLLM is not right although it went through the proxy.
+
+A test wants an explanation for everything that is not, and something that is not for every explanation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One reason, and what it stands for.
+
+    :ivar scenarios: a regular expression for `row: name`, `client: conversation` or `endpoint: name`, whole.
+    :ivar ways: the same for the ways through vLLM; ``releases``: for releases.
+    """
+
+    title: str
+    text: str
+    scenarios: str
+    ways: str = ".*"
+    releases: str = ".*"
+
+
+EXPLANATIONS: tuple[Explanation, ...] = (
+    Explanation(
+        "References to stored items.",
+        "In the second turn the AI SDK names the reasoning instead of sending it (`item_reference`), and vLLM "
+        "answers 400. No stream is at fault: with the option `store: false`, the AI SDK sends the items themselves.",
+        r"ai-sdk-openai: (tools|preamble|parallel)",
+    ),
+    Explanation(
+        "Tools that harmony refuses.",
+        "Codex sends the tools of its sub-agents as one tool of type `namespace`, and vLLM's harmony path answers 400. "
+        "No stream is at fault: `codex --disable multi_agent` leaves them out.",
+        r"codex: .*",
+        ways=r"harmony.*",
+    ),
+    Explanation(
+        "One call at a time.",
+        "LlamaIndex asks for `parallel_tool_calls: false`, and vLLM leaves the second call out. The perfect stream, "
+        "which is the measure, has both.",
+        r"llama-index: parallel",
+    ),
+)
