@@ -127,6 +127,27 @@ def lost_words(upstream: bytes, told: bytes) -> list[str]:
     return lost
 
 
+def doubled_words(upstream: bytes, told: bytes) -> list[str]:
+    """Return whether the client hears more than upstream says anywhere: then it hears something twice.
+
+    Upstream may say more in its deltas or in its final object; white space and special tokens count for nothing.
+    """
+    before, after = telling(upstream), telling(told)
+    streamed, final, heard = (
+        len("".join(_SPECIAL_TOKENS.sub("", text).split()))
+        for text in (
+            before.told,
+            "".join(text for _, text in before.final),
+            "".join(text for _, text in after.final),
+        )
+    )
+    return (
+        [f"{heard} characters told, {streamed} streamed, {final} final"]
+        if heard > max(streamed, final)
+        else []
+    )
+
+
 def _without_told_calls(text: str, told: str, names: list[str]) -> str:
     """Return final text without the raw text of calls whose arguments were told (R39).
 
