@@ -28,6 +28,8 @@ _RAW_CALL: Final = re.compile(r"<tool_call>.*?(?:</tool_call>|(?=<tool_call>)|\Z
 _END_OF_RAW_CALL: Final = re.compile(r"[\s}]*(?:</tool_call>)?")
 _BEFORE_ARGUMENTS: Final = re.compile(r'"?[\s,]*(?:"\w*"?)?[\s:]*')
 
+_JSON_OF_CALLS: Final = re.compile(r'(?:[\s\[\]{},:"]|name|parameters|arguments)*')
+
 # What one of vLLM's two parses leaves out of a text and the other does not: white space at its edges, special tokens.
 _MARKUP: Final = re.compile(r"\s+|</?(?:think|tool_call)>|<\|\w+\|>")
 
@@ -86,10 +88,12 @@ class Proof:
         What stands between the calls may be told nowhere else, and so may a call that was cut before its name.
         """
         said = text_of(final) if item_kind(final.get("type")) in _TEXT_KINDS else ""
-        if "<tool_call>" not in said:
-            return final
         others = [item for item in self._told if item.index not in self.accounts]
         calls = [item for item in others if item.own is not None]
+        if calls and said.lstrip().startswith(("[", "{")) and _is_forced_calls(said, calls):
+            return None
+        if "<tool_call>" not in said:
+            return final
 
         def left_of(found: re.Match[str]) -> str:
             raw = found[0]
@@ -151,8 +155,13 @@ def agrees(item: ItemView, final: Mapping[str, Any]) -> bool:
     if not isinstance(arguments, str):
         return True
     told = item.own.text
+    if arguments == told or _same_json(arguments, told) or (not item.closed and arguments.startswith(told)):
+        return True
+    # One brace too many was streamed with the end of the call (R49).
     return (
-        arguments == told or _same_json(arguments, told) or (not item.closed and arguments.startswith(told))
+        synthesis.is_json(arguments)
+        and told.startswith(arguments)
+        and not told[len(arguments) :].strip("} \n")
     )
 
 
@@ -191,6 +200,16 @@ def is_half(final: Mapping[str, Any], response: Mapping[str, Any]) -> bool:
         return False
     run = item_kind(final.get("type")).run
     return is_spent(response) or (run is not None and not synthesis.is_json(str(final.get(run.field))))
+
+
+def _is_forced_calls(raw: str, calls: Sequence[ItemView]) -> bool:
+    """Tell whether a text is the JSON of forced calls, whole or cut, and says nothing but the calls that were told (R45)."""
+    left = raw
+    for call in calls:
+        name = call.item.get("name")
+        left = left.replace(call.own.text if call.own is not None else "", "", 1)
+        left = left.replace(name, "", 1) if isinstance(name, str) else left
+    return left != raw and _JSON_OF_CALLS.fullmatch(left) is not None
 
 
 def _is_raw_text_of(raw: str, call: ItemView) -> bool:

@@ -88,7 +88,11 @@ DEFECTS: tuple[tuple[str, str, str], ...] = (
     ),
     ("R43", "an answer that was cut short says `completed` everywhere", "0.12.0"),
     ("R44", "open streams fall silent when the server is told to stop", "0.32.0"),
-    ("R45", "without reasoning, a call that was streamed is reasoning in the final output", "0.24.0, 0.28.0"),
+    (
+        "R45",
+        "without reasoning, a call that was streamed is reasoning in the final output",
+        "0.22.1 to 0.28.0",
+    ),
     ("R46", "the final output has other white space or special tokens than the stream", "0.17.0 to 0.28.0"),
     ("R47", "the tool of an MCP server has another name in the final output (harmony)", "0.24.0 to 0.32.0"),
     (
@@ -96,6 +100,7 @@ DEFECTS: tuple[tuple[str, str, str], ...] = (
         "what was cut says `completed`, and only the final item that it is unfinished (harmony)",
         "0.24.0 to 0.32.0",
     ),
+    ("R49", "reasoning or a call is closed as an empty message, and arguments are told twice", "0.18.1"),
     ("F01", "object deltas, private names and heartbeats of a fork", "a fork of 0.11"),
     ("C01", "an error object without a type inside the stream", "all; chat endpoint, and gateways"),
     ("P01", "payloads that are no event", "gateways"),

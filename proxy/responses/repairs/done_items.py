@@ -1,4 +1,4 @@
-"""Done items that contradict what was streamed of them (R10, R11, R12, R17, R35; cut calls closed as messages, R36).
+"""Done items that contradict what was streamed of them (R10, R11, R12, R17, R35).
 
 Codex takes messages and calls from ``output_item.done`` alone; openai-python refuses one whose id, type or call_id
 changed.
@@ -25,7 +25,7 @@ class DoneItems(Repair):
 
     name: ClassVar = "done_items"
     summary: ClassVar = "`output_item.done` has the type, names, texts and parts that were streamed"
-    fixes: ClassVar = ("R10", "R11", "R12", "R17", "R35", "R36")
+    fixes: ClassVar = ("R10", "R11", "R12", "R17", "R35")
     phase: ClassVar = Phase.CONTENT
     handles: ClassVar = frozenset({grammar.ITEM_DONE})
 

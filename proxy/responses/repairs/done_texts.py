@@ -31,7 +31,7 @@ class DoneTexts(Repair):
 
     name: ClassVar = "done_texts"
     summary: ClassVar = "the texts and logprobs of `*.done` and `content_part.done` are those of the deltas"
-    fixes: ClassVar = ("R10", "R12", "R19", "R28", "R33", "R35", "F01")
+    fixes: ClassVar = ("R10", "R12", "R19", "R28", "R33", "R35", "R49", "F01")
     phase: ClassVar = Phase.CONTENT
     handles: ClassVar = frozenset(grammar.RUN_OF_DONE) | _PART_DONE
 
@@ -53,7 +53,11 @@ class DoneTexts(Repair):
         if (
             said != told
             and not missing
-            and not (run.holder is Holder.ITEM and synthesis.is_truer(said, told))
+            and not (
+                run.holder is Holder.ITEM
+                and synthesis.is_truer(said, told)
+                and not _begins_with_others(said, told, view)
+            )
         ):
             changes[run.done_field] = told
         if isinstance(text, PartView) and text.logprobs and not event.body.get("logprobs"):
@@ -62,6 +66,14 @@ class DoneTexts(Repair):
         if missing:
             return [synthesis.delta(item, run, index, missing), *done]
         return done if changes else None
+
+
+def _begins_with_others(said: str, told: str, view: ClientView) -> bool:
+    """Tell whether a done event repeats the arguments of the calls before it, and then says those that were told (R49)."""
+    if not told or not said.endswith(told):
+        return False
+    others = "".join(item.own.text for item in view.items if item.own is not None)
+    return others.endswith(said)
 
 
 def _part_done(event: Event, item: ItemView) -> Sequence[Event] | None:

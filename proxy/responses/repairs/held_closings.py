@@ -1,4 +1,4 @@
-"""Closings that upstream tells too early (R16, R19, R36).
+"""Closings that upstream tells too early (R16, R19).
 
 Up to 0.32 a truncated answer's last item is closed as ``completed`` just before the terminal event says ``incomplete``
 (R16); from 0.18 to 0.22 the last piece of a call's arguments is in the terminal event only, after the call was closed
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from proxy.responses.events import Body, Event
-    from proxy.responses.view import ClientView
+    from proxy.responses.view import ClientView, ItemView
 
 _CLOSINGS: Final = frozenset(
     {*grammar.RUN_OF_DONE, grammar.PART_DONE, grammar.SUMMARY_DONE, grammar.ITEM_DONE}
@@ -41,7 +41,7 @@ class HeldClosings(Repair):
     summary: ClassVar = (
         "the last item closes with the status and the whole text that the terminal event proves"
     )
-    fixes: ClassVar = ("R16", "R19", "R36")
+    fixes: ClassVar = ("R16", "R19")
     phase: ClassVar = Phase.LIFECYCLE
     handles: ClassVar = None
 
@@ -96,13 +96,16 @@ def _judge(held: list[Event], terminal: Event, view: ClientView) -> Sequence[Eve
         return [terminal]
     if done.type != grammar.ITEM_DONE:
         return Moved((*held, terminal))
-    if account is not None and _proves_more(account, done.body["item"]):
+    if account is not None and _proves_more(account, done.body["item"], item):
         return [terminal]
     # An item that was announced with a status is closed with one; OpenAI's reasoning items never have any.
     lacking = None if item is not None and item.item.get("status") is not None else synthesis.COMPLETED
     cut = (
         synthesis.INCOMPLETE in (response.get("status"), terminal.type.rpartition(".")[2])
         and item_kind(done.body["item"]["type"]) in _CAN_BE_CUT
+        and (
+            item is None or item is view.items[-1]
+        )  # of another one the closings came late, by other repairs
     )
     if (cut or (account is not None and is_half(account, response))) and done.body["item"].get("status") in (
         synthesis.COMPLETED,
@@ -177,12 +180,16 @@ def _part_index(event: Event) -> object:
     return event.body.get("summary_index" if event.type in grammar.SUMMARY_EVENTS else "content_index")
 
 
-def _proves_more(account: Body, done: Body) -> bool:
+def _proves_more(account: Body, done: Body, item: ItemView | None) -> bool:
     """Tell whether the final item holds more text than the done item."""
     if done["type"] != account["type"]:
         return False
     run = item_kind(done["type"]).run
     if run is None:
         return bool(synthesis.tail(text_of(done), text_of(account)))
-    told = done.get(run.field)
-    return isinstance(told, str) and bool(synthesis.tail(told, account.get(run.field)))
+    told, said = done.get(run.field), account.get(run.field)
+    if not isinstance(told, str) or not isinstance(said, str):
+        return False
+    streamed = item.own.text if item is not None and item.own is not None else ""
+    too_much = synthesis.tail(said, streamed) != "" and synthesis.is_json(said)  # a brace (R49)
+    return too_much or bool(synthesis.tail(told, said))

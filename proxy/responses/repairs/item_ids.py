@@ -1,4 +1,4 @@
-"""Which item an event belongs to, whatever upstream calls it (R07, R08, R11 to R13, R36).
+"""Which item an event belongs to, whatever upstream calls it (R07, R08, R11 to R13, R36, R49).
 
 Ids are empty up to 0.10.2 (R13), three different ones for one call (R12, harmony up to 0.23), or missing (the fork,
 llama.cpp); openai-node requires one non-empty id in every event of an item, openai-python refuses a done item with
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from proxy.responses import grammar, synthesis
 from proxy.responses.events import END
 from proxy.responses.grammar import Holder, item_kind
-from proxy.responses.proof import told_text
+from proxy.responses.proof import text_of, told_text
 from proxy.responses.repairs.base import Phase, Repair, StreamContext
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class ItemIds(Repair):
 
     name: ClassVar = "item_ids"
     summary: ClassVar = "`item_id` and `item.id` are non-empty, unique and the same in all events of an item"
-    fixes: ClassVar = ("R07", "R08", "R11", "R12", "R13", "R36", "F01")
+    fixes: ClassVar = ("R07", "R08", "R11", "R12", "R13", "R36", "R49", "F01")
     phase: ClassVar = Phase.IDENTITY
     handles: ClassVar = None
 
@@ -64,10 +64,10 @@ class ItemIds(Repair):
         if type(id_) is str:
             known = self._names.get(id_)
             item = view.by_id.get(known) if known is not None else None
-            if item is not None and _fits(item, event):
-                return None if known == id_ else [event.having(item_id=known)]
             if item is not None and _closes_another(event, item, view):
                 return []
+            if item is not None and _fits(item, event):
+                return None if known == id_ else [event.having(item_id=known)]
         item = self._find(event, view)
         return self._adopt(event, item.id if item is not None else self._new_id(event, view))
 
@@ -87,6 +87,8 @@ class ItemIds(Repair):
     def _close(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         item = event.body["item"]
         told = self._find_closing(event, item, view)
+        if told is not None and _is_no_closing(item, told, view):
+            return []
         id_ = item.get("id")
         if told is not None:
             wanted = told.id
@@ -169,16 +171,34 @@ _STRAYS = frozenset({"item_id", "output_index"})
 """Fields of events that vLLM leaves inside the items of function calls (R12, R14); no item has them."""
 
 
-def _closes_another(event: Event, item: ItemView, view: ClientView) -> bool:
-    """Tell whether a text's closing under a call's id repeats a message that was told (0.20.2 closes cut calls so, R36)."""
-    if item.kind in _PART_KINDS:
+def _is_no_closing(done: Body, item: ItemView, view: ClientView) -> bool:
+    """Tell whether a reasoning item or a call is closed as a message that says nothing, or what was told before (R36, R49).
+
+    What the item really is, the terminal event proves: then it is closed.
+    """
+    if item.closed or item.kind is grammar.MESSAGE or item_kind(done["type"]) is not grammar.MESSAGE:
         return False
+    return _was_told(text_of(done), view)
+
+
+def _was_told(said: object, view: ClientView) -> bool:
+    return said == "" or any(told.kind in _PART_KINDS and told_text(told) == said for told in view.items)
+
+
+def _closes_another(event: Event, item: ItemView, view: ClientView) -> bool:
+    """Tell whether a text of another kind of item is closed that says nothing, or what was told before (R36, R49)."""
     if event.type == grammar.PART_DONE:
-        said = event.body["part"].get("text")
+        part = event.body["part"]
+        said = part.get("text") if part["type"] not in item.kind.parts else None
     else:
         run = grammar.RUN_OF_DONE.get(event.type)
-        said = event.body[run.done_field] if run is not None and run.holder is not Holder.ITEM else None
-    return any(told.kind in _PART_KINDS and told_text(told) == said for told in view.items)
+        foreign = (
+            run is not None
+            and run.holder is not Holder.ITEM
+            and grammar.KIND_OF_EVENT.get(event.type) is not item.kind
+        )
+        said = event.body[run.done_field] if run is not None and foreign else None
+    return said is not None and _was_told(said, view)
 
 
 def _fits(item: ItemView, event: Event) -> bool:

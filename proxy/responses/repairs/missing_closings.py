@@ -110,11 +110,13 @@ def _before_terminal(event: Event, view: ClientView) -> list[Event]:
     cut = response.get("status", event.type.rpartition(".")[2]) != synthesis.COMPLETED
     missing: list[Event] = []
     for item in open_items:
-        last = item is open_items[-1]
         account = proof.accounts.get(item.index)
-        half = (account is not None and is_half(account, response)) or (
-            last and (cut or (is_spent(response) and _is_unfinished(item, account)))
-        )
+        last = item is view.items[-1]
+        if account is None:
+            half = cut and item.kind.acts
+        else:
+            half = is_half(account, response)
+        half = half or (last and (cut or (is_spent(response) and _is_unfinished(item, account))))
         status = synthesis.INCOMPLETE if half else synthesis.COMPLETED
         missing += synthesis.close_item(item, status=status, proven=account)
     return missing

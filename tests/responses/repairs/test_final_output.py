@@ -135,6 +135,24 @@ def test_a_call_that_was_streamed_does_not_become_reasoning() -> None:
     assert made.body.count("output_item.added") == 1
 
 
+@pytest.mark.parametrize(
+    ("final", "texts"),
+    [
+        ('[{"name": "get_weather", "parameters": {"city": "Pa', []),
+        ('{"city": "Pa', []),
+        ('[{"name": "get_weather", "parameters": {"city": "Pa and more', ["and more"]),
+        ('[{"name": "get_time", "parameters": {}}]', ["get_time"]),
+    ],
+)
+def test_a_forced_call_that_was_cut_is_told_once(final: str, texts: list[str]) -> None:
+    """0.22.1, `tool_choice: required` without thinking (R45)."""
+    life, _ = call(0, '{"city": "Pa')
+    made = repaired(opened(*life, terminal(reasoning(0, final, id_="rs_x")[1], name="incomplete")))
+    told = [item["content"][0]["text"] for item in made.output[1:]]
+    assert len(told) == len(texts)
+    assert all(word in text for word, text in zip(texts, told, strict=True))
+
+
 def test_the_words_beside_it_are_told_as_a_message() -> None:
     before, said = message(0, "Before.\n")
     life, done = call(1, '{"city": "Paris"}')

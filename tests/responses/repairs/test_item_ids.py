@@ -199,3 +199,51 @@ def test_a_call_that_closes_with_the_message_before_it_says_nothing_new(text: st
     assert messages == ["Hi"] + [text] * (text != "Hi")
     (told,) = [item for item in made.output if item["type"] == "function_call"]
     assert told == {**done, "arguments": "", "status": "incomplete"}
+
+
+CLOSED = {"content_index": 0, "logprobs": [], "text": ""}
+
+
+def closed_as_message(life: list[Json], id_: str, index: int) -> list[Json]:
+    """Return the life of an item without its own closings, and then closed as a message without a word (0.18.1, R49)."""
+    place = {"item_id": id_, "output_index": index}
+    return [
+        *life,
+        {"type": "response.output_text.done", **place, **CLOSED},
+        {"type": "response.content_part.done", **place, "content_index": 0, "part": text_part("")},
+        {
+            "type": "response.output_item.done",
+            "output_index": index,
+            "item": {**M_DONE, "id": id_, "content": []},
+        },
+    ]
+
+
+def test_reasoning_that_closes_as_a_message_stays_reasoning() -> None:
+    _, done = reasoning(0, "Hm, well")
+    half, _ = reasoning(0, "Hm")
+    after, called = call(1, "{}")
+    made = repaired(opened(*closed_as_message(half[:3], "rs_0", 0), *after, terminal(done, called)))
+    assert made.output == [done, called]
+    assert made.values("reasoning_text.delta", "delta") == ["Hm", ", well"]
+
+
+def test_a_call_that_closes_as_a_message_is_told_once_and_whole() -> None:
+    """The next call's done event repeats the arguments of the first one; what was streamed may have a brace too many."""
+    first, second = '{"city": "Paris"}', '{"city": "Rome"}'
+    half, _ = call(0, '{"city":')
+    after, _ = call(1, second)
+    repeated = '{"city":' + second
+    after[-2] = {**after[-2], "arguments": repeated}
+    after[-1] = {**after[-1], "item": {**after[-1]["item"], "arguments": repeated}}
+    dones = [call(0, first)[1], call(1, second)[1]]
+    made = repaired(opened(*closed_as_message(half[:2], "fc_0", 0), *after, terminal(*dones)))
+    assert made.output == dones
+
+
+def test_a_brace_too_many_is_not_told_as_another_call() -> None:
+    life, _ = call(0, '{"city": "Rome"}}')
+    _, done = call(0, '{"city": "Rome"}', id_="fc_x")
+    made = repaired(opened(*life, terminal({**done, "call_id": "other"})), conforming=False)
+    (told,) = made.output
+    assert told["arguments"] == '{"city": "Rome"}'
