@@ -45,7 +45,7 @@ def test_recordings_are_there() -> None:
         "0.28.0",
         "0.32.0",
     }
-    assert len(RECORDINGS) >= 118
+    assert len(RECORDINGS) >= 128
     assert {recording.end for recording in RECORDINGS.values()} >= {
         BodyEnd.EOF,
         BodyEnd.CUT,
