@@ -31,7 +31,7 @@ _BEFORE_ARGUMENTS: Final = re.compile(r'"?[\s,]*(?:"\w*"?)?[\s:]*')
 _JSON_OF_CALLS: Final = re.compile(r'(?:[\s\[\]{},:"]|name|parameters|arguments)*')
 
 # What one of vLLM's two parses leaves out of a text and the other does not: white space at its edges, special tokens.
-_MARKUP: Final = re.compile(r"\s+|</?(?:think|tool_call)>|<\|\w+\|>")
+_MARKUP: Final = re.compile(r"\s+|</?think>|<\|\w+\|>")
 
 _NEW_MESSAGE: Final[Body] = {
     "id": "",

@@ -107,6 +107,7 @@ async def test_connections_that_wait_when_the_port_closes_are_served(
     count = 20
     for _ in range(count):
         upstream.answer(*stream(*WHOLE))
+    request = b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
     waiting: list[socket.socket] = []
     stop = web.TCPSite.stop
 
@@ -114,6 +115,8 @@ async def test_connections_that_wait_when_the_port_closes_are_served(
         # Blocking calls: the event loop has no turn left in which it could accept.
         if not waiting:
             waiting.extend(socket.create_connection(("127.0.0.1", port)) for _ in range(count))
+            for sock in waiting:
+                sock.sendall(request)
         await stop(site)
 
     monkeypatch.setattr(web.TCPSite, "stop", connect_and_stop)
@@ -121,7 +124,6 @@ async def test_connections_that_wait_when_the_port_closes_are_served(
     await until_closed(server)
     for sock in waiting:
         client = RawClient(*await asyncio.open_connection(sock=sock))
-        await client.post("/v1/responses", BODY)
         assert (await client.answer()).body == b"".join(WHOLE)
         client.leave()
     assert await stopping == 0

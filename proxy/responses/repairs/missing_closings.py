@@ -112,10 +112,7 @@ def _before_terminal(event: Event, view: ClientView) -> list[Event]:
     for item in open_items:
         account = proof.accounts.get(item.index)
         last = item is view.items[-1]
-        if account is None:
-            half = cut and item.kind.acts
-        else:
-            half = is_half(account, response)
+        half = cut and item.kind.acts if account is None else is_half(account, response)
         half = half or (last and (cut or (is_spent(response) and _is_unfinished(item, account))))
         status = synthesis.INCOMPLETE if half else synthesis.COMPLETED
         missing += synthesis.close_item(item, status=status, proven=account)
