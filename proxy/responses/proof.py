@@ -30,8 +30,12 @@ _BEFORE_ARGUMENTS: Final = re.compile(r'"?[\s,]*(?:"\w*"?)?[\s:]*')
 
 _JSON_OF_CALLS: Final = re.compile(r'(?:[\s\[\]{},:"]|name|parameters|arguments)*')
 
-# What one of vLLM's two parses leaves out of a text and the other does not: white space at its edges, special tokens.
-_MARKUP: Final = re.compile(r"\s+|</?think>|<\|\w+\|>")
+# Special tokens that one of vLLM's two parses leaves in a text and the other does not; some of them with white space.
+_SPECIAL: Final = r"(?:</?think>|<\|\w+\|>)"
+_WITHOUT_TOKENS: Final = (
+    (re.compile(_SPECIAL), ""),
+    (re.compile(rf"\s*{_SPECIAL}\s*"), " "),
+)
 
 _NEW_MESSAGE: Final[Body] = {
     "id": "",
@@ -133,7 +137,7 @@ class Proof:
         # code of a built-in tool's call (R23).
         same_kind = "".join(told_text(item) for item in self._told if item.kind is kind)
         return _holds(same_kind, said) or any(
-            _bare(said) == _bare(told_text(item))
+            _bare(said)[0] == _bare(told_text(item))[0]
             for item in self._told
             if item.kind is not kind and item.index not in self.accounts
         )
@@ -166,16 +170,15 @@ def agrees(item: ItemView, final: Mapping[str, Any]) -> bool:
 
 
 def _holds(told: str, said: str) -> bool:
-    """Tell whether a told text has all that a final one says; neither white space nor special tokens say anything (R46)."""
-    if said in told:
-        return True
-    words = _bare(said)
-    return words != "" and words in _bare(told)
+    """Tell whether a told text has all that a final one says; special tokens and white space at the edges apart (R46)."""
+    return said in told or any(
+        words != "" and words in text for words, text in zip(_bare(said), _bare(told), strict=True)
+    )
 
 
-def _bare(text: str) -> str:
-    """Return a text without white space and special tokens."""
-    return _MARKUP.sub("", text)
+def _bare(text: str) -> list[str]:
+    """Return a text without special tokens, and without white space at its edges."""
+    return [token.sub(gap, text).strip() for token, gap in _WITHOUT_TOKENS]
 
 
 def _is_named(told: Mapping[str, Any], final: Mapping[str, Any]) -> bool:
