@@ -27,7 +27,8 @@ EXPLANATIONS: tuple[Explanation, ...] = (
     Explanation(
         "References to stored items.",
         "In the second turn the AI SDK names the reasoning instead of sending it (`item_reference`), and vLLM "
-        "answers 400. No stream is at fault: with the option `store: false`, the AI SDK sends the items themselves.",
+        "answers 400 (0.24.0: 500, and the AI SDK posts again). No stream is at fault: with the option `store: false`, "
+        "the AI SDK sends the items themselves.",
         r"ai-sdk-openai: (tools|preamble|parallel)",
     ),
     Explanation(
@@ -36,6 +37,14 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         "No stream is at fault: `codex --disable multi_agent` leaves them out.",
         r"codex: .*",
         ways=r"harmony.*",
+    ),
+    Explanation(
+        "The model says something else.",
+        "On 0.24.0, the history that pydantic-ai posts back reaches the model in a form that the tiny Qwen3 has not "
+        "learnt. Its words are others, without the proxy and through it alike.",
+        r"pydantic-ai: (preamble|parallel)",
+        ways=r"simple",
+        releases=r"0\.24\.0",
     ),
     Explanation(
         "One call at a time.",

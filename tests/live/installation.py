@@ -29,6 +29,9 @@ INSTALLATION_SECONDS = 3600
 
 NOT_NEEDED = ("torchaudio", "torchvision", "torchcodec")
 """Requirements that only sound and pictures need. They have no build for every torch, and half the size."""
+ROUTED_EXPERTS = ("0.24.0",)
+"""Releases that look for a gpt-oss's weights under the names of their own modules, and find those of the checkpoint format
+(`KeyError: layers.0.mlp.experts.w2_weight`)."""
 VOCABULARY_PACKAGE = "js-tiktoken"
 VOCABULARY_SHA256 = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
 """Of o200k_base.tiktoken, as openai_harmony and tiktoken want it."""
@@ -202,6 +205,33 @@ def install_model(name: str, vllm: Vllm) -> Path:
     _tell(told.strip().splitlines()[-1])
     mark.write_text(print_, "utf-8")
     return folder
+
+
+def model_folder(name: str, release: str) -> Path:
+    """Return where the model is in the form that this release reads; :func:`install_model` has made it."""
+    folder = CACHE / f"model-{name}"
+    if name != "gpt_oss" or release not in ROUTED_EXPERTS:
+        return folder
+    renamed = CACHE / f"model-{name}-routed"
+    weights = folder / "model.safetensors"
+    if not (renamed / ".ready").exists() or (renamed / ".ready").stat().st_mtime < weights.stat().st_mtime:
+        shutil.rmtree(renamed, ignore_errors=True)
+        shutil.copytree(folder, renamed)
+        (renamed / weights.name).write_bytes(with_routed_experts(weights.read_bytes()))
+        (renamed / ".ready").touch()
+    return renamed
+
+
+def with_routed_experts(weights: bytes) -> bytes:
+    """Return a safetensors file (8 bytes of length, a JSON header by that length, the data) with the experts renamed."""
+    end = 8 + int.from_bytes(weights[:8], "little")
+    header = json.loads(weights[8:end])
+    renamed = {
+        name.replace(".mlp.experts.", ".mlp.experts.routed_experts."): told for name, told in header.items()
+    }
+    made = json.dumps(renamed, separators=(",", ":")).encode()
+    made += b" " * (-len(made) % 8)
+    return len(made).to_bytes(8, "little") + made + weights[end:]
 
 
 def run(command: list[str], *, env: dict[str, str] | None = None) -> str:

@@ -48,8 +48,8 @@ BACKGROUND = (
 STEP_SECONDS = 0.05
 UNDER_WAY_SECONDS = 20
 """How long a stream may take to get under way: it waits for its turn on a busy machine."""
-STOPPED_SECONDS = 15
-"""How long the engine may take to notice that nobody reads any more."""
+STOPPED_SECONDS = 60
+"""How long the engine may take to notice that nobody reads any more: a second, and longer on a busy machine."""
 EVENTS = 5
 """How many events a stream has told when something happens to it."""
 

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tests.clients.installation import InstallationError
-from tests.live.installation import CACHE, ROOT, Vllm, install_model, install_vocabulary
+from tests.live.installation import CACHE, ROOT, Vllm, install_model, install_vocabulary, model_folder
 from tests.live.wire import exchange
 from tests.support.replay_sockets import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-START_SECONDS = 600
-"""How long a start may take: loading vLLM alone takes a minute and more on two busy cores."""
+START_SECONDS = 1500
+"""How long a start may take: a minute on two idle cores, and ten where they are very busy."""
 STOP_SECONDS = 60
 LONGEST_CONTEXT = 32768
 """Tokens. A coding agent's first prompt has ten thousand, and the long streams of the faults twenty."""
@@ -93,7 +93,7 @@ class Server:
             install_vocabulary()
 
     def _command(self, port: int) -> list[str]:
-        model = [str(CACHE / f"model-{self._way.model}")] if self._way.model else []
+        model = [str(model_folder(self._way.model, self._vllm.release))] if self._way.model else []
         tiny = [
             "--dtype",
             "bfloat16",

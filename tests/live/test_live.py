@@ -18,7 +18,7 @@ from tests.live.clients import LIVE_CLIENTS, conversations, perfect
 from tests.live.dialogues import BY_NAME, DIALOGUES, harmony_answer, qwen_answer
 from tests.live.endpoints import BESIDE, questions
 from tests.live.explanations import EXPLANATIONS
-from tests.live.installation import NEWEST, requirements_of, vocabulary_of
+from tests.live.installation import NEWEST, requirements_of, vocabulary_of, with_routed_experts
 from tests.live.judge import (
     Compared,
     Sums,
@@ -38,6 +38,7 @@ from tests.live.server import WAYS, own_way, requests_running
 from tests.live.streams import GROUPS, requests
 from tests.live.table import explains, left_over
 from tests.live.wire import Answer, End, Tap, exchange
+from tests.support.replay import lost_words
 from tests.support.streams import call, message, whole, wire
 from tests.support.upstream import Chunk, Cut, FakeUpstream, Head, Wait, json_answer
 from tests.support.upstream import End as LastChunk
@@ -77,6 +78,14 @@ class TestStreams:
         assert told.before == []
         assert any("words." in fault for fault in told.after)
         assert compare_streams("x", stream(PERFECT), stream(PERFECT), stream(PERFECT + DONE)).after == []
+
+    @pytest.mark.parametrize(("final", "lost"), [('{"a":"b"}', False), ('{"a":"c"}', True), ('{"b', True)])
+    def test_arguments_are_the_same_however_they_are_spaced(self, final: str, lost: bool) -> None:  # noqa: FBT001
+        streamed = whole(call(0, '{"a": "b" \n}'))
+        *events, terminal = streamed
+        item = {**terminal["response"]["output"][0], "arguments": final}
+        upstream = [*events, {**terminal, "response": {**terminal["response"], "output": [item]}}]
+        assert bool(lost_words(wire(numbered(upstream)), wire(numbered(streamed)))) is lost
 
     def test_the_last_event_counts(self) -> None:
         assert ends_as(PERFECT + DONE, "response.completed")
@@ -254,6 +263,18 @@ class TestInstallation:
             "Requires-Dist: torchvision; x\nRequires-Dist: ray; extra == 'ray'\n"
         )
         assert requirements_of(metadata) == ["regex", "torch==2.13.0; platform_machine == 'x86_64'"]
+
+    def test_weights_are_renamed_and_nothing_else(self) -> None:
+        header = json.dumps(
+            {"m.mlp.experts.w": {"data_offsets": [0, 3]}, "m.norm": {"data_offsets": [3, 4]}}
+        ).encode()
+        made = with_routed_experts(len(header).to_bytes(8, "little") + header + b"data")
+        length = int.from_bytes(made[:8], "little")
+        assert json.loads(made[8 : 8 + length]) == {
+            "m.mlp.experts.routed_experts.w": {"data_offsets": [0, 3]},
+            "m.norm": {"data_offsets": [3, 4]},
+        }
+        assert made[8 + length :] == b"data"
 
     def test_the_vocabulary_is_unpacked(self) -> None:
         one, two, three = (base64.b64encode(token).decode() for token in (b"a", b"bc", b"d"))

@@ -28,7 +28,7 @@ TEMPLATE = """\
 {%- for m in messages %}{%- if loop.index0 >= last.user %}
 {%- if m.role == 'tool' %}{{ '<|im_start|>tool\\n<|im_end|>\\n' }}
 {%- elif m.role == 'assistant' %}{{ '<|im_start|>assistant\\n' }}
-{%- if m.tool_calls is defined and m.tool_calls %}{{ '<tool_call>' }}{%- endif %}{{ '<|im_end|>\\n' }}
+{%- if m.tool_calls is defined and m.tool_calls %}{{ '<tool_call></tool_call>' }}{%- endif %}{{ '<|im_end|>\\n' }}
 {%- elif m.role == 'user' %}{{ '<|im_start|>user\\n' }}
 {%- if m.content is string %}{{ m.content }}
 {%- else %}{%- for part in m.content %}{{ part.text }}{%- endfor %}{%- endif %}{{ '<|im_end|>\\n' }}{%- endif %}
