@@ -353,6 +353,34 @@ def cut_call_as_message(turn: Turn) -> Turn:
     return [*told, *closings, turn[-1]]
 
 
+def closed_as_empty_messages(turn: Turn) -> Turn:
+    """R49: what stands before a call closes as an empty message, and a call's done event repeats those before it."""
+    output = _final(turn)["output"]
+    before_call = [i for i, item in enumerate(output[1:]) if item["type"] == "function_call"]
+    made: Turn = []
+    told = ""
+    for event in _copy(turn):
+        index = event.get("output_index")
+        if index not in before_call or not event["type"].endswith(".done"):
+            if event["type"] == f"{ARGUMENTS}.done":
+                event["arguments"] = told + event["arguments"]
+            made.append(event)
+            continue
+        if event["type"] != ITEM_DONE:
+            continue
+        item = event["item"]
+        told += item.get("arguments", "")
+        place = {"item_id": item["id"], "output_index": index, "content_index": 1}
+        part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+        message_ = {"id": item["id"], "type": "message", "role": "assistant", "status": "completed"}
+        made += [
+            {"type": f"{TEXT}.done", **place, "text": "", "logprobs": []},
+            {"type": PART_DONE, **place, "part": part},
+            {"type": ITEM_DONE, "output_index": index, "item": {**message_, "content": [part]}},
+        ]
+    return made
+
+
 def cut_call_untold(turn: Turn) -> Turn:
     """R41: a call that the limit cut after its name has no more events, and is missing from the final output."""
     turn = completed_though_incomplete(turn)

@@ -171,6 +171,7 @@ DAMAGES: tuple[Row, ...] = (
     _row("call-final-reasoning", "R45", defects.calls_are_reasoning_at_last, "parallel", "afterword"),
     _row("final-white-space", "R46", defects.final_white_space, "text", "reasoning"),
     _row("mcp-renamed", "R47", defects.mcp_tool_renamed_at_last, "mcp"),
+    _row("closed-as-message", "R49", defects.closed_as_empty_messages, *_CALLS),
     _row("reasoning-no-status", "R42", defects.final_reasoning_without_status, "reasoning", "tools"),
 )
 
