@@ -174,9 +174,12 @@ _STRAYS = frozenset({"item_id", "output_index"})
 def _is_no_closing(done: Body, item: ItemView, view: ClientView) -> bool:
     """Tell whether a reasoning item or a call is closed as a message that says nothing, or what was told before (R36, R49).
 
-    What the item really is, the terminal event proves: then it is closed.
+    What the item really is, the terminal event proves: then it is closed. Arguments that are whole need no proof, and calls
+    are run in the order in which they close.
     """
     if item.closed or item.kind is grammar.MESSAGE or item_kind(done["type"]) is not grammar.MESSAGE:
+        return False
+    if item.own is not None and synthesis.is_json(item.own.text):
         return False
     return _was_told(text_of(done), view)
 

@@ -241,6 +241,15 @@ def test_a_call_that_closes_as_a_message_is_told_once_and_whole() -> None:
     assert made.output == dones
 
 
+def test_a_call_with_whole_arguments_closes_before_the_next_one_begins() -> None:
+    """Agents run calls, and post them back, in the order in which they close."""
+    first, done = call(0, '{"city": "Paris"}')
+    after, next_done = call(1, "{}")
+    made = repaired(opened(*closed_as_message(first[:2], "fc_0", 0), *after, terminal(done, next_done)))
+    assert made.output == [done, next_done]
+    assert [event["item"] for event in made.all("output_item.done")] == [done, next_done]
+
+
 def test_a_brace_too_many_is_not_told_as_another_call() -> None:
     life, _ = call(0, '{"city": "Rome"}}')
     _, done = call(0, '{"city": "Rome"}', id_="fc_x")
