@@ -55,6 +55,14 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         "I",
     ),
     Explanation(
+        "Reasoning that may go on.",
+        "Reasoning that 0.18.1 closes as an empty message may have lost its end, which the terminal event holds. So it is "
+        "closed there, behind the call, and Codex posts items back in the order in which they closed.",
+        r"closed-as-message/tools",
+        "I",
+        ("codex",),
+    ),
+    Explanation(
         "What was streamed stands.",
         "The end of the reasoning came as the answer, or the beginning of the answer was lost. Deltas "
         "cannot be recalled: the client sees what was streamed, and the right text after it "
