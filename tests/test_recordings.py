@@ -37,12 +37,14 @@ def test_recordings_are_there() -> None:
     """Nothing below would fail if the folder were empty."""
     assert {recording.release for recording in RECORDINGS.values()} == {
         "0.12.0",
+        "0.14.1",
         "0.17.0",
         "0.18.1",
         "0.20.2",
         "0.22.1",
         "0.24.0",
         "0.28.0",
+        "0.30.0",
         "0.32.0",
     }
     assert len(RECORDINGS) >= 128
@@ -69,6 +71,7 @@ def test_conforms(recording: Recording) -> None:
 #: A step with several tokens lost the beginning of a text (R10, R17), which is told whole after what came of it; or a call was
 #: streamed and the final object has the reasoning before it instead.
 TOLD_AGAIN = {
+    "vllm-0.14.1/ds-r-emoji-think",
     "vllm-0.18.1/ds-r-math",
     "vllm-0.18.1/ds-r-weather2",
     "vllm-0.17.0/si8ds-r-sample2",
@@ -170,6 +173,8 @@ KNOWN_DEFECTS = {
     "vllm-0.28.0/ds-r-t-web": {"R46": "terminal_output"},
     "vllm-0.28.0/gptoss-r-mcp-cut-14": {"R15": "response_status", "R47": "terminal_output"},
     "vllm-0.28.0/gptoss-r-enginekill": {"R01b": "terminal"},
+    "vllm-0.14.1/ds-r-notool": {"R05": "part_open", "R25": "part_type"},
+    "vllm-0.30.0/ds-r-nothink-talk": {"R45": "terminal_output"},
     "vllm-0.32.0/ds-r-cut-think": {"R15": "response_status"},
     "vllm-0.32.0/gptoss-r-weather2": {"R14": "nested_number"},
     "vllm-0.32.0/fault-r-enginekill": {"R01b": "terminal"},

@@ -91,7 +91,7 @@ DEFECTS: tuple[tuple[str, str, str], ...] = (
     (
         "R45",
         "without reasoning, a call that was streamed is reasoning in the final output",
-        "0.22.1 to 0.28.0",
+        "0.22.1 to 0.30.0",
     ),
     ("R46", "the final output has other white space or special tokens than the stream", "0.17.0 to 0.28.0"),
     ("R47", "the tool of an MCP server has another name in the final output (harmony)", "0.24.0 to 0.32.0"),
