@@ -8,7 +8,7 @@ import pytest
 
 from proxy.responses import BodyEnd
 from tests.support.repairing import opened, repaired, terminal, untouched
-from tests.support.streams import Json, call, message, reasoning, whole
+from tests.support.streams import Json, call, message, numbered, reasoning, whole, wire
 
 R_LIFE, R_DONE = reasoning(0, "Hm", id_="u1")
 M_LIFE, M_DONE = message(1, "Hi", id_="u2")
@@ -95,6 +95,13 @@ def test_an_announcement_that_was_right_waits_and_is_counted_as_nothing() -> Non
 def test_whatever_follows_frees_it(after: list[Json]) -> None:
     made = repaired(opened(M_LIFE[0], *after, terminal()), conforming=False)
     assert made.all("output_item.added")[0]["item"]["id"] == "u2"
+
+
+def test_a_heartbeat_frees_it() -> None:
+    life, done = message(0, "Hi", id_="u1")
+    frames = wire(numbered(opened(*life, terminal(done)))).split(b"\n\n")
+    stream = b"\n\n".join([*frames[:4], b": ping", *frames[4:]])
+    assert repaired(stream).stream == stream
 
 
 def test_the_end_of_the_body_frees_it() -> None:
