@@ -82,4 +82,4 @@ def check_normalizer(data: bytes, places: Sequence[int], end: BodyEnd, plan: Pla
     assert numbers == list(range(len(numbers))), "the numbers have gaps"
     assert [event["type"] in TERMINALS for event in events].count(True) == 1, "not one terminal event"
     assert made.endswith(b"data: [DONE]\n\n")
-    assert made.count(b"data: [DONE]\n") == 1
+    assert made.split(b"\n").count(b"data: [DONE]") == 1, "a comment may hold it too"
