@@ -16,8 +16,8 @@ from tests.clients.conversations import SHELL, WEATHER, Tool
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("CLIENTS_CACHE", HERE.parents[1] / ".clients")).absolute()
-INSTALLATION_SECONDS = 900
-"""How long an installation may take. Codex alone is a download of 150 MB."""
+INSTALLATION_SECONDS = 3600
+"""How long an installation, or the training of a model for tests/live, may take: gigabytes are loaded, on two busy cores."""
 
 
 class InstallationError(Exception):
@@ -47,9 +47,9 @@ class PythonEnvironment:
         if _is_ready(self.folder, [self.pins]):
             return
         shutil.rmtree(self.folder, ignore_errors=True)
-        _run([sys.executable, "-m", "venv", str(self.folder)])
+        run([sys.executable, "-m", "venv", str(self.folder)])
         pip = [str(self.folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
-        _run([*pip, "install", "--quiet", "--requirement", str(self.pins)])
+        run([*pip, "install", "--quiet", "--requirement", str(self.pins)])
         _set_ready(self.folder, [self.pins])
 
     def command(self, driver: str, *arguments: str) -> list[str]:
@@ -82,7 +82,7 @@ class NodeEnvironment:
             self.folder.mkdir(parents=True)
             for pins in self.pins:
                 shutil.copy(pins, self.folder)
-            _run(["npm", "ci", "--no-audit", "--no-fund", "--prefix", str(self.folder)])
+            run(["npm", "ci", "--no-audit", "--no-fund", "--prefix", str(self.folder)])
             _set_ready(self.folder, self.pins)
         for driver in (self.home / "drivers").glob("*.mjs"):
             shutil.copy(driver, self.folder)
@@ -147,7 +147,11 @@ def _contents(pins: list[Path]) -> str:
     return "".join(file.read_text("utf-8") for file in pins)
 
 
-def _run(command: list[str]) -> None:
+def run(command: list[str], *, env: dict[str, str] | None = None) -> str:
+    """Run a command and return its output.
+
+    :raises InstallationError: it failed; the message has its last words.
+    """
     done = subprocess.run(
         command,
         capture_output=True,
@@ -155,6 +159,8 @@ def _run(command: list[str]) -> None:
         timeout=INSTALLATION_SECONDS,
         check=False,
         stdin=subprocess.DEVNULL,
+        env=env,
     )
     if done.returncode:
-        raise InstallationError(f"{' '.join(command[:4])} …: {(done.stderr or done.stdout)[-600:]}")
+        raise InstallationError(f"{' '.join(command[:4])} …: {(done.stdout + done.stderr)[-1500:]}")
+    return done.stdout

@@ -12,20 +12,17 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.clients.installation import InstallationError
+from tests.clients.installation import InstallationError, run
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 CACHE = Path(os.environ.get("LIVE_CACHE", ROOT / ".live")).absolute()
 NEWEST = "0.32.0"
 """The release that is run unless another is asked for."""
-INSTALLATION_SECONDS = 3600
-"""How long an installation or a training may take: 3 GB are loaded, on two busy cores."""
 
 NOT_NEEDED = ("torchaudio", "torchvision", "torchcodec")
 """Requirements that only sound and pictures need. They have no build for every torch, and half the size."""
@@ -232,25 +229,6 @@ def with_routed_experts(weights: bytes) -> bytes:
     made = json.dumps(renamed, separators=(",", ":")).encode()
     made += b" " * (-len(made) % 8)
     return len(made).to_bytes(8, "little") + made + weights[end:]
-
-
-def run(command: list[str], *, env: dict[str, str] | None = None) -> str:
-    """Run a command and return its output.
-
-    :raises InstallationError: it failed; the message has its last words.
-    """
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=INSTALLATION_SECONDS,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env=env,
-    )
-    if done.returncode:
-        raise InstallationError(f"{' '.join(command[:4])} …: {(done.stdout + done.stderr)[-1500:]}")
-    return done.stdout
 
 
 def _tell(line: str) -> None:
