@@ -49,7 +49,7 @@ def _summed_up(item: ItemView, account: Mapping[str, Any] | None) -> Mapping[str
     if account is None:
         return item.item
     same = account.get("type") == item.type and synthesis.says_the_same(item.item, account)
-    if same and not _has_null_logprobs(account):
+    if same and not _has_null_logprobs(account) and not _lacks_text(item, account):
         return account
     final = synthesis.final_item(item, account)
     run = item.kind.run
@@ -59,6 +59,11 @@ def _summed_up(item: ItemView, account: Mapping[str, Any] | None) -> Mapping[str
         if isinstance(whole, str) and whole.startswith(told) and not synthesis.is_json(told):
             return {**final, run.field: whole}
     return final
+
+
+def _lacks_text(item: ItemView, account: Mapping[str, Any]) -> bool:
+    """Tell whether a call has no field for its arguments or input: it was told an empty one."""
+    return item.own is not None and item.own.run is not None and account.get(item.own.run.field) is None
 
 
 def _has_null_logprobs(account: Mapping[str, Any]) -> bool:

@@ -37,7 +37,7 @@ class UntoldItems(Repair):
         untold = [
             item
             for item in Proof(view.items, response.get("output")).untold
-            if isinstance(item.get("type"), str)
+            if isinstance(item.get("type"), str) and _has_name(item)
         ]
         if not untold:
             return None
@@ -51,12 +51,21 @@ class UntoldItems(Repair):
         return [*events, event]
 
     def _named(self, item: Body, index: int, view: ClientView) -> Body:
-        """Return the item with an id that the client does not know yet."""
-        id_ = item.get("id")
-        if isinstance(id_, str) and id_ and id_ not in view.by_id:
-            return item
+        """Return the item with an id that the client does not know yet, and a call with the call_id that it must have."""
         kind = item_kind(item.get("type"))
-        return {
-            **item,
-            "id": synthesis.derive_id(kind.id_prefix, view.response_id or self.context.request.seed, index),
-        }
+        seed = view.response_id or self.context.request.seed
+        names: Body = {}
+        id_, call_id = item.get("id"), item.get("call_id")
+        if not isinstance(id_, str) or not id_ or id_ in view.by_id:
+            names["id"] = synthesis.derive_id(kind.id_prefix, seed, index)
+        if "call_id" in kind.required and not (isinstance(call_id, str) and call_id):
+            names["call_id"] = synthesis.derive_id("call", seed, index)
+        if kind.acts and kind.run is not None and not isinstance(item.get(kind.run.field), str):
+            names[kind.run.field] = ""
+        return {**item, **names} if names else item
+
+
+def _has_name(item: Body) -> bool:
+    """Tell whether a call that must have a name has one: names are never guessed."""
+    name = item.get("name")
+    return "name" not in item_kind(item.get("type")).required or (isinstance(name, str) and name != "")

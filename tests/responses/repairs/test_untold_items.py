@@ -117,3 +117,21 @@ def test_an_unfinished_call_is_told_as_one_whatever_the_response_says() -> None:
     made = repaired(opened(terminal(half)))
     assert made.one("output_item.done")["item"]["status"] == "incomplete"
     assert made.events[-1]["type"] == "response.incomplete"
+
+
+@pytest.mark.parametrize("without", ["call_id", "id", "arguments"])
+def test_a_call_that_lacks_something_is_told_all_the_same(without: str) -> None:
+    _, done = call(0, "{}")
+    made = repaired(opened(terminal({name: value for name, value in done.items() if name != without})))
+    (told,) = made.output
+    assert told["name"] == done["name"]
+    assert told["arguments"] == ("" if without == "arguments" else "{}")
+    assert told["id"]
+    assert told["call_id"]
+    assert told == made.one("output_item.done")["item"]
+
+
+@pytest.mark.parametrize("name", [None, "", 5])
+def test_a_call_without_a_name_is_not_told(name: object) -> None:
+    _, done = call(0, "{}")
+    assert repaired(opened(terminal({**done, "name": name}))).output == []
