@@ -61,7 +61,7 @@ def _is_readable(nested: object) -> bool:
 def _error_in(event: Event) -> Mapping[str, Any] | None:
     """Return the error that an OPAQUE payload reports; None if it reports none."""
     body = event.body
-    named = canonical_type(body) if is_typed(body) else event.name
+    named = canonical_type(body if is_typed(body) else {"type": event.name or ""})
     nested = body.get("error")
     if named == grammar.ERROR:
         return nested if isinstance(nested, dict) else body

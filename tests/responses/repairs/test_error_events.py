@@ -8,7 +8,7 @@ import pytest
 
 from proxy.responses import Ending
 from tests.support.repairing import opened, repaired, untouched
-from tests.support.streams import Json, message, response
+from tests.support.streams import Json, message, numbered, response, wire
 
 HELLO = message(0, "Hel")[0][:3]
 ERROR = {"message": "Engine died", "type": "InternalServerError", "param": None, "code": 500}
@@ -74,3 +74,11 @@ def test_an_error_that_all_clients_read_is_left_alone() -> None:
         "response": response("failed", error={"code": "server_error", "message": "m"}),
     }
     assert untouched(opened(both, failed))
+
+
+@pytest.mark.parametrize("name", ["error", "response.error"])
+def test_an_untyped_payload_under_an_errors_name_is_one(name: str) -> None:
+    frame = f'event: {name}\ndata: {{"note": "Engine died"}}\n\n'.encode()
+    made = repaired(wire(numbered(opened(*HELLO)), done=False) + frame)
+    assert made.body[-2:] == ["error", "failed"]
+    assert made.one("error")["message"] == "The upstream server reported an error."
