@@ -161,6 +161,11 @@ async def soak(seconds: float = SECONDS, streams: int = STREAMS) -> list[Row]:
 
         settled = await wait_until(quiet, seconds=QUIET_SECONDS)
         after = await proxy.metrics()
+
+        async def resting() -> bool:
+            return (await load.sample()).tasks <= empty.tasks
+
+        await wait_until(resting, seconds=QUIET_SECONDS)  # the question for the metrics was a connection too
         rest = await load.sample()
         return _rows(load, samples, empty, rest, gained(before, after, "streams_total"), settled=settled)
 
