@@ -125,6 +125,8 @@ class Repair(ABC):
     :cvar summary: one line for tables.
     :cvar fixes: ids of the defects that it mends (docs/repairs.md).
     :cvar handles: the event types that it is asked about; None for every type.
+    :cvar holds: whether it keeps events for a moment. Then it is asked about comments too: upstream's heartbeat says that time
+        passes, nothing is held for long, and nothing is told in another order than it came.
     :cvar reads_deltas: whether it looks at the words of a delta. One that does not is asked about the first delta of
         several in a row that differ in nothing else: it must find nothing wrong with the others if it found nothing
         there.
@@ -139,6 +141,7 @@ class Repair(ABC):
     fixes: ClassVar[tuple[str, ...]]
     phase: ClassVar[Phase]
     handles: ClassVar[frozenset[str] | None]
+    holds: ClassVar[bool] = False
     reads_deltas: ClassVar[bool] = False
     flatten: ClassVar[Flatten | None] = None
 
@@ -152,8 +155,10 @@ class Repair(ABC):
 
     @classmethod
     def is_asked_about(cls, type_: str) -> bool:
-        """Tell whether the repair handles events of this type; about comments, only one that says so is asked."""
-        return type_ in cls.handles if cls.handles is not None else type_ != COMMENT
+        """Tell whether the repair handles events of this type; about comments, only one that holds events is asked."""
+        if type_ == COMMENT:
+            return cls.holds or (cls.handles is not None and type_ in cls.handles)
+        return cls.handles is None or type_ in cls.handles
 
     @abstractmethod
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from proxy.responses import grammar
-from proxy.responses.events import COMMENT
 from proxy.responses.proof import Proof
 from proxy.responses.repairs.base import HOLD, MAX_HELD_DELTAS, Moved, Phase, Repair, StreamContext
 
@@ -35,11 +34,7 @@ class HeadlessArguments(Repair):
     fixes: ClassVar = ("R12",)
     phase: ClassVar = Phase.IDENTITY
     handles: ClassVar = None
-
-    @classmethod
-    def is_asked_about(cls, type_: str) -> bool:
-        """Handle comments too: nothing is told in another order than it came."""
-        return type_ == COMMENT or super().is_asked_about(type_)
+    holds: ClassVar = True
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)

@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from proxy.responses import grammar, synthesis
-from proxy.responses.events import COMMENT
 from proxy.responses.grammar import Holder, item_kind
 from proxy.responses.proof import Proof, is_half, text_of
 from proxy.responses.repairs.base import HOLD, Moved, Phase, Repair, StreamContext
@@ -44,11 +43,7 @@ class HeldClosings(Repair):
     fixes: ClassVar = ("R16", "R19")
     phase: ClassVar = Phase.LIFECYCLE
     handles: ClassVar = None
-
-    @classmethod
-    def is_asked_about(cls, type_: str) -> bool:
-        """Handle comments too: upstream's heartbeat says that time passes, and nothing is held for long."""
-        return type_ == COMMENT or super().is_asked_about(type_)
+    holds: ClassVar = True
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)

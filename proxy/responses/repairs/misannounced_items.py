@@ -15,7 +15,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from proxy.responses import grammar, proof, synthesis
-from proxy.responses.events import COMMENT
 from proxy.responses.grammar import ItemKind, item_kind
 from proxy.responses.repairs.base import HOLD, Moved, Phase, Repair, StreamContext
 
@@ -38,11 +37,7 @@ class MisannouncedItems(Repair):
     fixes: ClassVar = ("R08", "R12", "R17", "R18")
     phase: ClassVar = Phase.IDENTITY
     handles: ClassVar = None
-
-    @classmethod
-    def is_asked_about(cls, type_: str) -> bool:
-        """Handle comments too: upstream's heartbeat says that time passes, and nothing is held for long."""
-        return type_ == COMMENT or super().is_asked_about(type_)
+    holds: ClassVar = True
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)

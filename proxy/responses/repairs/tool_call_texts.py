@@ -16,7 +16,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from proxy.responses import grammar
-from proxy.responses.events import COMMENT
 from proxy.responses.grammar import item_kind
 from proxy.responses.proof import Proof
 from proxy.responses.repairs.base import HOLD, MAX_HELD_DELTAS, Moved, Phase, Repair, StreamContext
@@ -59,12 +58,8 @@ class ToolCallTexts(Repair):
     fixes: ClassVar = ("R03", "R37")
     phase: ClassVar = Phase.IDENTITY
     handles: ClassVar = None
+    holds: ClassVar = True
     reads_deltas: ClassVar = True
-
-    @classmethod
-    def is_asked_about(cls, type_: str) -> bool:
-        """Handle comments too: upstream's heartbeat says that time passes, and nothing is held for long."""
-        return type_ == COMMENT or super().is_asked_about(type_)
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
