@@ -1,8 +1,9 @@
 """Make a tiny Qwen3 that knows `dialogues.py` by heart: `python qwen3.py FOLDER [STEPS]`, in vLLM's environment.
 
 ChatML, `<think>`, `<tool_call>`: what vLLM's simple path and its `qwen3` and `hermes` parsers read. Three layers, 4 MB.
-The chat template shows the model no more than the last user's words and what came after them. So it answers every client
-alike, however long the instructions are that the client sends along.
+The chat template shows the model no more than the last user's words, and whether a tool has answered since. So it answers
+every client alike: however long the instructions are that the client sends along, and whether the calls come with the
+outputs (as input items) or not (`previous_response_id`, from whose response vLLM takes the messages only).
 """
 
 import json
@@ -23,16 +24,14 @@ WORDS = 760  # of the vocabulary, before the six marks that are added
 WITHOUT_THINKING, FORCED = 0.12, 0.22  # shares of the examples
 LONGEST_ANSWER = 400  # tokens
 TEMPLATE = """\
-{%- set last = namespace(user=0) %}
-{%- for m in messages %}{%- if m.role == 'user' %}{%- set last.user = loop.index0 %}{%- endif %}{%- endfor %}
-{%- for m in messages %}{%- if loop.index0 >= last.user %}
-{%- if m.role == 'tool' %}{{ '<|im_start|>tool\\n<|im_end|>\\n' }}
-{%- elif m.role == 'assistant' %}{{ '<|im_start|>assistant\\n' }}
-{%- if m.tool_calls is defined and m.tool_calls %}{{ '<tool_call></tool_call>' }}{%- endif %}{{ '<|im_end|>\\n' }}
-{%- elif m.role == 'user' %}{{ '<|im_start|>user\\n' }}
-{%- if m.content is string %}{{ m.content }}
-{%- else %}{%- for part in m.content %}{{ part.text }}{%- endfor %}{%- endif %}{{ '<|im_end|>\\n' }}{%- endif %}
-{%- endif %}{%- endfor %}
+{%- set last = namespace(user='', answered=false) %}
+{%- for m in messages %}
+{%- if m.role == 'tool' %}{%- set last.answered = true %}
+{%- elif m.role == 'user' %}{%- set last.answered = false %}
+{%- set last.user = m.content if m.content is string else m.content | map(attribute='text') | join %}{%- endif %}
+{%- endfor %}
+{{- '<|im_start|>user\\n' + last.user + '<|im_end|>\\n' }}
+{%- if last.answered %}{{ '<|im_start|>tool\\n<|im_end|>\\n' }}{%- endif %}
 {%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}
 {%- if enable_thinking is defined and enable_thinking is false %}{{ '<think>\\n\\n</think>\\n\\n' }}{%- endif %}{%- endif %}"""
 
@@ -87,12 +86,7 @@ def rewrite(file, change):
 def prompt(tokenizer, dialogue, *, again, thinking=True):
     messages = [{"role": "user", "content": dialogue.user}]
     if again:
-        calls = [
-            {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in dialogue.calls
-        ]
-        messages.append({"role": "assistant", "content": "", "tool_calls": calls})
-        messages += [{"role": "tool", "content": "21 degrees"} for _ in calls]
+        messages.append({"role": "tool", "content": "21 degrees"})
     return tokenizer.apply_chat_template(
         messages,
         add_generation_prompt=True,
