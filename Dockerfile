@@ -1,15 +1,21 @@
-# The wheel is built in one stage and installed, with pinned and hashed dependencies, in another, so that the image holds
-# no compiler, no build tool and no source tree. Both stages share the base: the environment's Python is a link into it.
+# The wheel is built in one stage, its core compiled, and installed, with pinned and hashed dependencies, in another, so that
+# the image holds no compiler, no build tool and no source tree. Both stages share the base: the environment's Python is a link
+# into it, and the compiled core fits no other.
 
 FROM docker.io/library/python:3.13-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
+# Whatever gcc the base's Debian has: this stage is thrown away.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
 COPY requirements.lock ./
 RUN python3 -m venv /opt/vllm-sse-proxy \
     && /opt/vllm-sse-proxy/bin/python -m pip install --require-hashes --only-binary :all: -r requirements.lock
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY proxy ./proxy
-RUN python3 -m pip wheel --no-deps --wheel-dir /wheels . \
+RUN HATCH_BUILD_HOOKS_ENABLE=1 python3 -m pip wheel --no-deps --wheel-dir /wheels . \
     && /opt/vllm-sse-proxy/bin/python -m pip install --no-deps --no-index /wheels/*.whl \
     && /opt/vllm-sse-proxy/bin/python -m pip check \
     && /opt/vllm-sse-proxy/bin/python -m pip uninstall --yes pip

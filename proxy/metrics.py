@@ -24,7 +24,7 @@ from prometheus_client import (
 )
 
 from proxy import __version__
-from proxy.responses import REPAIRS, Ending
+from proxy.responses import COMPILED, REPAIRS, Ending
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
@@ -242,10 +242,15 @@ class Metrics:
         Gauge(
             "build_info",
             "Always 1; the labels tell what is running.",
-            ("version", "python", "implementation"),
+            ("version", "python", "implementation", "core"),
             namespace=PREFIX,
             registry=self.registry,
-        ).labels(__version__, platform.python_version(), platform.python_implementation()).set(1)
+        ).labels(
+            __version__,
+            platform.python_version(),
+            platform.python_implementation(),
+            "compiled" if COMPILED else "python",
+        ).set(1)
 
     def flush(self, tally: Tally, ending: Ending, *, duration_seconds: float) -> None:
         """Add what one stream counted; call it once, when the stream has ended."""

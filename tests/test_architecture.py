@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from proxy.responses import REPAIRS
+from tests.support.compiled import python_core
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,6 +133,7 @@ class TestOneName:
         assert "|" not in repair.summary, "it stands in tables"
         assert repair.fixes
 
+    @python_core
     def test_module(self, repair: type[Repair]) -> None:
         assert repair.__module__ == f"proxy.responses.repairs.{repair.name}"
         assert importlib.import_module(repair.__module__).__doc__

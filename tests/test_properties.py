@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from proxy.responses import BodyEnd, Dialect, Plan, RequestContext, StreamNormalizer, check_stream
 from proxy.responses.proof import text_of
+from tests.support.compiled import python_core
 from tests.support.judging import violations
 from tests.support.streams import (
     conforming_events,
@@ -87,6 +88,7 @@ def test_chunking(events: list[dict[str, Any]], places: list[int], end: BodyEnd)
     assert b"".join(pieces) + normalizer.finish(end) == repair(stream, end)
 
 
+@python_core
 @given(damaged_events(), ENDS, st.sampled_from(Dialect))
 def test_streaks(events: list[dict[str, Any]], end: BodyEnd, dialect: Dialect) -> None:
     """That most repairs are not asked about a delta like the one before it changes nothing."""

@@ -316,7 +316,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "table",
                 "What is running",
                 "",
-                (("sum by (instance, version, python) (sse_proxy_build_info{@})", ""),),
+                (("sum by (instance, version, python, core) (sse_proxy_build_info{@})", ""),),
             ),
         ),
     ),

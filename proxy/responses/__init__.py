@@ -3,6 +3,8 @@
 The public names of the core: everything that the shell, the command line and the tests may rely on.
 """
 
+from typing import Final
+
 from proxy.responses.conformance import ConformanceChecker, Violation, check_stream
 from proxy.responses.ending import BodyEnd, Ending, Failure
 from proxy.responses.engine import Plan, RepairEngine, Tally
@@ -11,6 +13,7 @@ from proxy.responses.repairs import REPAIRS
 from proxy.responses.repairs.base import Dialect, NestedNumbers, Reasoning, Repair, RequestContext
 
 __all__ = [
+    "COMPILED",
     "REPAIRS",
     "BodyEnd",
     "ConformanceChecker",
@@ -28,3 +31,6 @@ __all__ = [
     "Violation",
     "check_stream",
 ]
+
+COMPILED: Final = not __file__.endswith(".py")
+"""Whether the core runs compiled (docs/adr/0080-a-compiled-core.md)."""

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Final
 from proxy.responses import grammar
 from proxy.responses.events import COMMENT, END, OPAQUE, Event, serialize_event
 from proxy.responses.grammar import DONE_SENTINEL, OPEN_RESPONSES_NAMES
+from proxy.responses.moved import Moved
 from proxy.responses.repairs import REPAIRS
 from proxy.responses.repairs.base import (
     MAX_FRAME_BYTES,
     MAX_TEXT_BYTES,
     Dialect,
-    Moved,
     NestedNumbers,
     Reasoning,
     Repair,

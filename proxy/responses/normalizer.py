@@ -122,11 +122,10 @@ class StreamNormalizer:
             self.ended, self.ending = True, Ending.CLIENT_GONE
             return b""
         rest = self._decoder.finish()
-        if rest is not None and _is_whole(rest):
-            self._take([rest])
-            rest = None
-        if self.ending is None:
+        if rest is None or not _is_whole(rest):
             self._stop(end, half=rest is not None)
+        elif self._take([rest]):
+            self._stop(end)
         self.ended = True
         made = self._made()
         return b"" if self._settings.observe else made
@@ -139,7 +138,8 @@ class StreamNormalizer:
         self._engine.process(Event(END, {"end": end, "said_done": self._said_done, "half": half}))
         self._close(end)
 
-    def _take(self, frames: Iterable[Frame]) -> None:
+    def _take(self, frames: Iterable[Frame]) -> bool:
+        """Take frames; return whether the stream goes on behind them."""
         engine = self._engine
         view = engine.view
         for frame in frames:
@@ -151,11 +151,12 @@ class StreamNormalizer:
                 engine.process(parse_event(frame.data, frame.event))
                 if view.terminal is not None:
                     self._close(None)
-                    return
+                    return False
                 if view.size > self._settings.max_text_bytes:
                     self.limit = "max_text_bytes"
                     self._stop(BodyEnd.LIMIT)
-                    return
+                    return False
+        return True
 
     def _close(self, end: BodyEnd | None) -> None:
         """The last event is told: note how it ended, say [DONE]. ``end`` is None after upstream's own terminal event."""

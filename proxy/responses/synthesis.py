@@ -206,14 +206,9 @@ def lifecycle(type_: str, response: Mapping[str, Any], *, status: str, **changes
 def opening(type_: str, response: Mapping[str, Any]) -> Event:
     """Return ``response.created`` or ``response.in_progress``: the response as it is before any output."""
     changes: Body = {"output": []}
-    for name, neutral in (
-        ("usage", None),
-        ("error", None),
-        ("incomplete_details", None),
-        ("completed_at", None),
-    ):
+    for name in ("usage", "error", "incomplete_details", "completed_at"):
         if name in response:
-            changes[name] = neutral
+            changes[name] = None
     return lifecycle(type_, response, status=IN_PROGRESS, **changes)
 
 

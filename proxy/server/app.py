@@ -28,6 +28,7 @@ from yarl import URL
 from proxy import __version__, logs
 from proxy.config import Mode
 from proxy.metrics import Metrics
+from proxy.responses import COMPILED
 from proxy.server import garbage
 from proxy.server.clients import ClientServer
 from proxy.server.handlers import Gateway
@@ -264,6 +265,7 @@ def announce(
         reasoning=settings.reasoning.value,
         disabled_repairs=list(settings.disable_repairs),
         event_loop=loop,
+        core="compiled" if COMPILED else "python",
         workers=workers,
     )
     if not has_fast_parser():

@@ -90,7 +90,8 @@ class FrameDecoder:
         """
         frames: list[Frame] = []
         try:
-            frames.extend(self.read(chunk))
+            for frame in self.read(chunk):
+                frames.append(frame)  # noqa: PERF402 - once compiled, extend() keeps none of them if the last step raises
         except FrameTooLargeError as error:
             error.frames = frames
             raise

@@ -9,7 +9,9 @@ import pytest
 from proxy.responses import REPAIRS, Dialect, Plan, Repair, RepairEngine, RequestContext
 from proxy.responses.engine import Tally
 from proxy.responses.events import END, OPAQUE, Event, invented, parse_event
-from proxy.responses.repairs.base import HOLD, Moved, Phase, Settings
+from proxy.responses.moved import HOLD, Moved
+from proxy.responses.repairs.base import Phase, Settings
+from tests.support.compiled import python_core
 from tests.support.repairing import opened, repaired, terminal
 from tests.support.streams import events_of, message, reasoning
 
@@ -81,6 +83,7 @@ class TestPlan:
 
 
 class TestWalk:
+    @python_core
     def test_a_replacement_goes_to_the_later_repairs_only(self) -> None:
         seen: list[tuple[str, str]] = []
 
@@ -101,6 +104,7 @@ class TestWalk:
         assert made.tally.repairs == {"b": 1}
         assert made.tally.events_synthesised == 1
 
+    @python_core
     def test_it_goes_depth_first(self) -> None:
         made = engine(
             repair("a", lambda event, _: [event, event.renamed("y")], "x"),
@@ -108,11 +112,13 @@ class TestWalk:
         )
         assert sent(made, "x") == ["x", "z", "y"]
 
+    @python_core
     def test_a_dropped_event_is_counted(self) -> None:
         made = engine(repair("a", lambda _event, _view: []))
         assert sent(made, "x", END) == []
         assert (made.tally.events_in, made.tally.events_dropped, made.tally.repairs) == (1, 1, {"a": 2})
 
+    @python_core
     def test_what_only_moves_is_no_repair(self) -> None:
         made = engine(
             repair("a", lambda event, _: Moved((invented("new"), event)), "x"),
@@ -121,6 +127,7 @@ class TestWalk:
         assert sent(made, "x", "y") == ["new", "x"]
         assert made.tally.repairs == {}
 
+    @python_core
     def test_a_repair_that_raises_is_left_out_for_that_event_and_counted(self) -> None:
         def broken(_event: Event, _view: ClientView) -> None:
             raise KeyError("item")

@@ -335,7 +335,7 @@ def _values(label: str, values: Iterable[str]) -> str:
             return "every [repair](repairs.md)"
         case "ending":
             return "every [ending](operations.md#how-streams-end)"
-        case "version" | "python" | "implementation":
+        case "version" | "python" | "implementation" | "core":
             return "as it runs"
         case _:
             return ", ".join(values)

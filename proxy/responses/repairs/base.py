@@ -101,16 +101,6 @@ class StreamContext:
     request: RequestContext = field(default_factory=RequestContext)
 
 
-class Moved(tuple["Event", ...]):
-    """Events in another place in time, but mended in nothing: the engine counts no repair."""
-
-    __slots__ = ()
-
-
-HOLD: Final = Moved()
-"""Returned for an event that the repair keeps for a moment: one without content, or text that may be a call. END frees it."""
-
-
 class Flatten(Protocol):
     """What makes a string of words that are none."""
 

@@ -13,8 +13,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from proxy.responses import grammar
+from proxy.responses.moved import HOLD, Moved
 from proxy.responses.proof import Proof
-from proxy.responses.repairs.base import HOLD, Moved, Phase, Repair, StreamContext
+from proxy.responses.repairs.base import Phase, Repair, StreamContext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

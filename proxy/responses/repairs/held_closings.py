@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from proxy.responses import grammar, synthesis
 from proxy.responses.grammar import Holder, item_kind
+from proxy.responses.moved import HOLD, Moved
 from proxy.responses.proof import Proof, is_half, text_of
-from proxy.responses.repairs.base import HOLD, Moved, Phase, Repair, StreamContext
+from proxy.responses.repairs.base import Phase, Repair, StreamContext
 from proxy.responses.view import part_at
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from proxy.responses import grammar, proof, synthesis
 from proxy.responses.grammar import ItemKind, item_kind
-from proxy.responses.repairs.base import HOLD, Moved, Phase, Repair, StreamContext
+from proxy.responses.moved import HOLD, Moved
+from proxy.responses.repairs.base import Phase, Repair, StreamContext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from proxy.responses import grammar
 from proxy.responses.grammar import item_kind
+from proxy.responses.moved import HOLD, Moved
 from proxy.responses.proof import Proof
-from proxy.responses.repairs.base import HOLD, MAX_HELD_DELTAS, Moved, Phase, Repair, StreamContext
+from proxy.responses.repairs.base import MAX_HELD_DELTAS, Phase, Repair, StreamContext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

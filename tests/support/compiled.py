@@ -1,0 +1,11 @@
+"""What to do about tests that cannot run on a compiled core (`make test-compiled`)."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.responses import COMPILED
+
+python_core = pytest.mark.skipif(
+    COMPILED, reason="needs a core of Python: compiled, it has no subclasses and no docstrings"
+)
