@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 # refusal may be a restart of something in between; three are 20 s apart by default.
 _REFUSALS_OF_THE_DEAD: Final = 3
 
+# A cancelled response has no end, only a last word, and what vLLM had made of it by then may still be on its way: it is over
+# when so long nothing came. Longer than a busy server's pauses, and short for somebody who has just cancelled.
+_LAST_WORD_SECONDS: Final = 0.5
+
 _KEEP_ALIVE_COMMENT: Final = encode_comment(b"keep-alive")
 
 # Ends of a body that tell nothing by themselves: whether the response is over may still be asked.
@@ -462,17 +466,27 @@ class StreamRelay(Relay):
             received = self._content.total_bytes
             verdict = await self._ask(response_id)
             went_on = self._content.total_bytes != received
-            if verdict is not None:
+            if verdict is not None and verdict.status == "cancelled":
+                await self._last_word()
+                self._conclude(verdict, went_on=False)
+            elif verdict is not None:
                 self._conclude(verdict, went_on=went_on)
             elif self._refusals >= _REFUSALS_OF_THE_DEAD and self._waiting and not went_on:
                 self._end_with(BodyEnd.CUT)
 
+    async def _last_word(self) -> None:
+        """Wait until upstream has been silent for a moment, and the client has all that came."""
+        received = -1
+        while self.end is None and (received != self._content.total_bytes or not self._waiting):
+            received = self._content.total_bytes
+            await asyncio.sleep(_LAST_WORD_SECONDS)
+
     def _conclude(self, verdict: Verdict, *, went_on: bool) -> None:
         """End upstream's body here, unless its stream may be about to tell the end itself.
 
-        :param went_on: upstream sent more since it was asked. After a cancel that is the last of it: no end is told.
+        :param went_on: upstream sent more since it was asked.
         """
-        if self.end is not None or not self._waiting or (went_on and verdict.status != "cancelled"):
+        if self.end is not None or not self._waiting or went_on:
             self._metrics.status_polls.labels("pending").inc()
             return
         self._verdict = verdict
