@@ -11,7 +11,7 @@ import logging
 import re
 import sys
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
@@ -100,6 +100,8 @@ class TextFormatter(logging.Formatter):
 
 def escape(text: str) -> str:
     r"""Make a client's text safe for a log line: control characters become ``\xNN`` or ``\uNNNN``, long text is cut."""
+    if len(text) <= MAX_VALUE_CHARACTERS and text.isascii() and text.isprintable():
+        return text
     if len(text) > MAX_VALUE_CHARACTERS:
         text = text[:MAX_VALUE_CHARACTERS] + "…"
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), text)
@@ -132,4 +134,10 @@ def _show(value: Any) -> str:
 
 
 def _timestamp(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    whole = int(seconds)
+    return f"{_second(whole)}.{int((seconds - whole) * 1000):03}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()

@@ -258,9 +258,13 @@ class Metrics:
         self.stream_duration.observe(duration_seconds)
         self.events.labels("in").inc(tally.events_in)
         self.events.labels("out").inc(tally.events_out)
-        self.events_renumbered.inc(tally.events_renumbered)
-        self.events_synthesised.inc(tally.events_synthesised)
-        self.events_dropped.inc(tally.events_dropped)
+        for counter, count in (
+            (self.events_renumbered, tally.events_renumbered),
+            (self.events_synthesised, tally.events_synthesised),
+            (self.events_dropped, tally.events_dropped),
+        ):
+            if count:
+                counter.inc(count)
         for name, count in tally.repairs.items():
             self.repairs.labels(name).inc(count)
         for name, count in tally.repair_failures.items():

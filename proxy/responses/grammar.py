@@ -32,7 +32,7 @@ class Holder(Enum):
     ITEM = "item"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TextRun:
     """A text that is told by deltas and finished by one ``done`` event.
 
@@ -133,7 +133,7 @@ RUN_OF_EVENT: Final = {**RUN_OF_DELTA, **RUN_OF_DONE}
 RUN_OF_PART: Final = {run.part_type: run for run in TEXT_RUNS if run.part_type is not None}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ItemKind:
     """What an output item of one type is made of.
 

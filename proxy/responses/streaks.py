@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -117,25 +117,22 @@ class Streak:
         while at < len(blocks):
             block = blocks[at]
             sent, value = spelling.read(block)
-            try:
-                word = orjson.loads(value)
-            except ValueError:  # spelled otherwise, or JSON for lenient readers only
-                break
-            if b"\n" in value:  # white space in JSON, but the end of the line here
-                break
+            word = _value_of(value)
             is_flat = type(word) is str
             if not is_flat and flatten is not None and len(block) <= SHORT:
                 word = flatten(word)
             if type(word) is not str or len(word) > room or (signs and any(sign in word for sign in signs)):
                 break
             wanted = b"%d" % number
-            if sent != wanted:
-                if sent != _UNNUMBERED and not _is_number(sent):
-                    break
-                run.renumbered += 1
-                frames.append(ours.write(wanted, orjson.dumps(word)))
+            is_numbered = sent == wanted
+            if is_numbered and is_flat:
+                frames.append(block)
+            elif is_numbered or sent == _UNNUMBERED or _is_number(sent):
+                is_plain = is_flat and _is_plain(value)
+                frames.append(ours.write(wanted, value if is_plain else orjson.dumps(word)))
+                run.renumbered += not is_numbered
             else:
-                frames.append(block if is_flat else ours.write(wanted, orjson.dumps(word)))
+                break
             run.flattened += not is_flat
             words.append(word)
             room -= len(word)
@@ -160,6 +157,21 @@ _UNNUMBERED: Final = b"-1"
 """What vLLM puts where it has no number."""
 
 
+def _value_of(text: bytes) -> Any:
+    """Read the words of a delta; None if they are spelled otherwise, or are JSON for lenient readers only."""
+    if not text or b"\n" in text:  # white space in JSON, but the end of the line here
+        return None
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return None
+
+
+def _is_plain(text: bytes) -> bool:
+    """Tell whether this JSON string is spelled in the one way that there is without escapes and spaces."""
+    return text.startswith(b'"') and text.endswith(b'"') and b"\\" not in text
+
+
 def _is_number(text: bytes) -> bool:
     """Tell whether this is how JSON writes a whole number that is not negative, and not longer than 64 bits."""
     return text.isdigit() and len(text) < _MANY_DIGITS and (len(text) == 1 or not text.startswith(b"0"))
@@ -170,13 +182,16 @@ def holds_more(value: object) -> bool:
     return isinstance(value, dict | list) and bool(value)
 
 
-class _Spelling(NamedTuple):
+class _Spelling:
     """How a delta is spelled, but for its words and its number: what stands before, between and behind these."""
 
-    head: bytes
-    middle: bytes
-    tail: bytes
-    number_is_first: bool
+    __slots__ = ("_head", "_middle", "_number_is_first", "_tail")
+
+    def __init__(self, head: bytes, middle: bytes, tail: bytes, *, number_is_first: bool) -> None:
+        self._head = head
+        self._middle = middle
+        self._tail = tail
+        self._number_is_first = number_is_first
 
     @classmethod
     def of(cls, name: str, data: bytes) -> _Spelling | None:
@@ -203,26 +218,26 @@ class _Spelling(NamedTuple):
             or not rest.count(b'"delta"') == rest.count(b'"sequence_number"') == 1
         ):
             return None
-        return cls(encode_event(name, b"")[:-2] + head, middle, tail, number_is_first)
+        return cls(encode_event(name, b"")[:-2] + head, middle, tail, number_is_first=number_is_first)
 
     def read(self, block: bytes) -> tuple[bytes, bytes]:
         """Return the number and the words, as they are spelled in a frame; nothing at all for one that is spelled otherwise.
 
         What comes back was between what belongs there. Whether it is JSON is for the caller to find out.
         """
-        if not (block.startswith(self.head) and block.endswith(self.tail)):
+        if not (block.startswith(self._head) and block.endswith(self._tail)):
             return b"", b""
         # A number holds no quote, so the middle is where it borders on the number.
-        if self.number_is_first:
-            number, _, words = block[len(self.head) : -len(self.tail)].partition(self.middle)
+        if self._number_is_first:
+            number, _, words = block[len(self._head) : -len(self._tail)].partition(self._middle)
         else:
-            words, _, number = block[len(self.head) : -len(self.tail)].rpartition(self.middle)
+            words, _, number = block[len(self._head) : -len(self._tail)].rpartition(self._middle)
         return number, words
 
     def write(self, number: bytes, words: bytes) -> bytes:
         """Return a frame that is spelled like this, without its blank line."""
-        first, second = (number, words) if self.number_is_first else (words, number)
-        return b"".join((self.head, first, self.middle, second, self.tail))
+        first, second = (number, words) if self._number_is_first else (words, number)
+        return b"".join((self._head, first, self._middle, second, self._tail))
 
 
 # A quote inside a JSON string is escaped, so these bytes are always a member.

