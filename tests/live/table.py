@@ -73,7 +73,7 @@ def fault_table() -> str:
     all_ = list(runs())
     counted = [_faults(one) for _, _, one in all_]
     kinds = sorted(
-        {kind for one in counted for kind in one}, key=lambda kind: -sum(one[kind] for one in counted)
+        {kind for one in counted for kind in one}, key=lambda kind: (-sum(one[kind] for one in counted), kind)
     )
     lines = [
         "| | " + " | ".join(f"{release} {title}" for release, title, _ in all_) + " |",
