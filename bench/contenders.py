@@ -77,7 +77,7 @@ def start_all(rig: Rig, *, peers: bool = True) -> tuple[list[Contender], list[st
     """Start everyone that is installed; return them, and a line for each that is not."""
     contenders, skipped = [start_proxy(rig), _start_passthrough(rig)], []
     for name, program, start in (
-        (NGINX, "nginx", _start_nginx),
+        (NGINX, "nginx", start_nginx),
         (HAPROXY, "haproxy", _start_haproxy),
     ):
         if not peers:
@@ -89,7 +89,7 @@ def start_all(rig: Rig, *, peers: bool = True) -> tuple[list[Contender], list[st
         else:
             contenders.insert(0, start(rig, path))
     for contender in contenders:
-        _await_ready(rig, contender)
+        wait_ready(rig, contender)
     return contenders, skipped
 
 
@@ -109,23 +109,23 @@ def can_have_workers() -> bool:
     return "--workers" in told.stdout
 
 
-def wait_ready(rig: Rig, contender: Contender) -> Contender:
+def wait_ready(rig: Rig, contender: Contender, *, seconds: float = _START_SECONDS) -> Contender:
     """Return a contender once it answers.
 
     :raises BenchError: it does not.
     """
-    _await_ready(rig, contender)
-    return contender
-
-
-def _await_ready(rig: Rig, contender: Contender) -> None:
-    end = time.monotonic() + _START_SECONDS
+    end = time.monotonic() + seconds
     while time.monotonic() < end and contender.process.running():
-        answer = rig.load(contender.port, "burst-bad-200-0-0", "-c 1 -n 1 -t 5")
-        if answer["ok"] == 1 and not answer["bad_status"]:
-            return
+        if answers(rig, contender):
+            return contender
         time.sleep(0.1)
     raise BenchError(f"{contender.name} does not answer; see {BUILD}")
+
+
+def answers(rig: Rig, contender: Contender) -> bool:
+    """Say whether a whole stream comes through a contender: a conforming message, which everyone can take."""
+    answer = rig.load(contender.port, "burst-text-200-0-0", "-c 1 -n 1 -t 5")
+    return bool(answer["ok"] == 1 and answer["completed"] == 1)
 
 
 def _start_passthrough(rig: Rig) -> Contender:
@@ -134,7 +134,8 @@ def _start_passthrough(rig: Rig) -> Contender:
     return Contender(PASSTHROUGH, port, Process(command, core=rig.proxy_core, log="passthrough"))
 
 
-def _start_nginx(rig: Rig, path: str) -> Contender:
+def start_nginx(rig: Rig, path: str) -> Contender:
+    """Start the nginx at a path as a relay."""
     port, conf = free_port(), BUILD / "nginx.conf"
     conf.write_text(_NGINX_CONF.format(build=BUILD, upstream=rig.port, port=port))
     return Contender(NGINX, port, Process([path, "-c", str(conf)], core=rig.proxy_core, log="nginx"))

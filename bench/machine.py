@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 PROC: Final = Path("/proc")
 HERE: Final = Path(__file__).parent
 BUILD: Final = HERE.parent / "build" / "bench"
 """Everything that a run leaves behind, but for its results."""
+ANSWERS: Final = BUILD / "answers"
+"""Where upstream finds the answers that it gives from files (``spec=file-ok-NUMBER``)."""
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _MANY_FILES: Final = 16_384
@@ -44,7 +46,7 @@ def prepare() -> None:
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         raise BenchError("no C compiler found; on Debian and Ubuntu: apt-get install gcc libc6-dev")
-    BUILD.mkdir(parents=True, exist_ok=True)
+    ANSWERS.mkdir(parents=True, exist_ok=True)
     for name in ("upstream", "client"):
         command = [compiler, "-O2", "-Wall", "-Wextra", "-o", str(BUILD / name), str(HERE / f"{name}.c")]
         if subprocess.run(command, check=False).returncode:
@@ -78,15 +80,19 @@ class Process:
     """One process with its descendants, on the given cores. Use it as a context: it is ended with it.
 
     :param log: name of the file in build/bench/ that takes its output.
+    :param environment: variables that it gets beside those of this process.
     """
 
-    def __init__(self, command: Sequence[str], *, core: str, log: str) -> None:
+    def __init__(
+        self, command: Sequence[str], *, core: str, log: str, environment: Mapping[str, str] | None = None
+    ) -> None:
         with (BUILD / f"{log}.log").open("wb") as output:
             self._process = subprocess.Popen(
                 ["taskset", "-c", core, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
+                env={**os.environ, **(environment or {})},
                 start_new_session=True,
             )
         self.pid = self._process.pid
@@ -162,7 +168,8 @@ class Rig:
         self.load_core, self.proxy_core, self.all_cores = cores()
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.process = Process([str(BUILD / "upstream"), str(self.port)], core=self.load_core, log="upstream")
+        command = [str(BUILD / "upstream"), str(self.port), str(ANSWERS)]
+        self.process = Process(command, core=self.load_core, log="upstream")
 
     def __enter__(self) -> Self:
         self.process.__enter__()

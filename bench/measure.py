@@ -17,7 +17,7 @@ from bench.contenders import DIRECT, HAPROXY, NGINX, PASSTHROUGH, PROXY, Contend
 from bench.machine import get
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bench.machine import Rig
 
@@ -90,40 +90,66 @@ OPEN_STREAMS: Final = (0, 100, 500, 1_000, 2_000)
 
 _SETTLE_SECONDS: Final = 1.0
 """Time for which a contender is left alone after streams were opened."""
+_LOOK_SECONDS: Final = 0.1
+_AT_REST: Final = 0.05
+"""Share of a core that a process at rest may take: timers."""
 _RELEASE_SECONDS: Final = 6.0
 """How long is waited for upstream to be released."""
 
 
 def loads(
-    rig: Rig, everyone: Sequence[Contender], names: Iterable[str], rounds: int, say: Callable[[str], None]
+    rig: Rig,
+    everyone: Sequence[Contender],
+    names: Iterable[str],
+    rounds: int,
+    say: Callable[[str], None],
+    *,
+    known: Mapping[str, Load] = LOADS,
+    rest_seconds: float = 0.0,
 ) -> dict[str, dict[str, list[Run]]]:
-    """Measure loads; return the runs by load and contender, one for each round."""
+    """Measure loads; return the runs by load and contender, one for each round.
+
+    :param rest_seconds: how long a contender that goes on working after a load is waited for, so that it disturbs no other;
+        what it does meanwhile counts as its cost.
+    """
     runs: dict[str, dict[str, list[Run]]] = {}
     field = [Contender(DIRECT, rig.port, rig.process), *everyone]
     for number in range(rounds):
         for name in names:
-            load = LOADS[name]
+            load = known[name]
             if number >= max(1, round(rounds * load.rounds)):
                 continue
             for contender in field if number % 2 == 0 else reversed(field):
                 if load.only is not None and contender.name not in load.only:
                     continue
-                run = _run(rig, contender, load)
+                run = _run(rig, contender, load, rest_seconds)
                 runs.setdefault(name, {}).setdefault(contender.name, []).append(run)
                 say(_line(number, name, contender.name, run))
     return runs
 
 
-def _run(rig: Rig, contender: Contender, load: Load) -> Run:
+def _run(rig: Rig, contender: Contender, load: Load, rest_seconds: float = 0.0) -> Run:
     lag = _lag(contender)
+    kept = max(0, rig.open_streams())  # what a contender before it never gave back
     before = contender.process.cpu_seconds()
     core = rig.proxy_core if contender.name == DIRECT else None
     run = rig.load(contender.port, load.spec, load.options, path=load.path, core=core)
-    rig.drain(seconds=3)
+    rig.drain(seconds=3, down_to=kept)
+    rest(contender, rest_seconds)
     run["cpu_s"] = contender.process.cpu_seconds() - before
     if lag is not None and (after := _lag(contender)) is not None:
         run["lag"] = {bound: count - lag.get(bound, 0.0) for bound, count in after.items()}
     return run
+
+
+def rest(contender: Contender, seconds: float) -> None:
+    """Wait until a contender does nothing, but no longer than that."""
+    end, used = time.monotonic() + seconds, contender.process.cpu_seconds()
+    while time.monotonic() < end:
+        time.sleep(_LOOK_SECONDS)
+        before, used = used, contender.process.cpu_seconds()
+        if used - before < _AT_REST * _LOOK_SECONDS:
+            return
 
 
 def _line(number: int, load: str, name: str, run: Run) -> str:
@@ -149,14 +175,21 @@ def _lag(contender: Contender) -> dict[str, float] | None:
     return {found[1]: float(found[2]) for found in _LAG.finditer(page) if found[1]}
 
 
-def memory(rig: Rig, everyone: Sequence[Contender], say: Callable[[str], None]) -> dict[str, dict[str, Run]]:
+def memory(
+    rig: Rig,
+    everyone: Sequence[Contender],
+    say: Callable[[str], None],
+    *,
+    numbers: Iterable[int] = IDLE_STREAMS,
+    spec: str = "idle-bad-1-0-0",
+) -> dict[str, dict[str, Run]]:
     """Measure memory with idle streams open, and how soon upstream is released once their clients have left."""
     found: dict[str, dict[str, Run]] = {}
-    for streams in IDLE_STREAMS:
+    for streams in numbers:
         for contender in everyone:
             rig.drain(seconds=_RELEASE_SECONDS)
             kept = max(0, rig.open_streams())  # what a contender before it never gave back
-            client = rig.start_client(contender.port, "idle-bad-1-0-0", f"-c {streams} -s 300 -h 60 -t 60")
+            client = rig.start_client(contender.port, spec, f"-c {streams} -s 300 -h 60 -t 60")
             _await_open(rig, kept + streams)
             time.sleep(_SETTLE_SECONDS)
             size, opened = contender.process.memory_bytes(), rig.open_streams() - kept

@@ -92,7 +92,7 @@ def _pairs(
 def tables(results: Results) -> str:
     """Return everything that is told in numbers, as Markdown."""
     sections = [
-        _provenance(results),
+        provenance(results),
         "### Targets\n\n" + _targets(results),
         "### Loads\n\n" + _loads(results),
         "### Live streams\n\n" + _live(results),
@@ -104,7 +104,8 @@ def tables(results: Results) -> str:
     return "\n\n".join(sections)
 
 
-def _provenance(results: Results) -> str:
+def provenance(results: Results) -> str:
+    """Say when, on what and with what each part was measured, and what was skipped."""
     runs = {json.dumps(part["about"], sort_keys=True): part["about"] for part in results.values()}
     lines = []
     for about in runs.values():
@@ -118,13 +119,15 @@ def _provenance(results: Results) -> str:
     return "\n\n".join(lines)
 
 
-def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table in Markdown."""
     head = list(header)
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
-def _show(value: float | None, digits: int = 2, unit: str = "") -> str:
+def show(value: float | None, digits: int = 2, unit: str = "") -> str:
+    """Return a number with so many digits behind the point; a dash for none."""
     return "–" if value is None or math.isnan(value) else f"{value:,.{digits}f}{unit}"
 
 
@@ -138,15 +141,15 @@ def _loads(results: Results) -> str:
                 (
                     LOADS[load].title,
                     name,
-                    _show(typical(results, load, name, rate), 0),
-                    _show(ratio(results, load, name, NGINX, rate)),
-                    _show(typical(results, load, name, cpu_us)),
-                    _show(ratio(results, load, name, NGINX, cpu_us), 1),
-                    _show(ratio(results, load, name, PASSTHROUGH, cpu_us)),
+                    show(typical(results, load, name, rate), 0),
+                    show(ratio(results, load, name, NGINX, rate)),
+                    show(typical(results, load, name, cpu_us)),
+                    show(ratio(results, load, name, NGINX, cpu_us), 1),
+                    show(ratio(results, load, name, PASSTHROUGH, cpu_us)),
                 )
             )
     header = ("load", "who", "events/s", "× nginx", "CPU µs per event", "× nginx", "× pass-through")
-    return _table(header, rows)
+    return table(header, rows)
 
 
 def _live(results: Results) -> str:
@@ -154,14 +157,14 @@ def _live(results: Results) -> str:
     for load in ("light", "paced", "lockstep"):
         for name in ORDER:
             latency = [
-                _show(_milliseconds(typical(results, load, name, quantile("latency_us", q))))
+                show(milliseconds(typical(results, load, name, quantile("latency_us", q))))
                 for q in ("p50", "p99")
             ]
-            first = _show(_milliseconds(typical(results, load, name, quantile("first_us", "p50"))))
+            first = show(milliseconds(typical(results, load, name, quantile("first_us", "p50"))))
             if latency[0] != "–":
                 rows.append((LOADS[load].title, name, *latency, first))
     return (
-        _table(("load", "who", "latency p50 ms", "p99 ms", "time to first event p50 ms"), rows)
+        table(("load", "who", "latency p50 ms", "p99 ms", "time to first event p50 ms"), rows)
         + "\n\n"
         + _lag_table(results)
     )
@@ -178,7 +181,7 @@ def _lag_table(results: Results) -> str:
         if samples:
             shares = [_bound_of(total, share) for share in (0.5, 0.9, 1.0)]
             rows.append((LOADS[load].title, f"{samples:.0f}", *shares))
-    return "The proxy's event loop's lag, by its own samples:\n\n" + _table(
+    return "The proxy's event loop's lag, by its own samples:\n\n" + table(
         ("load", "samples", "half within", "90 % within", "all within"), rows
     )
 
@@ -209,14 +212,14 @@ def _stress(results: Results) -> str:
                 (
                     LOADS[load].title,
                     name,
-                    _show(typical(results, load, name, rate), 0),
-                    *(_show(_milliseconds(value), 1) for value in p99s),
-                    _show(ratio_within(results, load, name)),
-                    " / ".join(_show(value, 0) for value in share),
+                    show(typical(results, load, name, rate), 0),
+                    *(show(milliseconds(value), 1) for value in p99s),
+                    show(ratio_within(results, load, name)),
+                    " / ".join(show(value, 0) for value in share),
                 )
             )
     header = ("load", "who", "events/s", "stream's p99, median, ms", "the worst stream's", "× median")
-    return _table((*header, "events of a stream: fewest / median / most"), rows)
+    return table((*header, "events of a stream: fewest / median / most"), rows)
 
 
 def ratio_within(results: Results, load: str, name: str) -> float | None:
@@ -234,19 +237,20 @@ def _memory(results: Results) -> str:
     rows = [
         (
             name,
-            *(_show(run["mib"], 1) for run in idle[name].values()),
-            _show(kib_per_stream(idle[name]), 1),
-            *(_released(run["released_s"]) for run in idle[name].values()),
+            *(show(run["mib"], 1) for run in idle[name].values()),
+            show(kib_per_stream(idle[name]), 1),
+            *(released(run["released_s"]) for run in idle[name].values()),
         )
         for name in ORDER
         if name in idle
     ]
     sizes = [f"{int(streams):,}" for streams in next(iter(idle.values()), {})]
     memory = (f"MiB, {size} open" for size in sizes)
-    return _table(("who", *memory, "KiB per stream", *(f"{size} released after" for size in sizes)), rows)
+    return table(("who", *memory, "KiB per stream", *(f"{size} released after" for size in sizes)), rows)
 
 
-def _released(seconds: float | None) -> str:
+def released(seconds: float | None) -> str:
+    """Say how soon upstream was released."""
     return "not within 6 s" if seconds is None else f"{seconds * 1e3:.0f} ms"
 
 
@@ -261,9 +265,7 @@ def _workers(results: Results) -> str:
     if not speeds:
         return "Not measured: this version has no `--workers`."
     speedup = median(two / one for one, two in zip(speeds["1"], speeds["2"], strict=False))
-    return _table(
-        ("workers", "events/s"), [(n, _show(median(values), 0)) for n, values in speeds.items()]
-    ) + (
+    return table(("workers", "events/s"), [(n, show(median(values), 0)) for n, values in speeds.items()]) + (
         f"\n\nTwo are {speedup:.2f} × as fast as one. Upstream and load generator share the same cores, "
         "so 2.0 cannot be reached on a machine of two."
     )
@@ -273,16 +275,17 @@ def _layers(results: Results) -> str:
     layers = results.get("layers")
     if not layers:
         return NOT_MEASURED
-    rows = [(what, _show(cost), _show(layers["broken"][what])) for what, cost in layers["conforming"].items()]
+    rows = [(what, show(cost), show(layers["broken"][what])) for what, cost in layers["conforming"].items()]
     repairs = ", ".join(f"`{name}` {cost:.2f}" for name, cost in layers["repairs"].items())
     return (
-        _table(("layer", "µs per conforming delta", "µs per broken delta"), rows)
+        table(("layer", "µs per conforming delta", "µs per broken delta"), rows)
         + f"\n\nEach repair that handles text deltas, µs if it were asked about every one: {repairs}. In a run of like "
         "deltas only those that read words are asked ([decision 10](adr/0010-streaks.md))."
     )
 
 
-def _milliseconds(microseconds: float | None) -> float | None:
+def milliseconds(microseconds: float | None) -> float | None:
+    """Return microseconds as milliseconds."""
     return None if microseconds is None else microseconds / 1e3
 
 
@@ -308,19 +311,19 @@ def targets(results: Results) -> list[tuple[str, float | None, float | None, flo
         ("CPU per live event, × nginx", ratio(results, "paced", PROXY, NGINX, cpu_us), 3.5, 2.0, ""),
         (
             "latency added per live event, p50",
-            _milliseconds(added(results, "paced", PROXY, p50)),
+            milliseconds(added(results, "paced", PROXY, p50)),
             0.25,
             0.15,
             " ms",
         ),
         (
             "latency added per live event, p99",
-            _milliseconds(added(results, "paced", PROXY, p99)),
+            milliseconds(added(results, "paced", PROXY, p99)),
             2.0,
             1.0,
             " ms",
         ),
-        ("time to first event, added", _milliseconds(added(results, "light", PROXY, first)), 1.0, 0.4, " ms"),
+        ("time to first event, added", milliseconds(added(results, "light", PROXY, first)), 1.0, 0.4, " ms"),
         ("memory of the process", idle["1"]["mib"] if idle else None, 40.0, 35.0, " MiB"),
         ("memory per open idle stream", kib_per_stream(idle) if idle else None, 40.0, 25.0, " KiB"),
         (
@@ -375,8 +378,8 @@ def _targets(results: Results) -> str:
     for what, value, must, after, unit in targets(results):
         verdicts = [_verdict(value, limit, unit) for limit in (must, after)]
         digits = 0 if value is not None and abs(value) >= _THOUSANDS else 2
-        rows.append((what, _show(value, digits, unit), *verdicts))
-    return _table(("quantity", "now", "must", "aim"), rows)
+        rows.append((what, show(value, digits, unit), *verdicts))
+    return table(("quantity", "now", "must", "aim"), rows)
 
 
 def _verdict(value: float | None, limit: float | None, unit: str) -> str:

@@ -1,6 +1,6 @@
 /* The upstream of the benchmarks: a stand-in for vLLM that costs next to nothing. One thread, epoll.
  *
- *   upstream PORT          (loopback only)
+ *   upstream PORT [FOLDER]    (loopback only)
  *
  * POST /v1/responses       an SSE stream, one HTTP chunk per event as uvicorn sends it, chosen by a word in the body:
  *
@@ -8,10 +8,13 @@
  *     KIND    burst  the whole recorded stream, as fast as the socket takes it
  *             paced  an event every MS milliseconds; 0: one write() per event, flat out
  *             idle   the beginning and one delta, then silence until the connection is closed
+ *             file   the whole answer, head and framing too, that the file FOLDER/EVENTS holds; the connection is closed
+ *                    after it unless it ends with the last chunk
  *     TRAIT   ok     a conforming stream
+ *             text   the same without reasoning: a message alone
  *             bad    sequence_number is -1, every fourth delta is an object, all done events, the output of
  *                    response.completed and [DONE] are missing
- *     EVENTS  number of delta events: a quarter reasoning, the rest text
+ *     EVENTS  number of delta events: a quarter reasoning, the rest text; of a file: its name
  *     BYTES   size of each delta's text (0: words as a model makes them)
  *
  *   Deltas of paced streams carry "@t<CLOCK_MONOTONIC, ns>@": a client on this machine can tell each event's latency.
@@ -37,7 +40,7 @@
 #define MAX_REQUEST (1 << 20)
 #define MAX_RECORDED 64
 
-enum kind { BURST, PACED, IDLE };
+enum kind { BURST, PACED, IDLE, IN_FILE };
 
 typedef struct {
   char *bytes;
@@ -46,7 +49,7 @@ typedef struct {
 
 typedef struct {
   enum kind kind;
-  int bad, events;
+  int bad, text_only, events;
   long ms, bytes;
 } stream_spec;
 
@@ -64,6 +67,7 @@ typedef struct {
 } connection;
 
 static connection connections[MAX_FD];
+static const char *folder = ".";
 static int poller, active[MAX_FD], actives;
 static long long started, aborted, finished_streams;
 static volatile sig_atomic_t stop;
@@ -146,11 +150,25 @@ static const char USAGE[] =
     put_chunk(b, &event_);                                                              \
   } while (0)
 
-static int reasoning_events(const stream_spec *s) { return s->events / 4; }
+static int reasoning_events(const stream_spec *s) { return s->text_only ? 0 : s->events / 4; }
 
 /* Numbers of a conforming stream: created, in_progress, item added, part added; then the deltas; three done events and two
  * added events between reasoning and text; three done events and completed. */
-static int number_of_delta(const stream_spec *s, int i) { return 4 + i + (i >= reasoning_events(s) ? 5 : 0); }
+static int between(const stream_spec *s) { return s->text_only ? 0 : 5; }
+
+static int number_of_delta(const stream_spec *s, int i) { return 4 + i + (i >= reasoning_events(s) ? between(s) : 0); }
+
+static int message_index(const stream_spec *s) { return !s->text_only; }
+
+static void open_message(buffer *b, const stream_spec *s) {
+  int n = 2 + reasoning_events(s) + between(s);
+  EVENT(b, s, n, "response.output_item.added",
+        "\"item\":{\"id\":\"" MESSAGE_ID "\",\"content\":[],\"role\":\"assistant\",\"status\":\"in_progress\","
+        "\"type\":\"message\"},\"output_index\":%d", message_index(s));
+  EVENT(b, s, n + 1, "response.content_part.added",
+        "\"content_index\":0,\"item_id\":\"" MESSAGE_ID "\",\"output_index\":%d,"
+        "\"part\":{\"annotations\":[],\"text\":\"\",\"type\":\"output_text\",\"logprobs\":[]}", message_index(s));
+}
 
 static void open_stream(buffer *b, const stream_spec *s) {
   static buffer response;
@@ -158,6 +176,10 @@ static void open_stream(buffer *b, const stream_spec *s) {
   print(&response, RESPONSE, "", "in_progress", "null");
   EVENT(b, s, 0, "response.created", "\"response\":%.*s", (int)response.size, response.bytes);
   EVENT(b, s, 1, "response.in_progress", "\"response\":%.*s", (int)response.size, response.bytes);
+  if (s->text_only) {
+    open_message(b, s);
+    return;
+  }
   EVENT(b, s, 2, "response.output_item.added",
         "\"item\":{\"id\":\"" REASONING_ID "\",\"summary\":[],\"type\":\"reasoning\",\"content\":[],"
         "\"encrypted_content\":null,\"status\":\"in_progress\"},\"output_index\":0");
@@ -180,21 +202,11 @@ static void close_reasoning(buffer *b, const stream_spec *s, const buffer *text)
         size, text->bytes);
 }
 
-static void open_message(buffer *b, const stream_spec *s) {
-  int n = 4 + reasoning_events(s) + 3;
-  EVENT(b, s, n, "response.output_item.added",
-        "\"item\":{\"id\":\"" MESSAGE_ID "\",\"content\":[],\"role\":\"assistant\",\"status\":\"in_progress\","
-        "\"type\":\"message\"},\"output_index\":1");
-  EVENT(b, s, n + 1, "response.content_part.added",
-        "\"content_index\":0,\"item_id\":\"" MESSAGE_ID "\",\"output_index\":1,"
-        "\"part\":{\"annotations\":[],\"text\":\"\",\"type\":\"output_text\",\"logprobs\":[]}");
-}
-
 /* Writes delta number i, with whatever comes before it; stamp >= 0 is told in its text. */
 static void put_delta(buffer *b, const stream_spec *s, int i, long long stamp, buffer told[2]) {
   static buffer text, delta;
   int reasoning = i < reasoning_events(s), number = number_of_delta(s, i);
-  if (i == reasoning_events(s)) {
+  if (i == reasoning_events(s) && !s->text_only) {
     close_reasoning(b, s, &told[0]);
     open_message(b, s);
   }
@@ -212,31 +224,33 @@ static void put_delta(buffer *b, const stream_spec *s, int i, long long stamp, b
           "\"content_index\":0,\"delta\":%.*s,\"item_id\":\"" REASONING_ID "\",\"output_index\":0", (int)delta.size, delta.bytes);
   else
     EVENT(b, s, number, "response.output_text.delta",
-          "\"content_index\":0,\"delta\":%.*s,\"item_id\":\"" MESSAGE_ID "\",\"logprobs\":[],\"output_index\":1",
-          (int)delta.size, delta.bytes);
+          "\"content_index\":0,\"delta\":%.*s,\"item_id\":\"" MESSAGE_ID "\",\"logprobs\":[],\"output_index\":%d",
+          (int)delta.size, delta.bytes, message_index(s));
 }
 
 static void close_stream(buffer *b, const stream_spec *s, const buffer told[2]) {
   static buffer output, response;
-  int n = 4 + s->events + 5, size = (int)told[1].size;
+  int n = 4 + s->events + between(s), index = message_index(s), size = (int)told[1].size;
   output.size = 0;
   if (!s->bad) {
     EVENT(b, s, n, "response.output_text.done",
-          "\"content_index\":0,\"item_id\":\"" MESSAGE_ID "\",\"logprobs\":[],\"output_index\":1,\"text\":\"%.*s\"",
-          size, told[1].bytes);
+          "\"content_index\":0,\"item_id\":\"" MESSAGE_ID "\",\"logprobs\":[],\"output_index\":%d,\"text\":\"%.*s\"",
+          index, size, told[1].bytes);
     EVENT(b, s, n + 1, "response.content_part.done",
-          "\"content_index\":0,\"item_id\":\"" MESSAGE_ID "\",\"output_index\":1,"
-          "\"part\":{\"annotations\":[],\"text\":\"%.*s\",\"type\":\"output_text\",\"logprobs\":[]}", size, told[1].bytes);
+          "\"content_index\":0,\"item_id\":\"" MESSAGE_ID "\",\"output_index\":%d,"
+          "\"part\":{\"annotations\":[],\"text\":\"%.*s\",\"type\":\"output_text\",\"logprobs\":[]}", index, size, told[1].bytes);
     print(&output,
           "{\"id\":\"" MESSAGE_ID "\",\"content\":[{\"annotations\":[],\"text\":\"%.*s\",\"type\":\"output_text\","
           "\"logprobs\":[]}],\"role\":\"assistant\",\"status\":\"completed\",\"type\":\"message\"}", size, told[1].bytes);
-    EVENT(b, s, n + 2, "response.output_item.done", "\"item\":%.*s,\"output_index\":1", (int)output.size, output.bytes);
+    EVENT(b, s, n + 2, "response.output_item.done", "\"item\":%.*s,\"output_index\":%d", (int)output.size,
+          output.bytes, index);
     static buffer both;
     both.size = 0;
-    print(&both,
+    if (!s->text_only) print(&both,
           "{\"id\":\"" REASONING_ID "\",\"summary\":[],\"type\":\"reasoning\",\"content\":[{\"text\":\"%.*s\","
-          "\"type\":\"reasoning_text\"}],\"encrypted_content\":null,\"status\":\"completed\"},%.*s",
-          (int)told[0].size, told[0].bytes, (int)output.size, output.bytes);
+          "\"type\":\"reasoning_text\"}],\"encrypted_content\":null,\"status\":\"completed\"},",
+          (int)told[0].size, told[0].bytes);
+    put(&both, output.bytes, output.size);
     output.size = 0;
     put(&output, both.bytes, both.size);
   }
@@ -256,7 +270,8 @@ static const buffer *recorded(const stream_spec *s) {
   } cache[MAX_RECORDED];
   static int size;
   for (int i = 0; i < size; i++)
-    if (cache[i].spec.bad == s->bad && cache[i].spec.events == s->events && cache[i].spec.bytes == s->bytes)
+    if (cache[i].spec.bad == s->bad && cache[i].spec.text_only == s->text_only && cache[i].spec.events == s->events &&
+        cache[i].spec.bytes == s->bytes)
       return &cache[i].bytes;
   if (size == MAX_RECORDED) { fprintf(stderr, "more than %d different streams\n", MAX_RECORDED); exit(1); }
   cache[size].spec = *s;
@@ -291,7 +306,7 @@ static void drop(connection *c) {
   if (!c->open) return;
   if (c->streaming) {
     aborted++;
-    if (c->spec.kind != BURST) deactivate(c->fd);
+    if (c->spec.kind == PACED || c->spec.kind == IDLE) deactivate(c->fd);
   }
   close(c->fd);
   free(c->request.bytes);
@@ -306,7 +321,7 @@ static void take_requests(connection *c);
 static void answered(connection *c) {
   if (c->streaming) {
     finished_streams++;
-    if (c->spec.kind != BURST) deactivate(c->fd);
+    if (c->spec.kind == PACED || c->spec.kind == IDLE) deactivate(c->fd);
   }
   c->streaming = 0;
   c->fixed = NULL;
@@ -371,12 +386,29 @@ static void begin_stream(connection *c, const char *body, size_t size) {
     sscanf(copy, "%15[a-z]-%7[a-z]-%d-%ld-%ld", kind, trait, &c->spec.events, &c->spec.ms, &c->spec.bytes);
   }
   c->spec.bad = trait[0] == 'b';
-  c->spec.kind = kind[0] == 'p' ? PACED : kind[0] == 'i' ? IDLE : BURST;
+  c->spec.text_only = trait[0] == 't';
+  c->spec.kind = kind[0] == 'p' ? PACED : kind[0] == 'i' ? IDLE : kind[0] == 'f' ? IN_FILE : BURST;
   if (c->spec.kind == IDLE) c->spec.events = 1;
   c->next = 0;
   c->told[0].size = c->told[1].size = 0;
   c->streaming = 1;
   started++;
+}
+
+static void serve_file(connection *c) {
+  static const char END[] = "\r\n0\r\n\r\n";
+  const size_t end = sizeof END - 1;
+  static buffer b;
+  static char piece[65536];
+  size_t size;
+  snprintf(piece, sizeof piece, "%s/%d", folder, c->spec.events);
+  FILE *file = fopen(piece, "rb");
+  if (!file) { perror(piece); drop(c); return; }
+  b.size = 0;
+  while ((size = fread(piece, 1, sizeof piece, file)) > 0) put(&b, piece, size);
+  fclose(file);
+  if (b.size < end || memcmp(b.bytes + b.size - end, END, end)) c->close_after = 1;
+  if (send_bytes(c, &b) == 1) answered(c);
 }
 
 static void serve_stream(connection *c) {
@@ -386,6 +418,10 @@ static void serve_stream(connection *c) {
     c->fixed_size = whole->size;
     c->fixed_sent = 0;
     if (send_fixed(c) == 1) answered(c);
+    return;
+  }
+  if (c->spec.kind == IN_FILE) {
+    serve_file(c);
     return;
   }
   static buffer b;
@@ -456,7 +492,7 @@ static void writable(connection *c) {
   if (c->fixed) {
     if (send_fixed(c) == 1) answered(c);
   } else if (c->unsent.size && send_unsent(c) == 1) {
-    int over = !c->streaming || (c->spec.kind == PACED && c->next > c->spec.events);
+    int over = !c->streaming || c->spec.kind == IN_FILE || (c->spec.kind == PACED && c->next > c->spec.events);
     if (over) answered(c);
   }
 }
@@ -490,6 +526,7 @@ static int send_due(void) {
 
 int main(int argc, char **argv) {
   int port = argc > 1 ? atoi(argv[1]) : 9000, one = 1;
+  if (argc > 2) folder = argv[2];
   signal(SIGPIPE, SIG_IGN);
   signal(SIGTERM, on_signal);
   signal(SIGINT, on_signal);
