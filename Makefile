@@ -27,7 +27,7 @@ PYTHON ?= $(shell for probe in "import ensurepip, venv" "import sys"; do \
 		then echo $$name; exit; fi; done; done)
 
 .PHONY: help demo test compiled test-compiled check lint format types coverage properties replay clients conformance live faults \
-	smuggling soak fuzz bench bench-micro docs render deploy-tools verify-deploy lock clean
+	smuggling soak fuzz bench bench-micro bench-peers docs render deploy-tools verify-deploy lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -130,6 +130,10 @@ bench: $(READY) $(COMPILED)/.ready  ## measure it all, write docs/performance.md
 
 bench-micro: $(NEEDED)  ## microseconds per event and layer, in process time
 	@$(PROXY) -m bench.layers
+
+# Installs LiteLLM and three gateways in Rust into build/peers (800 MB, two minutes, once); then four minutes.
+bench-peers: $(READY) $(COMPILED)/.ready  ## other gateways on the same rig: what they cost, and what they do to streams (ROUNDS=3)
+	@$(IN_COMPILED) -m bench.peers $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
 
 faults: $(NEEDED)  ## the fault suite: upstream, network and clients that fail, in every phase (ARGS="--only matrix")
 	$(PROXY) -m tests.faults faults $(ARGS)

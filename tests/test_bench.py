@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from pathlib import Path
@@ -10,10 +11,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import layers, report
+from bench import layers, peers, peers_report, report, streams
 from bench.measure import DIRECT, NGINX, PASSTHROUGH, PROXY
 from bench.plot import Axis, chart
+from bench.streams import Answer, Exchange
 from proxy.responses.conformance import check_stream
+from tests.clients.installation import InstallationError
+from tests.support.upstream import Chunk, Cut, FakeUpstream, Head, Wait, json_answer, stream
 
 ROOT = Path(__file__).parents[1]
 
@@ -115,3 +119,196 @@ def test_the_deltas_of_the_layers_conform() -> None:
     without = [violation.rule for violation in check_stream(head)]  # that it does not end
     assert [violation.rule for violation in check_stream(head + b"".join(layers.deltas(50)))] == without
     assert len(check_stream(head + b"".join(layers.deltas(50, broken=True)))) > len(without)
+
+
+FOLDER = ROOT / "tests" / "recordings" / "done_texts"
+BROKEN = (FOLDER / "upstream.sse").read_bytes()
+MENDED = (FOLDER / "expected.sse").read_bytes()
+ERROR = b'data: {"error":{"message":"no\\nmore","code":500}}\n\n'
+
+
+def spaced(body: bytes) -> bytes:
+    """Return a stream with other bytes that say the same, and without `event:` lines."""
+    said = [
+        data if data == b"[DONE]" else json.dumps(json.loads(data)).encode()
+        for data in streams.payloads(body)
+    ]
+    return b"".join(b"data: " + data + b"\n\n" for data in said)
+
+
+def without_end(body: bytes) -> bytes:
+    return body[: body.index(b"event: response.completed")]
+
+
+class TestWhatBecameOfAStream:
+    @pytest.mark.parametrize(
+        ("told", "fate"),
+        [
+            (Answer(200, BROKEN, whole=True), streams.UNCHANGED),
+            (Answer(200, MENDED, whole=True), streams.CONFORMING),
+            (Answer(200, spaced(MENDED), whole=True), streams.CONFORMING),
+            (Answer(200, MENDED.removesuffix(b"data: [DONE]\n\n"), whole=True), streams.CONFORMING),
+            (Answer(200, spaced(BROKEN), whole=True), streams.SAME_FAULTS),
+            (
+                Answer(200, BROKEN.replace(b'"delta":"Hello', b'"delta":{},"x":"'), whole=True),
+                streams.OTHER_FAULTS,
+            ),
+            (Answer(200, without_end(BROKEN) + ERROR, whole=True), streams.ERROR_TOLD),
+            (Answer(200, without_end(BROKEN), whole=True), streams.END_LOST),
+            (Answer(200, without_end(BROKEN), whole=False), streams.CUT),
+            (Answer(502, b"", whole=True), streams.SERVER_ERROR),
+            (Answer(400, b"{}", whole=True), streams.REFUSED),
+            (Answer(0, b"", whole=False), streams.NO_ANSWER),
+            (Answer(200, MENDED[:900], whole=False, hung=True), streams.HANGS),
+        ],
+    )
+    def test_follows_from_the_bytes(self, told: Answer, fate: str) -> None:
+        assert streams.fate(Answer(200, BROKEN, whole=True), told) == fate
+
+    def test_a_cut_that_is_passed_on_is_no_change(self) -> None:
+        cut = without_end(BROKEN)
+        assert streams.fate(Answer(200, cut, whole=False), Answer(200, cut, whole=False)) == streams.UNCHANGED
+        assert streams.fate(Answer(200, cut, whole=False), Answer(200, cut, whole=True)) == streams.END_LOST
+
+    @pytest.mark.parametrize("status", [200, 0])
+    def test_nothing_that_stays_nothing_is_no_change(self, status: int) -> None:
+        told = Answer(status, b"", whole=False)
+        assert streams.fate(Answer(200, b"", whole=False), told) == streams.UNCHANGED
+
+    def test_is_summed_up(self) -> None:
+        exchange = Exchange("one", {}, Answer(200, BROKEN, whole=True))
+        error = Answer(200, without_end(BROKEN) + ERROR, whole=True)
+        told = [exchange.upstream, Answer(200, MENDED, whole=True), error, Answer(400, b"", whole=True)]
+        sums = streams.sums([exchange] * 4, told)
+        assert sums["fates"] == {
+            streams.UNCHANGED: 1,
+            streams.CONFORMING: 1,
+            streams.ERROR_TOLD: 1,
+            streams.REFUSED: 1,
+        }
+        assert sums["faultless"] == 1
+        assert sums["rules"]["text_sum"] == 2
+        assert sums["errors"] == {"no": 1}
+
+    def test_words_that_never_came_are_lost(self) -> None:
+        exchange = Exchange("one", {}, Answer(200, MENDED, whole=True))
+        beginning = MENDED[: MENDED.index(b"event: response.output_text.delta")]
+        told = [Answer(200, MENDED, whole=True), Answer(200, beginning, whole=False)]
+        assert streams.sums([exchange] * 2, told)["words_lost"] == 1
+
+    def test_is_described_with_its_error_and_where_it_broke_off(self) -> None:
+        told = Answer(200, without_end(BROKEN) + ERROR, whole=True)
+        found = streams.described(Answer(200, BROKEN, whole=True), told)
+        assert (found["sent"], found["came"], found["error"]) == (9, 9, "no")
+        assert "terminal" in found["rules_after"]
+        assert "terminal" not in found["rules_before"]
+
+
+class TestRecordedStreams:
+    def test_stand_alone(self) -> None:
+        exchanges = streams.recorded()
+        assert len({exchange.name for exchange in exchanges}) == len(exchanges) > 100
+        assert not [each.name for each in exchanges if each.request.get("background")]
+        assert {streams.ends(each.upstream.body) for each in exchanges} == {True, False}
+
+    @pytest.mark.parametrize("whole", [True, False])
+    def test_are_sent_as_they_came(self, *, whole: bool) -> None:
+        wire = streams.on_the_wire(Answer(200, BROKEN, whole=whole))
+        head, _, body = wire.partition(b"\r\n\r\n")
+        assert b"transfer-encoding: chunked" in head
+        assert body.endswith(b"\r\n0\r\n\r\n") == whole
+        sizes = [int(line, 16) for line in body.split(b"\r\n")[:-1:2] if line]
+        assert sum(sizes) == len(BROKEN)
+
+    @pytest.mark.parametrize("input_", ["Hello", [{"role": "user", "content": "Hello"}]])
+    def test_are_asked_for_in_the_input(self, input_: Any) -> None:
+        request = {"model": "tiny", "input": input_, "stop": ["x"]}
+        made = streams.asking_for(request, "file-ok-7")
+        assert json.dumps(made["input"]).index("spec=file-ok-7") < json.dumps(made["input"]).index("Hello")
+        assert (made["stop"], made["stream"], made["store"]) == (["x"], True, False)
+        assert "store" not in streams.asking_for(request, "file-ok-7", storing=True)
+
+    async def test_are_read_as_they_come(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async with FakeUpstream() as upstream:
+            upstream.answer(*stream(b"data: 1\n\n", b"data: 2\n\n"))
+            upstream.answer(Head(), Chunk(b"data: 1\n\n"), Cut())
+            upstream.answer(*json_answer({}, status=400))
+            upstream.answer(Cut())
+            upstream.answer(Head(), Chunk(b"data: 1\n\n"), Wait(asyncio.Event()))
+            told = [await asyncio.to_thread(streams.ask, upstream.port, {}) for _ in range(4)]
+            monkeypatch.setattr(streams, "_ANSWER_SECONDS", 0.1)
+            told.append(await asyncio.to_thread(streams.ask, upstream.port, {}))
+        assert told == [
+            Answer(200, b"data: 1\n\ndata: 2\n\n", whole=True),
+            Answer(200, b"data: 1\n\n", whole=False),
+            Answer(400, b"{}", whole=True),
+            Answer(0, b"", whole=False),
+            Answer(200, b"data: 1\n\n", whole=False, hung=True),
+        ]
+
+
+class TestPeers:
+    @pytest.mark.parametrize("peer", peers.PEERS, ids=lambda peer: peer.name)
+    def test_are_pinned_with_all_that_they_need(self, peer: peers.Peer) -> None:
+        assert peers.version_of(peer)
+        pins = peer.installation.pins.read_text("utf-8").splitlines()
+        lines = [line.partition(" ;")[0] for line in pins if not line.startswith(("#", "--only-binary"))]
+        assert not [line for line in lines if line.count("==") != 1]
+
+    def test_one_that_does_not_install_is_skipped_with_the_reason(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(_: object) -> None:
+            raise InstallationError("pip …:\nno such wheel")
+
+        monkeypatch.setattr(peers.Installation, "install", fail)
+        able, skipped = peers.install(peers.PEERS[:1])
+        assert not able
+        assert "no such wheel" in skipped[0]
+
+    def test_document_is_in_step_with_the_results(self) -> None:
+        found = json.loads(peers_report.RESULTS.read_text("utf-8"))
+        text = report.DOCUMENT.read_text("utf-8")
+        assert peers_report.document(text, found) == text, "run python -m bench.peers_report"
+
+    def test_a_load_that_came_to_no_end_has_no_cost(self) -> None:
+        whole, broken = ({**run(events=9, cpu_s=1), "completed": n} for n in (1, 0))
+        found = results(broken={"A": [whole], "B": [broken]})
+        assert peers_report.whole(found, "broken", "A")
+        assert not peers_report.whole(found, "broken", "B")
+
+    def test_what_storing_changes_is_told_apart(self) -> None:
+        def judged(fate: str) -> dict[str, Any]:
+            sums = {
+                "count": 1,
+                "fates": {fate: 1},
+                "faultless": 0,
+                "words_lost": 0,
+                "rules": {},
+                "errors": {},
+            }
+            return {"ended": sums, "cut": sums}
+
+        same, other = judged(streams.UNCHANGED), judged(streams.ERROR_TOLD)
+        told = {
+            name: {"plain": same, "storing": storing, "synthetic": {"burst-bad": one}}
+            for name, storing, one in (
+                ("A", same, {"fate": streams.UNCHANGED, "sent": 9, "came": 9, "error": None}),
+                ("B", other, {"fate": streams.ERROR_TOLD, "sent": 9, "came": 4, "error": "no"}),
+            )
+        }
+        about = results()["loads"]["about"]
+        part = {"sent": same, "told": told, "about": about}
+        idle = {
+            "B": {
+                "1": {"mib": 1.0, "open": 1, "released_s": None},
+                "100": {"mib": 2.0, "open": 49, "released_s": 0.1},
+            }
+        }
+        memory = {"idle": idle, "answers_after": {"B": False}, "about": about}
+        text = peers_report.tables({"loads": {"runs": {}, "about": about}, "memory": memory, "streams": part})
+        assert "| A | 1 |" in text
+        assert "| B, storing | – | 1 |" in text
+        assert "A, storing" not in text
+        assert "ended by an error after 4 of 9 events (“no”)" in text
+        assert "| B | 1.0 | 2.0 (49 open) | 21.3 | not within 6 s | 100 ms | **no** |" in text
