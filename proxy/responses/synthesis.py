@@ -606,7 +606,7 @@ class _Shadow:
 
     def __init__(self, item: ItemView) -> None:
         self.item = ItemView(item.index, item.item)
-        self.item.progress = set(item.progress)
+        self.item.progress = dict(item.progress)
         for mine, theirs in ((self.item.parts, item.parts), (self.item.summaries, item.summaries)):
             mine.extend(_copy_part(part) for part in theirs)
         if self.item.own is not None and item.own is not None:
@@ -648,7 +648,7 @@ class _Shadow:
 
     def _progress(self, types: Iterable[str]) -> list[Event]:
         missing = [type_ for type_ in types if type_ not in self.item.progress]
-        self.item.progress.update(missing)
+        self.item.progress.update(dict.fromkeys(missing))
         return [progress(type_, self.item) for type_ in missing]
 
     def _close_parts(self, said: object, told: list[PartView]) -> list[Event]:

@@ -87,7 +87,7 @@ class ItemView:
         self.own: TextView | None = TextView(self.kind.run) if self.kind.run is not None else None
         self.parts: list[PartView] = []
         self.summaries: list[PartView] = []
-        self.progress: set[str] = set()
+        self.progress: dict[str, None] = {}
         self.closed = False
 
     @property
@@ -263,7 +263,7 @@ class ClientView:
     def _progress(self, event: Event) -> None:
         item = self.item_of(event.body)
         if item is not None:
-            item.progress.add(event.type)
+            item.progress[event.type] = None
 
     def _lifecycle(self, event: Event) -> None:
         body = event.body

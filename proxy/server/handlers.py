@@ -382,7 +382,7 @@ class Gateway:
     ) -> tuple[bytes | AsyncIterator[bytes] | None, dict[str, Any] | None]:
         """Return the request's body: read where repairs have a use for it and it is small enough, else as a stream.
 
-        Beside it, what the client sent as JSON, if it was read and is a JSON object.
+        Beside it, what the client sent as JSON but for its ``input``, if it was read and is a JSON object.
         """
         if not request.body_exists:
             return None, None
@@ -390,7 +390,11 @@ class Gateway:
             body = await upload.read(self._settings.max_request_body_inspect_bytes)
             if body is not None:
                 document = None if hdrs.CONTENT_ENCODING in request.headers else parse_body(body)
-                return await self._with_stored_ids(body, document, request, exchange), document
+                body = await self._with_stored_ids(body, document, request, exchange)
+                if document is not None:
+                    # No response repeats it, and the stream would hold it to its end: an agent's history, many times over.
+                    document.pop("input", None)
+                return body, document
         return upload.stream(), None
 
     def _unanswered(self, error: Exception, exchange: Exchange, upload: Upload) -> ProxyError:

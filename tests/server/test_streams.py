@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from proxy.responses.conformance import check_stream
+from proxy.server.relay import StreamRelay
 from tests.support.http import metric
 from tests.support.upstream import (
     PATIENCE_SECONDS,
@@ -78,6 +79,27 @@ async def test_a_broken_stream_is_repaired(upstream: FakeUpstream, proxy: Server
     assert (await client.answer()).body == b"".join(WHOLE)
     assert metric(proxy, "repairs_total", repair="string_deltas") == 1
     assert metric(proxy, "streams_repaired_total") == 1
+
+
+async def test_an_open_stream_does_not_hold_the_requests_input(
+    upstream: FakeUpstream, proxy: Server, connect: Connect
+) -> None:
+    """An agent's history takes three times its bytes as objects: 290 KiB for each stream, seen with requests of 92 KiB."""
+    assert proxy.gateway is not None
+    over = asyncio.Event()
+    upstream.answer(Head(), Chunk(CREATED), Wait(over), *map(Chunk, WHOLE[1:]), End())
+    client = await connect(proxy)
+    await client.post("/v1/responses", BODY)
+    await client.head()
+    assert await client.chunk() == CREATED
+    (exchange,) = proxy.gateway.open
+    assert isinstance(exchange.relay, StreamRelay)
+    request = exchange.relay._normalizer._engine._repairs[0].context.request
+    assert request.body == {name: value for name, value in orjson.loads(BODY).items() if name != "input"}
+    assert "input" in orjson.loads(BODY)
+    over.set()
+    assert await until_end(client) == b"".join(WHOLE[1:])
+    assert (await upstream.next_request()).body == BODY
 
 
 async def test_events_are_passed_on_as_they_come(

@@ -29,6 +29,11 @@ MAX_HELD_DELTAS: Final = 8192
 """Deltas that a repair holds back at most, where it must (R03, R12): when more come, all are told as they came."""
 
 
+Seen = dict[Any, None]
+"""What was seen, as the keys of a dictionary: empty, which nearly all of them stay, it takes 64 bytes, and a set 216. Every
+open stream has seven."""
+
+
 class Phase(IntEnum):
     """The order of repairs: each phase may rely on what the earlier ones made true."""
 
@@ -86,7 +91,7 @@ class RequestContext:
 
     :ivar seed: what ids are derived from while the response's own id is unknown; the same for every replay of one
     stream.
-    :ivar body: the request's JSON object, where it was read.
+    :ivar body: the request's JSON object, where it was read; its ``input`` is not needed.
     """
 
     seed: str = ""

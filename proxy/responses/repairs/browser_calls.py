@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from proxy.responses import grammar
 from proxy.responses.moved import HOLD, Moved
 from proxy.responses.proof import Proof
-from proxy.responses.repairs.base import Phase, Repair, StreamContext
+from proxy.responses.repairs.base import Phase, Repair, Seen, StreamContext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,9 +53,9 @@ class BrowserCalls(Repair):
         super().__init__(context)
         self._held: list[Event] = []
         """events of the calls that nothing but an mcp_call has told yet"""
-        self._left_out: set[str] = set()
+        self._left_out: Seen = {}
         """upstream's ids of the calls that are left out"""
-        self._told: set[str] = set()
+        self._told: Seen = {}
         """upstream's ids of the calls that were told as mcp_call"""
 
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
@@ -74,9 +74,9 @@ class BrowserCalls(Repair):
             return None
         self._held = []
         if type_ == grammar.ITEM_ADDED and _type_of(event.body.get("item")) == _SEARCH:
-            self._left_out.update(map(_id_of, held))
+            self._left_out.update(dict.fromkeys(map(_id_of, held)))
             return [event]
-        self._told.update(map(_id_of, held))
+        self._told.update(dict.fromkeys(map(_id_of, held)))
         return Moved((*held, event))
 
     def _end(self, terminal: Event, view: ClientView) -> Sequence[Event]:

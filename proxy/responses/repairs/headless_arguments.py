@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from proxy.responses import grammar
 from proxy.responses.moved import HOLD, Moved
 from proxy.responses.proof import Proof
-from proxy.responses.repairs.base import MAX_HELD_DELTAS, Phase, Repair, StreamContext
+from proxy.responses.repairs.base import MAX_HELD_DELTAS, Phase, Repair, Seen, StreamContext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,7 @@ class HeadlessArguments(Repair):
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
-        self._begun: set[str] = set()
+        self._begun: Seen = {}
         """ids of the calls whose first delta was told"""
         self._held: list[Event] = []
         """deltas of one call, with nothing else between them"""
@@ -72,13 +72,13 @@ class HeadlessArguments(Repair):
         if id_ in self._begun or item is None or item.closed:
             return False  # what is told of a call before its announcement is dropped, and begins nothing
         if event.body["delta"].lstrip()[:1] in ("", "{"):
-            self._begun.add(id_)
+            self._begun[id_] = None
             return False
         return True
 
     def _release(self) -> list[Event]:
         held, self._held = self._held, []
-        self._begun.add(held[0].body["item_id"])
+        self._begun[held[0].body["item_id"]] = None
         return held
 
 

@@ -82,4 +82,4 @@ def _is_behind(type_: str, item: ItemView) -> bool:
     if type_ not in order:
         return False
     ahead = order[order.index(type_) + (type_ == "response.mcp_call.in_progress") :]
-    return not item.progress.isdisjoint(ahead)
+    return any(told in ahead for told in item.progress)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from proxy.responses import grammar, proof, synthesis
 from proxy.responses.grammar import ItemKind, item_kind
 from proxy.responses.moved import HOLD, Moved
-from proxy.responses.repairs.base import Phase, Repair, StreamContext
+from proxy.responses.repairs.base import Phase, Repair, Seen, StreamContext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ class MisannouncedItems(Repair):
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
-        self._announced: set[str] = set()
+        self._announced: Seen = {}
         self._held: list[Event] = []
         self._changed = False
         self._id = ""
@@ -95,7 +95,7 @@ class MisannouncedItems(Repair):
         kind = item_kind(item.get("type"))
         doubtful = known or (kind is grammar.MESSAGE and not str(id_).startswith(f"{kind.id_prefix}_"))
         if isinstance(id_, str) and id_:
-            self._announced.add(id_)
+            self._announced[id_] = None
         if not doubtful:
             return None
         self._held = [event]
@@ -122,7 +122,7 @@ class MisannouncedItems(Repair):
         id_ = event.body.get("item_id")
         if not isinstance(id_, str) or not id_ or id_ == self._id:
             return
-        self._announced.add(id_)
+        self._announced[id_] = None
         self._id = id_
         self._changed = True
         added = self._held[0]

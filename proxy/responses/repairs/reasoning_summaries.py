@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from proxy.responses import grammar
 from proxy.responses.grammar import REASONING_TEXT, SUMMARY_TEXT
-from proxy.responses.repairs.base import Phase, Reasoning, Repair, Settings, StreamContext
+from proxy.responses.repairs.base import Phase, Reasoning, Repair, Seen, Settings, StreamContext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ class ReasoningSummaries(Repair):
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
-        self._summarised: set[str] = set()
+        self._summarised: Seen = {}
         """upstream's ids of items that it tells a summary of itself"""
 
     @classmethod
@@ -50,7 +50,7 @@ class ReasoningSummaries(Repair):
         """Return the event as its counterpart among the summary's; the item's end tells the raw part."""
         body = event.body
         if event.type in grammar.SUMMARY_EVENTS:
-            self._summarised.add(str(body.get("item_id")))
+            self._summarised[str(body.get("item_id"))] = None
             return None
         if str(body.get("item_id")) in self._summarised:
             return None

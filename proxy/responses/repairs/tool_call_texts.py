@@ -19,7 +19,7 @@ from proxy.responses import grammar
 from proxy.responses.grammar import item_kind
 from proxy.responses.moved import HOLD, Moved
 from proxy.responses.proof import Proof
-from proxy.responses.repairs.base import MAX_HELD_DELTAS, Phase, Repair, StreamContext
+from proxy.responses.repairs.base import MAX_HELD_DELTAS, Phase, Repair, Seen, StreamContext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +66,7 @@ class ToolCallTexts(Repair):
         super().__init__(context)
         self._has_tools: bool | None = None
         self._is_forced = False
-        self._spoken: set[object] = set()
+        self._spoken: Seen = {}
         """upstream's ids of items that began with something else than a forced call"""
         self._held: list[Event] = []
         """events of one item: the deltas whose end may begin a marker, or all from the delta with the marker on; before them,
@@ -170,7 +170,7 @@ class ToolCallTexts(Repair):
             if bare.startswith(("[", "{")):
                 places.append(len(text) - len(bare))
             elif bare:
-                self._spoken.add(id_)
+                self._spoken[id_] = None
         return min(places, default=-1)
 
 
