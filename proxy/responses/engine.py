@@ -238,7 +238,7 @@ class RepairEngine:
         if streak.flattener is not None and run.flattened:
             name = streak.flattener.name
             tally.repairs[name] = tally.repairs.get(name, 0) + run.flattened
-        self.out.append(b"\n\n".join((*run.frames, b"")))
+        self.out += run.pieces
         return number
 
     def _count(self, repair: Repair, event: Event, replacement: Sequence[Event]) -> None:

@@ -27,16 +27,16 @@ class Run:
     """Deltas that were taken by their bytes.
 
     :ivar words: those of each.
-    :ivar frames: the frame of each, numbered, without the blank line behind it.
+    :ivar pieces: the frame of each, numbered, in pieces for those who join many.
     :ivar renumbered: how many came with another number.
     :ivar flattened: how many came with words that were no string.
     """
 
-    __slots__ = ("flattened", "frames", "renumbered", "words")
+    __slots__ = ("flattened", "pieces", "renumbered", "words")
 
     def __init__(self) -> None:
         self.words: list[str] = []
-        self.frames: list[bytes] = []
+        self.pieces: list[bytes] = []
         self.renumbered = 0
         self.flattened = 0
 
@@ -113,7 +113,7 @@ class Streak:
         if spelling is None or ours is None:
             return run
         flatten = None if self.flattener is None else self.flattener.flatten
-        words, frames = run.words, run.frames
+        words, pieces = run.words, run.pieces
         while at < len(blocks):
             block = blocks[at]
             sent, value = spelling.read(block)
@@ -126,10 +126,12 @@ class Streak:
             wanted = b"%d" % number
             is_numbered = sent == wanted
             if is_numbered and is_flat:
-                frames.append(block)
+                pieces.append(block)
+                pieces.append(b"\n\n")
             elif is_numbered or sent == _UNNUMBERED or _is_number(sent):
-                is_plain = is_flat and _is_plain(value)
-                frames.append(ours.write(wanted, value if is_plain else orjson.dumps(word)))
+                # Without escapes and spaces around it there is one way to write a string.
+                is_plain = is_flat and _is_quoted(value) and b"\\" not in value
+                ours.write(wanted, value if is_plain else orjson.dumps(word), pieces)
                 run.renumbered += not is_numbered
             else:
                 break
@@ -159,7 +161,9 @@ _UNNUMBERED: Final = b"-1"
 
 def _value_of(text: bytes) -> Any:
     """Read the words of a delta; None if they are spelled otherwise, or are JSON for lenient readers only."""
-    if not text or b"\n" in text:  # white space in JSON, but the end of the line here
+    if not text or (
+        not _is_quoted(text) and b"\n" in text
+    ):  # white space in JSON, but the end of the line here
         return None
     try:
         return orjson.loads(text)
@@ -167,9 +171,11 @@ def _value_of(text: bytes) -> Any:
         return None
 
 
-def _is_plain(text: bytes) -> bool:
-    """Tell whether this JSON string is spelled in the one way that there is without escapes and spaces."""
-    return text.startswith(b'"') and text.endswith(b'"') and b"\\" not in text
+def _is_quoted(text: bytes) -> bool:
+    return text[0] == _QUOTE == text[-1]
+
+
+_QUOTE: Final = ord('"')
 
 
 def _is_number(text: bytes) -> bool:
@@ -185,12 +191,13 @@ def holds_more(value: object) -> bool:
 class _Spelling:
     """How a delta is spelled, but for its words and its number: what stands before, between and behind these."""
 
-    __slots__ = ("_head", "_middle", "_number_is_first", "_tail")
+    __slots__ = ("_end", "_head", "_middle", "_number_is_first", "_tail")
 
     def __init__(self, head: bytes, middle: bytes, tail: bytes, *, number_is_first: bool) -> None:
         self._head = head
         self._middle = middle
         self._tail = tail
+        self._end = tail + b"\n\n"
         self._number_is_first = number_is_first
 
     @classmethod
@@ -234,10 +241,13 @@ class _Spelling:
             words, _, number = block[len(self._head) : -len(self._tail)].rpartition(self._middle)
         return number, words
 
-    def write(self, number: bytes, words: bytes) -> bytes:
-        """Return a frame that is spelled like this, without its blank line."""
-        first, second = (number, words) if self._number_is_first else (words, number)
-        return b"".join((self._head, first, self._middle, second, self._tail))
+    def write(self, number: bytes, words: bytes, pieces: list[bytes]) -> None:
+        """Add a frame that is spelled like this to ``pieces``."""
+        pieces.append(self._head)
+        pieces.append(number if self._number_is_first else words)
+        pieces.append(self._middle)
+        pieces.append(words if self._number_is_first else number)
+        pieces.append(self._end)
 
 
 # A quote inside a JSON string is escaped, so these bytes are always a member.

@@ -29,7 +29,7 @@ from proxy import __version__, logs
 from proxy.config import Mode
 from proxy.metrics import Metrics
 from proxy.responses import COMPILED
-from proxy.server import garbage
+from proxy.server import garbage, heap
 from proxy.server.clients import ClientServer
 from proxy.server.handlers import Gateway
 from proxy.server.headers import Forwarding
@@ -166,6 +166,7 @@ class Server:
     async def run(self) -> int:
         """Start, serve until a signal comes, drain; return the exit code."""
         received = signals()
+        heap.keep_some()
         garbage.settle()
         await self.start()
         number = await received.first()

@@ -18,7 +18,7 @@ import orjson
 
 from proxy import logs
 from proxy.config import Settings
-from proxy.server import garbage
+from proxy.server import garbage, heap
 from proxy.server.app import Server, loop_factory
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class WorkerProcess:
         loop.add_signal_handler(signal.SIGTERM, self._leave)
         loop.add_signal_handler(signal.SIGINT, self._leave)
         server = Server(settings, listeners=self._listeners)
+        heap.keep_some()
         garbage.settle()
         await server.start()
         self._tell({"is": "ready"})

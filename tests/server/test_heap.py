@@ -1,0 +1,53 @@
+"""What the process does about freed memory."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+from typing import Any
+
+import pytest
+
+from proxy.server import heap
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in heap._SET_BY_OPERATOR:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_glibc_is_told_what_to_keep(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, int]] = []
+
+    class Library:
+        def __init__(self, name: None) -> None:
+            pass
+
+        def mallopt(self, name: int, value: int) -> int:
+            told.append((name, value))
+            return 1
+
+    monkeypatch.setattr(ctypes, "CDLL", Library)
+    assert heap.keep_some()
+    assert told == [(-3, 4 * 1024 * 1024), (-1, 8 * 1024 * 1024)]
+
+
+def test_this_systems_own() -> None:
+    assert heap.keep_some() == (platform.libc_ver()[0] == "glibc")
+
+
+@pytest.mark.parametrize("error", [AttributeError, OSError, TypeError])
+def test_other_systems_stay_as_they_are(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
+    def refuse(_name: None) -> Any:
+        raise error
+
+    monkeypatch.setattr(ctypes, "CDLL", refuse)
+    assert not heap.keep_some()
+
+
+@pytest.mark.parametrize("name", heap._SET_BY_OPERATOR)
+def test_what_the_operator_set_stays(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "1")
+    monkeypatch.setattr(ctypes, "CDLL", None)
+    assert not heap.keep_some()
