@@ -1,0 +1,38 @@
+"""The compiled core does what its sources say: compared on streams that nobody would think of."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from proxy.responses import COMPILED
+from tests.support.mutations import made
+
+ROOT = Path(__file__).parents[1]
+NUMBER, SEED = 1500, 1
+
+
+@pytest.mark.skipif(not COMPILED, reason="is about a compiled core: `make test-compiled`")
+def test_it_tells_the_same() -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    asked = subprocess.run(
+        [sys.executable, "-m", "tests.support.mutations", str(NUMBER), str(SEED)],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    core, *expected = asked.stdout.splitlines()
+    assert core == "python"
+    assert list(made(NUMBER, SEED)) == expected
+
+
+def test_streams_are_damaged_in_the_same_way_each_time() -> None:
+    told = list(made(20, SEED))
+    assert told == list(made(20, SEED))
+    assert len(set(told)) > 10
