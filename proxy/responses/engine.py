@@ -127,8 +127,8 @@ class RepairEngine:
 
     def __init__(self, plan: Plan, request: RequestContext, *, starting_after: int | None = None) -> None:
         self._plan = plan
-        context = StreamContext(plan.settings, request)
-        self._repairs = [repair(context) for repair in plan.repairs]
+        self._context = StreamContext(plan.settings, request)
+        self._repairs: list[Repair | None] = [None] * len(plan.repairs)  # made when they are first asked
         self._streak: Streak | None = None
         self._upstream_names: dict[str, str] = {}
         self._starting_after = -1 if starting_after is None else starting_after
@@ -172,7 +172,7 @@ class RepairEngine:
         for position in chain:
             if position <= after:
                 continue
-            repair = self._repairs[position]
+            repair = self._repairs[position] or self._made(position)
             try:
                 replacement = repair.mend(event, view)
             except Exception:  # noqa: BLE001 - counted, or raised again
@@ -193,11 +193,16 @@ class RepairEngine:
             self._begin_streak(event, chain)
         self._emit(event)
 
+    def _made(self, position: int) -> Repair:
+        """Make a repair: a stream in which nothing is wrong with its kind of event needs none, and holds none."""
+        repair = self._repairs[position] = self._plan.repairs[position](self._context)
+        return repair
+
     def _begin_streak(self, event: Event, chain: tuple[int, ...]) -> None:
         """Remember a delta of upstream's in which no repair found anything wrong."""
         text = self.view.text_of(event)
         if text is not None and not any(map(holds_more, event.body.values())):
-            readers = tuple(position for position in chain if self._repairs[position].reads_deltas)
+            readers = tuple(position for position in chain if self._plan.repairs[position].reads_deltas)
             first = self._repairs[chain[0]] if chain else None
             flattener = first if first is not None and first.flatten is not None else None
             self._streak = Streak(event, text, readers, flattener)
@@ -210,7 +215,7 @@ class RepairEngine:
         streak, view = self._streak, self.view
         if streak is None or view.next_number <= self._starting_after:
             return 0
-        readers = [self._repairs[position] for position in streak.readers]
+        readers = [self._repairs[position] or self._made(position) for position in streak.readers]
         signs = ""
         for reader in readers:
             asked = reader.signs(streak.type, streak.spelling)

@@ -42,6 +42,8 @@ class StatusProbe:
     :ivar regular: ask whenever the stream is silent, not only when the response was cancelled through this process.
     """
 
+    __slots__ = ("_max_bytes", "_response_id", "_stored", "regular")
+
     def __init__(
         self, stored: StoredResponses, *, response_id: str | None, max_bytes: int, regular: bool
     ) -> None:

@@ -40,6 +40,8 @@ class StoredResponses:
     :param max_bytes: limit for its body.
     """
 
+    __slots__ = ("_headers", "_max_bytes", "_timeout_seconds", "_upstream")
+
     def __init__(
         self,
         upstream: Upstream,

@@ -94,7 +94,7 @@ async def test_an_open_stream_does_not_hold_the_requests_input(
     assert await client.chunk() == CREATED
     (exchange,) = proxy.gateway.open
     assert isinstance(exchange.relay, StreamRelay)
-    request = exchange.relay._normalizer._engine._repairs[0].context.request
+    request = exchange.relay._normalizer._engine._context.request
     assert request.body == {name: value for name, value in orjson.loads(BODY).items() if name != "input"}
     assert "input" in orjson.loads(BODY)
     over.set()
