@@ -168,7 +168,7 @@ class Run:
 
 async def run_way(run: Run, setup: Setup, options: argparse.Namespace) -> dict[str, str]:
     """Run what was chosen on one server; return the versions of what was run."""
-    version = (await setup.ask("GET", "/version", proxied=False)).json() or {}
+    version = await version_of(setup)
     began = time.monotonic()
     for part in PARTS:
         if part not in options.part:
@@ -199,7 +199,18 @@ async def run_way(run: Run, setup: Setup, options: argparse.Namespace) -> dict[s
         sys.stdout.write(f"{setup.way.title}: {part} done after {time.monotonic() - began:.0f} s\n")
         sys.stdout.flush()
     run.report()
-    return {"vllm": str(version.get("version", "unknown"))}
+    return {"vllm": version}
+
+
+async def version_of(setup: Setup) -> str:
+    """Return what the server says that it is.
+
+    :raises InstallationError: nobody answers. Every refusal would be judged then, and some would be right.
+    """
+    answer = await setup.ask("GET", "/version", proxied=False)
+    if not answer.status:
+        raise InstallationError(f"nobody answers at {setup.server_url}")
+    return str((answer.json() or {}).get("version", "unknown"))
 
 
 def _is_worse(told: list[list[str]]) -> bool:
