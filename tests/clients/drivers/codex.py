@@ -52,7 +52,8 @@ def run(job: Job, result: Result) -> None:
                 str(CODEX), "exec", *sys.argv[2:], "--json", "--skip-git-repo-check",
                 "--dangerously-bypass-approvals-and-sandbox", job.prompt,
             ],
-            env={**os.environ, "CODEX_HOME": str(home), "VLLM_KEY": job.key},
+            # Its shell is a login shell: what the profile of whoever runs this prints must not become the output of a call.
+            env={**os.environ, "HOME": str(home), "CODEX_HOME": str(home), "VLLM_KEY": job.key},
             cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, check=False,
         )  # fmt: skip
     messages, failure = [], None
