@@ -13,7 +13,6 @@ import os
 import sys
 import time
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from bench import contenders, layers, machine, measure, report
@@ -72,13 +71,7 @@ def measure_parts(parts: list[str], rounds: int) -> dict[str, Any]:
             for part in (part for part in parts if part != "layers"):
                 results[part] = measure_part(part, rig, everyone, rounds)
                 results[part]["skipped"] = skipped
-    about = {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "rounds": rounds,
-        "load_before": round(before, 2),
-        "load_after": round(os.getloadavg()[0], 2),
-        **machine.describe(),
-    }
+    about = machine.circumstances(rounds, before)
     for part in parts:
         results[part]["about"] = about
     say(

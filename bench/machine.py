@@ -13,6 +13,7 @@ import socket
 import subprocess
 import time
 import urllib.request
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -249,6 +250,17 @@ def describe() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "kernel": platform.release(),
         "versions": versions,
+    }
+
+
+def circumstances(rounds: int, load_before: float) -> dict[str, Any]:
+    """Return when, on what and how a run was made; ``load_before``: the load average at its start."""
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "rounds": rounds,
+        "load_before": round(load_before, 2),
+        "load_after": round(os.getloadavg()[0], 2),
+        **describe(),
     }
 
 

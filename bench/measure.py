@@ -91,6 +91,7 @@ OPEN_STREAMS: Final = (0, 100, 500, 1_000, 2_000)
 _SETTLE_SECONDS: Final = 1.0
 """Time for which a contender is left alone after streams were opened."""
 _LOOK_SECONDS: Final = 0.1
+"""How often a process is asked whether it still works: no event tells of it, and long enough for its share to be seen."""
 _AT_REST: Final = 0.05
 """Share of a core that a process at rest may take: timers."""
 _RELEASE_SECONDS: Final = 6.0

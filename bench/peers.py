@@ -17,7 +17,6 @@ import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from bench import contenders, machine, measure, peers_report, streams
@@ -27,7 +26,7 @@ from bench.measure import Load
 from tests.clients.installation import InstallationError, PythonEnvironment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from bench.machine import Rig
@@ -232,13 +231,7 @@ def measure_all(chosen: Sequence[Peer], rounds: int) -> dict[str, Any]:
                     rig, everyone, LOADS, rounds, say, known=LOADS, rest_seconds=_REST_SECONDS
                 )
             }
-    about = {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "rounds": rounds,
-        "load_before": round(load_before, 2),
-        "load_after": round(os.getloadavg()[0], 2),
-        **machine.describe(),
-    }
+    about = machine.circumstances(rounds, load_before)
     about["versions"] |= {peer.name: version_of(peer) for peer in able}
     for part in results.values():
         part.update(about=about, skipped=skipped)
@@ -248,13 +241,8 @@ def measure_all(chosen: Sequence[Peer], rounds: int) -> dict[str, Any]:
     return results
 
 
-def measure_idle(rig: Rig, field: Sequence[Entrant]) -> dict[str, Any]:
-    """Measure memory with idle streams open and the release of upstream; one entrant at a time, just started.
-
-    ``answers_after``: whether it still answers once those clients have left.
-    """
-    idle: dict[str, Any] = {}
-    answers_after: dict[str, bool] = {}
+def one_by_one(rig: Rig, field: Sequence[Entrant]) -> Iterator[Contender]:
+    """Yield each entrant that answers, just started; it is ended before the next one is started."""
     for one in field:
         contender = one.start(rig)
         with contender.process:
@@ -263,27 +251,32 @@ def measure_idle(rig: Rig, field: Sequence[Entrant]) -> dict[str, Any]:
             except BenchError as error:
                 say(str(error))  # said again, and noted, when it is started for the loads
                 continue
-            idle |= measure.memory(rig, [contender], say, numbers=IDLE_STREAMS, spec="idle-text-1-0-0")
-            answers_after[one.name] = contenders.answers(rig, contender)
-            if not answers_after[one.name]:
-                say(f"{one.name} answers no more")
+            yield contender
+
+
+def measure_idle(rig: Rig, field: Sequence[Entrant]) -> dict[str, Any]:
+    """Measure memory with idle streams open and the release of upstream; one entrant at a time, just started.
+
+    ``answers_after``: whether it still answers once those clients have left.
+    """
+    idle: dict[str, Any] = {}
+    answers_after: dict[str, bool] = {}
+    for contender in one_by_one(rig, field):
+        idle |= measure.memory(rig, [contender], say, numbers=IDLE_STREAMS, spec="idle-text-1-0-0")
+        answers_after[contender.name] = contenders.answers(rig, contender)
+        if not answers_after[contender.name]:
+            say(f"{contender.name} answers no more")
     return {"idle": idle, "answers_after": answers_after}
 
 
 def judge_streams(rig: Rig, field: Sequence[Entrant]) -> dict[str, Any]:
     """Send streams through each entrant, just started, and judge what comes."""
     judge, told = streams.Judge(rig.port, SYNTHETIC), {}
-    for one in field:
-        contender = one.start(rig)
-        with contender.process:
-            try:
-                contenders.wait_ready(rig, contender, seconds=one.start_seconds)
-            except BenchError:
-                continue
-            told[one.name] = judge.told_by(contender.port)
-            for end in streams.ENDS:
-                fates = told[one.name]["plain"][end]["fates"]
-                say(f"{one.name:22} {end}: " + ", ".join(f"{fate}: {n}" for fate, n in fates.items()))
+    for contender in one_by_one(rig, field):
+        told[contender.name] = judge.told_by(contender.port)
+        for end in streams.ENDS:
+            fates = told[contender.name]["plain"][end]["fates"]
+            say(f"{contender.name:22} {end}: " + ", ".join(f"{fate}: {n}" for fate, n in fates.items()))
     return {"sent": judge.sent, "told": told}
 
 

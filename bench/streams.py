@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 from bench.machine import ANSWERS, HERE
 from proxy.responses import BodyEnd
 from proxy.responses.conformance import check_stream
+from proxy.responses.events import parse_event
 from proxy.responses.grammar import DONE_SENTINEL, TERMINAL
-from proxy.sse import FrameDecoder
+from proxy.sse import FrameDecoder, encode_data, encode_event
 from tests.support.recordings import Recording, load_all
 from tests.support.replay import lost_words
 
@@ -174,17 +175,13 @@ def _framed(data: Iterable[bytes]) -> bytes:
     frames = []
     for each in data:
         type_ = _object(each).get("type")
-        line = b"event: %b\n" % type_.encode() if isinstance(type_, str) else b""
-        frames.append(line + b"data: " + each + b"\n\n")
+        frames.append(encode_event(type_, each) if isinstance(type_, str) else encode_data(each))
     return b"".join(frames)
 
 
 def _object(data: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(data)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    """Return a payload as the object that it is; an empty one for any other."""
+    return parse_event(data).body
 
 
 def error_in(stream: bytes) -> str | None:

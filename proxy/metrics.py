@@ -24,7 +24,7 @@ from prometheus_client import (
 )
 
 from proxy import __version__
-from proxy.responses import COMPILED, REPAIRS, Ending
+from proxy.responses import CORE, REPAIRS, Ending
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
@@ -245,12 +245,7 @@ class Metrics:
             ("version", "python", "implementation", "core"),
             namespace=PREFIX,
             registry=self.registry,
-        ).labels(
-            __version__,
-            platform.python_version(),
-            platform.python_implementation(),
-            "compiled" if COMPILED else "python",
-        ).set(1)
+        ).labels(__version__, platform.python_version(), platform.python_implementation(), CORE).set(1)
 
     def flush(self, tally: Tally, ending: Ending, *, duration_seconds: float) -> None:
         """Add what one stream counted; call it once, when the stream has ended."""

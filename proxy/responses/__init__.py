@@ -13,7 +13,7 @@ from proxy.responses.repairs import REPAIRS
 from proxy.responses.repairs.base import Dialect, NestedNumbers, Reasoning, Repair, RequestContext
 
 __all__ = [
-    "COMPILED",
+    "CORE",
     "REPAIRS",
     "BodyEnd",
     "ConformanceChecker",
@@ -32,5 +32,5 @@ __all__ = [
     "check_stream",
 ]
 
-COMPILED: Final = not __file__.endswith(".py")
-"""Whether the core runs compiled (docs/adr/0080-a-compiled-core.md)."""
+CORE: Final = "python" if __file__.endswith(".py") else "compiled"
+"""How the core runs (docs/adr/0080-a-compiled-core.md)."""

@@ -161,9 +161,9 @@ _UNNUMBERED: Final = b"-1"
 
 def _value_of(text: bytes) -> Any:
     """Read the words of a delta; None if they are spelled otherwise, or are JSON for lenient readers only."""
-    if not text or (
-        not _is_quoted(text) and b"\n" in text
-    ):  # white space in JSON, but the end of the line here
+    if not text:
+        return None
+    if not _is_quoted(text) and b"\n" in text:  # white space in JSON, but the end of the line here
         return None
     try:
         return orjson.loads(text)

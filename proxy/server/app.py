@@ -28,7 +28,7 @@ from yarl import URL
 from proxy import __version__, logs
 from proxy.config import Mode
 from proxy.metrics import Metrics
-from proxy.responses import COMPILED
+from proxy.responses import CORE
 from proxy.server import garbage, heap
 from proxy.server.clients import ClientServer
 from proxy.server.handlers import Gateway
@@ -266,7 +266,7 @@ def announce(
         reasoning=settings.reasoning.value,
         disabled_repairs=list(settings.disable_repairs),
         event_loop=loop,
-        core="compiled" if COMPILED else "python",
+        core=CORE,
         workers=workers,
     )
     if not has_fast_parser():

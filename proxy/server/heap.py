@@ -1,6 +1,6 @@
 """What becomes of freed memory: so much of it is kept for the next read.
 
-A long answer that comes at once (a replay, a final object) takes some buffers of a megabyte, for a moment. glibc gives such
+A long answer that comes at once, as a replay does, takes some buffers of a megabyte, for a moment. glibc gives such
 memory back to the system at once and asks for it again with the next read, and the system fills each page with noughts before
 it hands it out: 1,200 page faults for an answer of 2,000 events, a third of its cost (docs/performance.md).
 """

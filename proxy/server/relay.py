@@ -466,10 +466,10 @@ class StreamRelay(Relay):
             received = self._content.total_bytes
             verdict = await self._ask(response_id)
             went_on = self._content.total_bytes != received
-            if verdict is not None and verdict.status == "cancelled":
-                await self._last_word()
-                self._conclude(verdict, went_on=False)
-            elif verdict is not None:
+            if verdict is not None:
+                if verdict.status == "cancelled":
+                    await self._last_word()
+                    went_on = False
                 self._conclude(verdict, went_on=went_on)
             elif self._refusals >= _REFUSALS_OF_THE_DEAD and self._waiting and not went_on:
                 self._end_with(BodyEnd.CUT)
@@ -479,7 +479,7 @@ class StreamRelay(Relay):
         received = -1
         while self.end is None and (received != self._content.total_bytes or not self._waiting):
             received = self._content.total_bytes
-            await asyncio.sleep(_LAST_WORD_SECONDS)
+            await asyncio.sleep(_LAST_WORD_SECONDS)  # silence is all that tells: vLLM sends no end
 
     def _conclude(self, verdict: Verdict, *, went_on: bool) -> None:
         """End upstream's body here, unless its stream may be about to tell the end itself.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.responses import COMPILED
+from proxy.responses import CORE
 
 python_core = pytest.mark.skipif(
-    COMPILED, reason="needs a core of Python: compiled, it has no subclasses and no docstrings"
+    CORE == "compiled", reason="needs a core of Python: compiled, it has no subclasses and no docstrings"
 )

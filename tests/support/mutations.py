@@ -11,7 +11,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from proxy.responses import COMPILED, BodyEnd, Dialect, Plan, Reasoning, RequestContext, StreamNormalizer
+from proxy.responses import CORE, BodyEnd, Dialect, Plan, Reasoning, RequestContext, StreamNormalizer
 from tests.support.goldens import RECORDINGS
 
 if TYPE_CHECKING:
@@ -80,6 +80,6 @@ def made(number: int, seed: int) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    print("compiled" if COMPILED else "python")  # noqa: T201 - a command line prints
+    print(CORE)  # noqa: T201 - a command line prints
     for line in made(int(sys.argv[1]), int(sys.argv[2])):
         print(line)  # noqa: T201 - as above
