@@ -96,7 +96,7 @@ def start_all(rig: Rig, *, peers: bool = True) -> tuple[list[Contender], list[st
 def start_proxy(rig: Rig, *options: str, core: str | None = None) -> Contender:
     """Start the proxy as users do: all repairs, a log line per request; but with room for all streams that are opened."""
     port, admin_port = free_port(), free_port()
-    command = [sys.executable, "-m", "proxy", "serve", "--upstream", rig.url, "--port", str(port)]
+    command = [sys.executable, "-m", "vllm_sse_proxy", "serve", "--upstream", rig.url, "--port", str(port)]
     command += ["--admin-port", str(admin_port), "--max-streams", str(_MOST_STREAMS), *options]
     return Contender(PROXY, port, Process(command, core=core or rig.proxy_core, log="proxy"), admin_port)
 
@@ -104,7 +104,10 @@ def start_proxy(rig: Rig, *options: str, core: str | None = None) -> Contender:
 def can_have_workers() -> bool:
     """Say whether the proxy can run several processes."""
     told = subprocess.run(
-        [sys.executable, "-m", "proxy", "serve", "--help"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "vllm_sse_proxy", "serve", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return "--workers" in told.stdout
 

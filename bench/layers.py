@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from proxy.responses import BodyEnd, Plan, StreamNormalizer
-from proxy.responses.engine import RepairEngine
-from proxy.responses.events import parse_event
-from proxy.responses.repairs.base import Repair, RequestContext
-from proxy.sse import FrameDecoder, encode_event
+from vllm_sse_proxy.families.responses import BodyEnd, Plan, StreamNormalizer
+from vllm_sse_proxy.families.responses.engine import RepairEngine
+from vllm_sse_proxy.families.responses.events import parse_event
+from vllm_sse_proxy.families.responses.repairs.base import Repair, RequestContext
+from vllm_sse_proxy.sse import FrameDecoder, encode_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from proxy.responses.events import Event
-    from proxy.responses.view import ClientView
+    from vllm_sse_proxy.families.responses.events import Event
+    from vllm_sse_proxy.families.responses.view import ClientView
 
 DELTAS: Final = 2_000
 CHUNK_EVENTS: Final = 40
@@ -198,7 +198,7 @@ def _each(call: Callable[[Any], object], values: Sequence[Any]) -> None:
 
 
 def _context(plan: Plan) -> Any:
-    from proxy.responses.repairs.base import StreamContext  # noqa: PLC0415 - only the report per repair makes them itself
+    from vllm_sse_proxy.families.responses.repairs.base import StreamContext  # noqa: PLC0415 - only the report per repair makes them itself
 
     return StreamContext(plan.settings, RequestContext())
 

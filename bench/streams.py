@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.machine import ANSWERS, HERE
-from proxy.responses import BodyEnd
-from proxy.responses.conformance import check_stream
-from proxy.responses.events import parse_event
-from proxy.responses.grammar import DONE_SENTINEL, TERMINAL
-from proxy.sse import FrameDecoder, encode_data, encode_event
 from tests.support.recordings import Recording, load_all
 from tests.support.replay import lost_words
+from vllm_sse_proxy.families.responses import BodyEnd
+from vllm_sse_proxy.families.responses.conformance import check_stream
+from vllm_sse_proxy.families.responses.events import parse_event
+from vllm_sse_proxy.families.responses.grammar import DONE_SENTINEL, TERMINAL
+from vllm_sse_proxy.sse import FrameDecoder, encode_data, encode_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -35,10 +35,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from proxy import __version__
-from proxy.demo.scenarios import SCENARIOS
-from proxy.responses.conformance import check_stream
 from tests.support.deploying import DEPLOY, ROOT, dashboard_queries, rules
+from vllm_sse_proxy import __version__
+from vllm_sse_proxy.demo.scenarios import SCENARIOS
+from vllm_sse_proxy.families.responses.conformance import check_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -616,7 +616,7 @@ def inside() -> int:
     """Run what needs the namespace; the images are there."""
     steps = Steps()
     # All addresses of a namespace of our own, so that containers reach it.
-    upstream = [sys.executable, "-m", "proxy", "demo", "--upstream-only", "--host", "0.0.0.0"]  # noqa: S104
+    upstream = [sys.executable, "-m", "vllm_sse_proxy", "demo", "--upstream-only", "--host", "0.0.0.0"]  # noqa: S104
     with background("podman", "system", "service", "--time=0", f"unix://{WORK}/podman.sock"):
         with background(*upstream, "--port", "8000", "--event-delay-ms", "100"):
             wait_for("http://127.0.0.1:8000/health", seconds=20)

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from proxy.responses import REPAIRS
 from tests.support.compiled import python_core
+from vllm_sse_proxy.families.responses import REPAIRS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from proxy.responses import Repair
+    from vllm_sse_proxy.families.responses import Repair
 
 ROOT = Path(__file__).parents[1]
-PROXY = ROOT / "proxy"
+PROXY = ROOT / "proxy" / "vllm_sse_proxy"
 DOCUMENT = ROOT / "docs" / "architecture.md"
 NO_CORE_IMPORTS = ("aiohttp", "pydantic", "pydantic_settings", "prometheus_client", "uvloop")
 
@@ -61,7 +61,7 @@ def inside(module: str, package: str) -> bool:
 
 def modules() -> Iterator[tuple[str, Path]]:
     for path in sorted(PROXY.rglob("*.py")):
-        parts = path.relative_to(ROOT).with_suffix("").parts
+        parts = path.relative_to(PROXY.parent).with_suffix("").parts
         yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
 
 
@@ -86,7 +86,9 @@ def rule_for(module: str) -> Rule | None:
 def test_imports(module: str, path: Path) -> None:
     rule = rule_for(module)
     if rule is None:
-        assert module in ("proxy", "proxy.__main__"), f"{module} stands in no row of the import table"
+        assert module in ("vllm_sse_proxy", "vllm_sse_proxy.__main__", "vllm_sse_proxy.families"), (
+            f"{module} stands in no row of the import table"
+        )
         return
     # A package's __init__ gathers its own modules.
     own = [module] if path.name == "__init__.py" else []
@@ -99,16 +101,16 @@ def test_imports(module: str, path: Path) -> None:
 
 def test_the_core_loads_nothing_that_waits_or_varies() -> None:
     """Importing the core in a fresh interpreter loads no event loop, clock, randomness or framework."""
-    rule = rule_for("proxy.responses")
+    rule = rule_for("vllm_sse_proxy.families.responses")
     assert rule is not None
     program = (
-        "import sys, orjson; before = set(sys.modules); import proxy.responses;"
+        "import sys, orjson; before = set(sys.modules); import vllm_sse_proxy.families.responses;"
         "print(*sorted(set(sys.modules) - before))"
     )
     loaded = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=ROOT
     ).stdout.split()
-    assert "proxy.responses.engine" in loaded
+    assert "vllm_sse_proxy.families.responses.engine" in loaded
     assert not [
         name for name in loaded if any(inside(name, bad) for bad in (*rule.forbidden, *NO_CORE_IMPORTS))
     ]
@@ -120,7 +122,7 @@ def test_repairs_are_sorted_by_phase() -> None:
 
 
 def test_every_repair_module_is_in_the_list() -> None:
-    folder = PROXY / "responses" / "repairs"
+    folder = PROXY / "families" / "responses" / "repairs"
     assert {path.stem for path in folder.glob("*.py")} - {"__init__", "base"} == {r.name for r in REPAIRS}
 
 
@@ -135,11 +137,11 @@ class TestOneName:
 
     @python_core
     def test_module(self, repair: type[Repair]) -> None:
-        assert repair.__module__ == f"proxy.responses.repairs.{repair.name}"
+        assert repair.__module__ == f"vllm_sse_proxy.families.responses.repairs.{repair.name}"
         assert importlib.import_module(repair.__module__).__doc__
 
     def test_has_its_test_file(self, repair: type[Repair]) -> None:
-        assert (ROOT / "tests" / "responses" / "repairs" / f"test_{repair.name}.py").is_file()
+        assert (ROOT / "tests" / "families" / "responses" / "repairs" / f"test_{repair.name}.py").is_file()
 
     def test_has_its_golden(self, repair: type[Repair]) -> None:
         golden = ROOT / "tests" / "recordings" / repair.name

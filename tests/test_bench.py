@@ -15,9 +15,9 @@ from bench import layers, peers, peers_report, report, streams
 from bench.measure import DIRECT, NGINX, PASSTHROUGH, PROXY
 from bench.plot import Axis, chart
 from bench.streams import Answer, Exchange
-from proxy.responses.conformance import check_stream
 from tests.clients.installation import InstallationError
 from tests.support.upstream import Chunk, Cut, FakeUpstream, Head, Wait, json_answer, stream
+from vllm_sse_proxy.families.responses.conformance import check_stream
 
 ROOT = Path(__file__).parents[1]
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy import __version__
-from proxy.cli import main
-from proxy.config import Settings, load
 from tests.support.whole_stream import DELTA, WHOLE
+from vllm_sse_proxy import __version__
+from vllm_sse_proxy.cli import main
+from vllm_sse_proxy.config import Settings, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,7 +160,7 @@ def test_serve_takes_flags(monkeypatch: pytest.MonkeyPatch) -> None:
         served.append(settings)
         return 7
 
-    monkeypatch.setattr("proxy.server.serve", serve)
+    monkeypatch.setattr("vllm_sse_proxy.server.serve", serve)
     flags = ["--upstream", "http://h:1", "--port", "0", "--keepalive", "event", "--preserve-host"]
     assert main(["serve", *flags, "--disable-repair", "item_ids", "--disable-repair", "string_deltas"]) == 7
     (settings,) = served
@@ -169,7 +169,7 @@ def test_serve_takes_flags(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_demo_is_dispatched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.demo.run", lambda options: 5 if options.once else 0)
+    monkeypatch.setattr("vllm_sse_proxy.demo.run", lambda options: 5 if options.once else 0)
     assert main(["demo", "--once"]) == 5
 
 
@@ -177,7 +177,7 @@ def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("proxy.demo.run", interrupt)
+    monkeypatch.setattr("vllm_sse_proxy.demo.run", interrupt)
     assert main(["demo"]) == 130
 
 
@@ -220,7 +220,7 @@ def test_healthcheck(
 
 def test_healthcheck_imports_little() -> None:
     program = (
-        "import sys; from proxy.cli import main; main(['healthcheck', '--url', 'http://127.0.0.1:1/']);"
+        "import sys; from vllm_sse_proxy.cli import main; main(['healthcheck', '--url', 'http://127.0.0.1:1/']);"
         "print(sorted({'aiohttp', 'pydantic', 'orjson', 'prometheus_client', 'asyncio'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -231,7 +231,9 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     file = tmp_path / "long.sse"
     file.write_bytes(GOOD[: GOOD.index(DELTA)] + DELTA * 20_000)
     with subprocess.Popen(
-        [sys.executable, "-m", "proxy", "repair", str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "vllm_sse_proxy", "repair", str(file)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -243,7 +245,7 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
 
 def test_a_live_stream_is_mended_as_it_comes() -> None:
     with subprocess.Popen(
-        [sys.executable, "-m", "proxy", "repair"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-m", "vllm_sse_proxy", "repair"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None

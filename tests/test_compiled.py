@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.responses import CORE
 from tests.support.mutations import made
+from vllm_sse_proxy.families.responses import CORE
 
 ROOT = Path(__file__).parents[1]
 NUMBER, SEED = 1500, 1

@@ -19,19 +19,19 @@ import orjson
 import pytest
 from openai import OpenAI
 
-from proxy import demo
-from proxy.demo import session
-from proxy.demo.clients import Answer, read_like_codex, read_like_openai_helper
-from proxy.demo.report import WIDTH, Comparison, Palette, Side, render, summary
-from proxy.demo.scenarios import SCENARIOS, scenario_for
-from proxy.demo.session import Options, serving
-from proxy.demo.upstream import events_of, make_upstream
-from proxy.responses import BodyEnd, Plan, StreamNormalizer
+from vllm_sse_proxy import demo
+from vllm_sse_proxy.demo import session
+from vllm_sse_proxy.demo.clients import Answer, read_like_codex, read_like_openai_helper
+from vllm_sse_proxy.demo.report import WIDTH, Comparison, Palette, Side, render, summary
+from vllm_sse_proxy.demo.scenarios import SCENARIOS, scenario_for
+from vllm_sse_proxy.demo.session import Options, serving
+from vllm_sse_proxy.demo.upstream import events_of, make_upstream
+from vllm_sse_proxy.families.responses import BodyEnd, Plan, StreamNormalizer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from proxy.demo.scenarios import Scenario
+    from vllm_sse_proxy.demo.scenarios import Scenario
 
 ROOT = Path(__file__).parents[1]
 STREAM = "text/event-stream"
@@ -72,7 +72,9 @@ def finished(entry: dict[str, Any], index: int = 0) -> dict[str, Any]:
 
 class TestScenarios:
     def test_everything_shipped_is_used_and_the_other_way_round(self) -> None:
-        shipped = {path.name for path in (ROOT / "proxy" / "demo" / "recordings").glob("*.sse")}
+        shipped = {
+            path.name for path in (ROOT / "proxy" / "vllm_sse_proxy" / "demo" / "recordings").glob("*.sse")
+        }
         assert shipped == {f"{scenario.name}.sse" for scenario in SCENARIOS}
 
     @pytest.mark.parametrize("scenario", SCENARIOS, ids=IDS)
@@ -483,7 +485,7 @@ class TestWhole:
     def test_as_a_process(self, tmp_path: Path) -> None:
         """Started as users start it, from another folder."""
         done = subprocess.run(
-            [sys.executable, "-m", "proxy", "demo", "--once", "--event-delay-ms", "0"],
+            [sys.executable, "-m", "vllm_sse_proxy", "demo", "--once", "--event-delay-ms", "0"],
             capture_output=True,
             text=True,
             check=False,

@@ -9,19 +9,27 @@ from urllib.parse import unquote
 
 import pytest
 
-from proxy import __version__
-from proxy.cli import main
-from proxy.config import Settings
-from proxy.metrics import PREFIX, Metrics
-from proxy.responses import REPAIRS, BodyEnd, Dialect, Ending, Plan, Reasoning, StreamNormalizer
-from proxy.responses.conformance import check_stream
 from tests.support.documentation import DEFECTS, PARTS, ROOT, in_order, readme_after, with_example, with_part
+from vllm_sse_proxy import __version__
+from vllm_sse_proxy.cli import main
+from vllm_sse_proxy.config import Settings
+from vllm_sse_proxy.families.responses import (
+    REPAIRS,
+    BodyEnd,
+    Dialect,
+    Ending,
+    Plan,
+    Reasoning,
+    StreamNormalizer,
+)
+from vllm_sse_proxy.families.responses.conformance import check_stream
+from vllm_sse_proxy.metrics import PREFIX, Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from proxy.responses import Repair
+    from vllm_sse_proxy.families.responses import Repair
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")

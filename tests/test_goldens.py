@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.responses import REPAIRS, Plan, check_stream
 from tests.support.goldens import RECORDINGS, Golden, load_goldens, main
 from tests.support.recordings import load
 from tests.support.replay import faults, normalize
+from vllm_sse_proxy.families.responses import REPAIRS, Plan, check_stream
 
 if TYPE_CHECKING:
     from pathlib import Path

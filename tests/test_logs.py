@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from proxy.config import LogFormat, LogLevel
-from proxy.logs import MAX_VALUE_CHARACTERS, configure, emit, escape, logger
+from vllm_sse_proxy.config import LogFormat, LogLevel
+from vllm_sse_proxy.logs import MAX_VALUE_CHARACTERS, configure, emit, escape, logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _restore_logging() -> Iterator[None]:
-    names = ("proxy", "aiohttp", "asyncio")
+    names = ("vllm_sse_proxy", "aiohttp", "asyncio")
     before = [(log := logging.getLogger(name), log.handlers[:], log.propagate, log.level) for name in names]
     raising = logging.raiseExceptions
     yield

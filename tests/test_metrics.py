@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from proxy.metrics import CODES, ROUTES, UPSTREAM_FAILURES, Metrics, code_class
-from proxy.responses import REPAIRS, Ending, Tally
+from vllm_sse_proxy.families.responses import REPAIRS, Ending, Tally
+from vllm_sse_proxy.metrics import CODES, ROUTES, UPSTREAM_FAILURES, Metrics, code_class
 
 
 def samples(metrics: Metrics) -> dict[str, float]:

@@ -9,8 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.responses import BodyEnd, Dialect, Plan, RequestContext, StreamNormalizer, check_stream
-from proxy.responses.proof import text_of
 from tests.support.compiled import python_core
 from tests.support.judging import violations
 from tests.support.streams import (
@@ -21,6 +19,15 @@ from tests.support.streams import (
     wire,
 )
 from tests.support.strict import strict_errors
+from vllm_sse_proxy.families.responses import (
+    BodyEnd,
+    Dialect,
+    Plan,
+    RequestContext,
+    StreamNormalizer,
+    check_stream,
+)
+from vllm_sse_proxy.families.responses.proof import text_of
 
 STRICT = Plan.build(strict=True)
 LENIENT = Plan.build()

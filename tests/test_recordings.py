@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from proxy.responses import BodyEnd, Ending, Plan, StreamNormalizer
-from proxy.responses.conformance import check_stream
-from proxy.sse import FrameDecoder
 from tests.support.recordings import Recording, load_all
 from tests.support.replay import doubled_words, faults, lost_words, normalize
+from vllm_sse_proxy.families.responses import BodyEnd, Ending, Plan, StreamNormalizer
+from vllm_sse_proxy.families.responses.conformance import check_stream
+from vllm_sse_proxy.sse import FrameDecoder
 
 FOLDER = Path(__file__).parent / "recordings"
 RECORDINGS = {

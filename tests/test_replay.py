@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from proxy.responses import Dialect
 from tests.support.recordings import load_all
 from tests.support.replay_sockets import replay
+from vllm_sse_proxy.families.responses import Dialect
 
 RECORDINGS = Path(__file__).parent / "recordings"
 

@@ -116,7 +116,7 @@ class Proxy:
     async def start(cls, upstream: str, *flags: str) -> Self:
         """Start it with these flags beside those that a test needs; return when it listens."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "proxy", "serve", "--upstream", upstream, "--port", "0", "--admin-port", "0",
+            sys.executable, "-m", "vllm_sse_proxy", "serve", "--upstream", upstream, "--port", "0", "--admin-port", "0",
             "--log-level", "info", *flags,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip

@@ -11,7 +11,6 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from proxy.sse import encode_data
 from tests.clients import defects
 from tests.clients.conversations import (
     ERROR,
@@ -27,6 +26,7 @@ from tests.clients.conversations import (
 from tests.support.goldens import load_goldens
 from tests.support.streams import wire
 from tests.support.upstream import Chunk, Cut, End, Head, Reset, Step, Wait, json_answer
+from vllm_sse_proxy.sse import encode_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.responses import REPAIRS, BodyEnd, Plan, Reasoning
 from tests.clients.conversations import SHELL, WEATHER
 from tests.clients.explanations import EXPLANATIONS, Explanation
 from tests.clients.installation import CLIENTS, NODE_OPENAI, Client, InstallationError
@@ -21,6 +20,7 @@ from tests.clients.table import left_over
 from tests.support.documentation import DEFECTS
 from tests.support.replay import faults, normalize
 from tests.support.upstream import Chunk, Cut, End, Reset, Wait
+from vllm_sse_proxy.families.responses import REPAIRS, BodyEnd, Plan, Reasoning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,7 @@ NOT_ON_A_PLAIN_STREAM = {
     ("terminal_types", "R02"): "that a response was cancelled comes from vLLM's answer to the proxy's question, and only a "
     "background stream is asked about: tests/server and tests/live",
     ("unterminated_streams", "F01"): "the fork's error becomes `error`, and what follows an error is ended by late_events or "
-    "error_events first: tests/responses",
+    "error_events first: tests/families/responses",
     ("done_texts", "R19"): "held_closings waits for the whole arguments, so that the done event is right when it comes here",
     ("done_texts", "R33"): "the done event has the right input, and stays; what was streamed before cannot be recalled",
     ("done_texts", "F01"): "string_deltas reads the field that the fork uses, so that the done event is right by then",

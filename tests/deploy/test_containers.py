@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from proxy.cli import main
-from proxy.config import CONFIG_VARIABLE, ENV_PREFIX, Settings
 from tests.support.deploying import DEPLOY, ROOT
+from vllm_sse_proxy.cli import main
+from vllm_sse_proxy.config import CONFIG_VARIABLE, ENV_PREFIX, Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,7 +89,7 @@ def test_prometheus_finds_what_it_is_given() -> None:
 @pytest.mark.parametrize("service", ["upstream", "traffic"])
 def test_the_demos_commands_are_understood(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     command = yaml.safe_load(COMPOSE.read_text("utf-8"))["services"][service]["command"]
-    monkeypatch.setattr("proxy.demo.run", lambda _options: 0)
+    monkeypatch.setattr("vllm_sse_proxy.demo.run", lambda _options: 0)
     assert main(command) == 0
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from proxy import __version__
-from proxy.config import Settings, load
 from tests.support.deploying import DEPLOY, RULES
+from vllm_sse_proxy import __version__
+from vllm_sse_proxy.config import Settings, load
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from proxy.config import CoreSettings
 from tests.faults.answers import HEAD, LAST_CHUNK, chunk
 from tests.faults.judge import gained, judge_count, judge_error, judge_stream
 from tests.faults.process import MIB, ProxyProcess
@@ -26,6 +25,7 @@ from tests.support.whole_stream import (
     event,
     response,
 )
+from vllm_sse_proxy.config import CoreSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from proxy.responses.conformance import check_stream
 from tests.faults.answers import TERMINALS, deltas_of
 from tests.support.strict import strict_errors
+from vllm_sse_proxy.families.responses.conformance import check_stream
 
 if TYPE_CHECKING:
     from tests.support.http import Answer

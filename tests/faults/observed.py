@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 
-from proxy.cli import main
+from vllm_sse_proxy.cli import main
 
 
 def census() -> dict[str, int]:

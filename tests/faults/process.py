@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from proxy.config import Settings
 from tests.support.http import RawClient
 from tests.support.upstream import PATIENCE_SECONDS
+from vllm_sse_proxy.config import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -15,7 +15,7 @@ from tests.fuzz import seeds
 # By name: it has no types, and is no dependency of the project.
 atheris: Any = importlib.import_module("atheris")
 
-with atheris.instrument_imports(include=["proxy.sse", "proxy.responses"]):
+with atheris.instrument_imports(include=["vllm_sse_proxy.sse", "vllm_sse_proxy.families.responses"]):
     from tests.fuzz import invariants
 
 FRAMES = seeds.frames()

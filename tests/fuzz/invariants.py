@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from proxy.responses import BodyEnd, Plan, RequestContext, StreamNormalizer
-from proxy.sse import FrameDecoder, FrameTooLargeError
 from tests.support.judging import violations
+from vllm_sse_proxy.families.responses import BodyEnd, Plan, RequestContext, StreamNormalizer
+from vllm_sse_proxy.sse import FrameDecoder, FrameTooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from proxy.sse import Frame
+    from vllm_sse_proxy.sse import Frame
 
 MAX_FRAME_BYTES = 2_000
 MAX_TEXT_BYTES = 2_000

@@ -41,7 +41,7 @@ def frames() -> tuple[bytes, ...]:
 
 def bodies() -> Iterator[bytes]:
     """Give the bodies of the demo's recordings and of the repairs' goldens: every known defect is in one."""
-    for folder in (ROOT / "proxy" / "demo" / "recordings", ROOT / "tests" / "recordings"):
+    for folder in (ROOT / "proxy" / "vllm_sse_proxy" / "demo" / "recordings", ROOT / "tests" / "recordings"):
         for path in sorted(folder.rglob("*.sse")):
             body = path.read_bytes()
             if len(body) < LARGEST_BYTES * 5:

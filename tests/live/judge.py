@@ -7,12 +7,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from proxy.responses.conformance import RULES, check_stream
-from proxy.responses.grammar import DONE_SENTINEL
 from tests.clients.judge import Outcome, Run, judge
 from tests.live.wire import Answer, End
 from tests.support.replay import lost_words
 from tests.support.strict import strict_errors
+from vllm_sse_proxy.families.responses.conformance import RULES, check_stream
+from vllm_sse_proxy.families.responses.grammar import DONE_SENTINEL
 
 DETAIL_LENGTH = 160
 

@@ -249,7 +249,7 @@ class Proxy:
     async def __aenter__(self) -> Self:
         port, admin_port = free_port(), free_port()
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "proxy", "serve", "--upstream", self._upstream, "--port", str(port),
+            sys.executable, "-m", "vllm_sse_proxy", "serve", "--upstream", self._upstream, "--port", str(port),
             "--admin-port", str(admin_port), *self.SETTINGS, cwd=ROOT,
             env={name: value for name, value in os.environ.items() if not name.startswith("SSE_PROXY_")},
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,

@@ -6,12 +6,12 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from proxy.responses.conformance import RULES
 from tests.clients.judge import Outcome
 from tests.live.clients import LIVE_CLIENTS
 from tests.live.explanations import EXPLANATIONS
 from tests.live.run import ROWS, read_results
 from tests.live.server import WAYS
+from vllm_sse_proxy.families.responses.conformance import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

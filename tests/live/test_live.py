@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from proxy.sse import encode_data
 from tests.clients.judge import Run
 from tests.clients.scenarios import numbered
 from tests.live import run as live
@@ -42,6 +41,7 @@ from tests.support.replay import lost_words
 from tests.support.streams import call, message, whole, wire
 from tests.support.upstream import Chunk, Cut, FakeUpstream, Head, Wait, json_answer
 from tests.support.upstream import End as LastChunk
+from vllm_sse_proxy.sse import encode_data
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import aiohttp
 import pytest
 
-from proxy.config import Settings
-from proxy.server.app import Server
 from tests.support.http import RawClient
 from tests.support.upstream import PATIENCE_SECONDS, FakeUpstream
+from vllm_sse_proxy.config import Settings
+from vllm_sse_proxy.server.app import Server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from proxy.server.call_ids import answered_response, with_stored_ids
 from tests.support.http import metric
 from tests.support.upstream import Cut, json_answer, stream
 from tests.support.whole_stream import WHOLE
+from vllm_sse_proxy.server.call_ids import answered_response, with_stored_ids
 
 if TYPE_CHECKING:
-    from proxy.server.app import Server
     from tests.server.conftest import Connect, Start
     from tests.support.upstream import FakeUpstream, Step
+    from vllm_sse_proxy.server.app import Server
 
 JSON = "Content-Type: application/json"
 

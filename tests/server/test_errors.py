@@ -15,9 +15,9 @@ from tests.support.http import metric, until_open
 from tests.support.whole_stream import BODY
 
 if TYPE_CHECKING:
-    from proxy.server.app import Server
     from tests.server.conftest import Connect, Start
     from tests.support.upstream import FakeUpstream
+    from vllm_sse_proxy.server.app import Server
 
 KEY = ConnectionKey(
     "vllm.test", 80, is_ssl=False, ssl=True, proxy=None, proxy_auth=None, proxy_headers_hash=None

@@ -14,10 +14,10 @@ from tests.support.upstream import PATIENCE_SECONDS, Chunk, Cut, Head, Raw, Rese
 from tests.support.whole_stream import BODY, CREATED, WHOLE
 
 if TYPE_CHECKING:
-    from proxy.server.app import Server
     from tests.server.conftest import Connect, Start
     from tests.support.http import Answer
     from tests.support.upstream import FakeUpstream, Step
+    from vllm_sse_proxy.server.app import Server
 
 
 def assert_error(got: Answer, status: int, code: str) -> None:
@@ -238,7 +238,7 @@ async def test_a_fault_of_our_own_is_a_500(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("proxy.server.handlers.StreamNormalizer", fail)
+    monkeypatch.setattr("vllm_sse_proxy.server.handlers.StreamNormalizer", fail)
     upstream.answer(*stream(*WHOLE))
     client = await connect(proxy)
     await client.post("/v1/responses", BODY)
@@ -260,7 +260,7 @@ async def test_after_a_committed_answer_a_fault_of_our_own_is_a_cut(
     def fail(*_: object) -> bytes:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("proxy.responses.StreamNormalizer.feed", fail)
+    monkeypatch.setattr("vllm_sse_proxy.families.responses.StreamNormalizer.feed", fail)
     go_on.set()
     assert await client.closed()
     async with asyncio.timeout(PATIENCE_SECONDS):

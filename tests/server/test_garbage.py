@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.server import garbage
+from vllm_sse_proxy.server import garbage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

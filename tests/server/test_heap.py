@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from proxy.server import heap
+from vllm_sse_proxy.server import heap
 
 
 @pytest.fixture(autouse=True)

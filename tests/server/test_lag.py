@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from proxy.metrics import Metrics
-from proxy.server.lag import SAMPLE_SECONDS, LoopLag
+from vllm_sse_proxy.metrics import Metrics
+from vllm_sse_proxy.server.lag import SAMPLE_SECONDS, LoopLag
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from proxy.server.app import Server
+    from vllm_sse_proxy.server.app import Server
 
 
 class Timer:

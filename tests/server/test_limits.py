@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from proxy.config import Settings
-from proxy.metrics import LIMITS
-from proxy.responses.conformance import check_stream
-from proxy.server import clients
 from tests.support.http import metric, until_open
 from tests.support.upstream import PATIENCE_SECONDS, Chunk, End, Head, Wait, stream
 from tests.support.whole_stream import BODY, CREATED, DELTA, WHOLE
+from vllm_sse_proxy.config import Settings
+from vllm_sse_proxy.families.responses.conformance import check_stream
+from vllm_sse_proxy.metrics import LIMITS
+from vllm_sse_proxy.server import clients
 
 if TYPE_CHECKING:
-    from proxy.server.app import Server
     from tests.server.conftest import Connect, Start
     from tests.support.http import Answer
     from tests.support.upstream import FakeUpstream
+    from vllm_sse_proxy.server.app import Server
 
 
 def hits(server: Server) -> dict[str, float]:
@@ -293,8 +293,8 @@ async def test_the_kernel_looks_after_both_sides(
         assert sock is not None
         watched.append((sock, unacknowledged_seconds))
 
-    monkeypatch.setattr("proxy.server.clients.watch_peer", note)
-    monkeypatch.setattr("proxy.server.upstream.watch_peer", note)
+    monkeypatch.setattr("vllm_sse_proxy.server.clients.watch_peer", note)
+    monkeypatch.setattr("vllm_sse_proxy.server.upstream.watch_peer", note)
     proxy = await start(client_write_timeout_seconds=7)
     client = await connect(proxy)
     await client.get("/x")

@@ -28,9 +28,9 @@ from tests.support.upstream import (
 if TYPE_CHECKING:
     import aiohttp
 
-    from proxy.server.app import Server
     from tests.server.conftest import Connect, Start
     from tests.support.upstream import FakeUpstream, Step
+    from vllm_sse_proxy.server.app import Server
 
 
 @pytest.mark.parametrize(

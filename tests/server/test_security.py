@@ -11,19 +11,19 @@ import trustme
 from aiohttp import web
 from aiohttp.test_utils import TestServer as AppServer
 
-from proxy.cli import main
-from proxy.config import Settings, SettingsError, load
-from proxy.server.handlers import is_allowed
 from tests.support.http import metric
 from tests.support.upstream import stream
 from tests.support.whole_stream import BODY, WHOLE
+from vllm_sse_proxy.cli import main
+from vllm_sse_proxy.config import Settings, SettingsError, load
+from vllm_sse_proxy.server.handlers import is_allowed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from proxy.server.app import Server
     from tests.server.conftest import Connect, Start
     from tests.support.upstream import FakeUpstream
+    from vllm_sse_proxy.server.app import Server
 
 
 @pytest.fixture(scope="module")

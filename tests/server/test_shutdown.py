@@ -15,19 +15,19 @@ import orjson
 import pytest
 from aiohttp import web
 
-from proxy.responses.conformance import check_stream
 from tests.support.http import RawClient, metric
 from tests.support.upstream import PATIENCE_SECONDS, Chunk, End, Head, Wait, stream
 from tests.support.whole_stream import BODY, CREATED, DONE, WHOLE
+from vllm_sse_proxy.families.responses.conformance import check_stream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import aiohttp
 
-    from proxy.server.app import Server
     from tests.server.conftest import Connect, Start
     from tests.support.upstream import FakeUpstream
+    from vllm_sse_proxy.server.app import Server
 
 
 async def readiness(http: aiohttp.ClientSession, server: Server) -> int:
@@ -183,7 +183,7 @@ async def test_what_is_left_is_cut_visibly(upstream: FakeUpstream, start: Start,
 async def test_a_client_that_takes_nothing_does_not_hold_up_the_end(
     upstream: FakeUpstream, start: Start, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proxy.server.app.CUT_SECONDS", 0.1)
+    monkeypatch.setattr("vllm_sse_proxy.server.app.CUT_SECONDS", 0.1)
     server = await start()
     flood = [Chunk(b": " + b"x" * 60_000 + b"\n\n")] * 500
     upstream.answer(Head(), Chunk(CREATED), *flood, Wait(asyncio.Event()))
@@ -209,7 +209,7 @@ async def process(
     environment |= {f"SSE_PROXY_{name}": value for name, value in settings.items()}
     environment |= {"SSE_PROXY_PORT": "0", "SSE_PROXY_ADMIN_PORT": "0", "SSE_PROXY_UPSTREAM": upstream.url}
     running = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "proxy", "serve", env=environment, stdout=subprocess.PIPE
+        sys.executable, "-m", "vllm_sse_proxy", "serve", env=environment, stdout=subprocess.PIPE
     )
     assert running.stdout is not None
     async with asyncio.timeout(PATIENCE_SECONDS * 2):
@@ -271,7 +271,17 @@ async def test_signals_and_exit_codes(
 async def test_a_port_in_use_is_told_in_a_line(upstream: FakeUpstream, proxy: Server) -> None:
     running = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "proxy", "serve", "--upstream", upstream.url, "--port", str(proxy.port), "--admin-port", "0"),
+        *(
+            "-m",
+            "vllm_sse_proxy",
+            "serve",
+            "--upstream",
+            upstream.url,
+            "--port",
+            str(proxy.port),
+            "--admin-port",
+            "0",
+        ),
         stdout=subprocess.PIPE,
     )
     async with asyncio.timeout(PATIENCE_SECONDS * 2):

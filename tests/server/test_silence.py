@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import asyncio
 
-from proxy.server.silence import SilenceWatch
 from tests.support.upstream import PATIENCE_SECONDS
+from vllm_sse_proxy.server.silence import SilenceWatch
 
 
 class Body:

@@ -9,12 +9,6 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from proxy.metrics import STATUS_POLLS, Metrics
-from proxy.responses import Plan, RequestContext, StreamNormalizer
-from proxy.responses.conformance import check_stream
-from proxy.server.relay import Relay
-from proxy.server.status import StatusProbe, Verdict
-from proxy.server.stored import RefusedError
 from tests.support.http import metric
 from tests.support.streams import events_of
 from tests.support.upstream import (
@@ -33,12 +27,18 @@ from tests.support.upstream import (
     stream,
 )
 from tests.support.whole_stream import BODY, COMPLETED, DELTA, DONE, TEXT, WHOLE, event, message, response
+from vllm_sse_proxy.families.responses import Plan, RequestContext, StreamNormalizer
+from vllm_sse_proxy.families.responses.conformance import check_stream
+from vllm_sse_proxy.metrics import STATUS_POLLS, Metrics
+from vllm_sse_proxy.server.relay import Relay
+from vllm_sse_proxy.server.status import StatusProbe, Verdict
+from vllm_sse_proxy.server.stored import RefusedError
 
 if TYPE_CHECKING:
-    from proxy.server.app import Server
     from tests.server.conftest import Connect, Start
     from tests.support.http import RawClient
     from tests.support.upstream import FakeUpstream, Seen, Step
+    from vllm_sse_proxy.server.app import Server
 
 BACKGROUND = b'{"model":"m","input":"Hi","stream":true,"background":true}'
 PING = b": still here\n\n"
@@ -128,7 +128,7 @@ class TestSilence:
         type_: str,
         ending: str,
     ) -> None:
-        caplog.set_level(logging.INFO, logger="proxy")
+        caplog.set_level(logging.INFO, logger="vllm_sse_proxy")
         proxy = await start(status_poll_seconds=SOON)
         upstream.answer(*silent(*TOLD))
         upstream.answer(*json_answer(document))

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from proxy.responses.conformance import check_stream
-from proxy.server.relay import StreamRelay
 from tests.support.http import metric
 from tests.support.upstream import (
     PATIENCE_SECONDS,
@@ -26,12 +24,14 @@ from tests.support.upstream import (
     stream,
 )
 from tests.support.whole_stream import BODY, CREATED, DELTA, DONE, WHOLE
+from vllm_sse_proxy.families.responses.conformance import check_stream
+from vllm_sse_proxy.server.relay import StreamRelay
 
 if TYPE_CHECKING:
-    from proxy.server.app import Server
     from tests.server.conftest import Connect, Start
     from tests.support.http import RawClient
     from tests.support.upstream import FakeUpstream, Step
+    from vllm_sse_proxy.server.app import Server
 
 
 async def until_end(client: RawClient) -> bytes:

@@ -17,9 +17,9 @@ from tests.support.upstream import PATIENCE_SECONDS, Chunk, Cut, Head, Raw, Rese
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from proxy.server.app import Server
     from tests.server.conftest import Connect, Start
     from tests.support.upstream import FakeUpstream
+    from vllm_sse_proxy.server.app import Server
 
 SWITCH = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from proxy.config import Settings, SettingsError
-from proxy.metrics import MergedMetrics, Metrics, Report
-from proxy.responses import Ending, Tally
-from proxy.server.supervisor import Supervisor, _close, _next_pause, worker_count
 from tests.support.http import RawClient
 from tests.support.upstream import PATIENCE_SECONDS, Chunk, End, Head, Wait
 from tests.support.whole_stream import BODY, CREATED, DONE, WHOLE
+from vllm_sse_proxy.config import Settings, SettingsError
+from vllm_sse_proxy.families.responses import Ending, Tally
+from vllm_sse_proxy.metrics import MergedMetrics, Metrics, Report
+from vllm_sse_proxy.server.supervisor import Supervisor, _close, _next_pause, worker_count
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -98,7 +98,7 @@ async def run(upstream: FakeUpstream, http: aiohttp.ClientSession, **settings: s
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SSE_PROXY_")}
     environment |= {f"SSE_PROXY_{name}": value for name, value in given.items()}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "proxy", "serve", env=environment, stdout=subprocess.PIPE
+        sys.executable, "-m", "vllm_sse_proxy", "serve", env=environment, stdout=subprocess.PIPE
     )
     assert process.stdout is not None
     try:

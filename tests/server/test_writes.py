@@ -12,8 +12,8 @@ from aiohttp.http import StreamWriter
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
-from proxy import logs
-from proxy.server.relay import RelayedResponse
+from vllm_sse_proxy import logs
+from vllm_sse_proxy.server.relay import RelayedResponse
 
 if TYPE_CHECKING:
     from tests.server.conftest import Start

@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.sse import Frame, FrameDecoder, FrameTooLargeError, encode_comment, encode_data, encode_event
+from vllm_sse_proxy.sse import (
+    Frame,
+    FrameDecoder,
+    FrameTooLargeError,
+    encode_comment,
+    encode_data,
+    encode_event,
+)
 
 BOM = b"\xef\xbb\xbf"
 

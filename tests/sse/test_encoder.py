@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.sse import Frame, FrameDecoder, encode_comment, encode_data, encode_event
+from vllm_sse_proxy.sse import Frame, FrameDecoder, encode_comment, encode_data, encode_event
 
 
 def test_named_event() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.sse import Frame
+from vllm_sse_proxy.sse import Frame
 
 
 def test_frames_with_the_same_fields_are_equal() -> None:

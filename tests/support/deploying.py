@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from proxy.metrics import Metrics
+from vllm_sse_proxy.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic_core import PydanticUndefined
 
-from proxy.config import ENV_PREFIX, CoreSettings, Settings, flag_name
-from proxy.metrics import PREFIX, Metrics
-from proxy.responses import REPAIRS, BodyEnd, Ending, Plan, StreamNormalizer
-from proxy.responses.repairs.base import Phase
 from tests.clients.table import client_table, explanation_list, letter_table, scenario_table
 from tests.conformance import table as conformance
 from tests.live import table as live
 from tests.support import reliability
+from vllm_sse_proxy.config import ENV_PREFIX, CoreSettings, Settings, flag_name
+from vllm_sse_proxy.families.responses import REPAIRS, BodyEnd, Ending, Plan, StreamNormalizer
+from vllm_sse_proxy.families.responses.repairs.base import Phase
+from vllm_sse_proxy.metrics import PREFIX, Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

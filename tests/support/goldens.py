@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proxy.responses import BodyEnd, Dialect, Plan, Reasoning
 from tests.support.replay import normalize
+from vllm_sse_proxy.families.responses import BodyEnd, Dialect, Plan, Reasoning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from proxy.responses import StreamNormalizer
+    from vllm_sse_proxy.families.responses import StreamNormalizer
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tests.support.upstream import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
-    from proxy.server.app import Server
+    from vllm_sse_proxy.server.app import Server
 
 
 @dataclass

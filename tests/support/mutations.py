@@ -11,8 +11,16 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from proxy.responses import CORE, BodyEnd, Dialect, Plan, Reasoning, RequestContext, StreamNormalizer
 from tests.support.goldens import RECORDINGS
+from vllm_sse_proxy.families.responses import (
+    CORE,
+    BodyEnd,
+    Dialect,
+    Plan,
+    Reasoning,
+    RequestContext,
+    StreamNormalizer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from proxy.responses import BodyEnd, Dialect, Plan, RequestContext, StreamNormalizer
 from tests.support.replay import faults
 from tests.support.streams import Json, events_of, response, wire
+from vllm_sse_proxy.families.responses import BodyEnd, Dialect, Plan, RequestContext, StreamNormalizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from proxy.responses import Ending
+    from vllm_sse_proxy.families.responses import Ending
 
 PREFIX = "response."
 

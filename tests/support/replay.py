@@ -7,9 +7,10 @@ from typing import Any
 
 import orjson
 
-from proxy.responses import BodyEnd, Dialect, Plan, RequestContext, StreamNormalizer
-from proxy.responses.conformance import check_stream
-from proxy.responses.grammar import (
+from tests.support.strict import strict_errors
+from vllm_sse_proxy.families.responses import BodyEnd, Dialect, Plan, RequestContext, StreamNormalizer
+from vllm_sse_proxy.families.responses.conformance import check_stream
+from vllm_sse_proxy.families.responses.grammar import (
     ALIASES,
     FUNCTION_ARGUMENTS,
     RUN_OF_DELTA,
@@ -17,8 +18,7 @@ from proxy.responses.grammar import (
     TERMINAL,
     item_kind,
 )
-from proxy.sse import FrameDecoder
-from tests.support.strict import strict_errors
+from vllm_sse_proxy.sse import FrameDecoder
 
 STRICT = Plan.build(strict=True)
 

@@ -10,10 +10,10 @@ import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from proxy.responses import BodyEnd, Dialect, Plan
-from proxy.responses.conformance import check_stream
 from tests.support.recordings import Recording, load_all
 from tests.support.replay import faults, lost_words, normalize
+from vllm_sse_proxy.families.responses import BodyEnd, Dialect, Plan
+from vllm_sse_proxy.families.responses.conformance import check_stream
 
 SINGLE_BYTES = 20_000  # longer bodies are cut in pieces of 7 bytes, which is slow enough
 SHOWN = 5

@@ -21,11 +21,11 @@ from pathlib import Path
 
 import orjson
 
-from proxy.responses import BodyEnd, Dialect
 from tests.support.http import Answer, RawClient
 from tests.support.recordings import Recording, load_all
 from tests.support.replay import faults, lost_words
 from tests.support.upstream import PATIENCE_SECONDS, Chunk, Cut, End, FakeUpstream, Head, Step, Wait, answer
+from vllm_sse_proxy.families.responses import BodyEnd, Dialect
 
 IDLE_SECONDS = 2.0
 SHOWN = 5
@@ -86,7 +86,7 @@ def free_port() -> int:
 @asynccontextmanager
 async def serving(upstream: str, port: int, admin_port: int, *arguments: str) -> AsyncIterator[Process]:
     """Run `vllm-sse-proxy serve`."""
-    command = [sys.executable, "-m", "proxy", "serve", "--upstream", upstream, "--port", str(port)]
+    command = [sys.executable, "-m", "vllm_sse_proxy", "serve", "--upstream", upstream, "--port", str(port)]
     command += ["--admin-port", str(admin_port), *arguments]
     process = await create_subprocess_exec(*command, stdout=DEVNULL, stderr=DEVNULL)
     try:

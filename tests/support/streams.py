@@ -11,7 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from proxy.sse import encode_data, encode_event
+from vllm_sse_proxy.sse import encode_data, encode_event
 
 Json = dict[str, Any]
 

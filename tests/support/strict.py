@@ -9,7 +9,7 @@ import orjson
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter, ValidationError
 
-from proxy.sse import FrameDecoder
+from vllm_sse_proxy.sse import FrameDecoder
 
 _CLASSES: dict[str, TypeAdapter[Any]] = {
     get_args(member.model_fields["type"].annotation)[0]: TypeAdapter(member)

@@ -1,0 +1,1 @@
+"""The protocols whose streams are repaired, one package each."""

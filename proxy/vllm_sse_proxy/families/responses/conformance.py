@@ -1,0 +1,928 @@
+"""The judge: says where a stream breaks the Responses protocol. It mends nothing and knows nothing of who mends.
+
+It shares only the tables of ``grammar`` with the rest, so that a wrong idea of the protocol in a repair cannot hide
+here. Every rule has a name and a sentence in :data:`RULES`. After a violation it goes on as if the stream had said
+what it must have meant, so that one fault is reported once; an event whose place is unknown (no such item or part) is
+judged no further.
+
+What the rules are taken from: OpenAI's event types, Open Responses 2026-04-24, the strictest checks of real clients,
+and streams recorded from OpenAI's own API, which break none of them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from vllm_sse_proxy.families.responses.grammar import (
+    ALIASES,
+    ANNOTATION_ADDED,
+    COMPLETED,
+    CREATED,
+    DONE_SENTINEL,
+    ERROR,
+    EVENT_FIELDS,
+    FAILED,
+    FUNCTION_CALL,
+    IN_PROGRESS,
+    INCOMPLETE,
+    ITEM_ADDED,
+    ITEM_DONE,
+    ITEM_EVENTS,
+    KIND_OF_EVENT,
+    LIFECYCLE,
+    MCP_ARGUMENTS,
+    MESSAGE,
+    OPEN_RESPONSES_NAMES,
+    OPENING,
+    OUTPUT_TEXT,
+    PART_ADDED,
+    PART_DONE,
+    PART_EVENTS,
+    PINGS,
+    PRIVATE_NOTICES,
+    QUEUED,
+    REASONING,
+    RUN_OF_DELTA,
+    RUN_OF_DONE,
+    RUN_OF_PART,
+    STATUSES_OF,
+    SUMMARY_ADDED,
+    SUMMARY_DONE,
+    SUMMARY_EVENTS,
+    SUMMARY_TEXT,
+    TOOL_CALL_DELTA,
+    ItemKind,
+    Kind,
+    TextRun,
+    item_kind,
+)
+from vllm_sse_proxy.sse import FrameDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from collections.abc import Set as AbstractSet
+
+RULES: Final[dict[str, str]] = {
+    # framing
+    "frame_shape": "A frame is an `event:`, a `data:` and a blank line (`[DONE]`: no `event:`) with LF ends, or a comment.",
+    "event_line": "The `event:` line equals the `type` in the data.",
+    "json": "The data of every event is one line of strict JSON (UTF-8, no NaN) that holds an object.",
+    "type": "Every object has a `type` that is a string.",
+    # numbers
+    "sequence_number": "Sequence numbers are the integers 0, 1, 2… without gap, over all events, unknown ones too.",
+    "nested_number": "A `sequence_number` inside an item, part or response is absent or the number of its event.",
+    "keepalive": "A `keepalive` event repeats the number of the last event.",
+    # names and fields
+    "standard_name": "No event goes by a private name, or by one for which the dialect has another.",
+    "fields": "An event of a known type has every field of that type, with the right JSON type; no id is empty.",
+    "delta_type": "A delta is a string (of `response.shell_call_output_content.delta`: an object).",
+    # the response
+    "created_first": "The first event is `response.created`.",
+    "created_once": "`response.created` comes once.",
+    "queued_order": "`response.queued` comes at most once, after created and before in_progress.",
+    "in_progress_once": "`response.in_progress` comes exactly once, before every item, error and terminal event.",
+    "response_fields": "The `response` of a lifecycle event has every field that OpenAI's type requires, of its JSON type.",
+    "open_responses_keys": "In dialect open-responses, a lifecycle event's `response` has all 31 keys, of their types.",
+    "open_responses_fields": "In dialect open-responses, nothing is null that may only be absent, and no value is unknown.",
+    "response_id": "`response.id` is the same in every lifecycle event.",
+    "response_status": "`response.status` agrees with the event's name.",
+    "opening_output": "`response.output` is empty until the terminal event.",
+    "usage_details": "`response.usage`, if there is one, has its three counts, `cached_tokens` and `reasoning_tokens`.",
+    "incomplete_reason": "`response.incomplete` has `incomplete_details.reason`.",
+    "failed_error": "`response.failed` has `response.error` with code and message.",
+    "error_shape": "An `error` event holds the nested object `error` with a message.",
+    "error_then_failed": "After an `error` event comes `response.failed` and nothing else.",
+    "terminal": "The stream has a terminal event: completed, incomplete or failed.",
+    "after_terminal": "Nothing but `[DONE]` follows the terminal event.",
+    "done_sentinel": "Exactly one `data: [DONE]` comes, after the terminal event, as the last.",
+    # items
+    "output_index": "Items are added with `output_index` 0, 1, 2… in this order, each once.",
+    "item_id": "Item ids are strings, not empty, and no two items have the same.",
+    "item_fields": "An item has the fields of its type (role, content, summary, name, call_id…), with the right JSON types.",
+    "item_status": "A message, reasoning or call is in_progress when added; completed, incomplete or failed when done.",
+    "opened_empty": "What is announced is empty yet: content, summary, arguments, input, code, and the text of a part.",
+    "item_open": "Every event of an item comes between its added and its done, which come once.",
+    "item_id_match": "The `item_id` of an event is the id of the item at its `output_index`.",
+    "item_identity": "id, type, name, call_id and role of an item are the same when it is added and when it is done.",
+    "item_type": "An event comes only for an item of the type that it belongs to.",
+    "progress_order": "The progress events of a hosted tool's item come in their order.",
+    "items_closed": "Every item is done before the terminal event; a call that was cut when the response failed is not.",
+    "incomplete_item": "A response with an incomplete item is itself incomplete or failed.",
+    # parts
+    "content_index": "The content parts of an item are added with `content_index` 0, 1, 2…",
+    "summary_index": "The summary parts of an item are added with `summary_index` 0, 1, 2…",
+    "parts_overlap": "A part is added only after the one before it is done.",
+    "part_fields": "A part has the fields of its type, of the right JSON types.",
+    "logprobs": "A logprob names its token and says a number; in a part (open-responses: anywhere) it has its bytes, too.",
+    "part_type": "A part's type fits its item, stays the same, and fits the events that tell its text.",
+    "part_open": "Every event of a part comes between its added and its done, which come once.",
+    "parts_closed": "Every part of an item is done before the item is.",
+    # texts
+    "text_after_done": "After the done event of a text comes no delta and no second done event.",
+    "text_done": "Every text has its done event before its part or item is done.",
+    "text_sum": "The text of a done event is the sum of its deltas.",
+    "part_text": "The text of a done part is the text that was told.",
+    "annotations": "The annotations of a done part are those that were told.",
+    "item_content": "The content, summary, arguments, input or code of a done item is what was told.",
+    "terminal_output": "`response.output` of the terminal event holds the items as they were done, in order.",
+}
+"""Every rule by its name. The names are stable: tests, metrics and documentation use them."""
+
+_OPENAI: Final = "openai"
+_OPEN_RESPONSES: Final = "open-responses"
+
+_KEEPALIVE: Final = "keepalive"
+_ABSENT: Final = object()
+_NOT_STANDARD: Final = frozenset({*ALIASES, *PINGS, *PRIVATE_NOTICES, TOOL_CALL_DELTA})
+_NAMES_NOT_OF: Final = {
+    _OPENAI: _NOT_STANDARD,
+    _OPEN_RESPONSES: _NOT_STANDARD - {*OPEN_RESPONSES_NAMES.values()} | {*OPEN_RESPONSES_NAMES},
+}
+
+_RESPONSE_FIELDS: Final[dict[str, tuple[type, ...]]] = {
+    "id": (str,),
+    "object": (str,),
+    "created_at": (int, float),
+    "model": (str,),
+    "output": (list,),
+    "tools": (list,),
+    "tool_choice": (str, dict),
+    "parallel_tool_calls": (bool,),
+}
+_NULL: Final = type(None)
+_NULLABLE: Final[dict[str, tuple[type, ...]]] = {
+    **dict.fromkeys(("status", "service_tier", "truncation"), (str, _NULL)),
+    **dict.fromkeys(("previous_response_id", "safety_identifier", "prompt_cache_key"), (str, _NULL)),
+    **dict.fromkeys(("error", "incomplete_details", "metadata", "text", "reasoning", "usage"), (dict, _NULL)),
+    **dict.fromkeys(("temperature", "top_p", "presence_penalty", "frequency_penalty"), (int, float, _NULL)),
+    **dict.fromkeys(("max_output_tokens", "max_tool_calls", "top_logprobs"), (int, _NULL)),
+    **dict.fromkeys(("background", "store"), (bool, _NULL)),
+    "completed_at": (int, float, _NULL),
+    "instructions": (str, list, _NULL),
+}
+"""OpenAI's types of fields that a response need not have."""
+_OPEN_RESPONSES_KEYS: Final[dict[str, tuple[type, ...]]] = {
+    **dict.fromkeys(("id", "object", "status", "model", "truncation", "service_tier"), (str,)),
+    **dict.fromkeys(("output", "tools"), (list,)),
+    **dict.fromkeys(("created_at", "top_logprobs"), (int,)),
+    **dict.fromkeys(("top_p", "temperature", "presence_penalty", "frequency_penalty"), (int, float)),
+    **dict.fromkeys(("parallel_tool_calls", "store", "background"), (bool,)),
+    **dict.fromkeys(("text", "metadata"), (dict,)),
+    "tool_choice": (str, dict),
+    **dict.fromkeys(("completed_at", "max_output_tokens", "max_tool_calls"), (int, _NULL)),
+    **dict.fromkeys(("previous_response_id", "instructions"), (str, _NULL)),
+    **dict.fromkeys(("safety_identifier", "prompt_cache_key"), (str, _NULL)),
+    **dict.fromkeys(("incomplete_details", "error", "reasoning", "usage"), (dict, _NULL)),
+}
+_TOOL_CHOICES: Final = frozenset({"none", "auto", "required"})
+_FUNCTION_KEYS: Final = ("name", "parameters", "strict")
+_VALUES: Final[dict[str, frozenset[Any]]] = {
+    "phase": frozenset({_ABSENT, "commentary", "final_answer"}),
+    "verbosity": frozenset({_ABSENT, "low", "medium", "high"}),
+    "truncation": frozenset({"auto", "disabled"}),
+    "effort": frozenset({None, "none", "low", "medium", "high", "xhigh"}),
+    "summary": frozenset({None, "concise", "detailed", "auto"}),
+    "format": frozenset({"text", "json_object", "json_schema"}),
+    "mode": _TOOL_CHOICES,
+}
+"""What the Open Responses schema allows where it has a closed list."""
+_USAGE: Final = (
+    ("input_tokens",),
+    ("output_tokens",),
+    ("total_tokens",),
+    ("input_tokens_details", "cached_tokens"),
+    ("output_tokens_details", "reasoning_tokens"),
+)
+
+_PART_FIELDS: Final = {
+    "output_text": {"text": Kind.STRING, "annotations": Kind.LIST},
+    "refusal": {"refusal": Kind.STRING},
+    "reasoning_text": {"text": Kind.STRING},
+    "summary_text": {"text": Kind.STRING},
+}
+_ITEM_FIELDS: Final = {
+    "message": {"role": Kind.STRING, "content": Kind.LIST, "status": Kind.STRING},
+    "reasoning": {"summary": Kind.LIST},
+    "function_call": {"arguments": Kind.STRING},
+    "custom_tool_call": {"input": Kind.STRING},
+}
+_JSON_TYPES: Final = {Kind.STRING: str, Kind.INDEX: int, Kind.LIST: list, Kind.OBJECT: dict}
+_IDENTITY: Final = ("id", "type", "name", "call_id", "role")
+_DONE_STATUSES: Final = frozenset({"completed", "incomplete", "failed"})
+_DONE_STATUSES_OF: Final = {
+    MESSAGE.type: _DONE_STATUSES,
+    FUNCTION_CALL.type: _DONE_STATUSES,
+    REASONING.type: _DONE_STATUSES | {None},  # OpenAI's have no status
+}
+"""OpenAI's hosted tools end in statuses of their own (`generating`, `searching`): not judged."""
+_STRUCTURE: Final = ("item", "part", "response", "output", "content", "summary", "annotation", "annotations")
+"""Where an upstream leaves a nested ``sequence_number``. Elsewhere (tool schemas, metadata) the name is the user's own."""
+
+_DIFFER_AT_OPENAI: Final = frozenset({"encrypted_content", "fingerprint", "sequence_number"})
+"""Fields that OpenAI's own streams give anew in the terminal event, and the one that is the number of its event."""
+_TOOL_SEARCH: Final = "tool_search_call"
+"""OpenAI changes the ``call_id`` of items of this type."""
+_NOT_ADDED_LATER: Final = frozenset(
+    {*_IDENTITY, "status", "content", "summary", "text", "refusal", "arguments", "input", "code"}
+)
+"""Where an item was done without one of these, the terminal event has none either. Other fields it may fill."""
+_NOTHING: Final[tuple[object, ...]] = (None, "", [], {})
+
+_FRAME: Final = re.compile(rb"event: ([^\r\n]+)\ndata: ([^\r\n]+)|data: \[DONE\]|(:[^\r\n]*)(\n:[^\r\n]*)*")
+_BLANK: Final = b"\n\n"
+_LONGEST: Final = 80
+"""Characters of a value in a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One broken rule: its name, the position of the event (counted from 0; at the end: their number), and what was wrong."""
+
+    rule: str
+    position: int
+    detail: str
+
+    def __str__(self) -> str:
+        return f"event {self.position}: {self.rule}: {self.detail}"
+
+
+def check_stream(stream: bytes, *, dialect: str = _OPENAI, require_done: bool = True) -> list[Violation]:
+    """Judge a whole body, its frames included. Never raises.
+
+    :param dialect: value or member of ``Dialect``.
+    :param require_done: whether the stream must end with ``[DONE]``; OpenAI's own do not.
+    """
+    checker = ConformanceChecker(dialect=dialect, require_done=require_done)
+    decoder = FrameDecoder(max_frame_bytes=len(stream) + 1)
+    found: list[Violation] = []
+    *frames, rest = stream.split(_BLANK)
+    for frame in (*frames, rest):
+        if frame is not rest and not _FRAME.fullmatch(frame):
+            found.append(Violation("frame_shape", checker.position, f"the frame is {_short(frame)}"))
+        for event in decoder.feed(frame if frame is rest else frame + _BLANK):
+            if event.comment is None:
+                found += checker.feed(event.event, event.data)
+    if rest:
+        found.append(Violation("frame_shape", checker.position, f"no blank line after {_short(rest)}"))
+    return found + checker.finish()
+
+
+@dataclass(slots=True)
+class _Text:
+    """A text as it is told: its deltas, then the text of its done event."""
+
+    pieces: list[str] = field(default_factory=list)
+    done: str | None = None
+
+    @property
+    def whole(self) -> str:
+        return "".join(self.pieces) if self.done is None else self.done
+
+    @property
+    def told(self) -> bool:
+        return bool(self.pieces) or self.done is not None
+
+
+@dataclass(slots=True)
+class _Part:
+    """A content or summary part from its added event on; ``final`` is the part of its done event."""
+
+    type: str
+    text: _Text = field(default_factory=_Text)
+    annotations: list[Any] = field(default_factory=list)
+    final: dict[str, Any] | None = None
+
+    def as_told(self) -> dict[str, Any]:
+        """Return the part as it was done or, if it was not, as its deltas told it."""
+        run = RUN_OF_PART.get(self.type)
+        return self.final or {"type": self.type, **({run.field: self.text.whole} if run else {})}
+
+
+@dataclass(slots=True)
+class _Item:
+    """An output item from its added event on; ``final`` is the item of its done event."""
+
+    added: dict[str, Any]
+    kind: ItemKind
+    parts: dict[int, _Part] = field(default_factory=dict)
+    summaries: dict[int, _Part] = field(default_factory=dict)
+    text: _Text = field(default_factory=_Text)
+    progress: int = -1
+    final: dict[str, Any] | None = None
+
+    def has_open_part(self) -> bool:
+        return any(part.final is None for part in (*self.parts.values(), *self.summaries.values()))
+
+
+class ConformanceChecker:
+    """Judge one stream: ``feed`` it every event, comments left out, then ``finish``. Neither ever raises.
+
+    :param dialect: value or member of ``Dialect``. In ``upstream`` every name is allowed; a known private name is
+    judged as
+        the protocol's event that it stands for.
+    :param require_done: whether the stream must end with ``[DONE]``.
+    """
+
+    def __init__(self, *, dialect: str = _OPENAI, require_done: bool = True) -> None:
+        self._dialect = str(dialect)
+        self._require_done = require_done
+        self._wrong_names = _NAMES_NOT_OF.get(self._dialect, frozenset[str]())
+        self.position = 0
+        """Position of the next event."""
+        self._found: list[Violation] = []
+        self._last_number = -1
+        self._begun = False
+        self._queued = False
+        self._in_progress = False
+        self._error = False
+        self._response_id: object = _ABSENT
+        self._terminal: str | None = None
+        self._sentinel = False
+        self._items: dict[int, _Item] = {}
+        self._ids: set[str] = set()
+
+    def feed(self, event_name: str | None, data: bytes) -> list[Violation]:
+        """Judge the next event; return what it breaks."""
+        self._found = []
+        self._judge(event_name, data)
+        self.position += 1
+        return self._found
+
+    def finish(self) -> list[Violation]:
+        """Judge the end of the stream; return what it breaks."""
+        self._found = []
+        if self._terminal is None:
+            self._say("terminal", "the stream ended without completed, incomplete or failed")
+        elif self._require_done and not self._sentinel:
+            self._say("done_sentinel", "the stream ended without [DONE]")
+        return self._found
+
+    def _say(self, rule: str, detail: str) -> None:
+        self._found.append(Violation(rule, self.position, detail))
+
+    def _judge(self, event_name: str | None, data: bytes) -> None:
+        if self._sentinel:
+            self._say("done_sentinel", f"{_short(data)} after [DONE]")
+            return
+        if data == DONE_SENTINEL:
+            self._sentinel = True
+            if self._terminal is None:
+                self._say("done_sentinel", "[DONE] before the terminal event")
+            return
+        body = _strict_json(data)
+        if type(body) is not dict:
+            self._say("json", f"the data is {_short(data)}")
+            return
+        type_ = body.get("type")
+        if type(type_) is not str:
+            self._say("type", f"type is {_short(type_)}")
+            return
+        if event_name != type_:
+            self._say("event_line", f"the line says {event_name!r}, the data {type_!r}")
+        self._judge_number(type_, body)
+        if self._terminal is not None:
+            self._say("after_terminal", f"{type_} after {self._terminal}")
+        elif type_ != _KEEPALIVE:
+            self._judge_event(type_, body)
+
+    def _judge_number(self, type_: str, body: dict[str, Any]) -> None:
+        number = body.get("sequence_number", _ABSENT)
+        if type_ == _KEEPALIVE:
+            if number != self._last_number:
+                self._say("keepalive", f"number {_short(number)} after {self._last_number}")
+            return
+        if type(number) is not int or number != self._last_number + 1:
+            self._say("sequence_number", f"{type_} has {_short(number)} instead of {self._last_number + 1}")
+        self._last_number = number if type(number) is int else self._last_number + 1
+        for nested in _nested_numbers(body):
+            if nested != number:
+                self._say("nested_number", f"{type_} {_short(number)} holds {_short(nested)}")
+
+    def _judge_event(self, type_: str, body: dict[str, Any]) -> None:
+        if type_ in self._wrong_names:
+            self._say("standard_name", type_)
+        name = ALIASES.get(type_, type_)
+        self._judge_order(name)
+        fields = EVENT_FIELDS.get(name)
+        if fields is None or not self._has_fields(name, body, fields):
+            return
+        if name in LIFECYCLE:
+            self._judge_lifecycle(name, body["response"])
+        elif name == ITEM_ADDED:
+            self._judge_item_added(body)
+        elif name == ITEM_DONE or name in ITEM_EVENTS:
+            self._judge_item_event(name, body)
+
+    def _judge_order(self, name: str) -> None:
+        if not self._begun:
+            self._begun = True
+            if name != CREATED:
+                self._say("created_first", f"the first event is {name}")
+        elif name == CREATED:
+            self._say("created_once", "response.created again")
+        if self._error and name != FAILED:
+            self._say("error_then_failed", f"{name} after error")
+        self._error |= name == ERROR
+        if name == QUEUED:
+            if self._queued or self._in_progress:
+                self._say("queued_order", "response.queued again, or after response.in_progress")
+            self._queued = True
+        elif name != CREATED and name in EVENT_FIELDS:
+            if self._in_progress is (name == IN_PROGRESS):
+                when = "again, or too late" if self._in_progress else f"not before {name}"
+                self._say("in_progress_once", f"response.in_progress {when}")
+            self._in_progress = True
+
+    def _has_fields(self, name: str, body: dict[str, Any], fields: Mapping[str, Kind]) -> bool:
+        """Judge the fields of an event; return whether it can be judged further."""
+        if name == ERROR:
+            error = body.get("error")
+            if type(error) is not dict or type(error.get("message")) is not str:
+                self._say("error_shape", f"error is {_short(error)}")
+            return False
+        for key, kind in fields.items():
+            value = body.get(key, _ABSENT)
+            if not _is_kind(value, kind):
+                self._say("delta_type" if key == "delta" else "fields", f"{name}.{key} is {_short(value)}")
+                return False
+        if body.get("item_id") == "":
+            self._say("fields", f"{name}.item_id is empty")
+            return False
+        return True
+
+    # the response
+
+    def _judge_lifecycle(self, name: str, response: dict[str, Any]) -> None:
+        self._judge_response_keys(name, response)
+        if self._response_id is _ABSENT:
+            self._response_id = response.get("id")
+        elif response.get("id") != self._response_id:
+            self._say(
+                "response_id", f"{_short(self._response_id)} became {_short(response.get('id'))} in {name}"
+            )
+        status = response.get("status")
+        if not _is_one_of(status, STATUSES_OF[name]):
+            self._say("response_status", f"{name} with status {_short(status)}")
+        if name in OPENING:
+            if response.get("output"):
+                self._say("opening_output", f"response.output is {_short(response.get('output'))} in {name}")
+        else:
+            self._judge_terminal(name, response)
+
+    def _judge_response_keys(self, name: str, response: dict[str, Any]) -> None:
+        for key, types in _RESPONSE_FIELDS.items():
+            value = response.get(key, _ABSENT)
+            if type(value) not in types or value == "":
+                self._say("response_fields", f"response.{key} is {_short(value)} in {name}")
+        for key, types in _NULLABLE.items():
+            if type(response.get(key)) not in types:
+                self._say("response_fields", f"response.{key} is {_short(response[key])} in {name}")
+        for detail in _wrong_in_response(name, response):
+            self._say("response_fields", f"{detail} in {name}")
+        if self._dialect == _OPEN_RESPONSES:
+            self._judge_open_responses_keys(name, response)
+        usage = response.get("usage")
+        for path in _USAGE if usage is not None else ():
+            if not _is_count(_at(usage, path)):
+                self._say("usage_details", f"usage.{'.'.join(path)} is {_short(_at(usage, path))} in {name}")
+
+    def _judge_open_responses_keys(self, name: str, response: dict[str, Any]) -> None:
+        absent = [key for key in _OPEN_RESPONSES_KEYS if key not in response]
+        if absent:
+            self._say("open_responses_keys", f"response has no {', '.join(absent)} in {name}")
+        for key, types in _OPEN_RESPONSES_KEYS.items():
+            if key in response and type(response[key]) not in types:
+                self._say("open_responses_keys", f"response.{key} is {_short(response[key])} in {name}")
+        for detail in _unknown_in_response(response):
+            self._say("open_responses_fields", f"{detail} in {name}")
+
+    def _judge_terminal(self, name: str, response: dict[str, Any]) -> None:
+        self._terminal = name
+        if name == INCOMPLETE and type(_at(response, ("incomplete_details", "reason"))) is not str:
+            self._say(
+                "incomplete_reason", f"incomplete_details is {_short(response.get('incomplete_details'))}"
+            )
+        if name == FAILED and not all(
+            type(_at(response, ("error", key))) is str for key in ("code", "message")
+        ):
+            self._say("failed_error", f"response.error is {_short(response.get('error'))}")
+        open_items = [
+            index
+            for index, item in self._items.items()
+            if item.final is None and not (name == FAILED and item.kind.acts)
+        ]
+        if open_items:
+            self._say("items_closed", f"items {open_items} are open at {name}")
+        finals = [item.final for item in self._items.values()]
+        if name == COMPLETED and any(
+            final is not None and final.get("status") == "incomplete" for final in finals
+        ):
+            self._say("incomplete_item", "response.completed after an incomplete item")
+        output = response.get("output")
+        if type(output) is not list:
+            return  # a broken rule of its own: response_fields
+        if len(output) != len(finals):
+            self._say("terminal_output", f"{len(output)} items in response.output, {len(finals)} told")
+            return
+        for index, (final, told) in enumerate(zip(output, finals, strict=True)):
+            difference = None if told is None else _difference(_mended(told, final), final)
+            if difference is not None:
+                self._say("terminal_output", f"output[{index}]{difference}")
+
+    # items
+
+    def _judge_item_added(self, body: dict[str, Any]) -> None:
+        index, item = body["output_index"], body["item"]
+        if index != len(self._items):
+            self._say("output_index", f"item {len(self._items)} is added with index {index}")
+            if index in self._items:
+                return
+        kind = item_kind(item.get("type"))
+        self._items[index] = _Item(item, kind)
+        if type(item.get("type")) is not str:
+            self._say("item_fields", f"item.type is {_short(item.get('type'))}")
+        self._judge_item_id(item.get("id", _ABSENT))
+        for key in kind.required:
+            if not item.get(key) or type(item[key]) is not str:
+                self._say("item_fields", f"{kind.type}.{key} is {_short(item.get(key, _ABSENT))} when added")
+        self._judge_item_shape(item, kind)
+        if kind.type in _DONE_STATUSES_OF and item.get("status", "in_progress") not in (
+            "in_progress",
+            None,
+        ):
+            self._say("item_status", f"{kind.type} is added with status {_short(item['status'])}")
+        growing = (
+            ["content"] * bool(kind.parts)
+            + ["summary"] * kind.summaries
+            + [run.field for run in (kind.run,) if run]
+        )
+        for key in growing:
+            if item.get(key):
+                self._say("opened_empty", f"{kind.type}.{key} is {_short(item[key])} when added")
+
+    def _judge_item_id(self, id_: object) -> None:
+        if type(id_) is not str or not id_:
+            self._say("item_id", f"item.id is {_short(id_)}")
+        elif id_ in self._ids:
+            self._say("item_id", f"item.id {id_!r} is another item's")
+        else:
+            self._ids.add(id_)
+
+    def _judge_item_shape(self, item: dict[str, Any], kind: ItemKind) -> None:
+        for key, expected in _ITEM_FIELDS.get(kind.type, {}).items():
+            if not _is_kind(item.get(key, _ABSENT), expected):
+                self._say("item_fields", f"{kind.type}.{key} is {_short(item.get(key, _ABSENT))}")
+        if kind is REASONING and type(item.get("content", [])) is not list:
+            self._say("item_fields", f"{kind.type}.content is {_short(item['content'])}")
+        if self._dialect == _OPEN_RESPONSES:
+            for detail in _unknown_in_item(item):
+                self._say("open_responses_fields", detail)
+
+    def _judge_item_event(self, name: str, body: dict[str, Any]) -> None:
+        index = body["output_index"]
+        item = self._items.get(index)
+        if item is None or item.final is not None:
+            self._say(
+                "item_open", f"{name} for item {index}, that is {'not added' if item is None else 'done'}"
+            )
+            return
+        if name == ITEM_DONE:
+            self._judge_item_done(item, body["item"])
+            return
+        if "item_id" in body and body["item_id"] != item.added.get("id"):
+            self._say(
+                "item_id_match",
+                f"{name} has {_short(body['item_id'])}, item {index} {_short(item.added.get('id'))}",
+            )
+        kind = KIND_OF_EVENT.get(name, item.kind)
+        if kind is not item.kind:
+            self._say("item_type", f"{name} for an item of type {item.kind.type}")
+        elif name in PART_EVENTS:
+            self._judge_part_event(name, body, item, item.parts, body["content_index"])
+        elif name in SUMMARY_EVENTS:
+            self._judge_part_event(name, body, item, item.summaries, body["summary_index"])
+        elif name in RUN_OF_DELTA or name in RUN_OF_DONE:
+            self._judge_text(name, body, item.text)
+        else:
+            self._judge_progress(name, item)
+
+    def _judge_progress(self, name: str, item: _Item) -> None:
+        order = (*item.kind.progress, *item.kind.finish)
+        if name in order:
+            place = order.index(name)
+            again = place == item.progress and name != "response.mcp_call.in_progress"
+            if place < item.progress or again:
+                self._say("progress_order", f"{name} after {order[item.progress]}")
+            item.progress = place
+
+    def _judge_item_done(self, item: _Item, final: dict[str, Any]) -> None:
+        item.final = final
+        kind = item.kind
+        for key in _IDENTITY:
+            if final.get(key) != item.added.get(key) and not (key == "call_id" and kind.type == _TOOL_SEARCH):
+                self._say(
+                    "item_identity", f"{key} {_short(item.added.get(key))} became {_short(final.get(key))}"
+                )
+        self._judge_item_shape(final, kind)
+        status, allowed = final.get("status"), _DONE_STATUSES_OF.get(kind.type)
+        if allowed is not None and not _is_one_of(status, allowed) and not _is_for_program(final):
+            self._say("item_status", f"{kind.type} is done with status {_short(status)}")
+        if item.has_open_part():
+            self._say("parts_closed", f"item {_short(final.get('id'))} is done before its parts")
+        if kind.parts:
+            self._judge_done_parts("content", item.parts, final.get("content"))
+        if kind.summaries:
+            self._judge_done_parts("summary", item.summaries, final.get("summary"))
+        run = kind.run
+        if run is not None and (item.text.told or run is not MCP_ARGUMENTS):
+            if item.text.done is None:
+                self._say("text_done", f"item {_short(final.get('id'))} is done without {run.done}")
+            if final.get(run.field) != item.text.whole:
+                self._say(
+                    "item_content",
+                    f"{run.field} is {_short(final.get(run.field))}, told {_short(item.text.whole)}",
+                )
+
+    def _judge_done_parts(self, key: str, told: Mapping[int, _Part], final: Any) -> None:
+        parts = [] if final is None else final
+        if type(parts) is not list:
+            return  # item_fields says so
+        if len(parts) != len(told):
+            self._say("item_content", f"{key} is {_short(final)}, told {len(told)} parts")
+            return
+        for index, (part, known) in enumerate(zip(parts, told.values(), strict=True)):
+            difference = _difference(known.as_told(), part)
+            if difference is not None:
+                self._say("item_content", f"{key}[{index}]{difference}")
+
+    # parts and texts
+
+    def _judge_part_event(
+        self, name: str, body: dict[str, Any], item: _Item, parts: dict[int, _Part], index: int
+    ) -> None:
+        if name in (PART_ADDED, SUMMARY_ADDED):
+            self._judge_part_added(name, body["part"], item, parts, index)
+            return
+        part = parts.get(index)
+        if part is None or part.final is not None:
+            self._say(
+                "part_open", f"{name} for part {index}, that is {'not added' if part is None else 'done'}"
+            )
+            return
+        if name in (PART_DONE, SUMMARY_DONE):
+            self._judge_part_done(body["part"], part)
+            return
+        run = RUN_OF_PART.get(part.type)
+        if name == ANNOTATION_ADDED:
+            part.annotations.append(body.get("annotation"))
+        elif run is None or name not in (run.delta, run.done):
+            self._say("part_type", f"{name} for a part of type {part.type}")
+            return
+        if run is OUTPUT_TEXT:
+            self._judge_logprobs(body.get("logprobs"), whole=self._dialect == _OPEN_RESPONSES)
+        self._judge_text(name, body, part.text)
+
+    def _judge_logprobs(self, logprobs: Any, *, whole: bool) -> None:
+        if logprobs is not None and not (
+            type(logprobs) is list and all(_is_logprob(one, whole=whole) for one in logprobs)
+        ):
+            self._say("logprobs", f"logprobs is {_short(logprobs)}")
+
+    def _judge_part_added(
+        self, name: str, body: dict[str, Any], item: _Item, parts: dict[int, _Part], index: int
+    ) -> None:
+        if index != len(parts):
+            rule = "content_index" if parts is item.parts else "summary_index"
+            self._say(rule, f"part {len(parts)} is added with index {index}")
+            if index in parts:
+                return
+        if item.has_open_part():
+            self._say("parts_overlap", f"{name} {index} while another part is open")
+        type_ = body.get("type")
+        allowed = item.kind.parts if name == PART_ADDED else (SUMMARY_TEXT.part_type,)
+        if type_ not in allowed:
+            self._say(
+                "part_type", f"{name} with a part of type {_short(type_)} in an item of type {item.kind.type}"
+            )
+        part = _Part(type_ if isinstance(type_, str) else "")
+        parts[index] = part
+        run = self._judge_part_shape(body, part)
+        if run is not None and (body[run.field] or body.get("annotations")):
+            self._say("opened_empty", f"{name} with {_short(body)}")
+
+    def _judge_part_shape(self, body: dict[str, Any], part: _Part) -> TextRun | None:
+        """Judge the fields of a part; return what text it has, if that can be judged further."""
+        for key, kind in _PART_FIELDS.get(part.type, {}).items():
+            if not _is_kind(body.get(key, _ABSENT), kind):
+                self._say("part_fields", f"{part.type}.{key} is {_short(body.get(key, _ABSENT))}")
+                return None
+        if part.type == OUTPUT_TEXT.part_type:
+            self._judge_logprobs(body.get("logprobs"), whole=True)
+        return RUN_OF_PART.get(part.type)
+
+    def _judge_part_done(self, body: dict[str, Any], part: _Part) -> None:
+        part.final = body
+        if body.get("type") != part.type:
+            self._say("part_type", f"part of type {part.type} is done as {_short(body.get('type'))}")
+            return
+        run = self._judge_part_shape(body, part)
+        if run is None:
+            return
+        if part.text.done is None:
+            self._say("text_done", f"the part is done without {run.done}")
+        if body[run.field] != part.text.whole:
+            self._say(
+                "part_text", f"{run.field} is {_short(body[run.field])}, told {_short(part.text.whole)}"
+            )
+        if body.get("annotations", []) != part.annotations:
+            self._say("annotations", f"{_short(body.get('annotations'))}, told {_short(part.annotations)}")
+
+    def _judge_text(self, name: str, body: dict[str, Any], text: _Text) -> None:
+        if text.done is not None:
+            self._say("text_after_done", f"{name} after the done event of its text")
+        elif name in RUN_OF_DELTA:
+            text.pieces.append(body["delta"])
+        elif name in RUN_OF_DONE:
+            value, told = body[RUN_OF_DONE[name].done_field], text.whole
+            text.done = value
+            if value != told:
+                self._say("text_sum", f"{name} says {_short(value)}, the deltas {_short(told)}")
+
+
+def _strict_json(data: bytes) -> Any:
+    """Return the value, or None for what is no JSON on one line."""
+    if b"\n" in data or b"\r" in data:
+        return None
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        pass
+    try:  # legal JSON that orjson refuses: lone surrogate escapes
+        return json.loads(data.decode(), parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(name)
+
+
+def _nested_numbers(body: dict[str, Any]) -> Iterator[Any]:
+    """Yield every ``sequence_number`` below the top level, in the places where items and parts are."""
+    below = [body.get(key) for key in _STRUCTURE]
+    while below:
+        value = below.pop()
+        if type(value) is list:
+            below += value
+        elif type(value) is dict:
+            if "sequence_number" in value:
+                yield value["sequence_number"]
+            below += [value.get(key) for key in _STRUCTURE]
+
+
+def _mended(told: dict[str, Any], final: Any) -> dict[str, Any]:
+    """Return an item as told, with the final arguments where they go on with told ones that are no JSON."""
+    run = item_kind(told.get("type")).run
+    if run is None or type(final) is not dict or type(final.get(run.field)) is not str:
+        return told
+    begun, whole = told.get(run.field), final[run.field]
+    if (
+        type(begun) is not str
+        or not whole.startswith(begun)
+        or _strict_json(begun.encode("utf-8", "replace")) is not None
+    ):
+        return told
+    return {**told, run.field: whole}
+
+
+def _difference(told: Any, final: Any) -> str | None:
+    """Return where and how ``final`` contradicts what was told; None if it only says more, or nothing against it."""
+    if type(told) is list and type(final) is list and len(told) == len(final):
+        for index, (old, new) in enumerate(zip(told, final, strict=True)):
+            difference = _difference(old, new)
+            if difference is not None:
+                return f"[{index}]{difference}"
+        return None
+    if type(told) is dict and type(final) is dict:
+        for key in {**told, **final}:
+            old, new = told.get(key), final.get(key)
+            if key in _DIFFER_AT_OPENAI or (key == "call_id" and told.get("type") == _TOOL_SEARCH):
+                continue
+            if old in _NOTHING and (new in _NOTHING or key not in _NOT_ADDED_LATER):
+                continue
+            difference = _difference(old, new)
+            if difference is not None:
+                return f".{key}{difference}"
+        return None
+    return None if told == final else f" is {_short(final)}, told {_short(told)}"
+
+
+def _is_logprob(logprob: Any, *, whole: bool) -> bool:
+    if not _is_token(logprob, whole=whole):
+        return False
+    others = logprob.get("top_logprobs", [] if not whole else None)
+    return type(others) is list and all(_is_token(other, whole=whole) for other in others)
+
+
+def _is_token(logprob: Any, *, whole: bool) -> bool:
+    if type(logprob) is not dict or type(logprob.get("token")) is not str:
+        return False
+    return type(logprob.get("logprob")) in (int, float) and (not whole or type(logprob.get("bytes")) is list)
+
+
+def _wrong_in_response(name: str, response: dict[str, Any]) -> Iterator[str]:
+    """Yield what OpenAI's types refuse in the objects that a response holds beside its output."""
+    error = response.get("error") if name != FAILED else None  # failed_error judges that
+    if type(error) is dict and not all(type(error.get(key)) is str for key in ("code", "message")):
+        yield f"response.error is {_short(error)}"
+    choice = response.get("tool_choice")
+    if type(choice) is str and choice not in _TOOL_CHOICES:
+        yield f"response.tool_choice is {_short(choice)}"
+    tools = response.get("tools")
+    for tool in tools if type(tools) is list else []:
+        if type(_at(tool, ("type",))) is not str:
+            yield f"a tool is {_short(tool)}"
+        elif tool["type"] == "function" and not all(key in tool for key in _FUNCTION_KEYS):
+            yield f"a function is {_short(tool)}"
+
+
+def _unknown_in_response(response: dict[str, Any]) -> Iterator[str]:
+    """Yield what the Open Responses schema refuses in the objects that a response holds beside its output."""
+    text, reasoning, choice = response.get("text"), response.get("reasoning"), response.get("tool_choice")
+    tools = response.get("tools")
+    for tool in tools if type(tools) is list else []:
+        if _at(tool, ("type",)) != "function" or "description" not in tool:
+            yield f"a tool is {_short(tool)}"
+    if type(choice) is dict:
+        if choice.get("type") not in ("function", "allowed_tools"):
+            yield f"tool_choice is {_short(choice)}"
+        elif choice["type"] == "allowed_tools":
+            yield from _unknown(choice, "mode")
+    yield from _unknown(response, "truncation")
+    if type(reasoning) is dict:
+        yield from _unknown(reasoning, "effort", "summary")
+    if type(text) is dict:
+        yield from _unknown(text, "verbosity")
+        if not _is_echoed_format(text.get("format")):
+            yield f"text.format is {_short(text.get('format'))}"
+
+
+def _is_echoed_format(format_: Any) -> bool:
+    """Return whether a format is echoed as Open Responses has it: the schema of a `json_schema` is null."""
+    if type(format_) is not dict or not _is_listed("format", format_.get("type")):
+        return False
+    named = type(format_.get("name")) is str and type(format_.get("strict")) is bool
+    whole = named and "description" in format_ and format_.get("schema", _ABSENT) is None
+    return format_["type"] != "json_schema" or whole
+
+
+def _unknown_in_item(item: dict[str, Any]) -> Iterator[str]:
+    if item.get("type") == MESSAGE.type:
+        yield from _unknown(item, "phase")
+    if item.get("type") == REASONING.type and item.get("encrypted_content", _ABSENT) is None:
+        yield "encrypted_content is None"
+
+
+def _unknown(node: dict[str, Any], *keys: str) -> Iterator[str]:
+    for key in keys:
+        value = node.get(key, _ABSENT)
+        if not _is_listed(key, value):
+            yield f"{key} is {_short(value)}"
+
+
+def _is_listed(key: str, value: Any) -> bool:
+    return type(value) not in (list, dict) and value in _VALUES[key]
+
+
+def _is_kind(value: object, kind: Kind) -> bool:
+    return type(value) is _JSON_TYPES[kind] and (kind is not Kind.INDEX or value >= 0)  # type: ignore[operator]
+
+
+def _is_one_of(value: object, names: AbstractSet[str | None] | AbstractSet[str]) -> bool:
+    return (value is None or isinstance(value, str)) and value in names
+
+
+def _is_for_program(item: dict[str, Any]) -> bool:
+    """Return whether a program that OpenAI runs has made the call: such a call is done while it is in progress."""
+    return type(item.get("caller")) is dict and item.get("status") == "in_progress"
+
+
+def _is_count(value: object) -> bool:
+    return _is_kind(value, Kind.INDEX)
+
+
+def _at(value: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        value = value.get(key, _ABSENT) if type(value) is dict else _ABSENT
+    return value
+
+
+def _short(value: object) -> str:
+    """Return the value for a message, cut where it is long."""
+    text = "absent" if value is _ABSENT else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

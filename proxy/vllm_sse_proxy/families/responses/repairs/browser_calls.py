@@ -1,0 +1,113 @@
+"""A browser call told as two items (R22).
+
+From 0.14 the harmony path streams ``browser.search`` as an ``mcp_call``, and tells the call as a ``web_search_call`` as well:
+with a tool server that is streamed next, up to 0.24 on the neighbouring index, from 0.25 on the same; without one it stands
+in ``response.completed`` only. Clients show two calls, or refuse the second item on one index.
+
+So the ``mcp_call`` is held back until the next event of something else. A streamed ``web_search_call`` takes its place. Else
+the ``mcp_call`` is told as it came, with all its arguments, and the search that the final output has for it is no other call.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from vllm_sse_proxy.families.responses import grammar
+from vllm_sse_proxy.families.responses.moved import HOLD, Moved
+from vllm_sse_proxy.families.responses.proof import Proof
+from vllm_sse_proxy.families.responses.repairs.base import Phase, Repair, Seen, StreamContext
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vllm_sse_proxy.families.responses.events import Event
+    from vllm_sse_proxy.families.responses.view import ClientView
+
+_OF_AN_ITEM: Final = (grammar.ITEM_ADDED, grammar.ITEM_DONE)
+_OF_A_CALL: Final = frozenset(
+    {
+        grammar.MCP_ARGUMENTS.delta,
+        grammar.MCP_ARGUMENTS.done,
+        *grammar.MCP_CALL.progress,
+        *grammar.MCP_CALL.finish,
+        "response.mcp_call.failed",
+    }
+)
+_SEARCH: Final = grammar.WEB_SEARCH_CALL.type
+
+
+class BrowserCalls(Repair):
+    """Leave out the mcp_call where a web_search_call tells the same."""
+
+    __slots__ = ("_held", "_left_out", "_told")
+
+    name: ClassVar = "browser_calls"
+    summary: ClassVar = (
+        "a browser call that upstream tells as `mcp_call` and as `web_search_call` is told once"
+    )
+    fixes: ClassVar = ("R22",)
+    phase: ClassVar = Phase.IDENTITY
+    handles: ClassVar = None
+
+    def __init__(self, context: StreamContext) -> None:
+        super().__init__(context)
+        self._held: list[Event] = []
+        """events of the calls that nothing but an mcp_call has told yet"""
+        self._left_out: Seen = {}
+        """upstream's ids of the calls that are left out"""
+        self._told: Seen = {}
+        """upstream's ids of the calls that were told as mcp_call"""
+
+    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
+        """Hold a browser's mcp_call; the next event of something else shows whether it is left out or told."""
+        held, type_ = self._held, event.type
+        if type_ in _OF_A_CALL or (type_ in _OF_AN_ITEM and _is_browser_call(event)):
+            id_ = _id_of(event)
+            if id_ in self._left_out:
+                return []
+            if id_ not in self._told and (type_ in _OF_AN_ITEM or any(id_ == _id_of(one) for one in held)):
+                held.append(event)
+                return HOLD
+        if type_ in grammar.TERMINAL and (held or self._told):
+            return self._end(event, view)
+        if not held:
+            return None
+        self._held = []
+        if type_ == grammar.ITEM_ADDED and _type_of(event.body.get("item")) == _SEARCH:
+            self._left_out.update(dict.fromkeys(map(_id_of, held)))
+            return [event]
+        self._told.update(dict.fromkeys(map(_id_of, held)))
+        return Moved((*held, event))
+
+    def _end(self, terminal: Event, view: ClientView) -> Sequence[Event]:
+        """Tell the held calls, and take as many searches out of the final output as calls were told."""
+        held, self._held = self._held, []
+        told = {*self._told, *map(_id_of, held)}
+        response: Any = terminal.body.get("response")
+        output: Any = response.get("output") if isinstance(response, dict) else None
+        searches = [item for item in Proof(view.items, output).untold if _type_of(item) == _SEARCH]
+        again = searches[: len(told)]
+        if not again:
+            return Moved((*held, terminal))
+        left = [item for item in output if not any(item is one for one in again)]
+        return [*held, terminal.having(response={**response, "output": left})]
+
+
+def _id_of(event: Event) -> str:
+    """Return upstream's id of the item that an event is of; one without an id has the empty one."""
+    item = event.body.get("item")
+    id_ = item.get("id") if isinstance(item, dict) else event.body.get("item_id")
+    return id_ if isinstance(id_, str) else ""
+
+
+def _type_of(item: object) -> object:
+    return item.get("type") if isinstance(item, dict) else None
+
+
+def _is_browser_call(event: Event) -> bool:
+    item = event.body.get("item")
+    return (
+        isinstance(item, dict)
+        and item.get("type") == grammar.MCP_CALL.type
+        and str(item.get("name")).startswith("browser.")
+    )

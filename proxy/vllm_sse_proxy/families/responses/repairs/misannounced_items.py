@@ -1,0 +1,156 @@
+"""Messages that are announced under another item's id, or that turn out to be reasoning (R08, R12, R17, R18).
+
+vLLM 0.10.2 to 0.16 announce the message with the reasoning item's id and index and name the right ones in the next
+event (R08); 0.10.2 to 0.20 announce a message when the first reasoning delta is empty (R18) or when one step holds
+the end of the reasoning and the start of the answer (R17). Clients refuse the second ``output_item.added`` on one
+index, and lose text whose type does not fit its item.
+
+So a doubtful announcement waits for the next event of its item, which shows what it is. Doubtful is one whose id was
+used before, and a message whose id lacks the ``msg_`` that every release from 0.32 and every other server gives it.
+No delta is ever held.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from vllm_sse_proxy.families.responses import grammar, proof, synthesis
+from vllm_sse_proxy.families.responses.grammar import ItemKind, item_kind
+from vllm_sse_proxy.families.responses.moved import HOLD, Moved
+from vllm_sse_proxy.families.responses.repairs.base import Phase, Repair, Seen, StreamContext
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vllm_sse_proxy.families.responses.events import Event
+    from vllm_sse_proxy.families.responses.view import ClientView
+
+_INTERCHANGEABLE: Final = (grammar.MESSAGE, grammar.REASONING)
+
+
+class MisannouncedItems(Repair):
+    """Announce an item under the id and as the kind that its first content shows."""
+
+    __slots__ = ("_announced", "_changed", "_held", "_id", "_kind")
+
+    name: ClassVar = "misannounced_items"
+    summary: ClassVar = "an announcement with a used id or the wrong type waits one event and is told right"
+    fixes: ClassVar = ("R08", "R12", "R17", "R18")
+    phase: ClassVar = Phase.IDENTITY
+    handles: ClassVar = None
+    holds: ClassVar = True
+
+    def __init__(self, context: StreamContext) -> None:
+        super().__init__(context)
+        self._announced: Seen = {}
+        self._held: list[Event] = []
+        self._changed = False
+        self._id = ""
+        self._kind: ItemKind = grammar.MESSAGE
+
+    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - compares upstream with itself
+        """Hold a doubtful announcement; release it, right, with the event that shows what it announces."""
+        if not self._held:
+            return self._consider(event) if event.type == grammar.ITEM_ADDED else None
+        if event.type == grammar.ITEM_ADDED or not self._is_addressed(event):
+            return self._release(event)
+        if event.type == grammar.PART_ADDED:
+            self._adopt(event)
+            self._held.append(event)
+            return HOLD
+        if event.type == grammar.ITEM_DONE:
+            return self._judge_by_item(event)
+        if event.type == grammar.PART_DONE:
+            run = (
+                grammar.RUN_OF_PART.get(event.body["part"].get("type", "")) if "part" in event.body else None
+            )
+            kind = grammar.KIND_OF_EVENT.get(run.delta) if run is not None else None
+            text = event.body["part"].get(run.field) if run is not None else None
+        else:
+            run = grammar.RUN_OF_EVENT.get(event.type)
+            kind = grammar.KIND_OF_EVENT.get(event.type)
+            text = (
+                event.body.get("delta" if event.type in grammar.RUN_OF_DELTA else run.done_field)
+                if run is not None
+                else None
+            )
+        self._adopt(event)
+        if (
+            kind is None
+            or kind is self._kind
+            or kind not in _INTERCHANGEABLE
+            or self._kind not in _INTERCHANGEABLE
+        ):
+            return self._release(event)
+        if not text:
+            return []  # an empty text of another type: neither says what the item is, nor anything else
+        return self._release_as(kind, event)
+
+    def _consider(self, event: Event) -> Sequence[Event] | None:
+        item = event.body.get("item")
+        if not isinstance(item, dict):
+            return None
+        id_ = item.get("id")
+        known = isinstance(id_, str) and id_ in self._announced
+        kind = item_kind(item.get("type"))
+        doubtful = known or (kind is grammar.MESSAGE and not str(id_).startswith(f"{kind.id_prefix}_"))
+        if isinstance(id_, str) and id_:
+            self._announced[id_] = None
+        if not doubtful:
+            return None
+        self._held = [event]
+        self._changed = False
+        self._id = id_ if isinstance(id_, str) and not known else ""
+        self._kind = kind
+        return HOLD
+
+    def _is_addressed(self, event: Event) -> bool:
+        """Tell whether the event is about the held item: it names it, or an item that nobody announced."""
+        if event.type == grammar.ITEM_DONE:
+            item = event.body.get("item")
+            id_ = item.get("id") if isinstance(item, dict) else None
+            return bool(self._id) and id_ == self._id
+        if event.type not in grammar.ITEM_ID_EVENTS:
+            return False
+        id_ = event.body.get("item_id")
+        if not isinstance(id_, str) or not id_:
+            return True
+        return id_ == self._id or id_ not in self._announced
+
+    def _adopt(self, event: Event) -> None:
+        """Take the id (and index) of an event that names the item otherwise than its announcement did."""
+        id_ = event.body.get("item_id")
+        if not isinstance(id_, str) or not id_ or id_ == self._id:
+            return
+        self._announced[id_] = None
+        self._id = id_
+        self._changed = True
+        added = self._held[0]
+        changes = {"item": {**added.body["item"], "id": id_}}
+        if "output_index" in event.body:
+            changes["output_index"] = event.body["output_index"]
+        self._held[0] = added.having(**changes)
+
+    def _release(self, event: Event) -> Sequence[Event]:
+        events = (*self._held, event)
+        self._held = []
+        return list(events) if self._changed else Moved(events)
+
+    def _release_as(self, kind: ItemKind, event: Event) -> Sequence[Event]:
+        """Announce the item as another kind, with a part of the type that the event needs."""
+        held, self._held = self._held, []
+        told = held[0].body["item"]
+        item = synthesis.new_item(kind, self._id or str(told.get("id") or ""))
+        run = grammar.REASONING_TEXT if kind is grammar.REASONING else grammar.OUTPUT_TEXT
+        part = synthesis.new_part(run.part_type or "")
+        return [held[0].having(item=item), *(added.having(part=part) for added in held[1:]), event]
+
+    def _judge_by_item(self, event: Event) -> Sequence[Event]:
+        item = event.body["item"]
+        kind = item_kind(item.get("type"))
+        if kind is self._kind or kind not in _INTERCHANGEABLE:
+            return self._release(event)
+        if proof.text_of(item):
+            return self._release_as(kind, event)
+        self._held = []  # opened as one type, closed as another, and never said a word: no item at all
+        return []

@@ -1,0 +1,42 @@
+"""Payloads that are no event: no JSON, no object, no ``type``.
+
+Every strict client stops at one: openai-python raises ``JSONDecodeError``, the AI SDK reports a validation error,
+pydantic-ai hangs (clients.md §7, §9). Some gateways leave ``type`` out and rely on the ``event:`` line
+(cursor2api#116).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from vllm_sse_proxy.families.responses.events import OPAQUE, Event, canonical_type, is_typed
+from vllm_sse_proxy.families.responses.repairs.base import Phase, Repair
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vllm_sse_proxy.families.responses.view import ClientView
+
+
+class OpaquePayloads(Repair):
+    """Give a payload the type that its ``event:`` line names; drop what no client could read."""
+
+    __slots__ = ()
+
+    name: ClassVar = "opaque_payloads"
+    summary: ClassVar = (
+        "payloads without a `type` get the one of their `event:` line; unreadable ones are dropped"
+    )
+    fixes: ClassVar = ("P01",)
+    phase: ClassVar = Phase.SHAPE
+    handles: ClassVar = frozenset({OPAQUE})
+
+    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - the payload tells all
+        """Return the typed event, or nothing."""
+        if is_typed(event.body):  # JSON only to a lenient reader: told as what it would have seen
+            return [Event(canonical_type(event.body), event.body)]
+        name = event.name
+        if event.body and name is not None and name.startswith("response."):
+            body = {**event.body, "type": name}
+            return [Event(canonical_type(body), body)]
+        return []

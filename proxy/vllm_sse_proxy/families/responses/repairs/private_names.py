@@ -1,0 +1,48 @@
+"""Names that only vLLM, its forks or a gateway use (R24, F01; table (f) of protocol.md).
+
+``response.reasoning_part.added`` (vLLM 0.11 to 0.31, #24938) kills openai-node's ``.stream()`` ("Unhandled response
+stream event") and every generated client with closed enums.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from vllm_sse_proxy.families.responses import grammar
+from vllm_sse_proxy.families.responses.repairs.base import Dialect, Phase, Repair, Settings, StreamContext
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vllm_sse_proxy.families.responses.events import Event
+    from vllm_sse_proxy.families.responses.view import ClientView
+
+
+class PrivateNames(Repair):
+    """Give an event the protocol's name; drop private notices that tell nothing of the response."""
+
+    __slots__ = ("_knows_names",)
+
+    name: ClassVar = "private_names"
+    summary: ClassVar = "private event names become the protocol's; private notices are dropped"
+    fixes: ClassVar = ("R24", "F01")
+    phase: ClassVar = Phase.SHAPE
+    handles: ClassVar = frozenset({*grammar.ALIASES.values(), *grammar.PRIVATE_NOTICES})
+
+    def __init__(self, context: StreamContext) -> None:
+        super().__init__(context)
+        self._knows_names = context.settings.dialect is Dialect.OPEN_RESPONSES
+
+    @classmethod
+    def wanted(cls, settings: Settings) -> bool:
+        """Dialect ``upstream`` keeps upstream's names."""
+        return settings.dialect is not Dialect.UPSTREAM
+
+    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - a name is a name
+        """Return the event under the protocol's name."""
+        name = event.body["type"]
+        if name == event.type:
+            return [] if event.type in grammar.PRIVATE_NOTICES else None
+        if self._knows_names and name == grammar.OPEN_RESPONSES_NAMES.get(event.type):
+            return None  # the dialect's own
+        return [event.renamed(event.type)]

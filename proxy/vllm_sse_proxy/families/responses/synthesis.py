@@ -1,0 +1,717 @@
+"""Constructors for every event that the proxy may invent. Nothing else builds one.
+
+Invented events are born conforming: they take ids, indexes and texts from the client's view. They are deterministic
+(no clock, no randomness), so a stream that is replayed and repaired again says the same (``starting_after``,
+protocol.md "Resume").
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from vllm_sse_proxy.families.responses import grammar
+from vllm_sse_proxy.families.responses.events import Event, invented
+from vllm_sse_proxy.families.responses.grammar import Holder, ItemKind, TextRun, item_kind
+from vllm_sse_proxy.families.responses.view import ItemView, PartView, TextView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from vllm_sse_proxy.families.responses.events import Body
+    from vllm_sse_proxy.families.responses.repairs.base import RequestContext
+    from vllm_sse_proxy.families.responses.view import ClientView
+
+IN_PROGRESS: Final = "in_progress"
+COMPLETED: Final = "completed"
+INCOMPLETE: Final = "incomplete"
+
+_ID_BYTES: Final = 12
+"""24 hexadecimal digits: 96 bits, far from any collision within a response."""
+
+
+def derive_id(prefix: str, *parts: object) -> str:
+    """Return an id that depends on nothing but ``parts``: the same stream repaired again gets the same ids."""
+    digest = blake2b("/".join(map(str, parts)).encode("utf-8", "surrogatepass"), digest_size=_ID_BYTES)
+    return f"{prefix}_{digest.hexdigest()}"
+
+
+# Response
+
+
+def is_readable(response: Mapping[str, Any]) -> bool:
+    """Tell whether a response object has the fields that every client needs, and no field with a type that none reads."""
+    if not all(name in response for name in _MINIMUM):
+        return False
+    return all(
+        type(value) in _PLAINLY_USABLE.get(name, ()) or _is_usable(name, value)
+        for name, value in response.items()
+    )
+
+
+def _is_usable(name: str, value: object) -> bool:
+    kinds = _MINIMUM.get(name)
+    if kinds is None:
+        if name == "instructions" and isinstance(value, list):  # OpenAI's API knows messages here
+            return all(isinstance(one, dict) and isinstance(one.get("role"), str) for one in value)
+        known = _KINDS.get(name) or _REQUIRED.get(name, _UNKNOWN)[0]
+        return value is None or not known or _is_of(value, known)
+    if not _is_of(value, kinds) or value == "" or (name == "object" and value != "response"):
+        return False
+    if name == "tools":
+        return all(isinstance(tool, dict) and isinstance(tool.get("type"), str) for tool in value)  # type: ignore[attr-defined]
+    if name == "tool_choice":
+        return value in _TOOL_CHOICES if isinstance(value, str) else isinstance(value.get("type"), str)  # type: ignore[attr-defined]
+    return True
+
+
+def _is_of(value: object, kinds: tuple[type, ...]) -> bool:
+    return isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
+
+
+_TOOL_CHOICES: Final = ("none", "auto", "required")
+_MINIMUM: Final[dict[str, tuple[type, ...]]] = {
+    "id": (str,),
+    "object": (str,),
+    "created_at": (int, float),
+    "model": (str,),
+    "output": (list,),
+    "parallel_tool_calls": (bool,),
+    "tool_choice": (str, dict),
+    "tools": (list,),
+}
+"""Fields without which no client reads a response object."""
+
+_PLAIN_STATUSES: Final = frozenset({grammar.MESSAGE, grammar.REASONING, grammar.FUNCTION_CALL})
+"""Kinds that are in_progress, completed or incomplete, and nothing else: clients check it."""
+
+
+def is_vllms(response: Mapping[str, Any]) -> bool:
+    """Tell whether vLLM made the response object: from 0.11 on it lacks the ``error`` that OpenAI's have (R27)."""
+    return "error" not in response and "parallel_tool_calls" in response
+
+
+def complete_response(response: Mapping[str, Any], view: ClientView, request: RequestContext) -> Body:
+    """Return a response object with every field that the specifications require.
+
+    In order of preference: what upstream said, what the request said, a neutral value. ``created_at`` is 0 where
+    nobody knows it: the core has no clock.
+    """
+    asked = request.body or {}
+    model = asked.get("model")
+    complete: Body = {
+        "id": view.response_id or derive_id("resp", request.seed),
+        "object": "response",
+        "created_at": 0,
+        "status": IN_PROGRESS,
+        "model": model if isinstance(model, str) and model else "unknown",
+        "output": [],
+    }
+    complete |= {name: value for name, value in response.items() if _is_usable(name, value)}
+    for name, (kinds, neutral) in _REQUIRED.items():
+        value = complete.get(name)
+        if name in complete and (value is not None or neutral is None):
+            continue
+        wanted = asked.get(name)
+        is_known = isinstance(wanted, kinds) and wanted is not None and _is_usable(name, wanted)
+        complete[name] = wanted if is_known else neutral
+    return complete
+
+
+_NULL: Final = type(None)
+_REQUIRED: Final[dict[str, tuple[tuple[type, ...], Any]]] = {
+    "status": ((str,), IN_PROGRESS),
+    "error": ((_NULL,), None),
+    "incomplete_details": ((_NULL,), None),
+    "completed_at": ((_NULL,), None),
+    "instructions": ((str,), None),
+    "previous_response_id": ((str,), None),
+    "max_output_tokens": ((int,), None),
+    "max_tool_calls": ((int,), None),
+    "safety_identifier": ((str,), None),
+    "prompt_cache_key": ((str,), None),
+    "usage": ((_NULL,), None),
+    "parallel_tool_calls": ((bool,), True),
+    "tool_choice": ((str, dict), "auto"),
+    "tools": ((list,), []),
+    "temperature": ((int, float), 1.0),
+    "top_p": ((int, float), 1.0),
+    "presence_penalty": ((int, float), 0.0),
+    "frequency_penalty": ((int, float), 0.0),
+    "top_logprobs": ((int,), 0),
+    "truncation": ((str,), "disabled"),
+    "background": ((bool,), False),
+    "store": ((bool,), True),
+    "service_tier": ((str,), "default"),
+    "metadata": ((dict,), {}),
+    "text": ((dict,), {"format": {"type": "text"}}),
+    "reasoning": ((dict,), {"effort": None, "summary": None}),
+}
+"""Field → what a request's value may be, and the neutral value. OpenAI's API sends them all; Open Responses requires them."""
+_KINDS: Final[dict[str, tuple[type, ...]]] = {
+    "error": (dict,),
+    "incomplete_details": (dict,),
+    "completed_at": (int, float),
+    "instructions": (str, list),
+    "usage": (dict,),
+    "prompt": (dict,),
+    "user": (str,),
+}
+"""What a response's value may be, where that is not what a request's may be."""
+_UNKNOWN: Final[tuple[tuple[type, ...], Any]] = ((), None)
+_PLAINLY_USABLE: Final[dict[str, frozenset[type]]] = {
+    **{name: frozenset((*kinds, _NULL)) for name, (kinds, _) in _REQUIRED.items()},
+    **{name: frozenset((*kinds, _NULL)) for name, kinds in _KINDS.items()},
+    **{name: frozenset(kinds) for name, kinds in _MINIMUM.items()},
+    "instructions": frozenset((str, _NULL)),
+    **dict.fromkeys(("id", "object", "model", "tool_choice", "tools"), frozenset()),
+}
+"""What ``_is_usable`` would say of a value whose type is one of these: yes. It takes 20 µs for a whole response object."""
+
+
+def response_so_far(view: ClientView, request: RequestContext) -> Body:
+    """Return the response object as the client last heard it; one at neutral values if it never did."""
+    if view.response is not None:
+        return view.response
+    return complete_response({}, view, request)
+
+
+def failed(response: Mapping[str, Any], error: Mapping[str, Any]) -> Event:
+    """Return ``response.failed`` for an error; its code is one that the SDKs' types know."""
+    code = error.get("code")
+    known = _SDK_CODES.get(str(code), "server_error")
+    return lifecycle(
+        grammar.FAILED,
+        response,
+        status="failed",
+        error={"code": known, "message": str(error.get("message", ""))},
+    )
+
+
+_SDK_CODES: Final = {
+    "rate_limit_exceeded": "rate_limit_exceeded",
+    "429": "rate_limit_exceeded",
+    "invalid_prompt": "invalid_prompt",
+}
+"""Codes that ``response.error.code`` may have in the openai package; everything else is a ``server_error``."""
+
+
+def lifecycle(type_: str, response: Mapping[str, Any], *, status: str, **changes: Any) -> Event:
+    """Return a lifecycle event that carries ``response`` with this status."""
+    return invented(type_, response={**response, "status": status, **changes})
+
+
+def opening(type_: str, response: Mapping[str, Any]) -> Event:
+    """Return ``response.created`` or ``response.in_progress``: the response as it is before any output."""
+    changes: Body = {"output": []}
+    for name in ("usage", "error", "incomplete_details", "completed_at"):
+        if name in response:
+            changes[name] = None
+    return lifecycle(type_, response, status=IN_PROGRESS, **changes)
+
+
+def error_body(*, code: str, message: str, error_type: str, param: object = None) -> Body:
+    """Return the fields of an ``error`` event, flat and nested together: the form that every client reads (clients.md §0)."""
+    nested = {"type": error_type, "code": code, "message": message, "param": param}
+    return {"code": code, "message": message, "param": param, "error": nested}
+
+
+# Items
+
+
+def announced(item: Mapping[str, Any], kind: ItemKind) -> Body:
+    """Return ``item`` as it is announced: everything that later events tell is at its zero value."""
+    zero: Body = {**item}
+    if kind is grammar.MESSAGE:
+        zero["content"] = []
+        zero.setdefault("role", "assistant")
+    elif kind is grammar.REASONING:
+        zero["summary"] = []
+        if zero.get("content") is not None:
+            zero["content"] = []
+        zero.pop("encrypted_content", None)
+    elif kind.run is not None:
+        zero[kind.run.field] = ""
+    zero["status"] = IN_PROGRESS
+    if kind is grammar.REASONING and item.get("status") is None:
+        del zero["status"]
+    return zero
+
+
+def new_item(kind: ItemKind, id_: str, **fields: Any) -> Body:
+    """Return the item that an event without an announcement implies."""
+    item: Body = {"id": id_, "type": kind.type, "status": IN_PROGRESS}
+    if kind is grammar.MESSAGE:
+        item |= {"role": "assistant", "content": []}
+    elif kind is grammar.REASONING:
+        item |= {"summary": [], "content": []}
+    elif kind is grammar.CODE_CALL:
+        item |= {"code": "", "container_id": "auto", "outputs": []}
+    elif kind is grammar.WEB_SEARCH_CALL:
+        item["action"] = {"type": "search", "query": ""}
+    elif kind is grammar.FILE_SEARCH_CALL:
+        item["queries"] = []
+    elif kind is grammar.IMAGE_CALL:
+        item["result"] = None
+    elif kind.run is not None:
+        item[kind.run.field] = ""
+    return item | fields
+
+
+def item_added(index: int, item: Body) -> Event:
+    """Return the announcement of an item."""
+    return invented(grammar.ITEM_ADDED, output_index=index, item=item)
+
+
+def item_done(index: int, item: Body) -> Event:
+    """Return the end of an item."""
+    return invented(grammar.ITEM_DONE, output_index=index, item=item)
+
+
+def told_item(item: ItemView, *, status: str, proven: Mapping[str, Any] | None = None) -> Body:
+    """Return the item as the client must believe it when it is done.
+
+    :param status: what to say of it; a reasoning item that had no status gets none, as OpenAI's have none.
+    :param proven: upstream's own account of the item, for all that the deltas did not tell (annotations, encrypted
+    content, …).
+    """
+    base: Body = {**item.item}
+    if proven is not None and proven.get("type") == item.type:
+        base |= proven
+    base |= {
+        name: item.item.get(name)
+        for name in (*_NAMES, *item.kind.required)
+        if name in item.item or name in base
+    }
+    if item.kind is grammar.MESSAGE or item.kind is grammar.REASONING:
+        content = told_parts(item.parts, base.get("content"))
+        if content or item.kind is grammar.MESSAGE or base.get("content") is not None:
+            base["content"] = content
+    if item.kind is grammar.REASONING:
+        base["summary"] = told_parts(item.summaries, base.get("summary"))
+    if item.own is not None and item.own.run is not None:
+        base[item.own.run.field] = item.own.text
+    if "status" in item.item or item.kind is not grammar.REASONING or status == INCOMPLETE:
+        base["status"] = status
+    return base
+
+
+def is_as_told(item: ItemView, said: Mapping[str, Any]) -> bool:
+    """Tell whether upstream's done item says what the client was told of it: its names, its parts, its text."""
+    names = (*_NAMES, *item.kind.required) if item.type in grammar.ITEM_KINDS else _NAMES[:2]
+    if any(said.get(name) != item.item.get(name) for name in names):
+        return False
+    own = item.own
+    if own is not None and own.run is not None and (own.text or said.get(own.run.field)):
+        return bool(said.get(own.run.field) == own.text)
+    if item.kind is grammar.MESSAGE or item.kind is grammar.REASONING:
+        return _are_as_told(item.parts, said.get("content")) and _are_as_told(
+            item.summaries, said.get("summary")
+        )
+    return True
+
+
+_NAMES: Final = ("id", "type", "name", "call_id", "role", "phase")
+"""What an item is called, and may not change between its announcement and its end."""
+
+
+def _are_as_told(told: list[PartView], said: object) -> bool:
+    return says_the_same([part.part for part in told], said if isinstance(said, list) else [])
+
+
+def says_the_same(told: object, said: object) -> bool:
+    """Tell whether ``said`` repeats what was told; it may add what was left open, as OpenAI's own final items do."""
+    if isinstance(told, list) and isinstance(said, list):
+        return len(told) == len(said) and all(map(says_the_same, told, said))
+    if isinstance(told, dict) and isinstance(said, dict):
+        return all(
+            says_the_same(told.get(name), said.get(name))
+            for name in {**told, **said}
+            if name not in _FREE and not _is_addition(name, told.get(name), said.get(name))
+        )
+    return told == said
+
+
+def _is_addition(name: str, told: object, said: object) -> bool:
+    return _is_nothing(told) and (_is_nothing(said) or name not in _TOLD_ONCE)
+
+
+def _is_nothing(value: object) -> bool:
+    return value is None or value in ("", [], {})
+
+
+_FREE: Final = frozenset({"encrypted_content", "fingerprint", "sequence_number"})
+"""Fields that may differ between the done item and the final one in OpenAI's own streams (protocol.md, "Equalities")."""
+_TOLD_ONCE: Final = frozenset(
+    {*_NAMES, "status", "content", "summary", "text", "refusal", "arguments", "input", "code"}
+)
+"""Fields that the stream tells: the final item cannot add to them any more."""
+
+
+def final_item(item: ItemView, account: Mapping[str, Any]) -> Body:
+    """Return an item of the final output: as it was told, with what only upstream's final account of it says besides.
+
+    What the stream tells (texts, status) the account can no longer add: two items may share one account (R08).
+    """
+    if account.get("type") != item.type:
+        return item.item
+    final = {
+        **account,
+        **{name: value for name, value in item.item.items() if value is not None or name not in account},
+    }
+    return {
+        name: value
+        for name, value in final.items()
+        if name not in _TOLD_ONCE or item.item.get(name) is not None or _is_nothing(value)
+    }
+
+
+def told_parts(parts: Iterable[PartView], proven: object) -> list[Body]:
+    """Return the parts as the client must believe them; a proven part with the told text lends its other fields."""
+    accounts = proven if isinstance(proven, list) else []
+    return [told_part(part, accounts[part.index] if part.index < len(accounts) else None) for part in parts]
+
+
+def told_part(part: PartView, proven: object = None) -> Body:
+    """Return one part as the client must believe it; a closed one was told already, and stays as it was."""
+    if part.closed:
+        return part.part
+    base: Body = {**part.part}
+    if isinstance(proven, dict) and proven.get("type") == part.type:
+        base |= proven
+    if part.run is not None:
+        base[part.run.field] = part.text
+    if part.type == "output_text":
+        base["annotations"] = list(part.annotations)
+        if not isinstance(base.get("logprobs"), list) or (part.logprobs and not base["logprobs"]):
+            base["logprobs"] = list(part.logprobs)
+        base["logprobs"] = whole_logprobs(base["logprobs"])
+    return base
+
+
+def whole_logprobs(logprobs: Any) -> Any:
+    """Return the logprobs with all fields that parts must have and deltas need not (openai's types, R28).
+
+    :returns: the list that was given if every one is whole; entries that name no token, with which nobody can do
+        anything, are left out.
+    """
+    whole = (
+        [_whole_logprob(one) for one in logprobs if _names_token(one)] if isinstance(logprobs, list) else []
+    )
+    return logprobs if whole == logprobs else whole
+
+
+def is_readable_logprob(logprob: Any) -> bool:
+    """Tell whether a client can read the logprob of a delta: it and its alternatives name a token and say a number."""
+    if not _is_numbered(logprob):
+        return False
+    others = logprob.get("top_logprobs", [])
+    return isinstance(others, list) and all(map(_is_numbered, others))
+
+
+def _is_numbered(logprob: Any) -> bool:
+    return _names_token(logprob) and type(logprob.get("logprob")) in (int, float)
+
+
+def _names_token(logprob: object) -> bool:
+    return isinstance(logprob, dict) and isinstance(logprob.get("token"), str)
+
+
+def _whole_logprob(logprob: Body) -> Body:
+    others = logprob.get("top_logprobs")
+    known = [one for one in others if _names_token(one)] if isinstance(others, list) else []
+    return {**_with_bytes(logprob), "top_logprobs": [_with_bytes(one) for one in known]}
+
+
+def _with_bytes(logprob: Body) -> Body:
+    whole: Body = {**logprob}
+    if not isinstance(logprob.get("bytes"), list):
+        whole["bytes"] = list(logprob["token"].encode("utf-8", "replace"))
+    if not _is_numbered(logprob):
+        whole["logprob"] = _IMPOSSIBLE
+    return whole
+
+
+_IMPOSSIBLE: Final = -9999.0
+"""What vLLM and OpenAI say for minus infinity, which JSON cannot: it reaches us as NaN or null."""
+
+
+# Parts and texts
+
+
+def new_part(type_: str) -> Body:
+    """Return a part at its zero value."""
+    if type_ == "output_text":
+        return {"type": type_, "text": "", "annotations": [], "logprobs": []}
+    return {"type": type_, grammar.RUN_OF_PART[type_].field: ""}
+
+
+def part_added(item: ItemView, run: TextRun, index: int, part: Body | None = None) -> Event:
+    """Return the announcement of the part that ``run`` grows in."""
+    type_ = grammar.SUMMARY_ADDED if run.holder is Holder.SUMMARY else grammar.PART_ADDED
+    return invented(type_, **_place(item, run, index), part=part or new_part(run.part_type or ""))
+
+
+def part_done(item: ItemView, part: PartView, proven: object = None) -> Event:
+    """Return the closing of a part."""
+    summary = part.type == grammar.SUMMARY_TEXT.part_type
+    type_ = grammar.SUMMARY_DONE if summary else grammar.PART_DONE
+    place = {
+        "item_id": item.id,
+        "output_index": item.index,
+        "summary_index" if summary else "content_index": part.index,
+    }
+    return invented(type_, **place, part=told_part(part, proven))
+
+
+def delta(item: ItemView, run: TextRun, index: int, text: str) -> Event:
+    """Return a piece of text."""
+    fields: Body = {"delta": text}
+    if run is grammar.OUTPUT_TEXT:
+        fields["logprobs"] = []
+    return invented(run.delta, **_place(item, run, index), **fields)
+
+
+def text_done(item: ItemView, text: TextView, index: int = 0) -> Event:
+    """Return the end of a text: the whole of what the deltas told."""
+    run = text.run
+    if run is None:
+        message = "a part of an unknown type has no text to finish"
+        raise ValueError(message)
+    fields: Body = {run.done_field: text.text}
+    if run is grammar.OUTPUT_TEXT:
+        fields["logprobs"] = list(text.logprobs) if isinstance(text, PartView) else []
+    if run is grammar.FUNCTION_ARGUMENTS:
+        fields["name"] = item.item.get(
+            "name", ""
+        )  # required by OpenAI's OpenAPI document, unknown to its SDK
+    return invented(run.done, **_place(item, run, index), **fields)
+
+
+def progress(type_: str, item: ItemView) -> Event:
+    """Return an event that only says how far an item is."""
+    return invented(type_, item_id=item.id, output_index=item.index)
+
+
+def _place(item: ItemView, run: TextRun, index: int) -> Body:
+    place: Body = {"item_id": item.id, "output_index": item.index}
+    if run.holder is Holder.PART:
+        place["content_index"] = index
+    elif run.holder is Holder.SUMMARY:
+        place["summary_index"] = index
+    return place
+
+
+# Whole lives
+
+
+def is_truer(said: str, told: str) -> bool:
+    """Tell whether a call's arguments as upstream finally has them should stand against those that the deltas told.
+
+    Nobody has seen arguments, but somebody will run them: better a done event that contradicts its deltas than a tool that
+    runs on half of its arguments (R12: first delta lost; R33: input sent again in full). Arguments that only are spaced or
+    ordered otherwise contradict nothing (F01: the fork's done events hold an object).
+    """
+    if not said or said.startswith(told):
+        return False
+    wanted, own = _canonical_json(said), _canonical_json(told)
+    return own is None if wanted is None else wanted != own
+
+
+def _canonical_json(text: str) -> bytes | None:
+    """Return the same for texts that are the same JSON; None for what is none."""
+    try:
+        return orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # nested deeper than orjson writes, and not deeper than it reads
+        return text.encode()
+    except (ValueError, UnicodeEncodeError):
+        return None
+
+
+def is_json(text: str) -> bool:
+    """Tell whether arguments can be read: what a cut or a lost piece leaves behind cannot."""
+    try:
+        orjson.loads(text)
+    except (ValueError, UnicodeEncodeError):
+        return False
+    return True
+
+
+def tail(told: str, proven: object) -> str:
+    """Return what is missing of a proven text that extends the told one; empty if it does not extend it."""
+    if isinstance(proven, str) and len(proven) > len(told) and proven.startswith(told):
+        return proven[len(told) :]
+    return ""
+
+
+def close_part(item: ItemView, part: PartView, proven: object = None) -> list[Event]:
+    """Return the events that bring an open part to its end; text that ``proven`` adds goes out first."""
+    return _finish_part(item, _copy_part(part), proven)
+
+
+def life_of_part(item: ItemView, part: Body) -> list[Event]:
+    """Return a whole life for a part that upstream only ever showed complete."""
+    run = grammar.RUN_OF_PART.get(part["type"])
+    if run is None:
+        return []
+    told = item.holders(run)
+    view = PartView(len(told), new_part(part["type"]))
+    return [part_added(item, run, view.index, view.part), *_finish_part(item, view, part)]
+
+
+def missing_before_done(item: ItemView, account: Mapping[str, Any]) -> list[Event]:
+    """Return the events that must come before upstream's own ``output_item.done``, which holds ``account``."""
+    return _Shadow(item).finish(account if account.get("type") == item.type else {})
+
+
+def close_item(item: ItemView, *, status: str, proven: Mapping[str, Any] | None = None) -> list[Event]:
+    """Return the events that bring an open item to its end.
+
+    :param proven: upstream's account of the finished item (its ``output_item.done`` or its place in the terminal
+    event); what it
+        adds to the told text goes out as one more delta first.
+    """
+    shadow = _Shadow(item)
+    account = proven if proven is not None and proven.get("type") == item.type else {}
+    events = shadow.finish(account)
+    events.append(item_done(item.index, told_item(shadow.item, status=status, proven=account or None)))
+    return events
+
+
+def life_of_item(index: int, item: Body, *, status: str | None = None) -> list[Event]:
+    """Return a whole life for an item that upstream only ever showed complete: announced, told, closed."""
+    kind = item_kind(item.get("type"))
+    start = announced(item, kind)
+    view = ItemView(index, start)
+    shadow = _Shadow(view)
+    final = status or _closed_status(item.get("status"), kind)
+    events = [item_added(index, start), *shadow.finish(item, whole=final == COMPLETED)]
+    events.append(item_done(index, told_item(shadow.item, status=final, proven=item)))
+    return events
+
+
+def _closed_status(told: object, kind: ItemKind) -> str:
+    """Return the status of an item that is over; hosted tools end in some of their own."""
+    if not isinstance(told, str) or told == IN_PROGRESS:
+        return COMPLETED
+    if kind in _PLAIN_STATUSES and told != INCOMPLETE:
+        return COMPLETED
+    return told
+
+
+class _Shadow:
+    """An item a few events ahead of the client's view: what the client will know once the events made here are told."""
+
+    def __init__(self, item: ItemView) -> None:
+        self.item = ItemView(item.index, item.item)
+        self.item.progress = dict(item.progress)
+        for mine, theirs in ((self.item.parts, item.parts), (self.item.summaries, item.summaries)):
+            mine.extend(_copy_part(part) for part in theirs)
+        if self.item.own is not None and item.own is not None:
+            self.item.own.grow(item.own.text)
+            self.item.own.settled = item.own.settled
+            self.item.own.done = item.own.done
+
+    def finish(self, account: Mapping[str, Any], *, whole: bool = False) -> list[Event]:
+        """Return every text and part event that is missing before the item's own done event.
+
+        :param whole: tell also the events without content (``in_progress``, ``searching`` …) of a life made from
+        nothing.
+        """
+        item = self.item
+        events: list[Event] = []
+        kind = item.kind
+        summary, content = account.get("summary"), account.get("content")
+        events += self._close_parts(summary, item.summaries)
+        events += self._close_parts(content, item.parts)
+        if kind.summaries:
+            events += self._tell_parts(summary, item.summaries, ("summary_text",))
+        events += self._tell_parts(content, item.parts, kind.parts)
+        if whole:
+            events += self._progress(item.kind.progress)
+        own = item.own
+        if own is not None and own.run is not None and not own.done:
+            said = account.get(own.run.field)
+            missing = tail(own.text, said)
+            if missing:
+                events.append(delta(item, own.run, 0, missing))
+                own.grow(missing)
+            elif isinstance(said, str) and is_truer(said, own.text):
+                own.settled = said
+            events.append(text_done(item, own))
+            own.done = True
+        if whole:
+            events += self._progress(item.kind.finish)
+        return events
+
+    def _progress(self, types: Iterable[str]) -> list[Event]:
+        missing = [type_ for type_ in types if type_ not in self.item.progress]
+        self.item.progress.update(dict.fromkeys(missing))
+        return [progress(type_, self.item) for type_ in missing]
+
+    def _close_parts(self, said: object, told: list[PartView]) -> list[Event]:
+        accounts = said if isinstance(said, list) else []
+        events: list[Event] = []
+        for part in told:
+            if not part.closed:
+                account = accounts[part.index] if part.index < len(accounts) else None
+                events += _finish_part(self.item, part, account)
+        return events
+
+    def _tell_parts(self, said: object, told: list[PartView], types: tuple[str, ...]) -> list[Event]:
+        """Tell the parts that only the account has, as far as they are of types that the item holds."""
+        events: list[Event] = []
+        for account in (said if isinstance(said, list) else [])[len(told) :]:
+            if not isinstance(account, dict) or account.get("type") not in types:
+                break
+            run = grammar.RUN_OF_PART[account["type"]]
+            if not isinstance(account.get(run.field), str):
+                break
+            events += self._tell_part(run, account, told)
+        return events
+
+    def _tell_part(self, run: TextRun, account: Body, told: list[PartView]) -> list[Event]:
+        part = PartView(len(told), new_part(run.part_type or ""))
+        told.append(part)
+        return [part_added(self.item, run, part.index, part.part), *_finish_part(self.item, part, account)]
+
+
+def _finish_part(item: ItemView, part: PartView, proven: object) -> list[Event]:
+    """Bring a part of our own (no part of the client's view) to its end, and return the events that tell so."""
+    events: list[Event] = []
+    account = proven if isinstance(proven, dict) and proven.get("type") == part.type else {}
+    run = part.run
+    if run is not None and not part.done:
+        missing = tail(part.text, account.get(run.field))
+        if missing:
+            events.append(delta(item, run, part.index, missing))
+            part.grow(missing)
+        events += _missing_annotations(item, part, account)
+        events.append(text_done(item, part, part.index))
+    closing = part_done(item, part, account)
+    part.part = closing.body["part"]
+    part.done = part.closed = True
+    return [*events, closing]
+
+
+def _missing_annotations(item: ItemView, part: PartView, account: Mapping[str, Any]) -> list[Event]:
+    proven = account.get("annotations")
+    if part.annotations or not isinstance(proven, list):
+        return []
+    part.annotations = list(proven)
+    place = {"item_id": item.id, "output_index": item.index, "content_index": part.index}
+    return [
+        invented(grammar.ANNOTATION_ADDED, **place, annotation_index=index, annotation=annotation)
+        for index, annotation in enumerate(proven)
+    ]
+
+
+def _copy_part(part: PartView) -> PartView:
+    copy = PartView(part.index, part.part)
+    copy.grow(part.text)
+    copy.annotations = list(part.annotations)
+    copy.logprobs = list(part.logprobs)
+    copy.done, copy.closed = part.done, part.closed
+    return copy

@@ -1,0 +1,314 @@
+"""The client's view: what the client has been told so far, and so believes.
+
+Never what upstream said. Only the engine's exit writes it (:meth:`ClientView.apply`, for every event that really goes
+out); repairs read it. It is total: an event that makes no sense (possible only while repairs are switched off)
+changes nothing.
+
+Memory is bounded by what was told: one accumulator for every text, one small object for every item and part.
+"""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import TYPE_CHECKING, Any, Final
+
+from vllm_sse_proxy.families.responses import grammar
+from vllm_sse_proxy.families.responses.events import dump_json
+from vllm_sse_proxy.families.responses.grammar import Holder, ItemKind, TextRun, item_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vllm_sse_proxy.families.responses.events import Body, Event
+
+
+class TextView:
+    """A growing text: of a part, or of an item's own run.
+
+    :ivar done: the run's done event was told; no delta may follow.
+    :ivar settled: what that event said the whole is, where the deltas had told something else (a call's arguments).
+    """
+
+    __slots__ = ("_pieces", "done", "run", "settled")
+
+    def __init__(self, run: TextRun | None) -> None:
+        self.run = run
+        self.done = False
+        self.settled: str | None = None
+        self._pieces = StringIO(newline="")
+
+    def grow(self, piece: str) -> None:
+        """Add a piece that was told."""
+        self._pieces.write(piece)
+
+    @property
+    def text(self) -> str:
+        """The whole as the client has it."""
+        return self._pieces.getvalue() if self.settled is None else self.settled
+
+
+class PartView(TextView):
+    """A content part or a summary part of an item.
+
+    :ivar part: the part object as last told (``added``, then ``done``).
+    :ivar logprobs: those told by the deltas, in order.
+    :ivar annotations: those told by ``annotation.added``, in order.
+    """
+
+    __slots__ = ("annotations", "closed", "index", "logprobs", "part", "type")
+
+    def __init__(self, index: int, part: Body) -> None:
+        type_ = part.get("type")
+        self.type: str = type_ if isinstance(type_, str) else ""
+        super().__init__(grammar.RUN_OF_PART.get(self.type))
+        self.index = index
+        self.part = part
+        self.closed = False
+        self.annotations: list[Any] = []
+        self.logprobs: list[Any] = []
+
+
+class ItemView:
+    """An output item as the client knows it.
+
+    :ivar item: the item object as last told (``added``, then ``done``).
+    :ivar own: the item's own text (arguments, input, code), if its kind has one.
+    :ivar progress: types of the item's events without content that were told.
+    """
+
+    __slots__ = ("closed", "id", "index", "item", "kind", "own", "parts", "progress", "summaries")
+
+    def __init__(self, index: int, item: Body) -> None:
+        self.index = index
+        self.item = item
+        id_ = item.get("id")
+        self.id: str = id_ if isinstance(id_, str) else ""
+        self.kind: ItemKind = item_kind(item.get("type"))
+        self.own: TextView | None = TextView(self.kind.run) if self.kind.run is not None else None
+        self.parts: list[PartView] = []
+        self.summaries: list[PartView] = []
+        self.progress: dict[str, None] = {}
+        self.closed = False
+
+    @property
+    def type(self) -> str:
+        """The item's type, as it was announced."""
+        return self.kind.type
+
+    def holders(self, run: TextRun) -> list[PartView]:
+        """Return the parts among which a run's part is counted: summaries or content parts."""
+        return self.summaries if run.holder is Holder.SUMMARY else self.parts
+
+    def text_at(self, run: TextRun, index: object) -> TextView | None:
+        """Return the text that an event of ``run`` with this part index addresses; None if there is none."""
+        if run.holder is Holder.ITEM:
+            return self.own if self.own is not None and self.own.run is run else None
+        return part_at(self.holders(run), index)
+
+    def open_parts(self) -> list[PartView]:
+        """Return the parts that were announced and not closed."""
+        return [part for part in (*self.summaries, *self.parts) if not part.closed]
+
+
+def part_at(parts: list[PartView], index: object) -> PartView | None:
+    """Return the part with this index; None for an index that is no index of ``parts``."""
+    if type(index) is int and 0 <= index < len(parts):
+        return parts[index]
+    return None
+
+
+class ClientView:
+    """What the client of one stream knows.
+
+    :ivar response: the response object of the last lifecycle event.
+    :ivar error: the last ``error`` event's body.
+    :ivar reported: that error was upstream's own report, not the proxy's.
+    :ivar terminal: type of the terminal event; nothing may follow it.
+    :ivar heard: an event of upstream's own that reports no error was told, so that the stream cannot become an HTTP
+    error.
+    :ivar next_number: the ``sequence_number`` that the next event takes.
+    :ivar size: how much is remembered: characters of text; for items, parts and the like their JSON and a fixed amount.
+    """
+
+    def __init__(self) -> None:
+        self.response: Body | None = None
+        self.error: Body | None = None
+        self.reported = False
+        self.created = False
+        self.queued = False
+        self.in_progress = False
+        self.terminal: str | None = None
+        self.heard = False
+        self.items: list[ItemView] = []
+        self.by_id: dict[str, ItemView] = {}
+        self.next_number = 0
+        self.size = 0
+
+    @property
+    def response_id(self) -> str | None:
+        """The response's id, once the client knows it."""
+        id_ = self.response.get("id") if self.response is not None else None
+        return id_ if isinstance(id_, str) and id_ else None
+
+    def item_of(self, body: Body) -> ItemView | None:
+        """Return the item that an event's ``item_id`` names; without one, the item at its ``output_index``."""
+        id_ = body.get("item_id")
+        if type(id_) is str:
+            return self.by_id.get(id_)
+        index = body.get("output_index")
+        if id_ is None and type(index) is int and 0 <= index < len(self.items):
+            return self.items[index]
+        return None
+
+    def open_items(self) -> list[ItemView]:
+        """Return the items that were announced and not closed."""
+        return [item for item in self.items if not item.closed]
+
+    def apply(self, event: Event) -> None:
+        """Take note of an event that goes out."""
+        note = _NOTES.get(event.type)
+        if note is not None:
+            note(self, event)
+        elif event.type in grammar.KIND_OF_EVENT:
+            self._progress(event)
+        if not event.invented and event.type not in _REPORTS_OF_ERROR:
+            self.heard = True
+
+    def text_of(self, event: Event) -> TextView | None:
+        """Return the text that a delta goes on with; None if the client knows of none."""
+        body = event.body
+        item = self.item_of(body)
+        if item is None or type(body.get("delta")) is not str:
+            return None
+        run = grammar.RUN_OF_DELTA[event.type]
+        return item.text_at(
+            run, body.get("summary_index" if run.holder is Holder.SUMMARY else "content_index")
+        )
+
+    def grow(self, text: TextView, piece: str) -> None:
+        """Take note of words that go out."""
+        text.grow(piece)
+        self.size += len(piece)
+
+    def _delta(self, event: Event) -> None:
+        text = self.text_of(event)
+        if text is None:
+            return
+        self.grow(text, event.body["delta"])
+        logprobs = event.body.get("logprobs")
+        if logprobs and isinstance(text, PartView) and type(logprobs) is list:
+            text.logprobs.extend(logprobs)
+            self.size += _weight(logprobs)
+
+    def _text_done(self, event: Event) -> None:
+        body = event.body
+        run = grammar.RUN_OF_DONE[event.type]
+        item = self.item_of(body)
+        text = item.text_at(run, _part_index(event)) if item is not None else None
+        if text is not None:
+            text.done = True
+            said = event.body.get(run.done_field)
+            if run.holder is Holder.ITEM and type(said) is str and said != text.text:
+                text.settled = said
+
+    def _annotation(self, event: Event) -> None:
+        body = event.body
+        item = self.item_of(body)
+        part = part_at(item.parts, body.get("content_index")) if item is not None else None
+        if part is not None:
+            part.annotations.append(body.get("annotation"))
+            self.size += _weight(body)
+
+    def _part_added(self, event: Event) -> None:
+        body = event.body
+        item = self.item_of(body)
+        part = body.get("part")
+        if item is not None and type(part) is dict:
+            parts = item.summaries if event.type in grammar.SUMMARY_EVENTS else item.parts
+            parts.append(PartView(len(parts), part))
+            self.size += _weight(part)
+
+    def _part_done(self, event: Event) -> None:
+        body = event.body
+        item = self.item_of(body)
+        if item is None:
+            return
+        parts = item.summaries if event.type in grammar.SUMMARY_EVENTS else item.parts
+        view = part_at(parts, _part_index(event))
+        if view is not None:
+            view.closed = True
+            part = body.get("part")
+            if type(part) is dict:
+                view.part = part
+
+    def _item_added(self, event: Event) -> None:
+        body = event.body
+        item = body.get("item")
+        if type(item) is dict:
+            view = ItemView(len(self.items), item)
+            self.items.append(view)
+            self.size += _weight(item)
+            self.by_id[view.id] = view
+
+    def _item_done(self, event: Event) -> None:
+        body = event.body
+        item = body.get("item")
+        if type(item) is not dict or type(item.get("id")) is not str:
+            return
+        view = self.by_id.get(item["id"])
+        if view is not None:
+            view.closed = True
+            view.item = item
+
+    def _progress(self, event: Event) -> None:
+        item = self.item_of(event.body)
+        if item is not None:
+            item.progress[event.type] = None
+
+    def _lifecycle(self, event: Event) -> None:
+        body = event.body
+        type_ = event.type
+        response = body.get("response")
+        if type(response) is dict:
+            self.response = response
+        if type_ == grammar.CREATED:
+            self.created = True
+        elif type_ == grammar.QUEUED:
+            self.queued = True
+        elif type_ == grammar.IN_PROGRESS:
+            self.in_progress = True
+        else:
+            self.terminal = type_
+
+    def _error(self, event: Event) -> None:
+        self.error = event.body
+        self.reported = self.reported or not event.invented
+
+
+def _part_index(event: Event) -> object:
+    return event.body.get("summary_index" if event.type in grammar.SUMMARY_EVENTS else "content_index")
+
+
+_REPORTS_OF_ERROR: Final = frozenset({grammar.ERROR, grammar.FAILED})
+_NOTES: Final[dict[str, Callable[[ClientView, Event], None]]] = {
+    **dict.fromkeys(grammar.RUN_OF_DELTA, ClientView._delta),  # noqa: SLF001 - the table of this class's own methods
+    **dict.fromkeys(grammar.RUN_OF_DONE, ClientView._text_done),  # noqa: SLF001
+    **dict.fromkeys(grammar.LIFECYCLE, ClientView._lifecycle),  # noqa: SLF001
+    grammar.ANNOTATION_ADDED: ClientView._annotation,  # noqa: SLF001
+    grammar.PART_ADDED: ClientView._part_added,  # noqa: SLF001
+    grammar.SUMMARY_ADDED: ClientView._part_added,  # noqa: SLF001
+    grammar.PART_DONE: ClientView._part_done,  # noqa: SLF001
+    grammar.SUMMARY_DONE: ClientView._part_done,  # noqa: SLF001
+    grammar.ITEM_ADDED: ClientView._item_added,  # noqa: SLF001
+    grammar.ITEM_DONE: ClientView._item_done,  # noqa: SLF001
+    grammar.ERROR: ClientView._error,  # noqa: SLF001
+}
+
+
+def _weight(value: Any) -> int:
+    """Return what it costs to remember a value that is no text, roughly."""
+    return _WEIGHT_OF_AN_OBJECT + len(dump_json(value))
+
+
+_WEIGHT_OF_AN_OBJECT: Final = 1024
+"""Python's own objects for an item or a part; measured with 100,000 items that are never closed: 2.5 KB each in all."""

@@ -1,0 +1,143 @@
+"""Log lines: one object a line on standard output, made for collectors, or text made for people.
+
+Each request is told once, at its end, in one canonical line with everything known about it. Bodies, queries, cookies,
+authorisation and every other header value except the request id never get here: nothing in this module sees them. What
+a client chose (path, request id, address) is escaped, so that no request can forge a line.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, TextIO
+
+import orjson
+
+from vllm_sse_proxy.config import LogFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vllm_sse_proxy.config import LogLevel
+
+LOGGER_NAME = "vllm_sse_proxy"
+logger = logging.getLogger(LOGGER_NAME)
+
+# Everything a terminal or a line-wise collector might act upon: C0, DEL, C1, line and paragraph separators, surrogates.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+# A client may send a path of many kilobytes; a line need not repeat it all.
+MAX_VALUE_CHARACTERS = 1024
+
+
+def configure(
+    level: LogLevel,
+    log_format: LogFormat,
+    stream: TextIO | None = None,
+    *,
+    context: Mapping[str, Any] | None = None,
+) -> None:
+    """Send the project's and aiohttp's log lines to ``stream`` (standard output by default).
+
+    Call it once per process, before anything logs. A stream that can no longer be written to is not worth a failed request:
+    such lines are lost.
+
+    :param context: fields that every line gets.
+    """
+    logging.raiseExceptions = False
+    # What no line tells need not be found out for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    handler = logging.StreamHandler(sys.stdout if stream is None else stream)
+    handler.setFormatter(JsonFormatter() if log_format is LogFormat.JSON else TextFormatter())
+    if context:
+        handler.addFilter(partial(_add_context, dict(context)))
+    for name in (LOGGER_NAME, "aiohttp", "asyncio"):
+        target = logging.getLogger(name)
+        target.handlers[:] = [handler]
+        target.propagate = False
+        # aiohttp tells of bad requests at ERROR with a traceback; its lines below that are of no use to an operator.
+        target.setLevel(level.value.upper() if name == LOGGER_NAME else logging.ERROR)
+
+
+def emit(level: int, message: str, /, **fields: Any) -> None:
+    """Write one line with fields; a field that is None is left out."""
+    if logger.isEnabledFor(level):
+        # Made here, and not by `logger.log`: that looks first where in the code it was called from, which nobody is told.
+        record = logging.LogRecord(LOGGER_NAME, level, __file__, 0, message, None, None)
+        record.fields = fields
+        logger.handle(record)
+
+
+class JsonFormatter(logging.Formatter):
+    """``ts`` (RFC 3339, UTC, milliseconds), ``level``, ``msg``, then the fields in the order they were given."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render one line of JSON, without its newline."""
+        line: dict[str, Any] = {
+            "ts": _timestamp(record.created),
+            "level": record.levelname.lower(),
+            "msg": escape(record.getMessage()),
+        }
+        line.update(_fields_of(record))
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str).decode()
+
+
+class TextFormatter(logging.Formatter):
+    """The same line for people: time, level, message, ``key=value`` pairs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render one line of text, without its newline; a traceback follows on lines of its own."""
+        pairs = "".join(f" {name}={_show(value)}" for name, value in _fields_of(record).items())
+        message = escape(record.getMessage())
+        line = f"{_timestamp(record.created)} {record.levelname.lower():<7} {message}{pairs}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def escape(text: str) -> str:
+    r"""Make a client's text safe for a log line: control characters become ``\xNN`` or ``\uNNNN``, long text is cut."""
+    if len(text) <= MAX_VALUE_CHARACTERS and text.isascii() and text.isprintable():
+        return text
+    if len(text) > MAX_VALUE_CHARACTERS:
+        text = text[:MAX_VALUE_CHARACTERS] + "…"
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), text)
+
+
+def _add_context(context: dict[str, Any], record: logging.LogRecord) -> bool:
+    record.fields = {**context, **getattr(record, "fields", {})}
+    return True
+
+
+def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    fields: Mapping[str, Any] = getattr(record, "fields", {})
+    return {
+        name: escape(value) if isinstance(value, str) else value
+        for name, value in fields.items()
+        if value is not None
+    }
+
+
+def _show(value: Any) -> str:
+    match value:
+        case dict():
+            return ",".join(f"{key}:{_show(entry)}" for key, entry in value.items()) or "-"
+        case str():
+            return orjson.dumps(value).decode() if not value or set(value) & set(' "=') else value
+        case bool() | None:
+            return str(value).lower()
+        case _:
+            return str(value)
+
+
+def _timestamp(seconds: float) -> str:
+    whole = int(seconds)
+    return f"{_second(whole)}.{int((seconds - whole) * 1000):03}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()

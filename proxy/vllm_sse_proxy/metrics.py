@@ -1,0 +1,398 @@
+"""Prometheus metrics, in a registry of their own that is built at start.
+
+Two rules. Every series exists from the start with 0, because ``rate()`` and ``increase()`` do not see the step from "no
+series" to 1. And nothing is counted per event: a stream counts in plain ints
+(:class:`vllm_sse_proxy.families.responses.Tally`) and :meth:`Metrics.flush` adds them once, when it ends; labels are closed
+lists, never what a client or a model chose. The one
+exception is ``chunk_processing_seconds``, observed once per chunk (0.6 µs): a mean per stream would hide the slow ones.
+"""
+
+from __future__ import annotations
+
+import platform
+from itertools import product, zip_longest
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+from vllm_sse_proxy import __version__
+from vllm_sse_proxy.families.responses import CORE, REPAIRS, Ending
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Iterator
+
+    from vllm_sse_proxy.families.responses import Tally
+
+PREFIX = "sse_proxy"
+
+ROUTES = ("responses", "responses_get", "other")
+"""POST /v1/responses, GET /v1/responses/{id}, and everything that is passed through unread."""
+
+CODES = ("1xx", "2xx", "3xx", "4xx", "5xx", "none")
+"""Classes of HTTP status; ``none``: the client left before it was answered."""
+
+UPSTREAM_FAILURES = ("connect", "timeout", "reset", "disconnect", "protocol", "idle", "cut")
+"""Why upstream failed: not connectable; no answer in time; connection reset or closed before an answer; an answer that is
+no HTTP; silent within a body; a body that stopped before its end."""
+
+PROCESS_SUMS = frozenset(
+    {
+        "process_cpu_seconds_total",
+        "process_max_fds",
+        "process_open_fds",
+        "process_resident_memory_bytes",
+        "process_virtual_memory_bytes",
+    }
+)
+"""What several processes have more of than one."""
+
+LIMITS = (
+    "connect_timeout_seconds",
+    "first_byte_timeout_seconds",
+    "idle_timeout_seconds",
+    "request_head_timeout_seconds",
+    "request_body_timeout_seconds",
+    "client_write_timeout_seconds",
+    "max_header_bytes",
+    "max_request_body_bytes",
+    "max_frame_bytes",
+    "max_text_bytes",
+    "max_streams",
+)
+"""Settings that bound what a client or upstream may take."""
+
+STATUS_POLLS = ("ended", "pending", "failed")
+"""What came of asking upstream how a response stands: its stream ended with that; it is not over, or the stream went on
+meanwhile; no usable answer."""
+
+# Answers take from milliseconds to the hour; a first event takes as long as prefill and queue.
+DURATION_BUCKETS_SECONDS = (
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    20.0,
+    30.0,
+    60.0,
+    120.0,
+    300.0,
+    600.0,
+    1200.0,
+    3600.0,
+)
+FIRST_EVENT_BUCKETS_SECONDS = (
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+    120.0,
+    300.0,
+    600.0,
+)
+# A usual chunk holds one event and takes tens of microseconds; a final object of megabytes takes tens of milliseconds.
+CHUNK_BUCKETS_SECONDS = (
+    0.000_025,
+    0.000_05,
+    0.000_1,
+    0.000_25,
+    0.000_5,
+    0.001,
+    0.002_5,
+    0.005,
+    0.01,
+    0.025,
+    0.1,
+)
+LAG_BUCKETS_SECONDS = (0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+
+
+class Metrics:
+    """All metrics of one process; ``registry`` holds them."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+
+        names = tuple(repair.name for repair in REPAIRS)
+        endings = tuple(ending.value for ending in Ending)
+        self.repairs = self._counter("repairs_total", "Events mended, by repair.", "repair", names)
+        self.repair_failures = self._counter(
+            "repair_failures_total",
+            "Repairs that raised an exception and were left out for that event, by repair.",
+            "repair",
+            names,
+        )
+        self.streams = self._counter(
+            "streams_total", "Response streams that ended, by how they ended.", "ending", endings
+        )
+        self.streams_repaired = self._plain_counter(
+            "streams_repaired_total", "Response streams with any repair."
+        )
+        self.events = self._counter(
+            "events_total",
+            "Events of response streams read from upstream and written to clients.",
+            "direction",
+            ("in", "out"),
+        )
+        self.events_renumbered = self._plain_counter(
+            "events_renumbered_total", "Events that left with another number."
+        )
+        self.events_synthesised = self._plain_counter(
+            "events_synthesised_total", "Events upstream never sent."
+        )
+        self.events_dropped = self._plain_counter(
+            "events_dropped_total", "Events of upstream that were not passed on."
+        )
+        self.keepalives = self._plain_counter("keepalives_total", "Keep-alives sent into silent streams.")
+        self.status_polls = self._counter(
+            "status_polls_total",
+            "Questions to upstream how the response of a silent, cancelled or empty stream stands, by what came of them.",
+            "result",
+            STATUS_POLLS,
+        )
+        self.requests_translated = self._plain_counter(
+            "requests_translated_total",
+            "Requests whose call_ids were made those that upstream has stored (R11).",
+        )
+        self.bytes = self._counter(
+            "response_body_bytes_total",
+            "Bytes of response bodies read from upstream and written to clients, all routes.",
+            "direction",
+            ("in", "out"),
+        )
+        self.streams_in_flight = self._gauge("streams_in_flight", "Response streams that are open now.")
+        self.requests_in_flight = self._gauge(
+            "requests_in_flight", "Requests that are being answered now, all routes."
+        )
+        self.websockets_in_flight = self._gauge(
+            "websockets_in_flight", "WebSocket connections that are relayed now."
+        )
+        self.stream_duration = self._histogram(
+            "stream_duration_seconds",
+            "Time from the request to the end of a response stream.",
+            DURATION_BUCKETS_SECONDS,
+        )
+        self.time_to_first_event = self._histogram(
+            "time_to_first_event_seconds",
+            "Time from the request to the first bytes of its response stream.",
+            FIRST_EVENT_BUCKETS_SECONDS,
+        )
+        self.chunk_processing = self._histogram(
+            "chunk_processing_seconds",
+            "Time from having read a piece of a response stream to having what is sent on of it, without any socket.",
+            CHUNK_BUCKETS_SECONDS,
+        )
+        self.event_loop_lag = self._histogram(
+            "event_loop_lag_seconds",
+            "How late the event loop ran a timer, sampled twice a second: every stream waits that long too.",
+            LAG_BUCKETS_SECONDS,
+        )
+        self.requests = Series(
+            Counter(
+                "requests_total",
+                "Requests answered, by route and class of the status the client got.",
+                ("route", "code"),
+                namespace=PREFIX,
+                registry=self.registry,
+            ),
+            product(ROUTES, CODES),
+        )
+        self.upstream_requests = self._counter(
+            "upstream_requests_total", "Answers of upstream, by class of status.", "code", CODES[:-1]
+        )
+        self.upstream_failures = self._counter(
+            "upstream_failures_total",
+            "Requests that upstream did not answer, or not to the end, by cause.",
+            "class",
+            UPSTREAM_FAILURES,
+        )
+        self.limits_hit = self._counter(
+            "limits_hit_total",
+            "Requests, connections and streams that were ended by a limit, by the setting that holds it.",
+            "limit",
+            LIMITS,
+        )
+        self.upstream_retries = self._plain_counter(
+            "upstream_retries_total", "Requests sent again because a reused connection had just been closed."
+        )
+        self.workers = self._gauge("workers", "Processes that accept connections now.")
+        self.worker_restarts = self._plain_counter(
+            "worker_restarts_total", "Workers that ended and had to be replaced."
+        )
+        Gauge(
+            "build_info",
+            "Always 1; the labels tell what is running.",
+            ("version", "python", "implementation", "core"),
+            namespace=PREFIX,
+            registry=self.registry,
+        ).labels(__version__, platform.python_version(), platform.python_implementation(), CORE).set(1)
+
+    def flush(self, tally: Tally, ending: Ending, *, duration_seconds: float) -> None:
+        """Add what one stream counted; call it once, when the stream has ended."""
+        self.streams.labels(ending.value).inc()
+        self.stream_duration.observe(duration_seconds)
+        self.events.labels("in").inc(tally.events_in)
+        self.events.labels("out").inc(tally.events_out)
+        for counter, count in (
+            (self.events_renumbered, tally.events_renumbered),
+            (self.events_synthesised, tally.events_synthesised),
+            (self.events_dropped, tally.events_dropped),
+        ):
+            if count:
+                counter.inc(count)
+        for name, count in tally.repairs.items():
+            self.repairs.labels(name).inc(count)
+        for name, count in tally.repair_failures.items():
+            self.repair_failures.labels(name).inc(count)
+        if any(tally.repairs.values()):
+            self.streams_repaired.inc()
+
+    def expose(self) -> bytes:
+        """Render everything in Prometheus' text format 0.0.4."""
+        return generate_latest(self.registry)
+
+    def report(self) -> dict[str, Any]:
+        """Return what a worker tells its supervisor: the fields of a :class:`Report`."""
+        values: list[float] = []
+        process: dict[str, float] = {}
+        for family in self.registry.collect():
+            if family.name.startswith(PREFIX):
+                values += [sample.value for sample in family.samples]
+            else:
+                process |= {
+                    sample.name: sample.value for sample in family.samples if sample.name in PROCESS_SUMS
+                }
+        return {"values": values, "process": process}
+
+    def _counter(self, name: str, text: str, label: str, values: Iterable[str]) -> Series:
+        counter = Counter(name, text, (label,), namespace=PREFIX, registry=self.registry)
+        return Series(counter, ((value,) for value in values))
+
+    def _plain_counter(self, name: str, text: str) -> Counter:
+        return Counter(name, text, namespace=PREFIX, registry=self.registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, namespace=PREFIX, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(name, text, namespace=PREFIX, registry=self.registry, buckets=buckets)
+
+
+class Series:
+    """A counter's series by their labels. All exist from the start, and finding one costs a tenth of ``Counter.labels``."""
+
+    def __init__(self, counter: Counter, labels: Iterable[tuple[str, ...]]) -> None:
+        self._counters = {values: counter.labels(*values) for values in labels}
+
+    def labels(self, *values: str) -> Counter:
+        """Return the series with these labels."""
+        return self._counters[values]
+
+
+class Report(NamedTuple):
+    """What one process has counted.
+
+    The series of all processes of one release are the same, in the same order, so their values are enough.
+    """
+
+    values: list[float]
+    process: dict[str, float]
+
+
+class MergedMetrics:
+    """The metrics of a supervisor and its workers as those of one proxy. A collector, as prometheus_client calls it.
+
+    Counters and histograms are summed over all workers that ever were; gauges over those that are. Of ``process_*``, time,
+    memory, descriptors and their limit are summed; the start time is the supervisor's.
+
+    :param own: the supervisor's own.
+    """
+
+    def __init__(self, own: Metrics) -> None:
+        self._own = own
+        self._live: dict[Hashable, Report] = {}
+        self._kept: list[float] = []
+        self._kept_process: dict[str, float] = {}
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def update(self, worker: Hashable, report: Report) -> None:
+        """Take a worker's newest report."""
+        self._live[worker] = report
+
+    def retire(self, worker: Hashable) -> None:
+        """A worker is gone: keep what it counted, and forget what it held."""
+        report = self._live.pop(worker, None)
+        if report is not None:
+            self._kept = [a + b for a, b in zip_longest(self._kept, report.values, fillvalue=0.0)]
+            seconds = "process_cpu_seconds_total"
+            self._kept_process[seconds] = self._kept_process.get(seconds, 0.0) + report.process.get(
+                seconds, 0.0
+            )
+
+    def open(self) -> int:
+        """Return how many requests the workers are answering, as far as they have told."""
+        name = f"{PREFIX}_requests_in_flight"
+        return int(sum(s.value for family in self.collect() for s in family.samples if s.name == name))
+
+    def expose(self) -> bytes:
+        """Render everything in Prometheus' text format 0.0.4."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each family with the values of all processes."""
+        reports = list(self._live.values())
+        position = 0
+        for family in self._own.registry.collect():
+            ours = family.name.startswith(PREFIX)
+            merged = Metric(family.name, family.documentation, family.type)
+            for sample in family.samples:
+                value = sample.value
+                if ours:
+                    values = [report.values[position] for report in reports if position < len(report.values)]
+                    if family.type != "gauge" and position < len(self._kept):
+                        values.append(self._kept[position])
+                    value = _merge(sample.name, value, values)
+                    position += 1
+                elif sample.name in PROCESS_SUMS:
+                    value += sum(report.process.get(sample.name, 0.0) for report in reports)
+                    value += self._kept_process.get(sample.name, 0.0)
+                merged.samples.append(sample._replace(value=value))
+            yield merged
+
+
+def _merge(name: str, own: float, others: list[float]) -> float:
+    if name.endswith(("_created", "_build_info")):
+        return own  # since when, and what: not how much
+    return own + sum(others)
+
+
+def code_class(status: int | None) -> str:
+    """Return the label for an HTTP status; None: no answer was given.
+
+    A status of no class counts as a server's error, as RFC 9110, section 15, has clients take it.
+    """
+    if status is None:
+        return "none"
+    return f"{status // 100}xx" if 100 <= status < 600 else "5xx"  # noqa: PLR2004 - the classes there are

@@ -1,0 +1,365 @@
+"""Several worker processes behind one port: starts them, replaces those that die, adds up what they count (ADR 0021).
+
+Each worker has a listening socket of its own on the same port (SO_REUSEPORT), and the kernel spreads connections over them by
+a hash of their addresses. The sockets are opened here and inherited, so connections that wait in the queue of a worker that
+dies are taken by the one that replaces it. Workers share nothing: the streams of the others do not notice.
+
+A worker is told what to do, and tells what it has counted, over a socket pair, one JSON object a line. If the supervisor dies,
+that socket closes, and each worker finishes its open requests and ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import DEVNULL
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from aiohttp import web
+
+from vllm_sse_proxy import logs
+from vllm_sse_proxy.config import SettingsError
+from vllm_sse_proxy.metrics import MergedMetrics, Metrics, Report
+from vllm_sse_proxy.server.app import (
+    CUT_SECONDS,
+    LISTEN_BACKLOG,
+    announce,
+    bracketed,
+    listen,
+    port_of,
+    signals,
+    wait,
+)
+from vllm_sse_proxy.server.health import admin_app
+from vllm_sse_proxy.server.tls import listener_context, upstream_context
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+
+    from vllm_sse_proxy.config import Settings
+
+LINE_BYTES: Final = 1024 * 1024
+"""Longest line of the channel; a report of all counters is some 10 KiB."""
+
+STEADY_SECONDS: Final = 10.0
+"""A worker that lived as long is replaced at once; younger ones are replaced ever more slowly."""
+
+FIRST_PAUSE_SECONDS: Final = 0.5
+LONGEST_PAUSE_SECONDS: Final = 30.0
+
+KILL_SECONDS: Final = 5.0
+"""How long workers may take beyond everything they were allowed, before they are killed."""
+
+
+class WorkerError(Exception):
+    """A worker could not be started at all: there is no use in trying again."""
+
+
+class Worker:
+    """One process.
+
+    :ivar ready: it accepts connections.
+    :ivar leaving: it will accept no more: it is dead, or is about to end by itself.
+    """
+
+    def __init__(self, process: Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.process = process
+        self.reader = reader
+        self.writer = writer
+        self.ready = False
+        self.leaving = asyncio.Event()
+
+    def tell(self, **message: Any) -> None:
+        """Send it a line; nothing if it is gone."""
+        with suppress(ConnectionError, RuntimeError):
+            self.writer.write(orjson.dumps(message) + b"\n")
+
+
+class Supervisor:
+    """Runs the workers of one proxy.
+
+    :param settings: ``workers`` says how many.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._count = worker_count(settings)
+        self._metrics = Metrics()
+        self._merged = MergedMetrics(self._metrics)
+        self._workers: set[Worker] = set()
+        self._ends: set[asyncio.Task[None]] = set()
+        self._sockets: list[list[socket.socket]] = []
+        self._addresses: list[tuple[socket.AddressFamily, Any]] = []
+        self._admin: web.AppRunner | None = None
+        self._stopping = asyncio.Event()
+        self._draining = False
+        self._started = False
+        self._cut = 0
+
+    async def run(self) -> int:
+        """Serve until a signal comes, drain; return the exit code.
+
+        :raises OSError: a port cannot be opened.
+        """
+        settings = self._settings
+        received = signals()
+        self._open_ports()
+        self._admin = web.AppRunner(
+            admin_app(self._merged.expose, ready=self._is_ready),
+            access_log=None,
+            shutdown_timeout=CUT_SECONDS,
+        )
+        slots: list[asyncio.Task[None]] = []
+        try:
+            await listen(self._admin, settings.admin_address, settings.admin_port)
+            first = await asyncio.gather(*(self._start(slot) for slot in range(self._count)))
+            self._started = True
+            announce(
+                settings,
+                port=self._addresses[0][1][1],
+                admin_port=port_of(self._admin),
+                loop="uvloop" if _has_uvloop() else "asyncio",
+                workers=self._count,
+            )
+            slots = [asyncio.create_task(self._keep(slot, worker)) for slot, worker in enumerate(first)]
+            number = await received.first()
+            await self._drain(number, received.second)
+        except WorkerError as error:
+            logs.emit(logging.ERROR, "cannot start workers", reason=str(error))
+            return 1
+        finally:
+            self._stopping.set()
+            for task in slots:
+                task.cancel()
+            await asyncio.gather(*slots, return_exceptions=True)
+            await self._end_all()
+            for own in self._sockets:
+                _close(own)
+            await self._admin.cleanup()
+        logs.emit(logging.WARNING if self._cut else logging.INFO, "stopped", requests_cut=self._cut)
+        return 1 if self._cut else 0
+
+    def _is_ready(self) -> bool:
+        return self._started and not self._draining and any(worker.ready for worker in self._workers)
+
+    def _open_ports(self) -> None:
+        """Open a listening socket per worker and address.
+
+        :raises OSError: an address cannot be used.
+        """
+        settings = self._settings
+        found = socket.getaddrinfo(
+            settings.host or None, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        port = settings.port
+        for family, _, _, _, address in dict.fromkeys(found):
+            # Other processes of this user may share a port that is opened for sharing: see first that nobody has it.
+            with _socket(family, (address[0], port, *address[2:]), share=False) as probe:
+                port = probe.getsockname()[1]
+            self._addresses.append((family, (address[0], port, *address[2:])))
+        self._sockets = [self._open() for _ in range(self._count)]
+
+    def _open(self) -> list[socket.socket]:
+        made = []
+        for family, address in self._addresses:
+            sock = _socket(family, address, share=True)
+            sock.listen(LISTEN_BACKLOG)
+            made.append(sock)
+        return made
+
+    async def _start(self, slot: int) -> Worker:
+        """Start a worker and wait until it accepts connections.
+
+        :raises WorkerError: it ended before it did.
+        """
+        settings = self._settings
+        ours, theirs = socket.socketpair()
+        if not self._sockets[slot]:
+            self._sockets[slot] = self._open()
+        numbers = [theirs.fileno(), *(sock.fileno() for sock in self._sockets[slot])]
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "vllm_sse_proxy.server.worker", *map(str, numbers)),
+                stdin=DEVNULL,
+                pass_fds=numbers,
+                process_group=0,  # a terminal's Ctrl-C is for the supervisor, who tells the workers
+            )
+        finally:
+            theirs.close()
+        reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_BYTES)
+        worker = Worker(process, reader, writer)
+        share = math.ceil(settings.max_streams / self._count)
+        worker.tell(
+            settings={**settings.model_dump(mode="json"), "max_streams": share, "workers": 1}, worker=slot + 1
+        )
+        self._workers.add(worker)
+        ready = asyncio.get_running_loop().create_future()
+        end = asyncio.create_task(self._follow(worker, ready, slot))
+        self._ends.add(end)
+        end.add_done_callback(self._ends.discard)
+        await ready
+        return worker
+
+    async def _follow(self, worker: Worker, ready: asyncio.Future[None], slot: int) -> None:
+        """Read what a worker tells until it is gone."""
+        with suppress(ConnectionError, ValueError):
+            while line := await worker.reader.readline():
+                message = orjson.loads(line)
+                if "report" in message:
+                    self._merged.update(worker, Report(**message["report"]))
+                self._cut += message.get("cut", 0)
+                match message.get("is"):
+                    case "ready":
+                        worker.ready = True
+                        self._metrics.workers.inc()
+                        if not ready.done():
+                            ready.set_result(None)
+                    case "leaving":
+                        self._leave(worker)
+        code = await worker.process.wait()
+        self._merged.retire(worker)
+        self._leave(worker)
+        self._workers.discard(worker)
+        worker.writer.close()
+        if not ready.done():
+            ready.set_exception(WorkerError(f"worker {slot + 1} ended with {code} before it was ready"))
+        elif not self._stopping.is_set() and not self._draining:
+            level = logging.WARNING if code else logging.INFO
+            logs.emit(level, "worker ended", worker=slot + 1, pid=worker.process.pid, exit_code=code)
+
+    def _leave(self, worker: Worker) -> None:
+        if worker.ready:
+            worker.ready = False
+            self._metrics.workers.dec()
+        worker.leaving.set()
+
+    async def _keep(self, slot: int, worker: Worker | None) -> None:
+        """Replace the worker of a slot whenever it leaves."""
+        loop = asyncio.get_running_loop()
+        pause = 0.0
+        while True:
+            began = loop.time()
+            if worker is not None:
+                await worker.leaving.wait()
+            if self._draining:
+                return
+            self._metrics.worker_restarts.inc()
+            pause = _next_pause(pause, lived=loop.time() - began)
+            if pause:
+                # Meanwhile its share of the connections goes to the others: the kernel spreads them over open sockets only.
+                _close(self._sockets[slot])
+                logs.emit(logging.ERROR, "worker not replaced yet", worker=slot + 1, pause_seconds=pause)
+                await asyncio.sleep(pause)
+            try:
+                worker = await self._start(slot)
+            except (WorkerError, OSError) as error:
+                logs.emit(logging.ERROR, "worker could not be started", worker=slot + 1, reason=str(error))
+                worker = None
+            else:
+                logs.emit(logging.INFO, "worker started", worker=slot + 1, pid=worker.process.pid)
+
+    async def _drain(self, number: signal.Signals, hurry: asyncio.Event) -> None:
+        self._draining = True
+        settings = self._settings
+        delay = settings.drain_delay_seconds if number is signal.SIGTERM else 0.0
+        logs.emit(
+            logging.INFO,
+            "draining",
+            signal=number.name,
+            delay_seconds=delay,
+            open_requests=self._merged.open(),
+        )
+        for own in self._sockets:
+            _close(own)  # the workers have theirs: when they close them, the port is closed
+        for worker in self._workers:
+            worker.tell(do="drain", delay=delay, timeout=settings.drain_timeout_seconds)
+        await wait(
+            hurry,
+            asyncio.create_task(self._wait_all()),
+            seconds=delay + settings.drain_timeout_seconds + 2 * CUT_SECONDS + KILL_SECONDS,
+        )
+
+    async def _wait_all(self) -> None:
+        if self._ends:
+            await asyncio.wait(self._ends)
+
+    async def _end_all(self) -> None:
+        """Wait for the workers that are left, which have been told to hurry; kill those that do not."""
+        if self._ends:
+            for worker in self._workers:
+                worker.tell(do="hurry")
+            await asyncio.wait(self._ends, timeout=2 * CUT_SECONDS + KILL_SECONDS)
+        for worker in list(self._workers):
+            with suppress(ProcessLookupError):
+                worker.process.kill()
+            self._cut += 1
+        await self._wait_all()
+
+
+def worker_count(settings: Settings) -> int:
+    """Return how many workers there are to be.
+
+    :raises SettingsError: this system cannot spread connections over several.
+    """
+    count = settings.workers or len(os.sched_getaffinity(0))
+    if count > 1 and not sys.platform.startswith("linux"):
+        raise SettingsError(["workers: more than one needs Linux, which spreads connections over them"])
+    return count
+
+
+def supervise(settings: Settings) -> int:
+    """Run several workers until a signal ends them; return the process's exit code.
+
+    :raises SettingsError: a certificate, key or file of authorities cannot be used.
+    """
+    listener_context(settings)  # what cannot be used is told here once, and not by every worker
+    upstream_context(settings)
+
+    async def run() -> int:
+        return await Supervisor(settings).run()
+
+    return asyncio.run(run())
+
+
+def _next_pause(pause: float, *, lived: float) -> float:
+    """Return how long to wait before a worker is replaced, given the last wait and how long it lived since."""
+    if lived >= STEADY_SECONDS:
+        return 0.0
+    return min(max(pause * 2, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+
+
+def _socket(family: socket.AddressFamily, address: Any, *, share: bool) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if share:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setblocking(False)
+        sock.bind(address)
+    except OSError as error:
+        sock.close()
+        where = f"{bracketed(address[0])}:{address[1]}"
+        raise OSError(error.errno, f"{where}: {error.strerror}") from None
+    return sock
+
+
+def _close(sockets: list[socket.socket]) -> None:
+    for sock in sockets:
+        sock.close()
+    sockets.clear()
+
+
+def _has_uvloop() -> bool:
+    from importlib.util import find_spec  # noqa: PLC0415 - needed once
+
+    return find_spec("uvloop") is not None

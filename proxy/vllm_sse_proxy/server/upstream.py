@@ -1,0 +1,171 @@
+"""The client side: one pooled session to vLLM that adds nothing, follows nothing, decodes nothing and remembers nothing."""
+
+from __future__ import annotations
+
+import socket
+from contextvars import ContextVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+from aiohttp import hdrs
+from yarl import URL
+
+from vllm_sse_proxy.server.clients import watch_peer
+from vllm_sse_proxy.server.tls import upstream_context
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator
+
+    from aiohttp.connector import AddrInfoType
+    from multidict import CIMultiDict
+
+    from vllm_sse_proxy.config import Settings
+    from vllm_sse_proxy.metrics import Metrics
+
+MAX_HEADER_LINE_BYTES: Final = 64 * 1024
+"""Longest line of an answer's head: as generous as the request's whole head is by default, and bounded."""
+
+PIECE_BYTES: Final = 256 * 1024
+"""Largest piece of a body that is written at once."""
+
+_KNOWN_TARGETS: Final = 32
+"""Request targets whose URL is remembered: nearly all requests have one of a few."""
+
+# What aiohttp would otherwise add to a request that has none.
+_NOTHING_ADDED: Final = (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.USER_AGENT, hdrs.CONTENT_TYPE)
+
+
+_opened: Final[ContextVar[list[AddrInfoType]]] = ContextVar("opened")
+"""What a socket was opened to for the request that is being sent: nothing for one that goes out on a reused connection.
+
+aiohttp's own way to tell is a trace, and that costs every request ten awaited calls.
+"""
+
+
+class _UnansweredError(Exception):
+    """Carries a connection error past aiohttp's own retry, which resends on fresh connections too and counts nothing.
+
+    :ivar began: a part of an answer had come before the connection closed; then aiohttp gives it as the message.
+    """
+
+    def __init__(self, error: aiohttp.ClientConnectionError) -> None:
+        super().__init__()
+        self.error = error
+        self.began = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str)
+
+
+class Upstream:
+    """Sends requests to vLLM. Must be built and closed within a running event loop."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        url = URL(settings.upstream)
+        self._scheme = url.scheme
+        self._host = url.host_subcomponent or ""  # with the brackets of an IPv6 address
+        self._port = url.explicit_port
+        self._prefix = url.raw_path.rstrip("/")
+        self._metrics = metrics
+        self._url = lru_cache(maxsize=_KNOWN_TARGETS)(self._make_url)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0,  # the clients decide how much is in flight; a queue in here would be invisible
+                keepalive_timeout=settings.upstream_idle_seconds,
+                socket_factory=_watched_socket,
+                ssl=upstream_context(settings) or True,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=_NOTHING_ADDED,
+            timeout=aiohttp.ClientTimeout(
+                total=None,
+                connect=settings.connect_timeout_seconds,
+                sock_connect=settings.connect_timeout_seconds,
+                sock_read=None,  # a timer per read; see vllm_sse_proxy.server.silence for what is used instead
+            ),
+            max_line_size=MAX_HEADER_LINE_BYTES,
+            max_field_size=MAX_HEADER_LINE_BYTES,
+        )
+
+    async def send(
+        self,
+        method: str,
+        target: str,
+        headers: CIMultiDict[str],
+        body: bytes | AsyncIterable[bytes] | None,
+    ) -> aiohttp.ClientResponse:
+        """Send one request and return the answer once its headers are here.
+
+        A request that met a reused connection which upstream had just closed, so that not one byte of an answer came, is sent
+        once more if its body is still whole. Nothing else is ever sent twice.
+
+        :param target: path and query, sent byte for byte behind the configured path prefix.
+        :param body: an iterable is sent chunked unless ``headers`` hold a Content-Length.
+        :raises aiohttp.ClientError: no answer; see :func:`vllm_sse_proxy.server.errors.from_client_error`.
+        """
+        url = self._url(target)
+        opened: list[AddrInfoType] = []
+        _opened.set(opened)
+        try:
+            return await self._send_once(method, url, headers, body)
+        except _UnansweredError as unanswered:
+            replayable = body is None or isinstance(body, bytes)
+            fresh = opened or isinstance(unanswered.error, aiohttp.ClientConnectorError)
+            if fresh or not replayable or unanswered.began:
+                raise unanswered.error from None
+        self._metrics.upstream_retries.inc()
+        try:
+            return await self._send_once(method, url, headers, body)
+        except _UnansweredError as unanswered:
+            raise unanswered.error from None
+
+    def _make_url(self, target: str) -> URL:
+        # The whole target as the path: yarl would drop an empty query ("/x?").
+        return URL.build(
+            scheme=self._scheme, host=self._host, port=self._port, path=self._prefix + target, encoded=True
+        )
+
+    async def _send_once(
+        self,
+        method: str,
+        url: URL,
+        headers: CIMultiDict[str],
+        body: bytes | AsyncIterable[bytes] | None,
+    ) -> aiohttp.ClientResponse:
+        if isinstance(body, bytes) and len(body) > PIECE_BYTES:
+            headers.setdefault(hdrs.CONTENT_LENGTH, str(len(body)))
+            body = _pieces(body)
+        return await self._session.request(
+            method,
+            url,
+            headers=headers,
+            data=body,
+            allow_redirects=False,
+            middlewares=(_no_second_try,),
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._session.close()
+
+
+def _watched_socket(address: AddrInfoType) -> socket.socket:
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    _opened.get().append(address)
+    watch_peer(made, unacknowledged_seconds=0.0)
+    return made
+
+
+async def _no_second_try(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    try:
+        return await handler(request)
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+        raise _UnansweredError(error) from None
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    """Give a large body in pieces, so that it is written at the pace at which upstream takes it."""
+    for start in range(0, len(body), PIECE_BYTES):
+        yield body[start : start + PIECE_BYTES]

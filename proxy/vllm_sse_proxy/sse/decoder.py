@@ -1,0 +1,239 @@
+r"""Bytes of an event stream, however they were cut, to frames (WHATWG HTML, 9.2.5 and 9.2.6).
+
+    stream = [ bom ] *event      event = *( comment / field ) end-of-line      end-of-line = CRLF / LF / CR
+
+Rules:
+
+- A frame is handed out with the byte that ends its blank line. A CR at the end of a chunk ends its line there and then;
+  if the next chunk begins with LF, that LF belonged to the CR.
+- No bytes whatever raise anything but `FrameTooLargeError`.
+- What comes out does not depend on how the input was cut, the error included.
+- `id`, `retry` and unknown fields are ignored; a frame without a `data` field dispatches nothing.
+- A comment is handed out where it stood, so a comment inside a frame comes before that frame.
+
+How it works. CRLF and CR become LF first (`bytes.replace` runs at memory speed and leaves a chunk without CR alone), so the
+rest knows one line end. `split(b"\n\n")` then cuts at blank lines: of two LF in a row the second is a blank line, whatever
+went before, so each block is some lines followed by a blank one. A block that is exactly what servers send, one `event: `
+and one `data: ` line, becomes a frame by two slices; any other is read line by line.
+
+Time is linear: only an unfinished line is kept as bytes, a chunk is searched for LF before it is joined to that line, and so
+each byte is looked at when it arrives and once more when its line ends, never again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from vllm_sse_proxy.sse.frame import Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_BOM: Final = b"\xef\xbb\xbf"
+_EVENT: Final = b"event: "
+_DATA: Final = b"data: "
+
+#: A frame holds one event of JSON. vLLM's largest is the final object, that repeats request and output: some MiB at most.
+DEFAULT_MAX_FRAME_BYTES: Final = 8 * 1024 * 1024
+
+
+class FrameTooLargeError(Exception):
+    """The stream holds a frame or line longer than the limit; the decoder has dropped it and reads no further.
+
+    Attributes:
+        limit: the limit, in bytes.
+        frames: what the failed `feed` had decoded before the oversized frame; `read` has handed that out itself.
+
+    """
+
+    def __init__(self, limit: int) -> None:
+        """Keep the limit for the caller, who has to say why the stream ends."""
+        super().__init__(f"an event of the stream is larger than {limit} bytes")
+        self.limit = limit
+        self.frames: list[Frame] = []
+
+
+class FrameDecoder:
+    """Decode one stream: `read` (or `feed`) every chunk, then `finish`.
+
+    `max_frame_bytes` bounds everything that is held between two calls: the `data` and `event` lines of the frame that
+    has begun, and the line that has. Without it a server that never sends a line end would fill the memory.
+
+    `skim` is for a caller who can do with some frames as they came. It is offered the blocks of a chunk, each of them whole
+    lines without the blank line that follows, and the place of the next one; it returns how many it has dealt with. It is
+    asked again after each frame that is handed out.
+    """
+
+    __slots__ = ("_after_cr", "_data", "_event", "_failed", "_held", "_lead", "_limit", "_partial", "_skim")
+
+    def __init__(
+        self,
+        *,
+        max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES,
+        skim: Callable[[list[bytes], int], int] | None = None,
+    ) -> None:
+        """Begin before the first byte of a stream."""
+        self._limit = max_frame_bytes
+        self._skim = skim
+        self._lead: bytes | None = b""  # what may still become a BOM; None once that is decided
+        self._after_cr = False  # the last chunk ended in CR
+        self._partial = bytearray()  # the line that has begun
+        self._event: bytes | None = None  # fields of the frame that has begun
+        self._data: list[bytes] = []
+        self._held = 0  # bytes of the lines that those fields came in
+        self._failed = False
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        """Return the frames and comments that `chunk` completes, in order.
+
+        Raises `FrameTooLargeError`, and after that again on every call.
+        """
+        frames: list[Frame] = []
+        try:
+            for frame in self.read(chunk):
+                frames.append(frame)  # noqa: PERF402 - once compiled, extend() keeps none of them if the last step raises
+        except FrameTooLargeError as error:
+            error.frames = frames
+            raise
+        return frames
+
+    def read(self, chunk: bytes) -> Iterator[Frame]:
+        """Yield what `feed` returns, one by one. Take all of it before the next call, or make none."""
+        if self._failed:
+            raise FrameTooLargeError(self._limit)
+        plain = self._lead is None and not self._after_cr and b"\r" not in chunk
+        text = chunk if plain else self._normalise(chunk)
+        if self._partial:
+            if b"\n" not in text:
+                self._keep(text)
+                return
+            text = b"".join((self._partial, text))
+            self._partial.clear()
+        blocks = text.split(b"\n\n")
+        tail = blocks.pop()
+        if blocks:
+            yield from self._read_blocks(blocks, self._skim if len(text) <= self._limit else None)
+        if tail:
+            lines = tail.split(b"\n")
+            unfinished = lines.pop()
+            for line in lines:
+                if (comment := self._read_line(line)) is not None:
+                    yield comment
+            self._keep(unfinished)
+
+    def finish(self) -> Frame | None:
+        """Take the end of the stream. Return the frame that had begun, with the fields that came of it, or None.
+
+        The standard discards it. Only what its data says can tell whether all of it is there but the blank line.
+        """
+        begun = bool(self._lead or self._partial or self._data or self._event is not None)
+        if self._partial:
+            self._read_line(bytes(self._partial))
+        event = self._event.decode("utf-8", "replace") if self._event else None
+        frame = Frame(event, b"\n".join(self._data)) if begun else None
+        self._lead = None
+        self._drop()
+        return frame
+
+    def _normalise(self, chunk: bytes) -> bytes:
+        """Return the chunk without a BOM at the stream's head and with LF as the only line end."""
+        if self._lead is not None:
+            chunk = self._lead + chunk
+            if len(chunk) < len(_BOM) and _BOM.startswith(chunk):
+                self._lead = chunk
+                return b""
+            self._lead = None
+            chunk = chunk.removeprefix(_BOM)
+        if self._after_cr and chunk:
+            self._after_cr = False
+            chunk = chunk.removeprefix(b"\n")
+        if b"\r" in chunk:
+            self._after_cr = chunk.endswith(b"\r")
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return chunk
+
+    def _read_blocks(
+        self, blocks: list[bytes], skim: Callable[[list[bytes], int], int] | None
+    ) -> Iterator[Frame]:
+        """Read blocks of lines, each followed by a blank line."""
+        fresh = self._held == 0
+        at, end = 0, len(blocks)
+        while at < end:
+            if skim is not None and fresh:
+                at += skim(blocks, at)
+                if at == end:
+                    break
+            block = blocks[at]
+            at += 1
+            if fresh and len(block) <= self._limit and (frame := _read_plain(block)) is not None:
+                yield frame
+                continue
+            for line in block.split(b"\n"):
+                if (frame := self._read_line(line)) is not None:
+                    yield frame
+            if (frame := self._dispatch()) is not None:
+                yield frame
+            fresh = True
+
+    def _read_line(self, line: bytes) -> Frame | None:
+        """Read one whole line. Return what it completes: a comment, or, if the line is empty, the frame that had begun."""
+        if not line:
+            return self._dispatch()
+        if self._held + len(line) > self._limit:
+            self._fail()
+        name, value = _field(line)
+        if name == b"data":
+            self._data.append(value)
+        elif name == b"event":
+            self._event = value
+        else:
+            return None if name else Frame(None, b"", value)  # not held, so not counted
+        self._held += len(line) + 1
+        return None
+
+    def _dispatch(self) -> Frame | None:
+        """Return the frame that has begun, if it has data, and begin the next."""
+        frame = None
+        if self._data:
+            event = self._event.decode("utf-8", "replace") if self._event else None
+            frame = Frame(event, b"\n".join(self._data))
+            self._data = []
+        self._event = None
+        self._held = 0
+        return frame
+
+    def _keep(self, text: bytes) -> None:
+        """Keep the beginning of a line until its rest arrives."""
+        self._partial += text
+        if self._partial and self._held + len(self._partial) > self._limit:
+            self._fail()
+
+    def _fail(self) -> NoReturn:
+        self._drop()
+        self._failed = True
+        raise FrameTooLargeError(self._limit)
+
+    def _drop(self) -> None:
+        self._partial.clear()
+        self._event = None
+        self._data = []
+        self._held = 0
+
+
+def _read_plain(block: bytes) -> Frame | None:
+    """Return the frame of a block that is exactly what servers send; None for any other."""
+    if block.startswith(_EVENT):
+        end = block.find(b"\n")
+        if block.startswith(_DATA, end + 1) and block.find(b"\n", end + 7) < 0:
+            return Frame(block[7:end].decode("utf-8", "replace") or None, block[end + 7 :])
+    elif block.startswith(_DATA) and b"\n" not in block:
+        return Frame(None, block[6:])
+    return None
+
+
+def _field(line: bytes) -> tuple[bytes, bytes]:
+    """Return name and value of a line; large values are copied once."""
+    colon = line.find(b":")
+    if colon < 0:
+        return line, b""
+    return line[:colon], line[colon + (2 if line.startswith(b" ", colon + 1) else 1) :]

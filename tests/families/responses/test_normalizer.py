@@ -1,0 +1,285 @@
+"""Bytes in, bytes out: the façade."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.repairing import opened, terminal
+from tests.support.streams import Json, events_of, message, numbered, response, whole, wire
+from vllm_sse_proxy.families.responses import (
+    BodyEnd,
+    Ending,
+    Failure,
+    Plan,
+    RequestContext,
+    StreamNormalizer,
+    check_stream,
+)
+
+WHOLE = wire(numbered(whole(message(0, "Hi", " you"))))
+HALF = wire(numbered(whole(message(0, "Hi", " you")))[:5], done=False)
+ERROR: Json = {"error": {"message": "Slow down", "type": "RateLimitError", "param": None, "code": 429}}
+
+
+def normalizer(**settings: Any) -> StreamNormalizer:
+    return StreamNormalizer(Plan.build(strict=True, **settings))
+
+
+class TestFeeding:
+    def test_a_conforming_stream_leaves_as_it_came(self) -> None:
+        made = normalizer()
+        assert made.feed(WHOLE) == WHOLE
+        assert made.ended
+        assert made.ending is Ending.COMPLETED
+        assert made.failure is None
+        assert (made.tally.bytes_in, made.tally.bytes_out) == (len(WHOLE), len(WHOLE))
+
+    @pytest.mark.parametrize("size", [1, 3, 1000])
+    def test_however_it_is_cut(self, size: int) -> None:
+        made = normalizer()
+        assert b"".join(made.feed(WHOLE[i : i + size]) for i in range(0, len(WHOLE), size)) == WHOLE
+
+    def test_nothing_that_can_be_said_waits(self) -> None:
+        made = normalizer()
+        assert made.feed(HALF) == HALF
+        assert not made.ended
+        assert made.ending is None
+        assert made.failure is None
+
+    def test_after_the_end_every_byte_is_ignored(self) -> None:
+        made = normalizer()
+        made.feed(WHOLE)
+        assert made.feed(WHOLE) == b""
+        assert made.finish(BodyEnd.EOF) == b""
+        assert made.tally.bytes_in == len(WHOLE)
+
+    def test_comments_pass_between_events(self) -> None:
+        made = normalizer()
+        assert made.feed(HALF + b": keep-alive\n\n") == HALF + b": keep-alive\n\n"
+
+    def test_an_early_sentinel_goes_out_last(self) -> None:
+        made = normalizer()
+        told = made.feed(HALF + b"data: [DONE]\n\n")
+        assert b"[DONE]" not in told
+        assert made.finish(BodyEnd.EOF).endswith(b"data: [DONE]\n\n")
+
+    def test_the_sentinel_can_be_left_out(self) -> None:
+        assert b"[DONE]" not in normalizer(done_sentinel=False).feed(WHOLE)
+
+    def test_it_knows_number_and_id(self) -> None:
+        made = StreamNormalizer(Plan.build(), RequestContext(seed="s"))
+        assert (made.next_number, made.response_id) == (0, None)
+        made.feed(HALF)
+        assert (made.next_number, made.response_id) == (5, "resp_1")
+
+    def test_a_resumed_stream_is_the_rest_of_the_same_stream(self) -> None:
+        for after in (0, 3, 8):
+            made = StreamNormalizer(Plan.build(strict=True), starting_after=after)
+            numbers = [event["sequence_number"] for event in events_of(made.feed(WHOLE))]
+            assert numbers == list(range(after + 1, len(events_of(WHOLE))))
+
+
+class TestFinishing:
+    def test_twice_is_once(self) -> None:
+        made = normalizer()
+        told = made.feed(HALF) + made.finish(BodyEnd.CUT)
+        assert not check_stream(told)
+        assert made.finish(BodyEnd.CUT) == b""
+        assert made.tally.bytes_out == len(told)
+
+    def test_nobody_is_told_anything_when_the_client_went_away(self) -> None:
+        made = normalizer()
+        made.feed(HALF)
+        assert made.finish(BodyEnd.CLIENT_GONE) == b""
+        assert made.ending is Ending.CLIENT_GONE
+        assert made.failure is None
+        assert made.feed(WHOLE) == b""
+
+    @pytest.mark.parametrize(
+        ("stream", "end", "ending"),
+        [
+            (b"", BodyEnd.EOF, Ending.EMPTY),
+            (b"", BodyEnd.CUT, Ending.EMPTY),
+            (b"", BodyEnd.RESET, Ending.RESET),
+            (b"", BodyEnd.IDLE_TIMEOUT, Ending.IDLE_TIMEOUT),
+            (b"", BodyEnd.SHUTDOWN, Ending.SHUTDOWN),
+            (HALF, BodyEnd.EOF, Ending.TRUNCATED),
+            (HALF, BodyEnd.CUT, Ending.CUT),
+            (HALF + b"data: [DONE]\n\n", BodyEnd.EOF, Ending.UNTERMINATED),
+            (wire(opened(ERROR)), BodyEnd.EOF, Ending.UPSTREAM_ERROR),
+            (wire(opened(terminal(name="incomplete"))), BodyEnd.EOF, Ending.INCOMPLETE),
+            (wire(opened(terminal(name="failed"))), BodyEnd.EOF, Ending.FAILED),
+            (
+                wire(opened({"type": "error", "code": "c", "message": "m"})),
+                BodyEnd.CUT,
+                Ending.UPSTREAM_ERROR,
+            ),
+        ],
+    )
+    def test_it_says_how_it_ended(self, stream: bytes, end: BodyEnd, ending: Ending) -> None:
+        made = normalizer()
+        told = made.feed(stream) + made.finish(end)
+        assert made.ending is ending
+        assert made.ended
+        assert not check_stream(told)
+
+    def test_an_error_that_upstream_took_back_is_no_failure(self) -> None:
+        made = normalizer(disabled=["late_events", "unterminated_streams"])
+        made.feed(wire(opened({"type": "error", "code": "c", "message": "m"}, terminal())))
+        assert made.ending is Ending.COMPLETED
+
+    def test_without_the_repair_no_end_is_told(self) -> None:
+        made = normalizer(disabled=["unterminated_streams"])
+        made.feed(HALF)
+        assert b"[DONE]" not in made.finish(BodyEnd.CUT)
+        assert made.ending is Ending.CUT
+
+
+class TestFailures:
+    def failure(self, stream: bytes, end: BodyEnd = BodyEnd.EOF) -> Failure | None:
+        made = normalizer()
+        made.feed(stream)
+        made.finish(end)
+        assert not made.committed
+        return made.failure
+
+    @pytest.mark.parametrize(
+        ("end", "status", "code"),
+        [
+            (BodyEnd.EOF, 502, "upstream_truncated"),
+            (BodyEnd.CUT, 502, "upstream_cut"),
+            (BodyEnd.RESET, 502, "upstream_reset"),
+            (BodyEnd.IDLE_TIMEOUT, 504, "upstream_idle_timeout"),
+            (BodyEnd.SHUTDOWN, 503, "proxy_shutdown"),
+        ],
+    )
+    def test_a_body_that_told_nothing_is_an_http_error(self, end: BodyEnd, status: int, code: str) -> None:
+        failure = self.failure(b"", end)
+        assert failure is not None
+        assert (failure.status, failure.code, failure.type) == (status, code, "server_error")
+
+    def test_an_error_as_the_first_payload_keeps_its_status(self) -> None:
+        assert self.failure(wire([ERROR])) == Failure(429, "429", "Slow down", "RateLimitError")
+
+    @pytest.mark.parametrize(
+        ("error", "failure"),
+        [
+            ({"message": "m", "code": "x"}, Failure(502, "x", "m")),
+            ({"message": "m", "code": 200}, Failure(502, "200", "m")),
+            ({"code": None}, Failure(502, "server_error", "The upstream server reported an error.")),
+        ],
+    )
+    def test_what_it_does_not_say_is_filled_in(self, error: Json, failure: Failure) -> None:
+        assert self.failure(wire([{"error": error}])) == failure
+
+    def test_a_failed_response_as_the_first_event_is_one_too(self) -> None:
+        first = {
+            "type": "response.failed",
+            "response": response("failed", error={"code": "server_error", "message": "m"}),
+        }
+        assert self.failure(wire([first])) == Failure(502, "server_error", "m")
+
+    def test_a_stream_that_told_something_is_committed(self) -> None:
+        made = normalizer()
+        assert not made.committed
+        made.feed(wire(opened()[:1]))
+        assert made.committed
+
+
+class TestLimits:
+    FRAME = b"data: " + b"x" * 2000 + b"\n\n"
+
+    def test_an_oversized_frame_ends_the_stream_as_failed(self) -> None:
+        made = normalizer(max_frame_bytes=1000)
+        told = made.feed(HALF + self.FRAME)
+        assert events_of(told)[-1]["type"] == "response.failed"
+        assert (made.ended, made.ending) == (True, Ending.LIMIT)
+        assert not check_stream(told)
+
+    def test_what_came_before_it_is_told(self) -> None:
+        assert normalizer(max_frame_bytes=1000).feed(WHOLE + self.FRAME) == WHOLE
+
+    def test_too_much_text_ends_it_too(self) -> None:
+        made = normalizer(max_text_bytes=3)
+        told = made.feed(WHOLE)
+        assert events_of(told)[-1]["type"] == "response.failed"
+        assert made.ending is Ending.LIMIT
+        assert made.feed(WHOLE) == b""
+        assert not check_stream(told)
+
+    def test_so_do_too_many_items(self) -> None:
+        made = normalizer(max_text_bytes=100_000)
+        told = made.feed(wire(opened(*(message(index)[0][0] for index in range(1000)))))
+        assert made.ending is Ending.LIMIT
+        assert 50 < len([event for event in events_of(told) if event["type"].endswith("item.added")]) < 100
+        assert not check_stream(told)
+
+
+class TestLastFrame:
+    """The body ends without the blank line that a frame needs."""
+
+    @pytest.mark.parametrize("end", [BodyEnd.EOF, BodyEnd.CUT])
+    def test_a_whole_one_is_told(self, end: BodyEnd) -> None:
+        stream = wire(numbered(whole(message(0, "Hi"))), done=False)
+        for cut in (stream[:-1], stream[:-2]):
+            made = normalizer()
+            told = made.feed(cut) + made.finish(end)
+            assert told == stream + b"data: [DONE]\n\n"
+            assert made.ending is Ending.COMPLETED
+
+    def test_a_sentinel_too(self) -> None:
+        made = normalizer()
+        told = made.feed(wire(opened(*message(0, "Hi")[0][:3]), done=False) + b"data: [DONE]")
+        told += made.finish(BodyEnd.EOF)
+        assert events_of(told)[-1]["type"] == "response.completed"
+
+    @pytest.mark.parametrize(
+        "half", [b"event: response.failed", b'data: {"type":"response.fai', b'data: {"type":"']
+    )
+    def test_half_of_one_proves_nothing(self, half: bytes) -> None:
+        whole_life = wire(opened(*message(0, "Hi")[0]), done=False)
+        for rest, last in ((b"", "response.completed"), (half, "response.failed")):
+            made = normalizer()
+            told = made.feed(whole_life + rest) + made.finish(BodyEnd.EOF)
+            assert events_of(told)[-1]["type"] == last
+            assert made.ending is (Ending.TRUNCATED if rest else Ending.UNTERMINATED)
+
+
+class TestObserving:
+    def test_the_bytes_stay_what_they_are_and_the_repairs_are_counted(self) -> None:
+        made = normalizer(observe=True)
+        broken = wire([*opened(), {"type": "response.ping"}, terminal()])
+        assert made.feed(broken) == broken
+        assert made.tally.repairs == {"heartbeats": 1}
+        assert (made.ending, made.ended) == (Ending.COMPLETED, False)
+        assert made.feed(b"after the end") == b"after the end"
+        assert made.finish(BodyEnd.EOF) == b""
+        assert (made.ending, made.ended) == (Ending.COMPLETED, True)
+        assert made.tally.bytes_out == len(broken)
+
+    def test_nothing_is_added_at_the_end_and_nothing_becomes_an_http_error(self) -> None:
+        made = normalizer(observe=True)
+        assert made.feed(HALF) == HALF
+        assert made.finish(BodyEnd.CUT) == b""
+        assert made.ending is Ending.CUT
+        assert made.failure is None
+
+    def test_any_byte_commits(self) -> None:
+        made = normalizer(observe=True)
+        made.feed(b"")
+        assert not made.committed
+        made.feed(b":")
+        assert made.committed
+
+    def test_a_limit_does_not_stop_the_bytes(self) -> None:
+        made = normalizer(observe=True, max_frame_bytes=1000)
+        assert made.feed(TestLimits.FRAME) == TestLimits.FRAME
+        assert made.feed(b"more") == b"more"
+
+    def test_nor_does_too_much_text(self) -> None:
+        made = normalizer(observe=True, max_text_bytes=3)
+        assert made.feed(WHOLE) == WHOLE
+        assert made.ending is Ending.LIMIT
+        assert made.feed(b"more") == b"more"

@@ -1,0 +1,274 @@
+"""Deltas that are taken by their bytes: what comes out must be what parsing each of them would have made."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.repairing import opened
+from tests.support.streams import call, cut, message, reasoning, response, wire
+from vllm_sse_proxy.families.responses import (
+    BodyEnd,
+    Dialect,
+    Plan,
+    RepairEngine,
+    RequestContext,
+    StreamNormalizer,
+)
+
+Outcome = tuple[bytes, dict[str, Any], str | None, str | None]
+
+PLACE = '"item_id":"msg_0","output_index":0,"content_index":0,"logprobs":[]'
+TYPE = "response.output_text.delta"
+
+
+def frame(words: str, number: str, *, form: str = "after", name: str = TYPE) -> bytes:
+    """Return a text delta in the spelling of one server or another; words and number are JSON, or meant to be."""
+    bodies = {
+        "after": f'{{{PLACE},"delta":{words},"sequence_number":{number},"type":"{TYPE}"}}',
+        "before": f'{{"type":"{TYPE}","sequence_number":{number},{PLACE},"delta":{words}}}',
+        "spaced": f'{{ "type" : "{TYPE}", "sequence_number" : {number}, {PLACE}, "delta" : {words} }}',
+        "twice": f'{{"delta":"old",{PLACE},"delta":{words},"sequence_number":{number},"type":"{TYPE}"}}',
+        "escaped": f'{{{PLACE},"delta":{words},"sequence_number":{number},"type":"{TYPE}","\\u0078":"\\/"}}',
+        "unnumbered": f'{{{PLACE},"delta":{words},"type":"{TYPE}"}}',
+        "elsewhere": f'{{{PLACE},"delta":{words},"sequence_number":{number},"type":"{TYPE}","delta_of":"delta"}}',
+        "vendor": f'{{{PLACE},"delta":{words},"sequence_number":{number},"type":"{TYPE}","x":{{"a":1}}}}',
+        "two lines": f'{{{PLACE},\ndata: "delta":{words},"sequence_number":{number},"type":"{TYPE}"}}',
+        "half": f'{{{PLACE},\n"delta":{words},"sequence_number":{number},"type":"{TYPE}"}}',
+    }
+    head = f"event: {name}\n" if name else ""
+    return f"{head}data: {bodies[form]}\n\n".encode("utf-8", "surrogatepass")
+
+
+FORMS = (
+    "after",
+    "before",
+    "spaced",
+    "twice",
+    "escaped",
+    "unnumbered",
+    "elsewhere",
+    "vendor",
+    "two lines",
+    "half",
+)
+
+
+def outcome(stream: list[bytes], end: BodyEnd, plan: Plan, after: int | None = None) -> Outcome:
+    normalizer = StreamNormalizer(plan, RequestContext(seed="seed"), starting_after=after)
+    made = b"".join([normalizer.feed(chunk) for chunk in stream]) + normalizer.finish(end)
+    return made, asdict(normalizer.tally), normalizer.ending, normalizer.limit
+
+
+def parsed(stream: list[bytes], end: BodyEnd, plan: Plan, after: int | None = None) -> Outcome:
+    """Return what becomes of the stream if every delta is parsed."""
+    with patch.object(RepairEngine, "skim", lambda *_: 0):
+        return outcome(stream, end, plan, after)
+
+
+def skimmed(stream: bytes, plan: Plan) -> int:
+    """Return how many deltas are taken by their bytes."""
+    counts = []
+
+    def skim(engine: RepairEngine, blocks: list[bytes], at: int) -> int:
+        counts.append(original(engine, blocks, at))
+        return counts[-1]
+
+    original = RepairEngine.skim
+    with patch.object(RepairEngine, "skim", skim):
+        outcome([stream], BodyEnd.EOF, plan)
+    return sum(counts)
+
+
+def opening(**fields: Any) -> bytes:
+    """Return the frames before a message's first delta; without tools, unless `fields` say otherwise."""
+    events = opened(*message(0)[0][:2])
+    for number, event in enumerate(events):
+        event["sequence_number"] = number
+        if "response" in event:
+            event["response"] = response(**{"tools": [], **fields})
+    return wire(events, done=False)
+
+
+NUMBERS = range(4, 10_000)
+PLAN = Plan.build(strict=True)
+
+
+def deltas(*words: str, form: str = "after", numbers: Any = NUMBERS) -> bytes:
+    return b"".join(frame(each, str(number), form=form) for each, number in zip(words, numbers, strict=False))
+
+
+@pytest.mark.parametrize("form", ["after", "before"])
+def test_deltas_spelled_alike_are_taken_by_their_bytes(form: str) -> None:
+    words = [f'" {word}"' for word in ("so", "it", "goes", "caf\\u00e9", "“on”")]
+    for numbers in (NUMBERS, [-1] * 5, range(7, 99)):
+        stream = opening() + deltas(*words, form=form, numbers=numbers)
+        assert skimmed(stream, PLAN) == 4
+        assert outcome([stream], BodyEnd.EOF, PLAN) == parsed([stream], BodyEnd.EOF, PLAN)
+
+
+def test_words_that_are_no_string_are_taken_too() -> None:
+    words = ['"a"', '{"content":"b","reasoning":null}', '["c",{"text":"d"}]', "5", '"e"']
+    for numbers in (NUMBERS, [-1] * 5):
+        stream = opening() + deltas(*words, numbers=numbers)
+        assert skimmed(stream, PLAN) == 4
+        made, tally, *_ = outcome([stream], BodyEnd.EOF, PLAN)
+        assert tally["repairs"]["string_deltas"] == 3
+        assert (made, tally) == parsed([stream], BodyEnd.EOF, PLAN)[:2]
+
+
+def test_without_the_repair_for_them_they_are_not() -> None:
+    plan = Plan.build(strict=True, disabled=["string_deltas"])
+    stream = opening() + deltas('"a"', '{"content":"b"}', '"c"')
+    assert skimmed(stream, plan) == 1
+    assert outcome([stream], BodyEnd.EOF, plan) == parsed([stream], BodyEnd.EOF, plan)
+    assert skimmed(opening() + deltas('"a"', '"b"', '"c"'), plan) == 2
+    assert skimmed(opening() + deltas('"a"', '"b"', '"c"'), Plan.build(disabled=Plan.repair_names)) == 2
+
+
+@pytest.mark.parametrize("form", sorted(set(FORMS) - {"after", "before"}))
+def test_other_spellings_are_parsed(form: str) -> None:
+    stream = opening() + deltas('"a"', '"b"', '"c"', form=form)
+    assert skimmed(stream, PLAN) == 0
+    assert outcome([stream], BodyEnd.EOF, PLAN) == parsed([stream], BodyEnd.EOF, PLAN)
+
+
+def test_what_came_in_two_lines_is_not_looked_for_in_one() -> None:
+    stream = opening() + deltas('"a"', form="two lines") + deltas('"b"', form="half", numbers=[5])
+    assert outcome([stream], BodyEnd.EOF, PLAN) == parsed([stream], BodyEnd.EOF, PLAN)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        '"\\ud800"',
+        '\n"b"',  # the rest of a line that is not data
+        '{"content":\n"b"}',
+        '"a"b"',
+        '"a","x":"b"',
+        "null",
+        '{"content":null}',
+        '{"content":"b"',
+        "",
+        '{"content":"' + "x" * 400 + '"}',
+        '"\udcff"',
+    ],
+)
+def test_words_that_are_no_plain_json_are_parsed(words: str) -> None:
+    stream = opening() + deltas('"a"', words, '"c"')
+    assert skimmed(stream, PLAN) in (0, 1)
+    assert outcome([stream], BodyEnd.EOF, PLAN) == parsed([stream], BodyEnd.EOF, PLAN)
+
+
+@pytest.mark.parametrize(
+    "number", ["05", "-0", "5.0", "5e0", '"5"', "null", "", "-2", "1" * 30, "1" * 5000, "true"]
+)
+def test_numbers_that_are_no_plain_numbers_are_parsed(number: str) -> None:
+    stream = opening() + deltas('"a"', '"b"', '"c"', numbers=[4, number, 6])
+    assert outcome([stream], BodyEnd.EOF, PLAN) == parsed([stream], BodyEnd.EOF, PLAN)
+
+
+def test_where_calls_may_come_as_text_only_words_without_their_signs_are_taken() -> None:
+    tools = {"tools": [{"type": "function", "name": "f", "parameters": {}}]}
+    stream = opening(**tools) + deltas('"a"', '"b"', '"x <"', '"tool_call>"', '"c"', '"d"')
+    assert skimmed(stream, PLAN) == 1
+    assert outcome([stream], BodyEnd.EOF, PLAN) == parsed([stream], BodyEnd.EOF, PLAN)
+    assert skimmed(opening() + deltas('"a"', '"<"', '"["'), PLAN) == 2
+    assert skimmed(opening(**tools, tool_choice="required") + deltas('"a"', '"b"'), PLAN) == 0
+
+
+def test_a_text_at_its_limit_ends_with_the_same_delta() -> None:
+    stream = opening() + deltas(*['"' + "x" * 100 + '"'] * 60)
+    size = 4096
+    plan = Plan.build(strict=True, max_text_bytes=size)
+    assert 0 < skimmed(stream, plan) < 40
+    assert outcome([stream], BodyEnd.EOF, plan) == parsed([stream], BodyEnd.EOF, plan)
+    assert outcome([stream], BodyEnd.EOF, plan)[3] == "max_text_bytes"
+
+
+def test_a_frame_at_its_limit_ends_the_stream_all_the_same() -> None:
+    head, tail = opening(), deltas(*['"a"'] * 3, '"' + "x" * 1500 + '"', '"b"')
+    plan = Plan.build(strict=True, max_frame_bytes=1024)
+    assert outcome([head, tail], BodyEnd.EOF, plan) == parsed([head, tail], BodyEnd.EOF, plan)
+    assert outcome([head, tail], BodyEnd.EOF, plan)[3] == "max_frame_bytes"
+
+
+def test_a_dialect_that_renames_the_deltas_has_them_parsed() -> None:
+    events, _ = reasoning(0, "a", "b", "c")
+    numbered = [{**event, "sequence_number": number} for number, event in enumerate(opened(*events))]
+    stream = wire(numbered, done=False).replace(b": ", b":").replace(b", ", b",")
+    stream = stream.replace(b"event:", b"event: ").replace(b"data:", b"data: ")
+    assert skimmed(stream, Plan.build(dialect=Dialect.UPSTREAM)) == 2
+    assert skimmed(stream, Plan.build(dialect=Dialect.OPEN_RESPONSES)) == 0
+
+
+WORDS = (
+    st.sampled_from(
+        ['"a"', '" the"', '"<"', '"tool_call>"', '"["', '"\\u00e9\\n"', '"\\\\"', '"\\ud83d"', '"\\""', '{"content":"b"}',
+         '{"text":null}', "null", "1", "[]", '"a","x":1', "é", '"' + "y" * 50 + '"', '"\udce9"', '{"a":"b}', '"delta"']
+    )
+    | st.text(max_size=6).map(json.dumps)
+    | st.text(max_size=6).map(lambda text: json.dumps(text, ensure_ascii=False))
+)  # fmt: skip
+WRITTEN = st.tuples(WORDS, st.sampled_from(["right"] * 4 + ["-1", "7", "05", "4.0", "x"]))
+RUNS = st.tuples(
+    st.sampled_from(["after"] * 3 + list(FORMS)),
+    st.sampled_from([TYPE] * 4 + ["", "x", "response.created"]),
+    st.lists(WRITTEN, min_size=1, max_size=12),
+)
+BETWEEN = st.sampled_from([b"", b": ping\n\n", b"data: [DONE]\n\n", b"id: 1\n\n", b"\n", b"data: {}\n\n"])
+
+
+@given(
+    st.lists(st.tuples(RUNS, BETWEEN), min_size=1, max_size=4),
+    st.lists(st.integers(0, 100_000), max_size=6),
+    st.fixed_dictionaries(
+        {
+            "dialect": st.sampled_from(Dialect),
+            "observe": st.booleans(),
+            "max_text_bytes": st.sampled_from([1 << 20, 3000, 3020]),
+            "max_frame_bytes": st.sampled_from([1 << 20, 700, 240]),
+            "disabled": st.sets(st.sampled_from(Plan.repair_names), max_size=3),
+        }
+    ),
+    st.sampled_from([None, None, 0, 6, 100]),
+    st.sampled_from(["none", "auto", "required"]),
+)
+def test_taking_bytes_changes_nothing(
+    runs: list[tuple[tuple[str, str, list[tuple[str, str]]], bytes]],
+    places: list[int],
+    settings: dict[str, Any],
+    after: int | None,
+    tools: str,
+) -> None:
+    """Whatever deltas are spelled like, bytes, counts and ending are those of a stream in which each is parsed."""
+    fields = {} if tools == "none" else {"tools": [{"type": "function", "name": "f"}], "tool_choice": tools}
+    stream, number = opening(**fields), 4
+    for (form, name, written), between in runs:
+        for words, told in written:
+            stream += frame(words, str(number) if told == "right" else told, form=form, name=name)
+            number += 1
+        stream += between
+    plan = Plan.build(**settings)
+    chunks = cut(stream, places)
+    assert outcome(chunks, BodyEnd.EOF, plan, after) == parsed(chunks, BodyEnd.EOF, plan, after)
+
+
+@given(st.lists(st.text(max_size=8), min_size=2, max_size=9), st.sampled_from([message, reasoning, call]))
+def test_a_conforming_streak_leaves_as_it_came(words: list[str], item: Any) -> None:
+    """Compact JSON, as servers send it: the streak leaves with identical bytes."""
+    events, _ = item(0, *words)
+    numbered = [{**event, "sequence_number": number} for number, event in enumerate(opened(*events))]
+    stream = b"".join(
+        b"event: %b\ndata: %b\n\n"
+        % (event["type"].encode(), json.dumps(event, separators=(",", ":")).encode())
+        for event in numbered[:-2]
+    )
+    made = outcome([stream], BodyEnd.EOF, Plan.build(strict=True, disabled=["headless_arguments"]))[0]
+    assert made.startswith(b"".join(stream.partition(b".delta\n")[:2]))
