@@ -107,7 +107,8 @@ class TestFinishing:
             (b"", BodyEnd.SHUTDOWN, Ending.SHUTDOWN),
             (HALF, BodyEnd.EOF, Ending.TRUNCATED),
             (HALF, BodyEnd.CUT, Ending.CUT),
-            (HALF + b"data: [DONE]\n\n", BodyEnd.EOF, Ending.UNTERMINATED),
+            (HALF + b"data: [DONE]\n\n", BodyEnd.EOF, Ending.TRUNCATED),
+            (wire(opened(*message(0, "Hi")[0])), BodyEnd.EOF, Ending.UNTERMINATED),
             (wire(opened(ERROR)), BodyEnd.EOF, Ending.UPSTREAM_ERROR),
             (wire(opened(terminal(name="incomplete"))), BodyEnd.EOF, Ending.INCOMPLETE),
             (wire(opened(terminal(name="failed"))), BodyEnd.EOF, Ending.FAILED),
@@ -231,7 +232,7 @@ class TestLastFrame:
 
     def test_a_sentinel_too(self) -> None:
         made = normalizer()
-        told = made.feed(wire(opened(*message(0, "Hi")[0][:3]), done=False) + b"data: [DONE]")
+        told = made.feed(wire(opened(*message(0, "Hi")[0]), done=False) + b"data: [DONE]")
         told += made.finish(BodyEnd.EOF)
         assert events_of(told)[-1]["type"] == "response.completed"
 
@@ -239,7 +240,7 @@ class TestLastFrame:
         "half", [b"event: response.failed", b'data: {"type":"response.fai', b'data: {"type":"']
     )
     def test_half_of_one_proves_nothing(self, half: bytes) -> None:
-        whole_life = wire(opened(*message(0, "Hi")[0]), done=False)
+        whole_life = wire(opened(*message(0, "Hi")[0]), done=True)
         for rest, last in ((b"", "response.completed"), (half, "response.failed")):
             made = normalizer()
             told = made.feed(whole_life + rest) + made.finish(BodyEnd.EOF)

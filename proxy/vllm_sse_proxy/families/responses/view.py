@@ -42,6 +42,11 @@ class TextView:
         self._pieces.write(piece)
 
     @property
+    def length(self) -> int:
+        """How many characters the deltas have told."""
+        return self._pieces.tell()
+
+    @property
     def text(self) -> str:
         """The whole as the client has it."""
         return self._pieces.getvalue() if self.settled is None else self.settled
@@ -74,9 +79,21 @@ class ItemView:
     :ivar item: the item object as last told (``added``, then ``done``).
     :ivar own: the item's own text (arguments, input, code), if its kind has one.
     :ivar progress: types of the item's events without content that were told.
+    :ivar is_closed_by_upstream: its closing came from upstream; the proxy did not make it.
     """
 
-    __slots__ = ("closed", "id", "index", "item", "kind", "own", "parts", "progress", "summaries")
+    __slots__ = (
+        "closed",
+        "id",
+        "index",
+        "is_closed_by_upstream",
+        "item",
+        "kind",
+        "own",
+        "parts",
+        "progress",
+        "summaries",
+    )
 
     def __init__(self, index: int, item: Body) -> None:
         self.index = index
@@ -89,6 +106,7 @@ class ItemView:
         self.summaries: list[PartView] = []
         self.progress: dict[str, None] = {}
         self.closed = False
+        self.is_closed_by_upstream = False
 
     @property
     def type(self) -> str:
@@ -128,6 +146,10 @@ class ClientView:
     error.
     :ivar next_number: the ``sequence_number`` that the next event takes.
     :ivar size: how much is remembered: characters of text; for items, parts and the like their JSON and a fixed amount.
+    :ivar open: the items that were announced and not closed, by their index.
+    :ivar by_call_id: the calls by their ``call_id``; of two with the same one, the first.
+    :ivar notes: how many events were noted; with ``size``, it tells whether anything has changed.
+    :ivar final_match: the match of the final output, once there is one (:func:`.final_match.match_final`).
     """
 
     def __init__(self) -> None:
@@ -141,8 +163,12 @@ class ClientView:
         self.heard = False
         self.items: list[ItemView] = []
         self.by_id: dict[str, ItemView] = {}
+        self.by_call_id: dict[str, ItemView] = {}
+        self.open: dict[int, ItemView] = {}
         self.next_number = 0
         self.size = 0
+        self.notes = 0
+        self.final_match: Any = None
 
     @property
     def response_id(self) -> str | None:
@@ -162,10 +188,11 @@ class ClientView:
 
     def open_items(self) -> list[ItemView]:
         """Return the items that were announced and not closed."""
-        return [item for item in self.items if not item.closed]
+        return list(self.open.values())
 
     def apply(self, event: Event) -> None:
         """Take note of an event that goes out."""
+        self.notes += 1
         note = _NOTES.get(event.type)
         if note is not None:
             note(self, event)
@@ -249,6 +276,10 @@ class ClientView:
             self.items.append(view)
             self.size += _weight(item)
             self.by_id[view.id] = view
+            self.open[view.index] = view
+            call_id = item.get("call_id")
+            if type(call_id) is str and call_id:
+                self.by_call_id.setdefault(call_id, view)
 
     def _item_done(self, event: Event) -> None:
         body = event.body
@@ -258,7 +289,9 @@ class ClientView:
         view = self.by_id.get(item["id"])
         if view is not None:
             view.closed = True
+            view.is_closed_by_upstream = not event.invented
             view.item = item
+            self.open.pop(view.index, None)
 
     def _progress(self, event: Event) -> None:
         item = self.item_of(event.body)

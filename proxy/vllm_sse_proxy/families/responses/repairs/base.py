@@ -104,6 +104,8 @@ class StreamContext:
 
     settings: Settings = field(default_factory=Settings)
     request: RequestContext = field(default_factory=RequestContext)
+    held_calls: dict[str, bool] = field(default_factory=dict)
+    """ids of the calls whose closings from upstream wait (``unreadable_calls``) → whether nobody can read the call"""
 
 
 class Flatten(Protocol):

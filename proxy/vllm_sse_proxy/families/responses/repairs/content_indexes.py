@@ -54,7 +54,6 @@ def _index(event: Event, theirs: object, parts: list[PartView]) -> int:
             return named.index  # done once more
     elif event.type in _ADDED:
         again = named is not None and not named.closed and named.type == event.body["part"].get("type")
-        again = again and named is not None and not named.text
         wanted = [named] if named is not None and again else []
     elif event.type in _DONE:
         wanted = [part for part in parts if not part.closed] or ([named] if named is not None else [])

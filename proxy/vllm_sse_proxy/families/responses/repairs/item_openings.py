@@ -43,7 +43,8 @@ class ItemOpenings(Repair):
                 return None
             if item.get("name") == "" and "name" in item_kind(item["type"]).required:
                 return []  # nobody can run a call without a name; the terminal event may know it
-            return synthesis.life_of_item(len(view.items), item)
+            life = synthesis.life_of_item(len(view.items), item)
+            return [*life[:-1], event.having(item=life[-1].body["item"], output_index=len(view.items))]
         if event.type not in grammar.ITEM_ID_EVENTS:  # a shell call's command: named by its index alone
             return None if 0 <= event.body["output_index"] < len(view.items) else []
         id_ = event.body["item_id"]
