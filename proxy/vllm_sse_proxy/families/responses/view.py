@@ -10,6 +10,7 @@ Memory is bounded by what was told: one accumulator for every text, one small ob
 from __future__ import annotations
 
 from io import StringIO
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from vllm_sse_proxy.families.responses import grammar
@@ -17,7 +18,7 @@ from vllm_sse_proxy.families.responses.events import dump_json
 from vllm_sse_proxy.families.responses.grammar import Holder, ItemKind, TextRun, item_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from vllm_sse_proxy.families.responses.events import Body, Event
 
@@ -124,8 +125,15 @@ class ItemView:
         return part_at(self.holders(run), index)
 
     def open_parts(self) -> list[PartView]:
-        """Return the parts that were announced and not closed."""
-        return [part for part in (*self.summaries, *self.parts) if not part.closed]
+        """Return the parts that were announced and not closed: the youngest, since a part is closed before the next one."""
+        return [*_open_at_the_end(self.summaries), *_open_at_the_end(self.parts)]
+
+
+def _open_at_the_end(parts: list[PartView]) -> list[PartView]:
+    at = len(parts)
+    while at and not parts[at - 1].closed:
+        at -= 1
+    return parts[at:]
 
 
 def part_at(parts: list[PartView], index: object) -> PartView | None:
@@ -189,6 +197,10 @@ class ClientView:
     def open_items(self) -> list[ItemView]:
         """Return the items that were announced and not closed."""
         return list(self.open.values())
+
+    def youngest(self) -> Iterator[ItemView]:
+        """Yield the items that are open, the youngest first, and no more of them than a real stream ever has."""
+        return islice(reversed(self.open.values()), _OPEN_AT_ONCE)
 
     def apply(self, event: Event) -> None:
         """Take note of an event that goes out."""
@@ -336,6 +348,10 @@ _NOTES: Final[dict[str, Callable[[ClientView, Event], None]]] = {
     grammar.ITEM_DONE: ClientView._item_done,  # noqa: SLF001
     grammar.ERROR: ClientView._error,  # noqa: SLF001
 }
+
+
+_OPEN_AT_ONCE: Final = 32
+"""Open items among which one that is not named is looked for; real streams have two or three."""
 
 
 def _weight(value: Any) -> int:

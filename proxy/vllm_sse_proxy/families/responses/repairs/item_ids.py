@@ -9,7 +9,6 @@ The client keeps the first id it was told. What upstream calls the item later is
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import grammar, synthesis
@@ -19,7 +18,7 @@ from vllm_sse_proxy.families.responses.grammar import Holder, item_kind
 from vllm_sse_proxy.families.responses.repairs.base import Phase, Repair, Seen, StreamContext
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from vllm_sse_proxy.families.responses.events import Body, Event
     from vllm_sse_proxy.families.responses.grammar import ItemKind
@@ -137,14 +136,14 @@ class ItemIds(Repair):
             return there
         if named is not None:
             return named  # announced as one type, closed as another (0.20.2): it is the announced one
-        return next((told for told in _youngest(view) if told.type == item["type"]), None)
+        return next((told for told in view.youngest() if told.type == item["type"]), None)
 
     def _find(self, event: Event, view: ClientView) -> ItemView | None:
         """Return the open item that an event with an unknown id means: the one at its index, else the youngest that fits."""
         there = view.by_id.get(self._place(event) or "")
         if there is not None and not there.closed and _fits(there, event):
             return there
-        return next((item for item in _youngest(view) if _fits(item, event)), None)
+        return next((item for item in view.youngest() if _fits(item, event)), None)
 
     def _adopt(self, event: Event, wanted: str) -> Sequence[Event] | None:
         id_ = event.body.get("item_id")
@@ -195,14 +194,6 @@ def _is_no_closing(done: Body, item: ItemView, view: ClientView) -> bool:
     if item.own is not None and synthesis.is_json(item.own.text):
         return False
     return _was_told(text_of(done), view)
-
-
-def _youngest(view: ClientView) -> Iterator[ItemView]:
-    return islice(reversed(view.open.values()), _OPEN_AT_ONCE)
-
-
-_OPEN_AT_ONCE: Final = 32
-"""Open items among which an event that names none finds its own; a real stream has two or three."""
 
 
 def _was_told(said: object, view: ClientView) -> bool:

@@ -98,7 +98,8 @@ def _close(items: list[ItemView], status: str) -> list[Event]:
 
 def _finished_reasoning(view: ClientView) -> list[ItemView]:
     """Return the open reasoning items of which upstream has sent every text to its end."""
-    return [item for item in view.open.values() if item.kind is grammar.REASONING and is_finished(item)]
+    finished = [item for item in view.youngest() if item.kind is grammar.REASONING and is_finished(item)]
+    return finished[::-1]
 
 
 def _harmless(view: ClientView) -> list[ItemView]:
