@@ -251,6 +251,7 @@ class TestShapes:
             [{"type": "text", "text": "Hi there"}],
             [{"type": "input_text", "text": "Hi there"}],
             [{"type": "vendor", "x": 1}, {"type": "output_text", "text": "Hi there"}],
+            [{"type": "vendor", "x": 1}, {"type": "text", "text": "Hi there"}],
             [{"text": "Hi there"}],
         ],
     )
@@ -274,6 +275,36 @@ class TestShapes:
         final = {**done, "summary": [{"type": "summary_text", "text": "Sum"}]}
         match = FinalMatch(told(life), [final])
         assert (match.accounts, match.unsent) == ({0: final}, [])
+
+    def test_one_text_is_the_account_of_one_item(self) -> None:
+        """An item that says the same as its summary and as its content still is one item."""
+        thought = reasoning(0, "Hm")[0][:-1]
+        place = {"item_id": "rs_0", "output_index": 0, "summary_index": 0}
+        part = {"type": "summary_text", "text": ""}
+        life: list[Json] = [
+            thought[0],
+            {"type": "response.reasoning_summary_part.added", **place, "part": part},
+            {"type": "response.reasoning_summary_text.delta", **place, "delta": "Hm"},
+            *thought[1:],
+        ]
+        finals = [{**reasoning(0, "Hm")[1], "id": id_} for id_ in ("x", "y")]
+        match = FinalMatch(told(life), finals)
+        assert (match.accounts, match.unsent) == ({0: finals[0]}, [finals[1]])
+
+    def test_a_search_without_end_is_given_up(self) -> None:
+        """Issue 12, K11: beyond its budget a text counts as unsent."""
+        view = told(message(0, "x" * 100)[0], message(1, "y" * 100 + "z")[0])
+        others = [{**M_DONE, "id": f"o{n}", "content": [text_part(f"{n:0200}")]} for n in range(400)]
+        last = {**M_DONE, "id": "last", "content": [text_part("y" * 100)]}
+        assert FinalMatch(view, [*others, last]).unsent == [*others, last]
+        assert FinalMatch(view, [*others[:9], last]).unsent == others[:9]
+
+    @pytest.mark.parametrize(
+        "said", ['[{"name": "get_weather", "why": "{}"}]', '[{"name": "get_weather"}] Done.']
+    )
+    def test_a_text_that_says_more_than_forced_calls_is_a_text(self, said: str) -> None:
+        final = {**M_DONE, "id": "x", "content": [text_part(said)]}
+        assert FinalMatch(told(call(0, "{}")[0]), [final]).unsent == [final]
 
 
 class TestLast:

@@ -217,6 +217,17 @@ class TestLimits:
         assert 50 < len([event for event in events_of(told) if event["type"].endswith("item.added")]) < 100
         assert not check_stream(told)
 
+    def test_so_do_too_many_items_that_only_the_terminal_event_has(self) -> None:
+        """Issue 12, K11: each gets its events in one call."""
+        items = [{**message(0, "Hi")[1], "id": f"m{index}"} for index in range(1002)]
+        made = normalizer()
+        told = made.feed(wire(opened(*message(0, "Hi")[0], terminal(*items))))
+        assert events_of(told)[-1]["type"] == "response.failed"
+        assert (made.ending, made.limit) == (Ending.LIMIT, "max_unsent_items")
+        made = normalizer()
+        made.feed(wire(opened(*message(0, "Hi")[0], terminal(*items[:1001]))))
+        assert made.ending is Ending.COMPLETED
+
 
 class TestLastFrame:
     """The body ends without the blank line that a frame needs."""

@@ -552,9 +552,7 @@ def emitted_text(item: ItemView) -> str:
 
 
 def emitted_length(item: ItemView) -> int:
-    """Return how many characters of text of an item the client has; without joining them."""
-    if item.own is not None:
-        return item.own.length
+    """Return how many characters the parts of an item have, without joining them."""
     return sum(part.length for part in item.summaries) + sum(part.length for part in item.parts)
 
 

@@ -59,9 +59,7 @@ def closing_status(
     cut = outcome != grammar.COMPLETED
     if account is not None and is_cut_short(account, response):
         return _status_of_half(item)
-    if kind is grammar.FUNCTION_CALL and not (
-        can_be_read(account) or (item.own is not None and synthesis.is_json(item.own.text))
-    ):
+    if kind is grammar.FUNCTION_CALL and not (can_be_read(account) or _has_json(item)):
         return synthesis.INCOMPLETE
     if kind.acts and account is None and cut:
         return _status_of_half(item)

@@ -203,6 +203,11 @@ def test_a_call_is_done_when_the_response_is() -> None:
     assert made.one("output_item.done")["item"]["status"] == "completed"
 
 
+def test_a_call_without_an_account_in_a_cut_response_was_cut() -> None:
+    made = repaired(opened(*call(0, "{}")[0][:2], *M_LIFE, terminal(M_DONE, name="incomplete")))
+    assert [item["status"] for item in made.output if "call_id" in item] == ["incomplete"]
+
+
 def test_a_call_that_was_cut_by_a_limit_is_done() -> None:
     life, done = call(0, '{"a"')
     made = repaired(

@@ -28,7 +28,7 @@ class PrivateNames(Repair):
     summary: ClassVar = "private event names become the protocol's; private notices are dropped"
     fixes: ClassVar = ("R24", "F01")
     phase: ClassVar = Phase.SHAPE
-    handles: ClassVar = frozenset({*grammar.ALIASES.values(), *grammar.PRIVATE_NOTICES})
+    handles: ClassVar = frozenset({*grammar.ALIASES.values(), *grammar.TERMINAL, *grammar.PRIVATE_NOTICES})
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)

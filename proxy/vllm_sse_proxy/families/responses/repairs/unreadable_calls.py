@@ -116,12 +116,10 @@ def _as_incomplete(event: Event) -> Event:
 def _is_unreadable(event: Event, item: ItemView) -> bool:
     """Return whether a closing says of a call that it is whole, but leaves it without arguments that can be read."""
     run = item.kind.run
-    if run is None:
-        return False
     holder = event.body
     if event.type == grammar.ITEM_DONE:
         holder = event.body["item"]
         if holder.get("status") == synthesis.INCOMPLETE:
             return False  # upstream says so itself
-    said = holder.get(run.field)
-    return said in ("", None) or (run.is_json and not synthesis.is_json(str(said)))
+    said = holder.get(run.field) if run is not None else None
+    return said in ("", None) or (item.kind is grammar.FUNCTION_CALL and not synthesis.is_json(str(said)))
