@@ -117,6 +117,7 @@ def test_right_texts_stay() -> None:
         ('"a":{"b"', '{"b"'),
         ('x{"a":{"b"', 'x{"a":{"b"'),
         ('{"c":{"b"', '{"c":{"b"'),
+        ('{"z"', '{"z"'),
     ],
 )
 def test_a_done_event_that_repeats_the_calls_before_it_says_nothing_new(said: str, stands: str) -> None:
