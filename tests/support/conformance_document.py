@@ -21,14 +21,13 @@ FIRST: Final = "\n## Chat completions\n"
 """Where the generated part begins; what stands before it is written by hand."""
 
 FAMILIES: Final = (
-    ("chat", "Chat completions", chat.RULES, chat.MINOR, "`/v1/chat/completions`"),
-    ("completions", "Completions", completions.RULES, completions.MINOR, "`/v1/completions`"),
-    ("messages", "Messages", messages.RULES, messages.MINOR, "`/v1/messages`"),
+    ("chat", "Chat completions", chat, "`/v1/chat/completions`"),
+    ("completions", "Completions", completions, "`/v1/completions`"),
+    ("messages", "Messages", messages, "`/v1/messages`"),
     (
         "transcriptions",
         "Transcriptions",
-        transcriptions.RULES,
-        transcriptions.MINOR,
+        transcriptions,
         "`/v1/audio/transcriptions` and `/v1/audio/translations`; the rules of OpenAI's events and of vLLM's own chunks",
     ),
 )
@@ -37,8 +36,12 @@ FAMILIES: Final = (
 def document(written: str) -> str:
     """Return the whole text, with the part that is written by hand from what there is."""
     parts = [written.partition(FIRST)[0]]
-    for family, title, rules, minor, what in FAMILIES:
-        rows = [_row(rule, meaning, NOTES[family][rule], rule in minor) for rule, meaning in rules.items()]
+    for family, title, judge, what in FAMILIES:
+        marks = {**dict.fromkeys(judge.CONTENT, " *content*"), **dict.fromkeys(judge.MINOR, " *minor*")}
+        rows = [
+            _row(f"`{rule}`{marks.get(rule, '')}", meaning, NOTES[family][rule])
+            for rule, meaning in judge.RULES.items()
+        ]
         parts.append(
             f"\n## {title}\n\nStreams of {what}.\n\n"
             "| rule | what must be true | broken by | what breaks |\n|---|---|---|---|\n"
@@ -54,8 +57,7 @@ def document(written: str) -> str:
     return "".join(parts)
 
 
-def _row(rule: str, meaning: str, note: Note, is_minor: bool) -> str:  # noqa: FBT001 - one call
-    name = f"`{rule}`" + (" *minor*" if is_minor else "")
+def _row(name: str, meaning: str, note: Note) -> str:
     cells = (name, meaning, " ".join(note.defects), note.breaks)
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 

@@ -3,8 +3,8 @@
 
 Prints for each release and family how many streams conform, then every rule that is broken: in how many streams, in which
 releases, and by which known defects. A recording is `NAME.sse` with `NAME.req.json` and `NAME.meta.json` beside it, and its
-release is the name of its folder. Two shares are given: the first counts every rule, the second leaves out those that the
-official types and helpers let pass (`MINOR` of each judge).
+release is the name of its folder. Three shares are given: the first counts every rule, the second leaves out those that the
+official types and helpers let pass (`MINOR` of each judge), the third also those about what the model wrote (`CONTENT`).
 
 `--rule NAME` lists the streams that break a rule, with what is wrong; `--all` lists all of them. Streams that the recorder
 itself left are counted apart: they have no end that could be judged.
@@ -50,6 +50,12 @@ MINOR: Final = {
     Family.COMPLETIONS: completions.MINOR,
     Family.MESSAGES: messages.MINOR,
     Family.TRANSCRIPTIONS: transcriptions.MINOR,
+}
+CONTENT: Final = {
+    Family.CHAT: chat.CONTENT,
+    Family.COMPLETIONS: completions.CONTENT,
+    Family.MESSAGES: messages.CONTENT,
+    Family.TRANSCRIPTIONS: transcriptions.CONTENT,
 }
 STOP_CUT: Final = re.compile(
     rb'"(?:stop_reason":"(?!(?:end_turn|max_tokens|tool_use|refusal)")|stop_sequence":")'
@@ -153,15 +159,16 @@ def report(judged: list[Judged]) -> None:
     for each in judged:
         groups[each.family, each.release].append(each)
         groups[each.family, "all"].append(each)
+    print(f"{'':23}{'by all rules':22}{'but for minor ones':22}but for those of content, too")
     for (family, release), members in sorted(groups.items()):
         ended = [each for each in members if not each.was_left]
         strict = sum(not each.rules for each in ended)
         lenient = sum(not each.serious for each in ended)
         left = len(members) - len(ended)
         apart = f"; {left} more left by the recorder" if left else ""
-        print(
-            f"{family:15}{release:8}{share(strict, len(ended)):22} but for minor rules {share(lenient, len(ended))}{apart}"
-        )
+        wire = sum(not each.serious - CONTENT[family] for each in ended)
+        shares = (share(part, len(ended)) for part in (strict, lenient, wire))
+        print(f"{family:15}{release:8}{'{:22}{:22}{}'.format(*shares)}{apart}")
     for family in sorted({each.family for each in judged}):
         print(f"\n{family}: rules broken, in streams, with the defects that may be why")
         for rule, broken in _by_rule(
@@ -171,7 +178,7 @@ def report(judged: list[Judged]) -> None:
             where = ", ".join(f"{release}: {count}" for release, count in sorted(releases.items()))
             told = Counter(" or ".join(ids) for each in broken if (ids := _ids(each, rule)))
             why = "; ".join(f"{ids} {count}" for ids, count in told.most_common())
-            mark = " (minor)" if rule in MINOR[family] else ""
+            mark = " (minor)" if rule in MINOR[family] else " (content)" if rule in CONTENT[family] else ""
             print(f"{len(broken):5} {rule + mark:30} {where:45} {why}")
 
 

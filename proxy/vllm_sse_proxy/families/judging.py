@@ -4,9 +4,11 @@ Only judges import this module. No repair does, so a wrong idea of a repair cann
 else but ``vllm_sse_proxy.sse``, the grammar of its own family and orjson. ``tests/families/test_judging.py`` enforces both.
 
 A judge never raises, whatever bytes it is given, and takes time linear in their number. After a violation it goes on as
-if the stream had sent what it must have meant, so that one fault is reported once. A rule is a name and a sentence in the
-family's ``RULES``; the names are stable. A rule in the family's ``MINOR`` is part of the contract, but the official types
-and accumulators let it pass: OpenAI's and Anthropic's own servers keep it, and only some clients lose something without it.
+if the stream had sent what it must have meant, so that one fault is reported once.
+
+A rule is a name and a sentence in the family's ``RULES``; the names are stable. A rule in the family's ``MINOR`` is part of
+the contract, but the official types and accumulators let it pass: OpenAI's and Anthropic's own servers keep it, and only
+some clients lose something without it. A rule in ``CONTENT`` is about what the model wrote: no repair may be able to keep it.
 """
 
 from __future__ import annotations

@@ -92,6 +92,20 @@ MINOR: Final = frozenset(
 )
 """Rules that OpenAI's types and helpers let pass; see ``families.judging``."""
 
+CONTENT: Final = frozenset(
+    {
+        "call_name",
+        "call_unasked",
+        "arguments_json",
+        "arguments_required",
+        "forced_call",
+        "call_markup",
+        "thought_markup",
+        "stop_string",
+    }
+)
+"""Rules about what the model wrote: a breach may be its own doing, and mostly no repair may change it."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Request:

@@ -37,6 +37,9 @@ RULES: Final[dict[str, str]] = {
 MINOR: Final = frozenset({"logprobs_missing"})
 """Rules that OpenAI's types let pass; see ``families.judging``."""
 
+CONTENT: Final = frozenset({"stop_string"})
+"""Rules about what the model wrote: a breach may be its own doing, and mostly no repair may change it."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Request:

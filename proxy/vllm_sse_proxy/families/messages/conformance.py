@@ -102,6 +102,20 @@ RULES: Final[dict[str, str]] = {
 MINOR: Final = frozenset({"input_required", "thought_markup"})
 """Rules that Anthropic's types and helpers let pass; see ``families.judging``."""
 
+CONTENT: Final = frozenset(
+    {
+        "call_name",
+        "call_unasked",
+        "forced_call",
+        "input_json",
+        "input_required",
+        "call_markup",
+        "thought_markup",
+        "stop_string",
+    }
+)
+"""Rules about what the model wrote: a breach may be its own doing, and mostly no repair may change it."""
+
 _FRAME: Final = re.compile(
     rb"(?:(?::[^\r\n]*\n)*event: [^\r\n]+\ndata: [^\r\n]+(?:\n:[^\r\n]*)*)|data: \[DONE\]|(?::[^\r\n]*)(?:\n:[^\r\n]*)*"
 )

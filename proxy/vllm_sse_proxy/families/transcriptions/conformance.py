@@ -79,6 +79,9 @@ RULES: Final[dict[str, str]] = {
 MINOR: Final[frozenset[str]] = frozenset()
 """Rules that OpenAI's types let pass; see ``families.judging``."""
 
+CONTENT: Final[frozenset[str]] = frozenset()
+"""Rules about what the model wrote: a breach may be its own doing, and mostly no repair may change it."""
+
 
 def check_stream(stream: bytes, *, request: object = None, dialect: str = OPENAI) -> list[Violation]:
     """Judge a whole body, its frames included. Never raises.
