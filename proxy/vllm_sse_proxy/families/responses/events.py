@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from vllm_sse_proxy.stream.event import COMMENT, END, OPAQUE, Body, Event, dump_json, serialize_event
 from vllm_sse_proxy.families.responses.grammar import (
     ALIASES,
     COMPLETED,
@@ -26,22 +27,6 @@ from vllm_sse_proxy.families.responses.grammar import (
     WORDS_OF_SUCCESS,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-Body = dict[str, Any]
-
-END: Final = "<end>"
-"""Type of the pseudo-event that tells the repairs that upstream's body is over. No upstream bytes can make one: a
-``type``
-that begins with ``<`` is read as OPAQUE."""
-
-OPAQUE: Final = "<opaque>"
-"""Type of a payload that is no JSON object with a string ``type``; ``body`` holds the object if it is one, else is empty."""
-
-COMMENT: Final = "<comment>"
-"""Type of an event that leaves as an SSE comment line; ``raw`` is the comment's text. It takes no number."""
-
 _DIGITS_AS_NOUGHTS: Final = bytes.maketrans(b"123456789", b"000000000")
 _MANY_DIGITS: Final = b"0" * 19
 """So many digits in a row, in bytes whose digits were all made noughts, may be more than 64 bits hold.
@@ -49,52 +34,6 @@ A regular expression finds them as surely, in 6 ms instead of 1 per megabyte, fo
 
 _TYPE_NAME: Final = re.compile(r"[^<\x00-\x20][^\x00-\x1f]*")
 """A type goes into an ``event:`` line: no line ends. ``<`` begins the core's own pseudo-types."""
-
-
-class Event:
-    """One event on its way through the repairs.
-
-    :ivar type: the canonical type (a private name of a fork is read as the protocol's name for it, see
-    ``grammar.ALIASES``).
-    :ivar body: the JSON object. ``body["type"]`` keeps upstream's spelling until a repair changes it.
-    :ivar raw: upstream's own bytes of the object while nothing was changed; None for a changed or invented event.
-    :ivar invented: made by the proxy, not by upstream.
-    :ivar name: the ``event:`` field of upstream's frame, for payloads that name no type themselves.
-    """
-
-    __slots__ = ("body", "invented", "name", "raw", "type")
-
-    def __init__(
-        self,
-        type_: str,
-        body: Body,
-        raw: bytes | None = None,
-        *,
-        invented: bool = False,
-        name: str | None = None,
-    ) -> None:
-        self.name = name
-        self.type = type_
-        self.body = body
-        self.raw = raw
-        self.invented = invented
-
-    def having(self, **changes: Any) -> Event:
-        """Return this event with some fields of its body replaced or added; without upstream's bytes."""
-        return Event(self.type, {**self.body, **changes}, invented=self.invented)
-
-    def renamed(self, type_: str, **changes: Any) -> Event:
-        """Return this event under another type, with some fields of its body replaced or added."""
-        return Event(type_, {**self.body, **changes, "type": type_}, invented=self.invented)
-
-    def without(self, *names: str) -> Event:
-        """Return this event without the named fields of its body."""
-        body = {name: value for name, value in self.body.items() if name not in names}
-        return Event(self.type, body, invented=self.invented)
-
-    def __repr__(self) -> str:
-        origin = "invented" if self.invented else "changed" if self.raw is None else "raw"
-        return f"Event({self.type}, {origin}, {self.body})"
 
 
 def invented(type_: str, **fields: Any) -> Event:
@@ -150,22 +89,6 @@ def is_typed(body: Body) -> bool:
     """Tell whether a payload names a type that can stand in an ``event:`` line."""
     type_ = body.get("type")
     return type(type_) is str and _TYPE_NAME.fullmatch(type_) is not None
-
-
-def serialize_event(event: Event) -> bytes:
-    """Return the event's JSON on one line: upstream's own bytes where nothing was changed."""
-    raw = event.raw
-    if raw is not None and b"\n" not in raw and b"\r" not in raw:
-        return raw
-    return dump_json(event.body)
-
-
-def dump_json(value: Mapping[str, Any]) -> bytes:
-    """Return ``value`` as JSON on one line; with ASCII escapes where it holds what orjson cannot write (lone surrogates)."""
-    try:
-        return orjson.dumps(value)
-    except TypeError:  # a lone surrogate, or an integer over 64 bits
-        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _parse_leniently(data: bytes) -> Any:

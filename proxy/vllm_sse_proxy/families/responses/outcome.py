@@ -7,7 +7,7 @@ incomplete response is made up. Where type and status of a terminal event contra
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from vllm_sse_proxy.families.responses import grammar, synthesis
 from vllm_sse_proxy.families.responses.grammar import TERMINAL_OF_STATUS, item_kind
@@ -15,7 +15,7 @@ from vllm_sse_proxy.families.responses.grammar import TERMINAL_OF_STATUS, item_k
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vllm_sse_proxy.families.responses.events import Body, Event
+    from vllm_sse_proxy.stream.event import Body, Event
     from vllm_sse_proxy.families.responses.final_match import FinalMatch
     from vllm_sse_proxy.families.responses.view import ClientView, ItemView
 
@@ -155,3 +155,44 @@ def is_cut_short(final: Mapping[str, Any], response: Mapping[str, Any]) -> bool:
         return False
     run = item_kind(final.get("type")).run
     return hit_token_limit(response) or (run is not None and not synthesis.is_json(str(final.get(run.field))))
+
+
+def typed_terminal(event: Event, *, is_half: bool) -> Event:
+    """Return a terminal event with type and status in agreement, with the error or the reason that it implies.
+
+    :param is_half: upstream said of the last item that it is not whole.
+    :returns: the event itself if it is so.
+    """
+    response = event.body["response"]
+    status = response.get("status")
+    type_ = outcome_of(event)
+    if type_ == grammar.COMPLETED and is_half:
+        type_ = grammar.INCOMPLETE
+    changes: Body = {}
+    if not isinstance(status, str) or status not in grammar.STATUSES_OF[type_]:
+        changes["status"] = type_.rpartition(".")[2]
+    if type_ == grammar.FAILED and not response.get("error"):
+        changes["error"] = {"code": "server_error", "message": _what_happened(status)}
+    details = response.get("incomplete_details")
+    if type_ == grammar.INCOMPLETE and not (isinstance(details, dict) and isinstance(details.get("reason"), str)):
+        # No reason is made up: only usage that has reached its limit names one.
+        reason = {"reason": "max_output_tokens"} if hit_token_limit(response) else None
+        if "incomplete_details" not in response or details != reason:
+            changes["incomplete_details"] = reason
+    if type_ == event.type and not changes:
+        return event
+    return event.renamed(type_, response={**response, **changes})
+
+
+def _what_happened(status: object) -> str:
+    """Return a sentence for a response that failed without an error."""
+    if not isinstance(status, str) or status in (
+        "",
+        "failed",
+        "completed",
+        "incomplete",
+        "in_progress",
+        "queued",
+    ):
+        return "The response failed."
+    return "The response was cancelled." if status == "cancelled" else f"The response ended as {status!r}."

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from vllm_sse_proxy.families.responses.events import Body
-    from vllm_sse_proxy.families.responses.repairs.base import RequestContext
+    from vllm_sse_proxy.stream.repair import RequestContext
     from vllm_sse_proxy.families.responses.view import ClientView
 
 IN_PROGRESS: Final = "in_progress"
@@ -370,11 +370,13 @@ def final_item(item: ItemView, account: Mapping[str, Any]) -> Body:
 
 def told_parts(parts: list[PartView], proven: object) -> list[Body]:
     """Return the parts as the client must believe them; a proven part with the told text lends its other fields."""
-    accounts = _accounts_of(parts, proven)
+    accounts = accounts_of(parts, proven)
     return [told_part(part, accounts.get(part.index)) for part in parts]
 
 
-def told_part(part: PartView, proven: object = None) -> Body:
+def told_part(
+    part: PartView, proven: object = None, *, text: str | None = None, annotations: list[Any] | None = None
+) -> Body:
     """Return one part as the client must believe it; a closed one was told already, and stays as it was."""
     if part.closed:
         return part.part
@@ -382,9 +384,9 @@ def told_part(part: PartView, proven: object = None) -> Body:
     if isinstance(proven, dict) and proven.get("type") == part.type:
         base |= proven
     if part.run is not None:
-        base[part.run.field] = part.text
+        base[part.run.field] = part.text if text is None else text
     if part.type == "output_text":
-        base["annotations"] = list(part.annotations)
+        base["annotations"] = list(part.annotations if annotations is None else annotations)
         if not isinstance(base.get("logprobs"), list) or (part.logprobs and not base["logprobs"]):
             base["logprobs"] = list(part.logprobs)
         base["logprobs"] = whole_logprobs(base["logprobs"])
@@ -454,8 +456,15 @@ def part_added(item: ItemView, run: TextRun, index: int, part: Body | None = Non
     return invented(type_, **_place(item, run, index), part=part or new_part(run.part_type or ""))
 
 
-def part_done(item: ItemView, part: PartView, proven: object = None) -> Event:
-    """Return the closing of a part."""
+def part_done(
+    item: ItemView,
+    part: PartView,
+    proven: object = None,
+    *,
+    text: str | None = None,
+    annotations: list[Any] | None = None,
+) -> Event:
+    """Return the closing of a part; ``text`` and ``annotations`` are what it has by then."""
     summary = part.type == grammar.SUMMARY_TEXT.part_type
     type_ = grammar.SUMMARY_DONE if summary else grammar.PART_DONE
     place = {
@@ -463,7 +472,7 @@ def part_done(item: ItemView, part: PartView, proven: object = None) -> Event:
         "output_index": item.index,
         "summary_index" if summary else "content_index": part.index,
     }
-    return invented(type_, **place, part=told_part(part, proven))
+    return invented(type_, **place, part=told_part(part, proven, text=text, annotations=annotations))
 
 
 def delta(item: ItemView, run: TextRun, index: int, text: str) -> Event:
@@ -474,13 +483,13 @@ def delta(item: ItemView, run: TextRun, index: int, text: str) -> Event:
     return invented(run.delta, **_place(item, run, index), **fields)
 
 
-def text_done(item: ItemView, text: TextView, index: int = 0) -> Event:
-    """Return the end of a text: the whole of what the deltas told."""
+def text_done(item: ItemView, text: TextView, index: int = 0, *, said: str | None = None) -> Event:
+    """Return the end of a text: the whole of what the deltas told, or what stands in its place."""
     run = text.run
     if run is None:
         message = "a part of an unknown type has no text to finish"
         raise ValueError(message)
-    fields: Body = {run.done_field: text.text}
+    fields: Body = {run.done_field: text.text if said is None else said}
     if run is grammar.OUTPUT_TEXT:
         fields["logprobs"] = list(text.logprobs) if isinstance(text, PartView) else []
     if run is grammar.FUNCTION_ARGUMENTS:
@@ -546,37 +555,35 @@ def tail(told: str, proven: object) -> str:
     return ""
 
 
-def close_part(item: ItemView, part: PartView, proven: object = None) -> list[Event]:
-    """Return the events that bring an open part to its end; text that ``proven`` adds goes out first."""
-    return _finish_part(item, _copy_part(part), proven)
+def end_of_part(item: ItemView, part: PartView, account: object) -> list[Event]:
+    """Return the events that bring an open part to its end; text that ``account`` adds goes out first."""
+    known: Body = account if isinstance(account, dict) and account.get("type") == part.type else {}
+    events: list[Event] = []
+    run, text, annotations = part.run, part.text, part.annotations
+    if run is not None and not part.done:
+        missing = tail(text, known.get(run.field))
+        if missing:
+            events.append(delta(item, run, part.index, missing))
+            text += missing
+        if not annotations and isinstance(known.get("annotations"), list):
+            annotations = known["annotations"]
+            place = {"item_id": item.id, "output_index": item.index, "content_index": part.index}
+            events += [
+                invented(grammar.ANNOTATION_ADDED, **place, annotation_index=index, annotation=annotation)
+                for index, annotation in enumerate(annotations)
+            ]
+        events.append(text_done(item, part, part.index, said=text))
+    events.append(part_done(item, part, known, text=text, annotations=annotations))
+    return events
 
 
-def life_of_part(item: ItemView, part: Body) -> list[Event]:
-    """Return a whole life for a part that upstream only ever showed complete."""
-    run = grammar.RUN_OF_PART.get(part["type"])
+def life_of_part(item: ItemView, index: int, account: Body) -> list[Event]:
+    """Return a whole life for a part that upstream only ever showed complete; none for one of a type without text."""
+    run = grammar.RUN_OF_PART.get(account["type"])
     if run is None:
         return []
-    told = item.holders(run)
-    view = PartView(len(told), new_part(part["type"]))
-    return [part_added(item, run, view.index, view.part), *_finish_part(item, view, part)]
-
-
-def missing_before_done(item: ItemView, account: Mapping[str, Any]) -> list[Event]:
-    """Return the events that must come before upstream's own ``output_item.done``, which holds ``account``."""
-    return _Shadow(item).finish(account if account.get("type") == item.type else {})
-
-
-def close_item(item: ItemView, *, status: str, account: Mapping[str, Any] | None = None) -> list[Event]:
-    """Return the events that bring an open item to its end.
-
-    :param account: upstream's account of the item in the terminal event; what it adds to the emitted text goes out as one
-        more delta first. Arguments that were emitted stand, if they can be read (issue 12, K6).
-    """
-    shadow = _Shadow(item)
-    known = account if account is not None and account.get("type") == item.type else {}
-    events = shadow.finish(known, is_final=True)
-    events.append(item_done(item.index, told_item(shadow.item, status=status, proven=known or None)))
-    return events
+    part = PartView(index, new_part(account["type"]))
+    return [part_added(item, run, index, part.part), *end_of_part(item, part, account)]
 
 
 def life_of_item(index: int, item: Body, *, status: str | None = None) -> list[Event]:
@@ -584,10 +591,27 @@ def life_of_item(index: int, item: Body, *, status: str | None = None) -> list[E
     kind = item_kind(item.get("type"))
     start = announced(item, kind)
     view = ItemView(index, start)
-    shadow = _Shadow(view)
     final = status or _closed_status(item.get("status"), kind)
-    events = [item_added(index, start), *shadow.finish(item, whole=final == COMPLETED)]
-    events.append(item_done(index, told_item(shadow.item, status=final, proven=item)))
+    events = [item_added(index, start)]
+    for parts, field, types in ((view.summaries, "summary", ("summary_text",)), (view.parts, "content", kind.parts)):
+        for account in unsent_parts(item.get(field), parts, types if field == "content" or kind.summaries else ()):
+            life = life_of_part(view, len(parts), account)
+            part = PartView(len(parts), life[-1].body["part"])
+            part.closed = True
+            parts.append(part)
+            events += life
+    if final == COMPLETED:
+        events += [progress(type_, view) for type_ in kind.progress]
+    own = view.own
+    if own is not None and own.run is not None:
+        said = item.get(own.run.field)
+        if isinstance(said, str) and said:
+            events.append(delta(view, own.run, 0, said))
+            own.grow(said)
+        events.append(text_done(view, own))
+    if final == COMPLETED:
+        events += [progress(type_, view) for type_ in kind.finish]
+    events.append(item_done(index, told_item(view, status=final, proven=item)))
     return events
 
 
@@ -600,98 +624,21 @@ def _closed_status(told: object, kind: ItemKind) -> str:
     return told
 
 
-class _Shadow:
-    """An item a few events ahead of the client's view: what the client will know once the events made here are told."""
+def unsent_parts(said: object, emitted: list[PartView], types: tuple[str, ...]) -> list[Body]:
+    """Return the parts of an account that have no counterpart among the emitted ones, up to the first without text.
 
-    def __init__(self, item: ItemView) -> None:
-        self.item = ItemView(item.index, item.item)
-        self.item.progress = dict(item.progress)
-        for mine, theirs in ((self.item.parts, item.parts), (self.item.summaries, item.summaries)):
-            mine.extend(_copy_part(part) for part in theirs)
-        if self.item.own is not None and item.own is not None:
-            self.item.own.grow(item.own.text)
-            self.item.own.settled = item.own.settled
-            self.item.own.done = item.own.done
-
-    def finish(
-        self, account: Mapping[str, Any], *, whole: bool = False, is_final: bool = False
-    ) -> list[Event]:
-        """Return every text and part event that is missing before the item's own done event.
-
-        :param is_final: the account is the terminal event's, a second parse, and not the stream's own done item.
-
-        :param whole: tell also the events without content (``in_progress``, ``searching`` …) of a life made from
-        nothing.
-        """
-        item = self.item
-        events: list[Event] = []
-        kind = item.kind
-        summary, content = account.get("summary"), account.get("content")
-        events += self._close_parts(summary, item.summaries)
-        events += self._close_parts(content, item.parts)
-        if kind.summaries:
-            events += self._tell_parts(summary, item.summaries, ("summary_text",))
-        events += self._tell_parts(content, item.parts, kind.parts)
-        if whole:
-            events += self._progress(item.kind.progress)
-        own = item.own
-        if own is not None and own.run is not None and not own.done:
-            said = account.get(own.run.field)
-            if is_final and own.text and own.run.is_json and is_json(own.text):
-                said = None
-            missing = tail(own.text, said)
-            if missing:
-                events.append(delta(item, own.run, 0, missing))
-                own.grow(missing)
-            elif isinstance(said, str) and is_truer(said, own.text):
-                own.settled = said
-            events.append(text_done(item, own))
-            own.done = True
-        if whole:
-            events += self._progress(item.kind.finish)
-        return events
-
-    def _progress(self, types: Iterable[str]) -> list[Event]:
-        missing = [type_ for type_ in types if type_ not in self.item.progress]
-        self.item.progress.update(dict.fromkeys(missing))
-        return [progress(type_, self.item) for type_ in missing]
-
-    def _close_parts(self, said: object, told: list[PartView]) -> list[Event]:
-        events: list[Event] = []
-        if any(not part.closed for part in told):
-            accounts = _accounts_of(told, said)
-            for part in told:
-                if not part.closed:
-                    events += _finish_part(self.item, part, accounts.get(part.index))
-        return events
-
-    def _tell_parts(self, said: object, told: list[PartView], types: tuple[str, ...]) -> list[Event]:
-        """Tell the parts that only the account has, as far as they are of types that the item holds."""
-        events: list[Event] = []
-        for account in _parts_of(said, types)[_number_of_parts(told, types) :]:
-            run = grammar.RUN_OF_PART[account["type"]]
-            if not isinstance(account.get(run.field), str):
-                break
-            events += self._tell_part(run, account, told)
-        return events
-
-    def _tell_part(self, run: TextRun, account: Body, told: list[PartView]) -> list[Event]:
-        part = PartView(len(told), new_part(run.part_type or ""))
-        told.append(part)
-        return [part_added(self.item, run, part.index, part.part), *_finish_part(self.item, part, account)]
+    Only those of the given types count; others may stand before them (K9).
+    """
+    parts = [part for part in said if isinstance(part, dict) and part.get("type") in types] if isinstance(said, list) else []
+    unsent: list[Body] = []
+    for part in parts[sum(view.type in types for view in emitted) :]:
+        if not isinstance(part.get(grammar.RUN_OF_PART[part["type"]].field), str):
+            break
+        unsent.append(part)
+    return unsent
 
 
-def _parts_of(said: object, types: tuple[str, ...]) -> list[Body]:
-    """Return the parts of these types; others may stand before them (K9)."""
-    parts = said if isinstance(said, list) else []
-    return [part for part in parts if isinstance(part, dict) and part.get("type") in types]
-
-
-def _number_of_parts(told: list[PartView], types: tuple[str, ...]) -> int:
-    return sum(part.type in types for part in told)
-
-
-def _accounts_of(told: list[PartView], said: object) -> dict[int, object]:
+def accounts_of(told: list[PartView], said: object) -> dict[int, object]:
     """Return index of an emitted part → the part of an account that is of the same type and as often the same type before."""
     waiting: dict[str, list[Body]] = {}
     for part in reversed(said if isinstance(said, list) else []):
@@ -705,40 +652,116 @@ def _accounts_of(told: list[PartView], said: object) -> dict[int, object]:
     return accounts
 
 
-def _finish_part(item: ItemView, part: PartView, proven: object) -> list[Event]:
-    """Bring a part of our own (no part of the client's view) to its end, and return the events that tell so."""
-    events: list[Event] = []
-    account = proven if isinstance(proven, dict) and proven.get("type") == part.type else {}
-    run = part.run
-    if run is not None and not part.done:
-        missing = tail(part.text, account.get(run.field))
-        if missing:
-            events.append(delta(item, run, part.index, missing))
-            part.grow(missing)
-        events += _missing_annotations(item, part, account)
-        events.append(text_done(item, part, part.index))
-    closing = part_done(item, part, account)
-    part.part = closing.body["part"]
-    part.done = part.closed = True
-    return [*events, closing]
+def typed_part(event: Event, item: ItemView) -> Event:
+    """Return a part event with a part of a type that its item can hold; the event itself if it is so."""
+    if event.type not in (grammar.PART_ADDED, grammar.PART_DONE):
+        return event
+    part = event.body["part"]
+    if not item.kind.parts or part["type"] in item.kind.parts:
+        return event
+    run = grammar.RUN_OF_PART[item.kind.parts[0]]
+    told = grammar.RUN_OF_PART.get(part["type"])
+    text = part.get(told.field) if told is not None and told.holder is Holder.PART else ""
+    return event.having(part={**new_part(item.kind.parts[0]), run.field: text})
 
 
-def _missing_annotations(item: ItemView, part: PartView, account: Mapping[str, Any]) -> list[Event]:
-    proven = account.get("annotations")
-    if part.annotations or not isinstance(proven, list):
-        return []
-    part.annotations = list(proven)
-    place = {"item_id": item.id, "output_index": item.index, "content_index": part.index}
-    return [
-        invented(grammar.ANNOTATION_ADDED, **place, annotation_index=index, annotation=annotation)
-        for index, annotation in enumerate(proven)
-    ]
+def is_part_as_told(part: PartView, said: Mapping[str, Any]) -> bool:
+    """Return whether upstream's closing of a part says what the client was sent of it."""
+    if part.logprobs and not said.get("logprobs"):
+        return False
+    if part.run is grammar.OUTPUT_TEXT and said.get("annotations") != part.annotations:
+        return False
+    return said["type"] == part.type and (part.run is None or said.get(part.run.field) == part.text)
 
 
-def _copy_part(part: PartView) -> PartView:
-    copy = PartView(part.index, part.part)
-    copy.grow(part.text)
-    copy.annotations = list(part.annotations)
-    copy.logprobs = list(part.logprobs)
-    copy.done, copy.closed = part.done, part.closed
-    return copy
+def done_item(item: ItemView, said: Body, *, text_is_open: bool) -> Body:
+    """Return a done item that is the sum of what was streamed of it; the one that was given if it is.
+
+    :param text_is_open: the closing of the item's own text still waits, and the done item may be what settles it.
+    """
+    status = said.get("status")
+    # An item that was announced with a status has one at its end; OpenAI's reasoning items never have any.
+    lacks_status = item.item.get("status") is not None and status is None
+    if is_as_told(item, said) and not lacks_status:
+        return said
+    known = status if status in (COMPLETED, INCOMPLETE) else COMPLETED
+    told = told_item(item, status=known, proven=said)
+    run = item.kind.run
+    if text_is_open and run is not None and run.field in said:
+        told[run.field] = said[run.field]
+    return told
+
+
+def as_opening(event: Event) -> Event:
+    """Return an opening of upstream's with a response that has not begun; the event itself if it is so."""
+    response, statuses = event.body["response"], grammar.STATUSES_OF[event.type]
+    status = response.get("status")
+    known = isinstance(status, str) and status in statuses
+    if known and not response.get("output"):
+        return event
+    wanted = status if known else IN_PROGRESS if IN_PROGRESS in statuses else "queued"
+    return event.having(response={**response, "status": wanted, "output": []})
+
+
+class ItemNamer:
+    """Names for items that upstream never streamed: ids that the client does not know yet, call_ids of their own."""
+
+    def __init__(self, view: ClientView, request: RequestContext) -> None:
+        self._view = view
+        self._seed = view.response_id or request.seed
+        self._taken: dict[str, None] = {}
+
+    def named(self, item: Body, index: int) -> Body:
+        """Return the item with names, and with arguments if it must have some; the item itself if it has all that."""
+        kind = item_kind(item.get("type"))
+        view, taken = self._view, self._taken
+        names: Body = {}
+        id_, call_id = item.get("id"), item.get("call_id")
+        if not isinstance(id_, str) or not id_ or id_ in view.by_id or f"id {id_}" in taken:
+            names["id"] = derive_id(kind.id_prefix, self._seed, index)
+        if "call_id" in kind.required and (
+            not isinstance(call_id, str) or not call_id or call_id in view.by_call_id or f"call {call_id}" in taken
+        ):
+            names["call_id"] = derive_id("call", self._seed, index)
+        taken[f"id {id_}"] = taken[f"call {call_id}"] = None
+        if kind.acts and kind.run is not None and not isinstance(item.get(kind.run.field), str):
+            names[kind.run.field] = ""
+        return {**item, **names} if names else item
+
+
+def has_name(item: Mapping[str, Any]) -> bool:
+    """Return whether a call that must have a name has one: names are never guessed."""
+    name = item.get("name")
+    return "name" not in item_kind(item.get("type")).required or (isinstance(name, str) and name != "")
+
+
+def summed_up(item: ItemView, account: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return an item of the final output; ``account`` is upstream's, None if it has none."""
+    if not item.closed:  # a call that was cut
+        return told_item(item, status=INCOMPLETE, proven=account)
+    if account is None:
+        return item.item
+    same = account.get("type") == item.type and says_the_same(item.item, account)
+    if same and not _has_null_logprobs(account) and not _lacks_text(item, account):
+        return account
+    final = final_item(item, account)
+    run = item.kind.run
+    if run is not None and item.kind.acts and account.get("type") == item.type:
+        # A call closed in the middle, too long ago for its closing to be held (R19): those who run it from here need all.
+        whole, told = account.get(run.field), str(final.get(run.field))
+        if isinstance(whole, str) and whole.startswith(told) and not is_json(told):
+            return {**final, run.field: whole}
+    return final
+
+
+def _lacks_text(item: ItemView, account: Mapping[str, Any]) -> bool:
+    """Tell whether a call has no field for its arguments or input: it was told an empty one."""
+    return item.own is not None and item.own.run is not None and account.get(item.own.run.field) is None
+
+
+def _has_null_logprobs(account: Mapping[str, Any]) -> bool:
+    """Tell whether a text part says ``"logprobs": null``, where the streamed one has a list (R27)."""
+    content = account.get("content")
+    return isinstance(content, list) and any(
+        isinstance(part, dict) and "logprobs" in part and part["logprobs"] is None for part in content
+    )

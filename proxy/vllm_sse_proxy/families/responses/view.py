@@ -9,43 +9,36 @@ Memory is bounded by what was told: one accumulator for every text, one small ob
 
 from __future__ import annotations
 
-from io import StringIO
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from vllm_sse_proxy.families.responses import grammar
-from vllm_sse_proxy.families.responses.events import dump_json
 from vllm_sse_proxy.families.responses.grammar import Holder, ItemKind, TextRun, item_kind
+from vllm_sse_proxy.stream.ending import Ending, reported_failure
+from vllm_sse_proxy.stream.event import dump_json
+from vllm_sse_proxy.stream.family import TextView, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from vllm_sse_proxy.families.responses.events import Body, Event
+    from vllm_sse_proxy.stream.ending import Failure
+    from vllm_sse_proxy.stream.event import Body, Event
 
 
-class TextView:
+class RunView(TextView):
     """A growing text: of a part, or of an item's own run.
 
-    :ivar done: the run's done event was told; no delta may follow.
-    :ivar settled: what that event said the whole is, where the deltas had told something else (a call's arguments).
+    :ivar done: the run's done event was emitted; no delta may follow.
+    :ivar settled: what that event said the whole is, where the deltas had said something else (a call's arguments).
     """
 
-    __slots__ = ("_pieces", "done", "run", "settled")
+    __slots__ = ("done", "run", "settled")
 
     def __init__(self, run: TextRun | None) -> None:
+        super().__init__()
         self.run = run
         self.done = False
         self.settled: str | None = None
-        self._pieces = StringIO(newline="")
-
-    def grow(self, piece: str) -> None:
-        """Add a piece that was told."""
-        self._pieces.write(piece)
-
-    @property
-    def length(self) -> int:
-        """How many characters the deltas have told."""
-        return self._pieces.tell()
 
     @property
     def text(self) -> str:
@@ -53,7 +46,7 @@ class TextView:
         return self._pieces.getvalue() if self.settled is None else self.settled
 
 
-class PartView(TextView):
+class PartView(RunView):
     """A content part or a summary part of an item.
 
     :ivar part: the part object as last told (``added``, then ``done``).
@@ -102,7 +95,7 @@ class ItemView:
         id_ = item.get("id")
         self.id: str = id_ if isinstance(id_, str) else ""
         self.kind: ItemKind = item_kind(item.get("type"))
-        self.own: TextView | None = TextView(self.kind.run) if self.kind.run is not None else None
+        self.own: RunView | None = RunView(self.kind.run) if self.kind.run is not None else None
         self.parts: list[PartView] = []
         self.summaries: list[PartView] = []
         self.progress: dict[str, None] = {}
@@ -114,11 +107,15 @@ class ItemView:
         """The item's type, as it was announced."""
         return self.kind.type
 
+    def parts_of(self, event: Event) -> list[PartView]:
+        """Return the parts among which the part of an event is counted: summaries or content parts."""
+        return self.summaries if event.type in grammar.SUMMARY_EVENTS else self.parts
+
     def holders(self, run: TextRun) -> list[PartView]:
         """Return the parts among which a run's part is counted: summaries or content parts."""
         return self.summaries if run.holder is Holder.SUMMARY else self.parts
 
-    def text_at(self, run: TextRun, index: object) -> TextView | None:
+    def text_at(self, run: TextRun, index: object) -> RunView | None:
         """Return the text that an event of ``run`` with this part index addresses; None if there is none."""
         if run.holder is Holder.ITEM:
             return self.own if self.own is not None and self.own.run is run else None
@@ -143,17 +140,19 @@ def part_at(parts: list[PartView], index: object) -> PartView | None:
     return None
 
 
-class ClientView:
+def part_index(event: Event) -> object:
+    """Return which part of its item an event is of; None for those that have none, whatever fields they carry."""
+    if event.type in grammar.PART_EVENTS:
+        return event.body.get("content_index")
+    return event.body.get("summary_index") if event.type in grammar.SUMMARY_EVENTS else None
+
+
+class ClientView(View):
     """What the client of one stream knows.
 
     :ivar response: the response object of the last lifecycle event.
     :ivar error: the last ``error`` event's body.
-    :ivar reported: that error was upstream's own report, not the proxy's.
     :ivar terminal: type of the terminal event; nothing may follow it.
-    :ivar heard: an event of upstream's own that reports no error was told, so that the stream cannot become an HTTP
-    error.
-    :ivar next_number: the ``sequence_number`` that the next event takes.
-    :ivar size: how much is remembered: characters of text; for items, parts and the like their JSON and a fixed amount.
     :ivar open: the items that were announced and not closed, by their index.
     :ivar by_call_id: the calls by their ``call_id``; of two with the same one, the first.
     :ivar notes: how many events were noted; with ``size``, it tells whether anything has changed.
@@ -161,20 +160,17 @@ class ClientView:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.response: Body | None = None
         self.error: Body | None = None
-        self.reported = False
         self.created = False
         self.queued = False
         self.in_progress = False
         self.terminal: str | None = None
-        self.heard = False
         self.items: list[ItemView] = []
         self.by_id: dict[str, ItemView] = {}
         self.by_call_id: dict[str, ItemView] = {}
         self.open: dict[int, ItemView] = {}
-        self.next_number = 0
-        self.size = 0
         self.notes = 0
         self.final_match: Any = None
 
@@ -213,27 +209,43 @@ class ClientView:
         if not event.invented and event.type not in _REPORTS_OF_ERROR:
             self.heard = True
 
-    def text_of(self, event: Event) -> TextView | None:
+    def text_of(self, event: Event) -> RunView | None:
         """Return the text that a delta goes on with; None if the client knows of none."""
         body = event.body
         item = self.item_of(body)
         if item is None or type(body.get("delta")) is not str:
             return None
-        run = grammar.RUN_OF_DELTA[event.type]
-        return item.text_at(
-            run, body.get("summary_index" if run.holder is Holder.SUMMARY else "content_index")
-        )
+        return item.text_at(grammar.RUN_OF_DELTA[event.type], part_index(event))
 
-    def grow(self, text: TextView, piece: str) -> None:
-        """Take note of words that go out."""
-        text.grow(piece)
-        self.size += len(piece)
+    def words_of(self, event: Event) -> str | None:
+        """Return the words of a delta; None for one that says more: logprobs, or what vendors add, is looked at each time."""
+        words: object = event.body.get("delta")
+        if type(words) is not str or any(type(value) in (dict, list) and value for value in event.body.values()):
+            return None
+        return words
+
+    def idle_index(self, event: Event) -> bytes:
+        """Return the index that makes no difference: that of the only part of an item (R05)."""
+        item = self.item_of(event.body)
+        if item is None or (event.type not in grammar.PART_EVENTS and event.type not in grammar.SUMMARY_EVENTS):
+            return b""
+        if len(item.parts_of(event)) != 1:
+            return b""
+        return b"summary_index" if event.type in grammar.SUMMARY_EVENTS else b"content_index"
+
+    def failure(self) -> Failure:
+        """Return the error that upstream reported."""
+        if self.error is not None and self.reported:
+            return reported_failure(self.error.get("error"))
+        return reported_failure(self.response.get("error") if self.response is not None else None)
 
     def _delta(self, event: Event) -> None:
         text = self.text_of(event)
         if text is None:
             return
-        self.grow(text, event.body["delta"])
+        piece = event.body["delta"]
+        text.grow(piece)
+        self.size += len(piece)
         logprobs = event.body.get("logprobs")
         if logprobs and isinstance(text, PartView) and type(logprobs) is list:
             text.logprobs.extend(logprobs)
@@ -243,7 +255,7 @@ class ClientView:
         body = event.body
         run = grammar.RUN_OF_DONE[event.type]
         item = self.item_of(body)
-        text = item.text_at(run, _part_index(event)) if item is not None else None
+        text = item.text_at(run, part_index(event)) if item is not None else None
         if text is not None:
             text.done = True
             said = event.body.get(run.done_field)
@@ -273,7 +285,7 @@ class ClientView:
         if item is None:
             return
         parts = item.summaries if event.type in grammar.SUMMARY_EVENTS else item.parts
-        view = part_at(parts, _part_index(event))
+        view = part_at(parts, part_index(event))
         if view is not None:
             view.closed = True
             part = body.get("part")
@@ -324,6 +336,7 @@ class ClientView:
             self.in_progress = True
         else:
             self.terminal = type_
+            self.outcome = _OUTCOMES[type_]
 
     def _error(self, event: Event) -> None:
         self.error = event.body
@@ -334,6 +347,11 @@ def _part_index(event: Event) -> object:
     return event.body.get("summary_index" if event.type in grammar.SUMMARY_EVENTS else "content_index")
 
 
+_OUTCOMES: Final = {
+    grammar.COMPLETED: Ending.COMPLETED,
+    grammar.INCOMPLETE: Ending.INCOMPLETE,
+    grammar.FAILED: Ending.FAILED,
+}
 _REPORTS_OF_ERROR: Final = frozenset({grammar.ERROR, grammar.FAILED})
 _NOTES: Final[dict[str, Callable[[ClientView, Event], None]]] = {
     **dict.fromkeys(grammar.RUN_OF_DELTA, ClientView._delta),  # noqa: SLF001 - the table of this class's own methods

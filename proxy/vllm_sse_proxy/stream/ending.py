@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Final, Self
 
 
@@ -103,3 +104,23 @@ class Failure:
     code: str
     message: str
     type: str = "server_error"
+
+
+def reported_failure(error: object) -> Failure:
+    """Return an error object of upstream's as a failure; the HTTP status that its ``code`` names, else 502."""
+    detail = error if isinstance(error, dict) else {}
+    code, message, type_ = detail.get("code"), detail.get("message"), detail.get("type")
+    status = HTTPStatus.BAD_GATEWAY
+    if isinstance(code, int | str) and str(code) in _ERROR_STATUSES:
+        status = HTTPStatus(int(code))
+    return Failure(
+        status,
+        str(code) if isinstance(code, int | str) and code != "" else "upstream_error",
+        message if isinstance(message, str) and message else "The upstream server reported an error.",
+        type_ if isinstance(type_, str) and type_ else "server_error",
+    )
+
+
+_ERROR_STATUSES: Final = frozenset(
+    str(status.value) for status in HTTPStatus if status >= HTTPStatus.BAD_REQUEST
+)

@@ -4,8 +4,8 @@
     for chunk in upstream: sink(normalizer.feed(chunk)); stop when normalizer.ended
     sink(normalizer.finish(BodyEnd.EOF))
 
-Every byte that a chunk makes possible comes back from that very call: nothing waits for the next chunk, except an
-announcement or a closing that a repair holds until the next event shows whether it is right.
+Every byte that a chunk makes possible comes back from that very call: nothing waits for the next chunk, except what a repair
+holds until the next event shows whether it is right.
 """
 
 from __future__ import annotations
@@ -13,22 +13,23 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from vllm_sse_proxy.families.responses import grammar
-from vllm_sse_proxy.families.responses.ending import REPORTS, BodyEnd, Ending, Failure
-from vllm_sse_proxy.families.responses.engine import RepairEngine, Tally
-from vllm_sse_proxy.families.responses.events import END, OPAQUE, Event, parse_event
-from vllm_sse_proxy.families.responses.grammar import DONE_SENTINEL
-from vllm_sse_proxy.families.responses.repairs.base import MAX_UNSENT_ITEMS, RequestContext
 from vllm_sse_proxy.sse import FrameDecoder, FrameTooLargeError
+from vllm_sse_proxy.stream.ending import REPORTS, BodyEnd, Ending, Failure
+from vllm_sse_proxy.stream.engine import Engine
+from vllm_sse_proxy.stream.event import END, OPAQUE, Event
+from vllm_sse_proxy.stream.repair import RequestContext
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from vllm_sse_proxy.families.responses.engine import Plan
-    from vllm_sse_proxy.families.responses.view import ClientView
     from vllm_sse_proxy.sse import Frame
+    from vllm_sse_proxy.stream.family import Family, View
+    from vllm_sse_proxy.stream.plan import Plan
+    from vllm_sse_proxy.stream.tally import Tally
 
 _NO_REQUEST: Final = RequestContext()
+_SENTINEL: Final = b"[DONE]"
+"""What ends a stream of events in OpenAI's protocols. An early one is held back: it goes out last, once."""
 
 
 class StreamNormalizer:
@@ -48,8 +49,10 @@ class StreamNormalizer:
         self, plan: Plan, request: RequestContext = _NO_REQUEST, *, starting_after: int | None = None
     ) -> None:
         self._settings = plan.settings
-        self._engine = RepairEngine(plan, request, starting_after=starting_after)
-        self._decoder = FrameDecoder(max_frame_bytes=plan.settings.max_frame_bytes, skim=self._engine.skim)
+        self._family = plan.family
+        self._engine = Engine(plan, request, starting_after=starting_after)
+        self._view = self._engine.exit.view
+        self._decoder = FrameDecoder(max_frame_bytes=plan.settings.max_frame_bytes, skim=self._skim)
         self._said_done = False
         self._end: BodyEnd | None = None
         self._observed_bytes = False
@@ -60,33 +63,30 @@ class StreamNormalizer:
     @property
     def tally(self) -> Tally:
         """What this stream needed so far."""
-        return self._engine.tally
+        return self._engine.exit.tally
 
     @property
     def committed(self) -> bool:
         """Whether upstream told anything but an error: if not, and ``ended``, the client is better served by an HTTP error."""
-        return self._engine.view.heard or (self._settings.observe and self._observed_bytes)
+        return self._view.heard or (self._settings.observe and self._observed_bytes)
 
     @property
     def next_number(self) -> int:
         """The ``sequence_number`` that the next event takes."""
-        return self._engine.view.next_number
+        return self._view.next_number
 
     @property
     def response_id(self) -> str | None:
         """The response's id, once the client knows it."""
-        return self._engine.view.response_id
+        return self._view.response_id
 
     @property
     def failure(self) -> Failure | None:
         """What to say instead of the stream while it is not ``committed``; None for a stream that has not failed."""
         if self.ending is None or self.ending in _SUCCESSES or self._settings.observe:
             return None
-        view = self._engine.view
-        if self.ending is Ending.UPSTREAM_ERROR and view.error is not None:
-            return reported_failure(view.error.get("error"))
-        if self._end is None:
-            return reported_failure(view.response.get("error") if view.response is not None else None)
+        if self._end is None or (self.ending is Ending.UPSTREAM_ERROR and self._view.reported):
+            return self._view.failure()
         code, message = REPORTS[self._end]
         return Failure(_STATUSES.get(self._end, HTTPStatus.BAD_GATEWAY), code, message)
 
@@ -99,7 +99,7 @@ class StreamNormalizer:
             return b""
         if self.ending is not None:  # observe mode, past the end of what is understood
             return chunk
-        tally = self._engine.tally
+        tally = self.tally
         tally.bytes_in += len(chunk)
         self._observed_bytes = self._observed_bytes or bool(chunk)
         try:
@@ -122,7 +122,7 @@ class StreamNormalizer:
             self.ended, self.ending = True, Ending.CLIENT_GONE
             return b""
         rest = self._decoder.finish()
-        if rest is None or not _is_whole(rest):
+        if rest is None or not _is_whole(rest, self._family):
             self._stop(end, half=rest is not None)
         elif self._take([rest]):
             self._stop(end)
@@ -140,21 +140,20 @@ class StreamNormalizer:
 
     def _take(self, frames: Iterable[Frame]) -> bool:
         """Take frames; return whether the stream goes on behind them."""
-        engine = self._engine
-        view = engine.view
+        engine, family, view = self._engine, self._family, self._view
         for frame in frames:
             if frame.comment is not None:
                 engine.comment(frame.comment)
-            elif frame.data.startswith(DONE_SENTINEL):
-                self._said_done = True  # an early one is held back: it goes out last, once
+            elif frame.data.startswith(_SENTINEL):
+                self._said_done = True
             else:
-                event = parse_event(frame.data, frame.event)
-                if event.type in grammar.TERMINAL and _has_too_many_items(event, view):
-                    self.limit = "max_unsent_items"
+                event = family.read(frame.data, frame.event)
+                self.limit = family.exceeds(event, view)
+                if self.limit is not None:
                     self._stop(BodyEnd.LIMIT)
                     return False
-                engine.process(event)
-                if view.terminal is not None:
+                engine.process(event, frame.block)
+                if view.outcome is not None:
                     self._close(None)
                     return False
                 if view.size > self._settings.max_text_bytes:
@@ -163,33 +162,31 @@ class StreamNormalizer:
                     return False
         return True
 
+    def _skim(self, blocks: list[bytes], at: int) -> int:
+        start, engine = at, self._engine
+        while at < len(blocks) and engine.rewrite(blocks[at]):
+            at += 1
+        return at - start
+
     def _close(self, end: BodyEnd | None) -> None:
         """The last event is told: note how it ended, say [DONE]. ``end`` is None after upstream's own terminal event."""
-        view = self._engine.view
         self._end = end
-        self.ending = _ending(end, view)
-        if view.terminal is not None and self._settings.done_sentinel:
-            self._engine.sentinel()
+        self.ending = _ending(end, self._view)
+        if self._view.outcome is not None and self._settings.done_sentinel:
+            self._engine.exit.sentinel()
         # In observe mode upstream's bytes go on to their own end, whatever was found wrong with them.
         self.ended = not self._settings.observe
 
     def _made(self) -> bytes:
-        made = self._engine.take()
+        made = self._engine.exit.take()
         if not self._settings.observe:
-            self._engine.tally.bytes_out += len(made)
+            self.tally.bytes_out += len(made)
         return made
 
 
-def _has_too_many_items(terminal: Event, view: ClientView) -> bool:
-    """Return whether the final output holds more items that were never streamed than any response has."""
-    response = terminal.body.get("response")
-    output = response.get("output") if type(response) is dict else None
-    return type(output) is list and len(output) > len(view.items) + MAX_UNSENT_ITEMS
-
-
-def _is_whole(rest: Frame) -> bool:
-    """Tell whether nothing is missing of the last frame but its blank line."""
-    return rest.data == DONE_SENTINEL or parse_event(rest.data, rest.event).type is not OPAQUE
+def _is_whole(rest: Frame, family: Family) -> bool:
+    """Return whether nothing is missing of the last frame but its blank line."""
+    return rest.data == _SENTINEL or family.read(rest.data, rest.event).type is not OPAQUE
 
 
 _SUCCESSES: Final = frozenset({Ending.COMPLETED, Ending.INCOMPLETE, Ending.UNTERMINATED, Ending.CLIENT_GONE})
@@ -197,42 +194,18 @@ _STATUSES: Final = {
     BodyEnd.IDLE_TIMEOUT: HTTPStatus.GATEWAY_TIMEOUT,
     BodyEnd.SHUTDOWN: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-_OF_TERMINAL: Final = {
-    grammar.COMPLETED: Ending.COMPLETED,
-    grammar.INCOMPLETE: Ending.INCOMPLETE,
-    grammar.FAILED: Ending.FAILED,
-}
 
 
-def _ending(end: BodyEnd | None, view: ClientView) -> Ending:
-    if view.reported and view.terminal != grammar.COMPLETED:
+def _ending(end: BodyEnd | None, view: View) -> Ending:
+    outcome = view.outcome
+    if view.reported and outcome is not Ending.COMPLETED:
         return Ending.UPSTREAM_ERROR
     if end is None:
-        return _OF_TERMINAL[view.terminal or grammar.FAILED]
-    if view.terminal == grammar.COMPLETED:
+        return outcome or Ending.FAILED
+    if outcome is Ending.COMPLETED:
         return Ending.UNTERMINATED
     if end is BodyEnd.EOF:
         return Ending.TRUNCATED if view.heard else Ending.EMPTY
     if not view.heard and end is BodyEnd.CUT:
         return Ending.EMPTY
     return Ending(end.value)
-
-
-def reported_failure(error: object) -> Failure:
-    """Return an error object of upstream's as a failure; the HTTP status that its ``code`` names, else 502."""
-    detail = error if isinstance(error, dict) else {}
-    code, message, type_ = detail.get("code"), detail.get("message"), detail.get("type")
-    status = HTTPStatus.BAD_GATEWAY
-    if isinstance(code, int | str) and str(code) in _ERROR_STATUSES:
-        status = HTTPStatus(int(code))
-    return Failure(
-        status,
-        str(code) if isinstance(code, int | str) and code != "" else "upstream_error",
-        message if isinstance(message, str) and message else "The upstream server reported an error.",
-        type_ if isinstance(type_, str) and type_ else "server_error",
-    )
-
-
-_ERROR_STATUSES: Final = frozenset(
-    str(status.value) for status in HTTPStatus if status >= HTTPStatus.BAD_REQUEST
-)

@@ -11,16 +11,16 @@ answer itself: they leave as they are (docs/limits.md).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from vllm_sse_proxy.families.responses import grammar, synthesis
-from vllm_sse_proxy.families.responses.repairs.base import Dialect, Phase, Repair, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from vllm_sse_proxy.families.responses.events import Body, Event
     from vllm_sse_proxy.families.responses.view import ClientView
+    from vllm_sse_proxy.stream.event import Body, Event
+    from vllm_sse_proxy.stream.repair import RequestContext
 
 _PHASES: Final = ("commentary", "final_answer")
 _VERBOSITIES: Final = ("low", "medium", "high")
@@ -31,43 +31,20 @@ _TOOL_CHOICES: Final = ("none", "auto", "required")
 _TEXT_FORMATS: Final = ("text", "json_object", "json_schema")
 
 
-class OpenResponsesFields(Repair):
-    """Leave out, fill in or neutralise what the schema does not allow in the objects that events carry."""
-
-    __slots__ = ()
-
-    name: ClassVar = "open_responses_fields"
-    summary: ClassVar = (
-        "dialect `open-responses`: all 31 keys of the response, whole logprobs, nothing null that may not be"
-    )
-    fixes: ClassVar = ("R27",)
-    phase: ClassVar = Phase.TERMINAL
-    handles: ClassVar = grammar.LIFECYCLE | {
-        *(grammar.ITEM_ADDED, grammar.ITEM_DONE),
-        *(grammar.PART_ADDED, grammar.PART_DONE),
-        *(grammar.OUTPUT_TEXT.delta, grammar.OUTPUT_TEXT.done),
-    }
-
-    @classmethod
-    def wanted(cls, settings: Settings) -> bool:
-        """No other dialect is bound by this schema."""
-        return settings.dialect is Dialect.OPEN_RESPONSES
-
-    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
-        """Return the event with an object that the schema accepts."""
-        known = _MENDS.get(event.type)
-        if known is None:
-            return self._mend_response(event, view)
-        field, mend = known
-        value = event.body.get(field)
-        fitting = mend(value) if value else value
-        return None if fitting is value else [event.having(**{field: fitting})]
-
-    def _mend_response(self, event: Event, view: ClientView) -> Sequence[Event] | None:
+def fitting(event: Event, view: ClientView, request: RequestContext) -> Event:
+    """Return the event with an object that the schema accepts; the event itself if it is so."""
+    if event.type in grammar.LIFECYCLE:
         response = event.body["response"]
-        complete = synthesis.complete_response(response, view, self.context.request)
-        fitting = _response(response if complete == response else complete)
-        return None if fitting is response else [event.having(response=fitting)]
+        complete = synthesis.complete_response(response, view, request)
+        fits = _response(response if complete == response else complete)
+        return event if fits is response else event.having(response=fits)
+    known = _MENDS.get(event.type)
+    if known is None:
+        return event
+    field, mend = known
+    value = event.body.get(field)
+    fits = mend(value) if value else value
+    return event if fits is value else event.having(**{field: fits})
 
 
 # Each function below returns the object that it was given if that is as it must be.

@@ -1,0 +1,357 @@
+"""The second station: which item, and which part of it, an event is about, by the client's own names.
+
+Upstream's names cannot be relied on. Ids are empty up to 0.10.2 (R13), three different ones for one call (R12, harmony up to
+0.23), or missing (the fork, llama.cpp); done events carry the next item's index (R07), two items share one (R22), and the index
+of a part grows with every delta (R05) or goes on in the next item (R06). Clients insist on them: openai-node requires one
+non-empty id in every event of an item, openai-python raises ``IndexError``.
+
+The client keeps the first id that it was sent. What upstream calls the item later is remembered as another name for it. Items
+and parts are counted as they were announced, so their places follow from the client's view.
+
+From here on an event of a known type has what it is about: an item or a part with a type, a whole text, a response. One that
+lacks it (where the repairs of shapes are switched off) is left out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from vllm_sse_proxy.families.responses import grammar, synthesis
+from vllm_sse_proxy.families.responses.final_match import emitted_length, emitted_text, text_of
+from vllm_sse_proxy.families.responses.grammar import Holder, item_kind
+from vllm_sse_proxy.families.responses.view import part_at
+from vllm_sse_proxy.stream.event import END
+
+if TYPE_CHECKING:
+    from vllm_sse_proxy.families.responses.grammar import ItemKind, TextRun
+    from vllm_sse_proxy.families.responses.view import ClientView, ItemView, PartView
+    from vllm_sse_proxy.stream.engine import Exit
+    from vllm_sse_proxy.stream.event import Body, Event
+    from vllm_sse_proxy.stream.repair import Seen, StreamContext
+
+_PARTS: Final = frozenset({grammar.PART_ADDED, grammar.PART_DONE})
+_PART_KINDS: Final = (grammar.MESSAGE, grammar.REASONING)
+
+
+class Addresser:
+    """One stream's second station."""
+
+    def __init__(self, context: StreamContext, view: ClientView, exit_: Exit) -> None:
+        self._context = context
+        self._view = view
+        self._exit = exit_
+        self._names: dict[str, str] = {}
+        """upstream's id → the client's"""
+        self._places: dict[int, str] = {}
+        """upstream's output_index → the client's id of the item last announced there"""
+        self._indexes: dict[int, int] = {}
+        """upstream's output_index → the client's, for the events of shell calls, which name no item"""
+        self._closed: Seen = {}
+        """the client's ids of items that upstream has closed; the client may not have heard of it yet"""
+        self._closed_first: Seen = {}
+        """ids of items that upstream closed, with all that they say, before it announced them"""
+
+    def address(self, event: Event) -> Event | None:
+        """Return the event under the client's names; None for one that says nothing of any item, or of nothing at all."""
+        type_ = event.type
+        if type_ in _SUBJECTS and not _has_subject(event):
+            if type_ not in grammar.LIFECYCLE:
+                self._exit.drop("item_ids", event)
+                return None
+            event = event.having(response=synthesis.response_so_far(self._view, self._context.request))
+        if type_ in grammar.LIFECYCLE:
+            event = self._name_response(event)
+        named = self._name_item(event)
+        if named is None:
+            self._exit.drop("item_ids", event)
+            return None
+        if named is not event:
+            self._exit.correct("item_ids")
+        if type_ in grammar.ITEM_EVENTS or type_ == grammar.ITEM_ADDED or type_ == grammar.ITEM_DONE:
+            named = self._index_item(named)
+            if type_ in grammar.PART_EVENTS or type_ in grammar.SUMMARY_EVENTS:
+                named = self._index_part(named)
+        return named
+
+    def _name_response(self, event: Event) -> Event:
+        """Keep the response's id that the client was sent first."""
+        response, id_ = event.body["response"], self._view.response_id
+        if id_ is None or response.get("id") == id_ or "response_ids" in self._context.plan.disabled:
+            return event
+        self._exit.correct("response_ids")
+        return event.having(response={**response, "id": id_})
+
+    # ------------------------------------------------------------------------------------------------------------------ items
+
+    def _name_item(self, event: Event) -> Event | None:
+        """Return the event with the client's id of its item; None if it closes another item than it names."""
+        type_, body, view = event.type, event.body, self._view
+        if "item_id" in body and type_ in grammar.EVENT_FIELDS and type_ not in grammar.ITEM_ID_EVENTS:
+            event = event.without("item_id")  # a field that this type of event does not have
+            body = event.body
+        if type_ == grammar.ITEM_ADDED:
+            return self._announce(event)
+        if type_ == grammar.ITEM_DONE:
+            return self._close(event)
+        if type_ not in grammar.ITEM_ID_EVENTS:  # where vendors' events name an item, it is by upstream's id
+            return self._translate(event) if "item_id" in body and type_ is not END else event
+        id_ = body.get("item_id")
+        if type(id_) is str:
+            known = self._names.get(id_)
+            item = view.by_id.get(known) if known is not None else None
+            if item is not None and _closes_another(event, item, view):
+                return None
+            if item is not None and (item.id in self._closed_first or _fits(item, event)):
+                return event if known == id_ else event.having(item_id=known)
+        item = self._find(event)
+        return self._adopt(event, item.id if item is not None else self._new_id(event))
+
+    def _announce(self, event: Event) -> Event:
+        item = event.body["item"]
+        id_ = item.get("id")
+        known = self._view.by_id.get(id_) if isinstance(id_, str) else None
+        if known is not None and known.type == item["type"] and self._comes_again(event, known):
+            self._learn(event, id_, known.id)
+            return event
+        if isinstance(id_, str) and id_ and known is None:
+            self._learn(event, id_, id_)
+            return event
+        new = self._derive(item_kind(item["type"]))
+        self._learn(event, id_, new)
+        return event.having(item={**item, "id": new})
+
+    def _comes_again(self, event: Event, known: ItemView) -> bool:
+        """Return whether an announcement is of an item that was announced: in its place, while open, or after its end."""
+        if known.id in self._closed_first:
+            return True
+        return not known.closed and (known.id not in self._closed or self._place(event) == known.id)
+
+    def _close(self, event: Event) -> Event | None:
+        item, view = event.body["item"], self._view
+        known = self._find_closing(event, item)
+        if known is not None and _is_spurious_done(item, known, view):
+            return None
+        id_ = item.get("id")
+        if known is not None:
+            wanted = known.id
+            self._closed[wanted] = None
+        elif isinstance(id_, str) and id_ and id_ not in view.by_id:
+            wanted = id_
+            if text_of(item) or item_kind(item["type"]).run is not None:
+                self._closed_first[id_] = None
+        else:
+            wanted = self._derive(item_kind(item["type"]))
+        if id_ == wanted and not _STRAYS & item.keys():
+            return event
+        return event.having(item={**{k: v for k, v in item.items() if k not in _STRAYS}, "id": wanted})
+
+    def _find_closing(self, event: Event, item: Body) -> ItemView | None:
+        """Return the announced item that a done item is, by the surest sign first."""
+        view = self._view
+        named = next(
+            (
+                known
+                for id_ in (item.get("id"), item.get("item_id"))
+                if isinstance(id_, str) and (known := view.by_id.get(self._names.get(id_, id_))) is not None
+            ),
+            None,
+        )
+        if named is not None and named.type == item["type"]:
+            return named
+        call_id = item.get("call_id")
+        if isinstance(call_id, str) and call_id:
+            known = view.by_call_id.get(call_id)
+            if known is not None and known.type == item["type"]:
+                return known
+        there = view.by_id.get(self._place(event) or "")
+        if there is not None and not there.closed and there.type == item["type"]:
+            return there
+        if named is not None:
+            return named  # announced as one type, closed as another (0.20.2): it is the announced one
+        return next((known for known in view.youngest() if known.type == item["type"]), None)
+
+    def _find(self, event: Event) -> ItemView | None:
+        """Return the open item that an event with an unknown id means: the one at its index, else the youngest that fits."""
+        there = self._view.by_id.get(self._place(event) or "")
+        if there is not None and not there.closed and _fits(there, event):
+            return there
+        return next((item for item in self._view.youngest() if _fits(item, event)), None)
+
+    def _adopt(self, event: Event, wanted: str) -> Event:
+        id_ = event.body.get("item_id")
+        self._learn(event, id_, wanted)
+        return event if id_ == wanted else event.having(item_id=wanted)
+
+    def _translate(self, event: Event) -> Event:
+        id_ = event.body["item_id"]
+        known = self._names.get(id_, id_) if isinstance(id_, str) else id_
+        return event if known == id_ else event.having(item_id=known)
+
+    def _new_id(self, event: Event) -> str:
+        """Return the id of an item that upstream never announced."""
+        id_ = event.body.get("item_id")
+        if isinstance(id_, str) and id_ and id_ not in self._view.by_id:
+            return id_
+        return self._derive(grammar.KIND_OF_EVENT.get(event.type, grammar.MESSAGE))
+
+    def _derive(self, kind: ItemKind) -> str:
+        view = self._view
+        return synthesis.derive_id(kind.id_prefix, view.response_id or self._context.request.seed, len(view.items))
+
+    def _place(self, event: Event) -> str | None:
+        index = event.body.get("output_index")
+        return self._places.get(index) if type(index) is int else None
+
+    def _learn(self, event: Event, id_: object, wanted: str) -> None:
+        if isinstance(id_, str) and id_:
+            self._names[id_] = wanted
+        index = event.body.get("output_index")
+        if type(index) is int:
+            self._places[index] = wanted
+
+    # ---------------------------------------------------------------------------------------------------------------- indexes
+
+    def _index_item(self, event: Event) -> Event:
+        """Return the event with the place of its item; an item that is not announced yet takes the next one."""
+        body, view = event.body, self._view
+        theirs = body.get("output_index")
+        if event.type == grammar.ITEM_ADDED or event.type == grammar.ITEM_DONE:
+            item = view.by_id.get(body["item"]["id"])
+            ours = item.index if item is not None else len(view.items)
+            if event.type == grammar.ITEM_ADDED and type(theirs) is int:
+                self._indexes[theirs] = ours
+        elif event.type in grammar.ITEM_ID_EVENTS:
+            item = view.by_id.get(body["item_id"])
+            ours = item.index if item is not None else len(view.items)
+        else:
+            ours = self._indexes.get(theirs, len(view.items) - 1) if type(theirs) is int else len(view.items) - 1
+        if ours == theirs and type(theirs) is int:
+            return event
+        self._exit.correct("output_indexes")
+        return event.having(output_index=ours)
+
+    def _index_part(self, event: Event) -> Event:
+        """Return the event with the place of its part in the item."""
+        field = "summary_index" if event.type in grammar.SUMMARY_EVENTS else "content_index"
+        theirs = event.body.get(field)
+        item = self._view.by_id.get(event.body["item_id"])
+        ours = _index_of_part(event, theirs, item.parts_of(event) if item is not None else [])
+        if ours == theirs and type(theirs) is int:
+            return event
+        self._exit.correct("content_indexes")
+        return event.having(**{field: ours})
+
+
+_SUBJECTS: Final = {
+    **dict.fromkeys((grammar.ITEM_ADDED, grammar.ITEM_DONE), "item"),
+    **dict.fromkeys((*_PARTS, grammar.SUMMARY_ADDED, grammar.SUMMARY_DONE), "part"),
+    **{run.done: run.done_field for run in grammar.TEXT_RUNS},
+    **dict.fromkeys(grammar.LIFECYCLE, "response"),
+}
+"""Type of event → the field that holds what the event is about."""
+
+
+def _has_subject(event: Event) -> bool:
+    """Return whether an event holds what it is about: an item or a part of some type, a whole text, or a response."""
+    subject = event.body.get(_SUBJECTS[event.type])
+    if event.type in grammar.RUN_OF_DONE:
+        return type(subject) is str
+    return type(subject) is dict and (event.type in grammar.LIFECYCLE or type(subject.get("type")) is str)
+
+
+_STRAYS: Final = frozenset({"item_id", "output_index"})
+"""Fields of events that vLLM leaves inside the items of function calls (R12, R14); no item has them."""
+
+
+def _is_spurious_done(done: Body, item: ItemView, view: ClientView) -> bool:
+    """Tell whether a reasoning item or a call is closed as a message that says nothing, or what was told before (R36, R49).
+
+    What the item really is, the terminal event proves: then it is closed. Arguments that are whole need no proof, and calls
+    are run in the order in which they close.
+    """
+    if item.closed or item.kind is grammar.MESSAGE or item_kind(done["type"]) is not grammar.MESSAGE:
+        return False
+    if item.own is not None and synthesis.is_json(item.own.text):
+        return False
+    return _was_told(text_of(done), view)
+
+
+def _was_told(said: object, view: ClientView) -> bool:
+    """Return whether a text says nothing, or what one of the items just before has said (0.20.2 repeats the last message)."""
+    if said == "":
+        return True
+    recent = [item for item in view.items[-_RECENT:] if item.kind in _PART_KINDS]
+    return type(said) is str and any(
+        emitted_length(item) == len(said) and emitted_text(item) == said for item in recent
+    )
+
+
+_RECENT: Final = 8
+"""Items before it whose text a wrong closing may repeat; vLLM repeats the last message."""
+
+
+def _closes_another(event: Event, item: ItemView, view: ClientView) -> bool:
+    """Tell whether a text of another kind of item is closed that says nothing, or what was told before (R36, R49)."""
+    if event.type == grammar.PART_DONE:
+        part = event.body["part"]
+        said = part.get("text") if part["type"] not in item.kind.parts else None
+    else:
+        run = grammar.RUN_OF_DONE.get(event.type)
+        foreign = (
+            run is not None
+            and run.holder is not Holder.ITEM
+            and grammar.KIND_OF_EVENT.get(event.type) is not item.kind
+        )
+        said = event.body[run.done_field] if run is not None and foreign else None
+    return said is not None and _was_told(said, view)
+
+
+def _fits(item: ItemView, event: Event) -> bool:
+    """Tell whether the event can be meant for this item; a closed one takes no more text, only what is dropped as late."""
+    kind = grammar.KIND_OF_EVENT.get(event.type)
+    if kind is None:
+        return item.kind in _PART_KINDS if event.type in _PARTS else True
+    if kind is not item.kind:
+        return False
+    if not item.closed:
+        return True
+    run = grammar.RUN_OF_DELTA.get(event.type)
+    return run is None or run.holder is Holder.ITEM or event.body.get("delta") == ""
+
+
+def _index_of_part(event: Event, theirs: object, parts: list[PartView]) -> int:
+    """Return the index of the part that an event is of: the one that it names if that can be, else the likeliest."""
+    named = part_at(parts, theirs)
+    run = grammar.RUN_OF_EVENT.get(event.type)
+    if run is not None:
+        return _index_of_text(event, run, named, parts)
+    if event.type in _ADDED:
+        again = named is not None and not named.closed and named.type == event.body["part"].get("type")
+        return named.index if named is not None and again else len(parts)
+    if event.type in _DONE:
+        if named is not None and not named.closed:
+            return named.index
+        for part in reversed(parts[-_PARTS_AT_ONCE:]):
+            if not part.closed:
+                return part.index
+    if named is not None:
+        return named.index
+    return parts[-1].index if parts and event.type not in _DONE else len(parts)
+
+
+def _index_of_text(event: Event, run: TextRun, named: PartView | None, parts: list[PartView]) -> int:
+    if named is not None and named.run is run and not named.done:
+        return named.index
+    # The youngest that goes on: a part is closed before the next one, so it is the last or none.
+    for part in reversed(parts[-_PARTS_AT_ONCE:]):
+        if part.run is run and not part.done:
+            return part.index
+    if event.type in grammar.RUN_OF_DONE and named is not None and named.run is run:
+        return named.index  # done once more
+    return len(parts)
+
+
+_PARTS_AT_ONCE: Final = 8
+"""Parts among which an event that names none that fits finds its own; in a real stream only the last one is open."""
+_ADDED = (grammar.PART_ADDED, grammar.SUMMARY_ADDED)
+_DONE = (grammar.PART_DONE, grammar.SUMMARY_DONE)

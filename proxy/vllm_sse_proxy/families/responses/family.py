@@ -1,0 +1,102 @@
+"""The family of ``/v1/responses``, as the engine knows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from vllm_sse_proxy.families.responses import grammar
+from vllm_sse_proxy.families.responses.complete import ResponsesCompleter
+from vllm_sse_proxy.families.responses.corrections import CORRECTIONS
+from vllm_sse_proxy.families.responses.events import parse_event
+from vllm_sse_proxy.families.responses.exit import ResponsesWriter
+from vllm_sse_proxy.families.responses.repairs import READ
+from vllm_sse_proxy.families.responses.settings import Dialect, NestedNumbers, Reasoning, ResponsesSettings
+from vllm_sse_proxy.families.responses.view import ClientView, part_index
+from vllm_sse_proxy.stream.family import Family
+from vllm_sse_proxy.stream.plan import Plan
+from vllm_sse_proxy.stream.repair import MAX_FRAME_BYTES, MAX_TEXT_BYTES, MAX_UNSENT_ITEMS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from vllm_sse_proxy.stream.engine import Exit
+    from vllm_sse_proxy.stream.event import Event
+    from vllm_sse_proxy.stream.family import Completer, View, Writer
+    from vllm_sse_proxy.stream.repair import StreamContext
+
+
+class Responses(Family):
+    """``POST /v1/responses`` and ``GET /v1/responses/{id}?stream=true``."""
+
+    name = "responses"
+    repairs = READ
+    corrections = CORRECTIONS
+    deltas = frozenset(grammar.RUN_OF_DELTA)
+    types = frozenset({*grammar.EVENT_FIELDS, *grammar.PINGS, *grammar.PRIVATE_NOTICES, grammar.TOOL_CALL_DELTA})
+    is_numbered = True
+
+    def read(self, data: bytes, name: str | None) -> Event:
+        """Read one payload."""
+        return parse_event(data, name)
+
+    def place_of(self, event: Event) -> object:
+        """Return the text that a delta names, by upstream's names."""
+        return (event.type, event.body.get("item_id"), event.body.get("output_index"))
+
+    def exceeds(self, event: Event, view: View) -> str | None:
+        """Return ``max_unsent_items`` for a final output that holds more unsent items than any response has."""
+        if event.type not in grammar.TERMINAL:
+            return None
+        response = event.body.get("response")
+        output = response.get("output") if type(response) is dict else None
+        if type(output) is list and isinstance(view, ClientView) and len(output) > len(view.items) + MAX_UNSENT_ITEMS:
+            return "max_unsent_items"
+        return None
+
+    def view(self) -> View:
+        """Return the view of a client that has heard nothing."""
+        return ClientView()
+
+    def completer(self, context: StreamContext, view: View, exit_: Exit) -> Completer:
+        """Return the second and third station."""
+        assert isinstance(view, ClientView)  # noqa: S101 - it is this family's own
+        return ResponsesCompleter(context, view, exit_)
+
+    def writer(self, context: StreamContext, view: View, exit_: Exit) -> Writer:
+        """Return the last station."""
+        assert isinstance(view, ClientView)  # noqa: S101 - as above
+        return ResponsesWriter(context, view, exit_)
+
+
+RESPONSES: Final = Responses()
+
+
+def build_plan(
+    *,
+    dialect: Dialect = Dialect.OPENAI,
+    reasoning: Reasoning = Reasoning.RAW,
+    disabled: Collection[str] = (),
+    nested_numbers: NestedNumbers = NestedNumbers.RENUMBER,
+    done_sentinel: bool = True,
+    observe: bool = False,
+    strict: bool = False,
+    max_frame_bytes: int = MAX_FRAME_BYTES,
+    max_text_bytes: int = MAX_TEXT_BYTES,
+) -> Plan:
+    """Return the plan for these settings.
+
+    :param disabled: names of repairs to leave out.
+    :param strict: let an exception of a repair through (tests) instead of leaving the repair out.
+    :raises ValueError: for a name that is no repair's, and for a repair that the others need.
+    """
+    settings = ResponsesSettings(
+        dialect=dialect,
+        reasoning=reasoning,
+        nested_numbers=nested_numbers,
+        done_sentinel=done_sentinel,
+        observe=observe,
+        strict=strict,
+        max_frame_bytes=max_frame_bytes,
+        max_text_bytes=max_text_bytes,
+    )
+    return Plan(RESPONSES, settings, disabled)

@@ -1,0 +1,297 @@
+"""The engine: events pass the repairs in their order, are completed, and leave by one exit. It knows no protocol.
+
+A replacement goes, depth first, to the later repairs only, so no repair sees its own work and termination is plain. The exit
+alone writes the client's view and gives numbers; it can be neither reordered nor switched off. A repair that raises is left
+out for that event and counted (fail open): the proxy never makes a stream worse than upstream made it.
+
+Holding is the engine's. It keeps what a repair holds, in order, and releases it before the next event that the repair lets
+pass, and when there is too much of it.
+
+Deltas that are spelled like one that was walked before are neither parsed nor walked (:mod:`.rewrites`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from vllm_sse_proxy.sse import encode_comment
+from vllm_sse_proxy.stream.event import COMMENT, END, Event, dump_json
+from vllm_sse_proxy.stream.repair import HOLD, MAX_HELD_EVENTS, PASS, Released, Repair, StreamContext
+from vllm_sse_proxy.stream.rewrites import Form, Rewrite, spelled_words, words_in
+from vllm_sse_proxy.stream.tally import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vllm_sse_proxy.stream.plan import Plan
+    from vllm_sse_proxy.stream.repair import RequestContext
+
+_KNOWN_AT_ONCE: Final = 4
+"""Rewrites that are tried: a stream has one, two where two spellings alternate, one for each choice of a chat."""
+
+
+class Exit:
+    """The one way out of a stream's stations.
+
+    :ivar out: encoded frames, in pieces, that wait to be collected.
+    :ivar last: the event that left last.
+    :ivar corrections: names of the corrections since the engine last looked.
+    """
+
+    def __init__(self, plan: Plan, context: StreamContext, starting_after: int) -> None:
+        self.tally = Tally()
+        self.view = plan.family.view()
+        self.starting_after = starting_after
+        self.out: list[bytes] = []
+        self.last: Event | None = None
+        self.corrections: list[str] = []
+        self._unheard: list[bytes] = []
+        """where events go that the client has already"""
+        self._writer = plan.family.writer(context, self.view, self)
+
+    def emit(self, event: Event) -> None:
+        """Note an event in the view, and write it."""
+        event = self._writer.finish(event)
+        view, tally = self.view, self.tally
+        view.apply(event)
+        tally.events_out += 1
+        if event.inserted:
+            tally.events_inserted += 1
+        self.last = event
+        if view.next_number > self.starting_after:
+            self._writer.write(event, self.out)
+        else:
+            self._writer.write(event, self._unheard)
+            self._unheard.clear()
+
+    def correct(self, name: str) -> None:
+        """Count a correction."""
+        self.tally.correct(name)
+        self.corrections.append(name)
+
+    def drop(self, name: str, event: Event) -> None:
+        """Count a correction that leaves an event out."""
+        self.correct(name)
+        if event.type is not END:
+            self.tally.events_dropped += 1
+
+    def comment(self, text: bytes) -> None:
+        """Emit a comment; before the first event that the client is sent it goes no further."""
+        self.tally.comments += 1
+        if self.view.next_number > self.starting_after + 1:
+            self.out.append(encode_comment(text))
+
+    def sentinel(self) -> None:
+        """Emit what comes after the last event."""
+        self._writer.sentinel(self.out)
+
+    def take(self) -> bytes:
+        """Return all frames made since the last call, as one piece for one write."""
+        out = self.out
+        if not out:
+            return b""
+        joined = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
+        return joined
+
+
+class Engine:
+    """One stream's way from upstream's events to the exit.
+
+    :ivar exit: where events leave; it has the client's view and the tally.
+    """
+
+    def __init__(self, plan: Plan, request: RequestContext, *, starting_after: int | None = None) -> None:
+        self._plan = plan
+        self._family = plan.family
+        self._context = StreamContext(plan, request)
+        self.exit = Exit(plan, self._context, -1 if starting_after is None else starting_after)
+        self._repairs: list[Repair | None] = [None] * len(plan.repairs)  # made when they are first asked
+        self._completer = plan.family.completer(self._context, self.exit.view, self.exit)
+        self._rewrites: list[Rewrite] = []
+        self._walks = 0
+        self._places: dict[object, None] = {}
+        """places of the deltas that were walked since the last event of another kind"""
+
+    def process(self, event: Event, frame: bytes | None = None) -> None:
+        """Take one event of upstream, or END, through the stations.
+
+        :param frame: the event's frame as it came, without its blank line, if it is exactly what servers send.
+        """
+        self._walks += 1
+        if event.type is not END:
+            self.exit.tally.events_in += 1
+        if event.type not in self._family.deltas or frame is None:
+            self._rewrites.clear()
+            self._places.clear()
+            self._walk(event, 0)
+            return
+        place = self._family.place_of(event)
+        if place not in self._places:  # the first of a text, which may have no second
+            if len(self._places) < _KNOWN_AT_ONCE:
+                self._places[place] = None
+            self._walk(event, 0)
+        else:
+            self._walk_and_learn(event, frame)
+
+    def comment(self, text: bytes) -> None:
+        """Pass one of upstream's comments: it says that time passes, so what waits for the next event waits no longer."""
+        self._walks += 1
+        self._walk(Event(COMMENT, {}, text), 0)
+
+    # ----------------------------------------------------------------------------------------------------------- the stations
+
+    def _walk(self, event: Event, position: int) -> None:
+        """Ask the repairs from a position on, and complete what they leave."""
+        view, repairs = self.exit.view, self._repairs
+        for at in self._plan.positions(event.type):
+            if at < position:
+                continue
+            repair = repairs[at] or self._made(at)
+            try:
+                result = repair.repair(event, view)
+            except Exception:  # noqa: BLE001 - counted, or raised again
+                self._fail(repair.name)
+                continue
+            if result is None:
+                if not repair.held:
+                    continue
+                self._walk_all([*repair.take(), event], at + 1)
+            elif result is PASS:
+                continue
+            elif result is HOLD:
+                self._hold(repair, event, at)
+            elif type(result) is Released:
+                self._walk_all(result.events, at + 1)
+            elif result:
+                self.exit.correct(repair.name)
+                self._walk_all(result, at + 1)
+            else:
+                self.exit.drop(repair.name, event)
+            return
+        self._complete(event)
+
+    def _walk_all(self, events: Sequence[Event], position: int) -> None:
+        for event in events:
+            self._walk(event, position)
+
+    def _hold(self, repair: Repair, event: Event, at: int) -> None:
+        """Keep an event for a repair; release all that it holds if that is too much."""
+        repair.held.append(event)
+        if len(repair.held) > MAX_HELD_EVENTS:
+            self._walk_all(repair.give_up(), at + 1)
+
+    def _made(self, at: int) -> Repair:
+        """Make a repair: a stream in which nothing is wrong with its kind of event needs none."""
+        repair = self._repairs[at] = self._plan.repairs[at](self._context)
+        return repair
+
+    def _complete(self, event: Event) -> None:
+        try:
+            if event.type is COMMENT:
+                self._completer.release()
+                self.exit.comment(event.raw or b"")
+            else:
+                self._completer.complete(event)
+        except Exception:  # noqa: BLE001 - counted, or raised again
+            self._fail(COMPLETION)
+            if event.type is not COMMENT and event.type is not END:
+                self.exit.emit(event)
+
+    def _fail(self, name: str) -> None:
+        """Note that a repair raised, in the handler of its exception."""
+        if self._plan.settings.strict:
+            raise  # noqa: PLE0704 - there is an exception being handled
+        self.exit.tally.fail(name)
+
+    # ---------------------------------------------------------------------------------------------------------- the fast path
+
+    def rewrite(self, frame: bytes) -> bool:
+        """Emit a delta by its bytes alone, if it is spelled like one that was walked; return whether it was.
+
+        :param frame: without its blank line.
+        """
+        for rewrite in self._rewrites:
+            spelled = rewrite.before.read(frame)
+            if spelled:
+                return self._rewrite(rewrite, frame, spelled)
+        return False
+
+    def _rewrite(self, rewrite: Rewrite, frame: bytes, spelled: bytes) -> bool:
+        words = words_in(spelled)
+        if words is None or not self._may_pass(rewrite, words):
+            return False
+        exit_ = self.exit
+        view, tally, out = exit_.view, exit_.tally, exit_.out
+        number, came = b"", rewrite.before.number
+        if rewrite.after.is_numbered:
+            number = b"%d" % view.next_number
+            view.next_number += 1
+            if came != number:
+                tally.events_renumbered += 1
+        if came == number and not rewrite.is_needed:
+            out.append(frame)
+            out.append(b"\n\n")
+        else:
+            rewrite.after.write(number, spelled_words(spelled, words), out)
+        rewrite.text.grow(words)
+        view.size += len(words)
+        tally.events_in += 1
+        tally.events_out += 1
+        for name in rewrite.corrections:
+            tally.correct(name)
+        return True
+
+    def _may_pass(self, rewrite: Rewrite, words: str) -> bool:
+        """Return whether no repair must see the words, the client is to have them, and there is room for them."""
+        if rewrite.walk != self._walks:
+            rewrite.walk = self._walks
+            rewrite.signs = self._signs(rewrite.type)
+        signs = rewrite.signs
+        if signs is None:
+            return False
+        for sign in signs:
+            if sign in words:
+                return False
+        view = self.exit.view
+        return (
+            view.next_number > self.exit.starting_after
+            and view.size + len(words) <= self._plan.settings.max_text_bytes
+        )
+
+    def _signs(self, type_: str) -> str | None:
+        """Return the characters for which a repair must be asked about a delta; None where one must see every delta."""
+        signs = ""
+        for at in self._plan.positions(type_):
+            repair = self._repairs[at] or self._made(at)
+            watched = None if repair.held else repair.watches(type_, self.exit.view)
+            if watched is None:
+                return None
+            signs += watched
+        return signs
+
+    def _walk_and_learn(self, event: Event, frame: bytes) -> None:
+        """Walk a delta, and remember how it came in and went out, if it did as one delta."""
+        exit_, tally = self.exit, self.exit.tally
+        left, dropped, mark = tally.events_out, tally.events_dropped, len(exit_.out)
+        exit_.corrections.clear()
+        exit_.last = None
+        self._walk(event, 0)
+        last = exit_.last
+        if last is None or tally.events_out != left + 1 or tally.events_dropped != dropped or last.inserted:
+            return
+        view = exit_.view
+        words = view.words_of(last) if last.type in self._family.deltas else None
+        text = view.text_of(last) if words is not None else None
+        if words is None or text is None or len(exit_.out) == mark:
+            return
+        spelled = dump_json(words)
+        before = Form.of(frame, spelled, view.idle_index(last))
+        after = Form.of(b"".join(exit_.out[mark:]).removesuffix(b"\n\n"), spelled)
+        if before is not None and after is not None and after.is_numbered == self._family.is_numbered:
+            self._rewrites.insert(0, Rewrite(event.type, before, after, text, tuple(exit_.corrections)))
+            del self._rewrites[_KNOWN_AT_ONCE:]
+
+
+COMPLETION: Final = "completion"
+"""What a failure of the third station is counted as."""

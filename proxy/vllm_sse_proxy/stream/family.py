@@ -1,0 +1,161 @@
+"""What a family of streams is to the engine: one protocol, say ``/v1/responses``.
+
+The contract is small on purpose. The engine knows how events come, in which order repairs are asked, what is held, and how the
+fast path learns; a family knows what its events mean. It is four things:
+
+- a :class:`Family`, one object per process: its name, how a payload is read, which repairs it has;
+- a :class:`View`, one per stream: what the client has been sent, and so believes;
+- a :class:`Completer`, one per stream: emits an event with whatever must come before it;
+- a :class:`Writer`, one per stream: gives an event its last form (numbers, names, frame).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from io import StringIO
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vllm_sse_proxy.stream.ending import Ending, Failure
+    from vllm_sse_proxy.stream.engine import Exit
+    from vllm_sse_proxy.stream.event import Event
+    from vllm_sse_proxy.stream.repair import Correction, Repair, StreamContext
+
+
+class TextView:
+    """A text that grows by deltas, as the client has it."""
+
+    __slots__ = ("_pieces",)
+
+    def __init__(self) -> None:
+        self._pieces = StringIO(newline="")
+
+    def grow(self, piece: str) -> None:
+        """Add a piece that was emitted."""
+        self._pieces.write(piece)
+
+    @property
+    def length(self) -> int:
+        """How many characters the deltas have said."""
+        return self._pieces.tell()
+
+    @property
+    def text(self) -> str:
+        """The whole."""
+        return self._pieces.getvalue()
+
+
+class View(ABC):
+    """What the client of one stream knows. Only the engine's exit writes it, for every event that really goes out.
+
+    :ivar next_number: the number that the next event takes, in a family that numbers its events.
+    :ivar size: how much is remembered, in characters: of text; for other things their JSON and a fixed amount.
+    :ivar heard: an event of upstream's own that reports no error was emitted, so the stream cannot become an HTTP error.
+    :ivar reported: upstream reported an error.
+    :ivar outcome: how the stream ended for the client, once its last event was emitted: completed, incomplete or failed.
+    """
+
+    response_id: str | None = None
+    """the id by which upstream can be asked for the stream's answer, once the client knows it"""
+
+    def __init__(self) -> None:
+        self.next_number = 0
+        self.size = 0
+        self.heard = False
+        self.reported = False
+        self.outcome: Ending | None = None
+
+    @abstractmethod
+    def apply(self, event: Event) -> None:
+        """Take note of an event that goes out."""
+
+    def text_of(self, event: Event) -> TextView | None:  # noqa: ARG002 - a family without texts has none
+        """Return the text that a delta goes on with; None if the client knows of none, or if the delta says more than words."""
+        return None
+
+    def words_of(self, event: Event) -> str | None:  # noqa: ARG002 - as above
+        """Return the words of a delta."""
+        return None
+
+    def idle_index(self, event: Event) -> bytes:  # noqa: ARG002 - most have none
+        """Return the name of a member of a delta whose value, an index, makes no difference now; empty if there is none."""
+        return b""
+
+    @abstractmethod
+    def failure(self) -> Failure:
+        """Return what upstream's own report of a failure says, for the HTTP error that takes the stream's place."""
+
+
+class Completer(ABC):
+    """The station that emits: an event, after whatever must come before it."""
+
+    @abstractmethod
+    def complete(self, event: Event) -> None:
+        """Emit an event of upstream, with what it lacks, or drop it; END too, for which the stream's last events are emitted."""
+
+    def release(self) -> None:  # noqa: B027 - most hold nothing
+        """Emit what waits for the next event: upstream's heartbeat says that time passes."""
+
+
+class Writer(ABC):
+    """The last station: the form in which an event leaves."""
+
+    def finish(self, event: Event) -> Event:
+        """Return the event as it leaves, but for its number."""
+        return event
+
+    @abstractmethod
+    def write(self, event: Event, out: list[bytes]) -> None:
+        """Number the event and add the pieces of its frame to ``out``."""
+
+    @abstractmethod
+    def sentinel(self, out: list[bytes]) -> None:
+        """Add what comes after the last event."""
+
+
+class Family(ABC):
+    """One protocol.
+
+    :ivar name: as in metrics, settings and documentation.
+    :ivar repairs: those of the first station, in order.
+    :ivar corrections: what the other stations correct, by name.
+    :ivar deltas: types of the events that only add words to a text: these the fast path rewrites.
+    :ivar types: all types of events that the family knows.
+    :ivar is_numbered: whether events have numbers.
+    """
+
+    name: str
+    repairs: Sequence[type[Repair]]
+    corrections: Sequence[Correction]
+    deltas: frozenset[str]
+    types: frozenset[str]
+    is_numbered: bool
+
+    @abstractmethod
+    def read(self, data: bytes, name: str | None) -> Event:
+        """Read one payload; never raises.
+
+        :param name: the ``event:`` field of its frame.
+        """
+
+    @abstractmethod
+    def place_of(self, event: Event) -> object:
+        """Return the text that a delta names, by upstream's names: deltas of one place may be alike."""
+
+    def exceeds(self, event: Event, view: View) -> str | None:  # noqa: ARG002 - most families have no such limit
+        """Return the name of the limit that an event exceeds, before it is processed; None for nearly all."""
+        return None
+
+    @abstractmethod
+    def view(self) -> View:
+        """Return the view of a client that has heard nothing."""
+
+    @abstractmethod
+    def completer(self, context: StreamContext, view: View, exit_: Exit) -> Completer:
+        """Return the third station of a stream."""
+
+    @abstractmethod
+    def writer(self, context: StreamContext, view: View, exit_: Exit) -> Writer:
+        """Return the last station of a stream."""

@@ -1,0 +1,162 @@
+"""What a repair is.
+
+A repair mends one upstream defect. It asks what the client believes (the view) and what it must hear for this event
+to make sense. It never writes the view, never changes an event in place, and never sees its own work again: what it
+returns goes to the later repairs only.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from vllm_sse_proxy.stream.event import COMMENT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vllm_sse_proxy.stream.event import Event
+    from vllm_sse_proxy.stream.plan import Plan
+
+
+MAX_FRAME_BYTES: Final = 8 * 1024 * 1024
+"""One frame: an image of 5 MB in base64 fits; an endless line does not."""
+MAX_TEXT_BYTES: Final = 16 * 1024 * 1024
+"""What the view must remember of one stream, text and items: four million tokens, far over any model's longest answer."""
+MAX_HELD_DELTAS: Final = 8192
+"""Deltas that a repair holds back at most, where it must (R03, R12): when more come, all are told as they came."""
+
+
+MAX_UNSENT_ITEMS: Final = 1000
+"""Items of the final output that were never streamed: each gets its six events in one call, which holds all other streams up.
+A response of many tool calls has a hundred."""
+
+
+Seen = dict[Any, None]
+"""What was seen, as the keys of a dictionary: empty, which nearly all of them stay, it takes 64 bytes, and a set 216. Every
+open stream has seven."""
+
+
+class Phase(IntEnum):
+    """The order of repairs: each phase may rely on what the earlier ones made true."""
+
+    SHAPE = 1
+    """Each event is readable on its own: names, types of fields."""
+    IDENTITY = 2
+    """Each event names the item and the part that it belongs to."""
+    LIFECYCLE = 3
+    """What must come before it was told, what may not come is gone."""
+    CONTENT = 4
+    """Its texts agree with what the deltas told."""
+    TERMINAL = 5
+    """The end is told once, truly, and sums up what was streamed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """What steers the core in every family; a family's own settings extend it."""
+
+    done_sentinel: bool = True
+    observe: bool = False
+    strict: bool = False
+    max_frame_bytes: int = MAX_FRAME_BYTES
+    max_text_bytes: int = MAX_TEXT_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a station corrects that is no chain of repairs: one name, counted and switched like a repair.
+
+    :ivar name: the one name: counter label, configuration, golden, docs anchor.
+    :ivar summary: one line for tables.
+    :ivar fixes: ids of the defects that it corrects (docs/repairs.md).
+    :ivar needed: why it cannot be switched off: what else relies on it. Empty for one that can.
+    """
+
+    name: str
+    summary: str
+    fixes: tuple[str, ...]
+    needed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """What the shell knows of the request.
+
+    :ivar seed: what ids are derived from while the response's own id is unknown; the same for every replay of one
+    stream.
+    :ivar body: the request's JSON object, where it was read; its ``input`` is not needed.
+    """
+
+    seed: str = ""
+    body: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamContext:
+    """What a repair may know beside the event and the view."""
+
+    plan: Plan
+    request: RequestContext
+
+    @property
+    def settings(self) -> Any:
+        """The family's own settings."""
+        return self.plan.settings
+
+
+class Repair(ABC):
+    """Base of the repairs; one instance per stream.
+
+    :cvar name: the one name of the repair: module, counter label, configuration, golden, docs anchor.
+    :cvar summary: one line for tables.
+    :cvar fixes: ids of the defects that it mends (docs/repairs.md).
+    :cvar handles: the event types that it is asked about; None for every type.
+    :cvar holds: whether it keeps events for a moment. Then it is asked about comments too: upstream's heartbeat says that time
+        passes, nothing is held for long, and nothing is told in another order than it came.
+    :cvar reads_deltas: whether it looks at the words of a delta. One that does not is asked about the first delta of
+        several in a row that differ in nothing else: it must find nothing wrong with the others if it found nothing
+        there.
+    """
+
+    __slots__ = ("context",)
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    fixes: ClassVar[tuple[str, ...]]
+    phase: ClassVar[Phase]
+    handles: ClassVar[frozenset[str] | None]
+    holds: ClassVar[bool] = False
+    reads_deltas: ClassVar[bool] = False
+    needed: ClassVar[str] = ""
+
+    def __init__(self, context: StreamContext) -> None:
+        self.context = context
+
+    @classmethod
+    def wanted(cls, settings: Any) -> bool:  # noqa: ARG003 - most repairs always are
+        """Tell whether these settings ask for the repair at all."""
+        return True
+
+    @classmethod
+    def is_asked_about(cls, type_: str) -> bool:
+        """Tell whether the repair handles events of this type; about comments, only one that holds events is asked."""
+        if type_ == COMMENT:
+            return cls.holds or (cls.handles is not None and type_ in cls.handles)
+        return cls.handles is None or type_ in cls.handles
+
+    @abstractmethod
+    def mend(self, event: Event, view: Any) -> Sequence[Event] | None:
+        """Return the events that take this one's place; None if nothing is wrong with it.
+
+        ``[]`` drops the event, ``[event.having(...)]`` replaces it, ``[invented, event]`` goes ahead of it.
+        """
+
+    def watches(self, type_: str, view: Any) -> str | None:  # noqa: ARG002 - for those that look at words
+        """Return the characters for which this repair must be asked about a delta; None if it must be asked about each.
+
+        It is about deltas of this type that may now follow one in which the repair found nothing wrong, or always the same.
+        """
+        return "" if not self.reads_deltas else None
