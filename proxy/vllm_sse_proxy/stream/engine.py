@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from vllm_sse_proxy.sse import encode_comment
 from vllm_sse_proxy.stream.event import COMMENT, END, Event, dump_json
-from vllm_sse_proxy.stream.repair import HOLD, MAX_HELD_EVENTS, PASS, Released, Repair, StreamContext
+from vllm_sse_proxy.stream.repair import HOLD, MAX_HELD_EVENTS, PASS, Released, Repair, StreamContext, Verdict
 from vllm_sse_proxy.stream.rewrites import Form, Rewrite, spelled_words, words_in
 from vllm_sse_proxy.stream.tally import Tally
 
@@ -157,12 +157,10 @@ class Engine:
                 if not repair.held:
                     continue
                 self._walk_all([*repair.take(), event], at + 1)
-            elif result is PASS:
-                continue
-            elif result is HOLD:
-                self._hold(repair, event, at)
-            elif type(result) is Released:
-                self._walk_all(result.events, at + 1)
+            elif isinstance(result, Verdict):
+                if result is PASS:
+                    continue
+                self._hold_or_release(result, repair, event, at)
             elif result:
                 self.exit.correct(repair.name)
                 self._walk_all(result, at + 1)
@@ -175,11 +173,14 @@ class Engine:
         for event in events:
             self._walk(event, position)
 
-    def _hold(self, repair: Repair, event: Event, at: int) -> None:
-        """Keep an event for a repair; release all that it holds if that is too much."""
-        repair.held.append(event)
+    def _hold_or_release(self, verdict: Verdict, repair: Repair, event: Event, at: int) -> None:
+        """Keep an event for a repair, or let other events go on; release all that is held if that is too much."""
+        if verdict is HOLD:
+            repair.held.append(event)
+        elif isinstance(verdict, Released):
+            self._walk_all(verdict.events, at + 1)
         if len(repair.held) > MAX_HELD_EVENTS:
-            self._walk_all(repair.give_up(), at + 1)
+            self._walk_all(repair.take(), at + 1)
 
     def _made(self, at: int) -> Repair:
         """Make a repair: a stream in which nothing is wrong with its kind of event needs none."""

@@ -34,11 +34,11 @@ class Event:
     :ivar type: the canonical type, by which repairs are asked (a private name is read as the protocol's name for it).
     :ivar body: the JSON object.
     :ivar raw: upstream's own bytes of the object while nothing was changed; None for a changed or inserted event.
-    :ivar invented: made by the proxy, not by upstream.
+    :ivar inserted: made by the proxy, not by upstream.
     :ivar name: the ``event:`` field of upstream's frame, for payloads that name no type themselves.
     """
 
-    __slots__ = ("body", "invented", "name", "raw", "type")
+    __slots__ = ("body", "inserted", "name", "raw", "type")
 
     def __init__(
         self,
@@ -46,30 +46,30 @@ class Event:
         body: Body,
         raw: bytes | None = None,
         *,
-        invented: bool = False,
+        inserted: bool = False,
         name: str | None = None,
     ) -> None:
         self.name = name
         self.type = type_
         self.body = body
         self.raw = raw
-        self.invented = invented
+        self.inserted = inserted
 
     def having(self, **changes: Any) -> Event:
         """Return this event with some fields of its body replaced or added; without upstream's bytes."""
-        return Event(self.type, {**self.body, **changes}, invented=self.invented)
+        return Event(self.type, {**self.body, **changes}, inserted=self.inserted)
 
     def renamed(self, type_: str, **changes: Any) -> Event:
         """Return this event under another type, with some fields of its body replaced or added."""
-        return Event(type_, {**self.body, **changes, "type": type_}, invented=self.invented)
+        return Event(type_, {**self.body, **changes, "type": type_}, inserted=self.inserted)
 
     def without(self, *names: str) -> Event:
         """Return this event without the named fields of its body."""
         body = {name: value for name, value in self.body.items() if name not in names}
-        return Event(self.type, body, invented=self.invented)
+        return Event(self.type, body, inserted=self.inserted)
 
     def __repr__(self) -> str:
-        origin = "invented" if self.invented else "changed" if self.raw is None else "raw"
+        origin = "inserted" if self.inserted else "changed" if self.raw is None else "raw"
         return f"Event({self.type}, {origin}, {self.body})"
 
 

@@ -52,7 +52,7 @@ class StreamNormalizer:
         self._family = plan.family
         self._engine = Engine(plan, request, starting_after=starting_after)
         self._view = self._engine.exit.view
-        self._decoder = FrameDecoder(max_frame_bytes=plan.settings.max_frame_bytes, skim=self._skim)
+        self._decoder = FrameDecoder(max_frame_bytes=plan.settings.max_frame_bytes)
         self._said_done = False
         self._end: BodyEnd | None = None
         self._observed_bytes = False
@@ -142,6 +142,8 @@ class StreamNormalizer:
         """Take frames; return whether the stream goes on behind them."""
         engine, family, view = self._engine, self._family, self._view
         for frame in frames:
+            if frame.block and engine.rewrite(frame.block):
+                continue
             if frame.comment is not None:
                 engine.comment(frame.comment)
             elif frame.data.startswith(_SENTINEL):
@@ -161,12 +163,6 @@ class StreamNormalizer:
                     self._stop(BodyEnd.LIMIT)
                     return False
         return True
-
-    def _skim(self, blocks: list[bytes], at: int) -> int:
-        start, engine = at, self._engine
-        while at < len(blocks) and engine.rewrite(blocks[at]):
-            at += 1
-        return at - start
 
     def _close(self, end: BodyEnd | None) -> None:
         """The last event is told: note how it ended, say [DONE]. ``end`` is None after upstream's own terminal event."""

@@ -1,18 +1,15 @@
-"""What a repair is.
+"""What a repair is: the first station of a family is a chain of them.
 
-A repair mends one upstream defect. It asks what the client believes (the view) and what it must hear for this event
-to make sense. It never writes the view, never changes an event in place, and never sees its own work again: what it
-returns goes to the later repairs only.
+A repair corrects one upstream defect. It sees an event as upstream sent it, as far as the repairs before it left it so, and
+what the client has been sent (the view). It never writes the view, never changes an event in place, and never sees its own
+work again: what it returns goes to the later repairs only.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Final
-
-from vllm_sse_proxy.stream.event import COMMENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,38 +22,24 @@ MAX_FRAME_BYTES: Final = 8 * 1024 * 1024
 """One frame: an image of 5 MB in base64 fits; an endless line does not."""
 MAX_TEXT_BYTES: Final = 16 * 1024 * 1024
 """What the view must remember of one stream, text and items: four million tokens, far over any model's longest answer."""
-MAX_HELD_DELTAS: Final = 8192
-"""Deltas that a repair holds back at most, where it must (R03, R12): when more come, all are told as they came."""
-
-
-MAX_UNSENT_ITEMS: Final = 1000
-"""Items of the final output that were never streamed: each gets its six events in one call, which holds all other streams up.
-A response of many tool calls has a hundred."""
-
+MAX_HELD_EVENTS: Final = 8192
+"""Events that are held for a repair at most: when more come, all are released as they came."""
 
 Seen = dict[Any, None]
 """What was seen, as the keys of a dictionary: empty, which nearly all of them stay, it takes 64 bytes, and a set 216. Every
 open stream has seven."""
 
 
-class Phase(IntEnum):
-    """The order of repairs: each phase may rely on what the earlier ones made true."""
-
-    SHAPE = 1
-    """Each event is readable on its own: names, types of fields."""
-    IDENTITY = 2
-    """Each event names the item and the part that it belongs to."""
-    LIFECYCLE = 3
-    """What must come before it was told, what may not come is gone."""
-    CONTENT = 4
-    """Its texts agree with what the deltas told."""
-    TERMINAL = 5
-    """The end is told once, truly, and sums up what was streamed."""
-
-
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
-    """What steers the core in every family; a family's own settings extend it."""
+    """What steers the core in every family; a family's own settings extend it.
+
+    :ivar done_sentinel: whether ``[DONE]`` ends a stream.
+    :ivar observe: whether upstream's bytes pass unchanged, and corrections are only counted.
+    :ivar strict: whether an exception of a repair is raised (tests) instead of leaving the repair out.
+    :ivar max_frame_bytes: size of the largest frame, in bytes.
+    :ivar max_text_bytes: what may be remembered of one stream, in characters.
+    """
 
     done_sentinel: bool = True
     observe: bool = False
@@ -67,7 +50,7 @@ class StreamSettings:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """What a station corrects that is no chain of repairs: one name, counted and switched like a repair.
+    """What a later station corrects: one name, counted and switched like a repair.
 
     :ivar name: the one name: counter label, configuration, golden, docs anchor.
     :ivar summary: one line for tables.
@@ -85,8 +68,7 @@ class Correction:
 class RequestContext:
     """What the shell knows of the request.
 
-    :ivar seed: what ids are derived from while the response's own id is unknown; the same for every replay of one
-    stream.
+    :ivar seed: what ids are derived from while the response's own id is unknown; the same for every replay of one stream.
     :ivar body: the request's JSON object, where it was read; its ``input`` is not needed.
     """
 
@@ -96,7 +78,7 @@ class RequestContext:
 
 @dataclass(frozen=True, slots=True)
 class StreamContext:
-    """What a repair may know beside the event and the view."""
+    """What a station may know beside the event and the view."""
 
     plan: Plan
     request: RequestContext
@@ -107,56 +89,76 @@ class StreamContext:
         return self.plan.settings
 
 
+class Verdict:
+    """What a repair says of an event instead of correcting it."""
+
+    __slots__ = ()
+
+
+HOLD: Final = Verdict()
+"""The engine keeps the event until the repair releases it, or lets another event pass."""
+PASS: Final = Verdict()
+"""The event goes on, and what is held for the repair stays."""
+
+
+class Released(Verdict):
+    """Events that go on in the event's place, and are not corrected in anything; what is held for the repair stays."""
+
+    __slots__ = ("events",)
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self.events = events
+
+
 class Repair(ABC):
     """Base of the repairs; one instance per stream.
 
     :cvar name: the one name of the repair: module, counter label, configuration, golden, docs anchor.
     :cvar summary: one line for tables.
-    :cvar fixes: ids of the defects that it mends (docs/repairs.md).
-    :cvar handles: the event types that it is asked about; None for every type.
-    :cvar holds: whether it keeps events for a moment. Then it is asked about comments too: upstream's heartbeat says that time
-        passes, nothing is held for long, and nothing is told in another order than it came.
-    :cvar reads_deltas: whether it looks at the words of a delta. One that does not is asked about the first delta of
-        several in a row that differ in nothing else: it must find nothing wrong with the others if it found nothing
-        there.
+    :cvar fixes: ids of the defects that it corrects (docs/repairs.md).
+    :cvar handles: the event types that it is asked about; None for every type, as a repair that holds events must be.
+    :cvar needed: why it cannot be switched off: what else relies on it. Empty for one that can.
+    :ivar held: the events that the engine keeps for it, in order.
     """
 
-    __slots__ = ("context",)
+    __slots__ = ("context", "held")
 
     name: ClassVar[str]
     summary: ClassVar[str]
     fixes: ClassVar[tuple[str, ...]]
-    phase: ClassVar[Phase]
     handles: ClassVar[frozenset[str] | None]
-    holds: ClassVar[bool] = False
-    reads_deltas: ClassVar[bool] = False
     needed: ClassVar[str] = ""
 
     def __init__(self, context: StreamContext) -> None:
         self.context = context
+        self.held: list[Event] = []
 
     @classmethod
     def wanted(cls, settings: Any) -> bool:  # noqa: ARG003 - most repairs always are
-        """Tell whether these settings ask for the repair at all."""
+        """Return whether these settings ask for the repair at all."""
         return True
 
     @classmethod
     def is_asked_about(cls, type_: str) -> bool:
-        """Tell whether the repair handles events of this type; about comments, only one that holds events is asked."""
-        if type_ == COMMENT:
-            return cls.holds or (cls.handles is not None and type_ in cls.handles)
+        """Return whether the repair handles events of this type."""
         return cls.handles is None or type_ in cls.handles
 
     @abstractmethod
-    def mend(self, event: Event, view: Any) -> Sequence[Event] | None:
+    def repair(self, event: Event, view: Any) -> Sequence[Event] | Verdict | None:
         """Return the events that take this one's place; None if nothing is wrong with it.
 
-        ``[]`` drops the event, ``[event.having(...)]`` replaces it, ``[invented, event]`` goes ahead of it.
+        ``[]`` drops the event, ``[event.having(...)]`` replaces it, ``[inserted, event]`` goes ahead of it: each counts as a
+        correction. With None, what is held goes on before the event. For the other answers see :class:`Verdict`.
         """
+
+    def take(self) -> list[Event]:
+        """Return what is held, and hold nothing."""
+        held, self.held = self.held, []
+        return held
 
     def watches(self, type_: str, view: Any) -> str | None:  # noqa: ARG002 - for those that look at words
         """Return the characters for which this repair must be asked about a delta; None if it must be asked about each.
 
-        It is about deltas of this type that may now follow one in which the repair found nothing wrong, or always the same.
+        It is about deltas of this type that may now follow one of which the repair said nothing, or always the same.
         """
-        return "" if not self.reads_deltas else None
+        return ""

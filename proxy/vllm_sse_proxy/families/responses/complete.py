@@ -552,7 +552,7 @@ class ResponsesCompleter(Completer):
             code, message = REPORTS[end.body["end"]]
             body = synthesis.error_body(code=code, message=message, error_type="server_error")
             self._end_waiting(grammar.FAILED)
-            self._exit.emit(synthesis.invented(grammar.ERROR, **body))
+            self._exit.emit(synthesis.inserted(grammar.ERROR, **body))
             self._conclude(synthesis.failed(response, body["error"]))
 
     def _end(self, terminal: Event) -> None:

@@ -139,7 +139,7 @@ class RepairEngine:
 
     def process(self, event: Event) -> None:
         """Take one upstream event, or END, through the repairs."""
-        if not event.invented and event.type is not END:
+        if not event.inserted and event.type is not END:
             self.tally.events_in += 1
         if self._streak is not None and not self._streak.goes_on_with(event):
             self._streak = None
@@ -276,7 +276,7 @@ class RepairEngine:
         """Number it, name it, write it."""
         tally, view = self.tally, self.view
         tally.events_out += 1
-        if event.invented:
+        if event.inserted:
             tally.events_synthesised += 1
         if event.type is not OPAQUE:
             self._number(event)
@@ -299,7 +299,7 @@ class RepairEngine:
         if type(told) is not int or told != number:
             body["sequence_number"] = number
             event.raw = None
-            if not event.invented:
+            if not event.inserted:
                 self.tally.events_renumbered += 1
 
     def _speak(self, event: Event) -> None:
@@ -307,8 +307,8 @@ class RepairEngine:
         type_ = event.type
         name: str = event.body["type"]
         if self._plan.settings.dialect is Dialect.UPSTREAM:
-            # What upstream calls it; an invented closing goes by the names that upstream used for its kind of event.
-            if not event.invented:
+            # What upstream calls it; an inserted closing goes by the names that upstream used for its kind of event.
+            if not event.inserted:
                 if name != type_:
                     self._upstream_names[type_] = name
                     self._upstream_names.setdefault(_counterpart(type_), _counterpart(name))

@@ -36,9 +36,9 @@ _TYPE_NAME: Final = re.compile(r"[^<\x00-\x20][^\x00-\x1f]*")
 """A type goes into an ``event:`` line: no line ends. ``<`` begins the core's own pseudo-types."""
 
 
-def invented(type_: str, **fields: Any) -> Event:
+def inserted(type_: str, **fields: Any) -> Event:
     """Return an event of the proxy's own making. The engine's exit gives it its number."""
-    return Event(type_, {"type": type_, **fields, "sequence_number": -1}, invented=True)
+    return Event(type_, {"type": type_, **fields, "sequence_number": -1}, inserted=True)
 
 
 def parse_event(data: bytes, name: str | None = None) -> Event:

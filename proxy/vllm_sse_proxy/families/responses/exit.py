@@ -91,7 +91,7 @@ class ResponsesWriter(Writer):
         if type(came) is not int or came != number:
             body[_FIELD] = number
             event.raw = None
-            if not event.invented:
+            if not event.inserted:
                 self._exit.tally.events_renumbered += 1
         if self._dialect is not Dialect.OPENAI:
             self._speak(event)
@@ -123,7 +123,7 @@ class ResponsesWriter(Writer):
         name: str = event.body["type"]
         if self._dialect is Dialect.UPSTREAM:
             # What upstream calls it; an inserted closing goes by the names that upstream used for its kind of event.
-            if not event.invented:
+            if not event.inserted:
                 if name != type_:
                     self._upstream_names[type_] = name
                     self._upstream_names.setdefault(_counterpart(type_), _counterpart(name))

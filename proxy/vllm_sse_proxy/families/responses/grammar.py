@@ -1,6 +1,6 @@
 """The Responses protocol as tables: event types, their fields, item kinds, part kinds, and the texts that grow in them.
 
-Here legal behaviour is data. Constructors of invented events (``synthesis``), the client's view (``view``) and the
+Here legal behaviour is data. Constructors of inserted events (``synthesis``), the client's view (``view``) and the
 judge (``conformance``) read these tables; ``tests/families/responses/test_grammar.py`` pins them to the types of the
 ``openai`` package.
 

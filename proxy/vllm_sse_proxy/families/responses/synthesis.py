@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from vllm_sse_proxy.families.responses import grammar
-from vllm_sse_proxy.families.responses.events import Event, invented
+from vllm_sse_proxy.families.responses.events import Event, inserted
 from vllm_sse_proxy.families.responses.grammar import Holder, ItemKind, TextRun, item_kind
 from vllm_sse_proxy.families.responses.view import ItemView, PartView, TextView
 
@@ -200,7 +200,7 @@ _SDK_CODES: Final = {
 
 def lifecycle(type_: str, response: Mapping[str, Any], *, status: str, **changes: Any) -> Event:
     """Return a lifecycle event that carries ``response`` with this status."""
-    return invented(type_, response={**response, "status": status, **changes})
+    return inserted(type_, response={**response, "status": status, **changes})
 
 
 def opening(type_: str, response: Mapping[str, Any]) -> Event:
@@ -262,12 +262,12 @@ def new_item(kind: ItemKind, id_: str, **fields: Any) -> Body:
 
 def item_added(index: int, item: Body) -> Event:
     """Return the announcement of an item."""
-    return invented(grammar.ITEM_ADDED, output_index=index, item=item)
+    return inserted(grammar.ITEM_ADDED, output_index=index, item=item)
 
 
 def item_done(index: int, item: Body) -> Event:
     """Return the end of an item."""
-    return invented(grammar.ITEM_DONE, output_index=index, item=item)
+    return inserted(grammar.ITEM_DONE, output_index=index, item=item)
 
 
 def told_item(item: ItemView, *, status: str, proven: Mapping[str, Any] | None = None) -> Body:
@@ -453,7 +453,7 @@ def new_part(type_: str) -> Body:
 def part_added(item: ItemView, run: TextRun, index: int, part: Body | None = None) -> Event:
     """Return the announcement of the part that ``run`` grows in."""
     type_ = grammar.SUMMARY_ADDED if run.holder is Holder.SUMMARY else grammar.PART_ADDED
-    return invented(type_, **_place(item, run, index), part=part or new_part(run.part_type or ""))
+    return inserted(type_, **_place(item, run, index), part=part or new_part(run.part_type or ""))
 
 
 def part_done(
@@ -472,7 +472,7 @@ def part_done(
         "output_index": item.index,
         "summary_index" if summary else "content_index": part.index,
     }
-    return invented(type_, **place, part=told_part(part, proven, text=text, annotations=annotations))
+    return inserted(type_, **place, part=told_part(part, proven, text=text, annotations=annotations))
 
 
 def delta(item: ItemView, run: TextRun, index: int, text: str) -> Event:
@@ -480,7 +480,7 @@ def delta(item: ItemView, run: TextRun, index: int, text: str) -> Event:
     fields: Body = {"delta": text}
     if run is grammar.OUTPUT_TEXT:
         fields["logprobs"] = []
-    return invented(run.delta, **_place(item, run, index), **fields)
+    return inserted(run.delta, **_place(item, run, index), **fields)
 
 
 def text_done(item: ItemView, text: TextView, index: int = 0, *, said: str | None = None) -> Event:
@@ -496,12 +496,12 @@ def text_done(item: ItemView, text: TextView, index: int = 0, *, said: str | Non
         fields["name"] = item.item.get(
             "name", ""
         )  # required by OpenAI's OpenAPI document, unknown to its SDK
-    return invented(run.done, **_place(item, run, index), **fields)
+    return inserted(run.done, **_place(item, run, index), **fields)
 
 
 def progress(type_: str, item: ItemView) -> Event:
     """Return an event that only says how far an item is."""
-    return invented(type_, item_id=item.id, output_index=item.index)
+    return inserted(type_, item_id=item.id, output_index=item.index)
 
 
 def _place(item: ItemView, run: TextRun, index: int) -> Body:
@@ -569,7 +569,7 @@ def end_of_part(item: ItemView, part: PartView, account: object) -> list[Event]:
             annotations = known["annotations"]
             place = {"item_id": item.id, "output_index": item.index, "content_index": part.index}
             events += [
-                invented(grammar.ANNOTATION_ADDED, **place, annotation_index=index, annotation=annotation)
+                inserted(grammar.ANNOTATION_ADDED, **place, annotation_index=index, annotation=annotation)
                 for index, annotation in enumerate(annotations)
             ]
         events.append(text_done(item, part, part.index, said=text))

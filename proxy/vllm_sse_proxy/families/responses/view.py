@@ -206,7 +206,7 @@ class ClientView(View):
             note(self, event)
         elif event.type in grammar.KIND_OF_EVENT:
             self._progress(event)
-        if not event.invented and event.type not in _REPORTS_OF_ERROR:
+        if not event.inserted and event.type not in _REPORTS_OF_ERROR:
             self.heard = True
 
     def text_of(self, event: Event) -> RunView | None:
@@ -313,7 +313,7 @@ class ClientView(View):
         view = self.by_id.get(item["id"])
         if view is not None:
             view.closed = True
-            view.is_closed_by_upstream = not event.invented
+            view.is_closed_by_upstream = not event.inserted
             view.item = item
             self.open.pop(view.index, None)
 
@@ -340,7 +340,7 @@ class ClientView(View):
 
     def _error(self, event: Event) -> None:
         self.error = event.body
-        self.reported = self.reported or not event.invented
+        self.reported = self.reported or not event.inserted
 
 
 def _part_index(event: Event) -> object:

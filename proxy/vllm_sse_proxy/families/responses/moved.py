@@ -1,2 +1,0 @@
-"""Temporary."""
-from vllm_sse_proxy.stream.moved import HOLD, Moved
