@@ -1,0 +1,147 @@
+"""What of a held text is a call, and what is text: judged by upstream's final output, or by the calls that it streamed.
+
+Nothing here reads the syntax of calls. The final messages say which text is the answer; what the text has besides is the call
+if a call of the final output is named in it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from vllm_sse_proxy.families.responses.grammar import CUSTOM_CALL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from vllm_sse_proxy.families.responses.call_markers import Marker
+
+_WORD: Final = re.compile(r"\w+")
+_MARKUP: Final = "<[{|"
+"""What no text behind a call may hold that is kept though no final message has it: it may be more markup."""
+_MANY_LEAVES: Final = 64
+"""Values of a call's arguments that are looked for in a text: enough to be sure, and few enough to stay linear."""
+
+
+class Kept:
+    """What of a held text is text.
+
+    :ivar cut: so many characters from its beginning on.
+    :ivar rest: what comes after those: words that the final message, or the text itself, has behind the call.
+    :ivar end: where the call begins: all from here on is not text.
+    """
+
+    __slots__ = ("cut", "end", "rest")
+
+    def __init__(self, cut: int, rest: str, end: int) -> None:
+        self.cut = cut
+        self.rest = rest
+        self.end = end
+
+
+def kept_of(emitted: str, held: str, place: int, marker: Marker, messages: Iterable[str]) -> Kept:
+    """Return what of a held text stays text if the rest is a call.
+
+    White space may differ: most of vLLM's parsers strip what stands around a call. Linear in the length of all texts.
+
+    :param emitted: what the client has of the message already.
+    :param held: what comes after it, and is held.
+    :param place: where in ``held`` a call seems to begin; a final message that goes on with the text shows that it was quoted.
+    :param messages: the texts of the final messages.
+    """
+    whole = emitted + held
+    least = len(emitted) + place
+    needed = len(emitted.rstrip())
+    best: Kept | None = None
+    for said in messages:
+        in_whole, in_said = _shared(whole, said)
+        if not said[:in_said].strip() or in_whole < needed or whole[in_whole:least].strip():
+            continue  # the account of another message, or none of this one
+        end = max(in_whole, least) - len(emitted)
+        if best is None or end > best.end:
+            rest = said[in_said:]
+            best = Kept(max(in_whole - len(emitted), 0), rest, end) if rest.strip() else Kept(end, "", end)
+    best = best or Kept(place, "", place)
+    if not best.rest:
+        best.rest = _behind(held[best.end :], marker.end)
+    return best
+
+
+def _shared(one: str, other: str) -> tuple[int, int]:
+    """Return how far two texts are the same, white space at their beginnings apart: the index in each where they part."""
+    first, second = len(one) - len(one.lstrip()), len(other) - len(other.lstrip())
+    low, high = 0, min(len(one) - first, len(other) - second)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[first + low : first + middle] == other[second + low : second + middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return first + low, second + low
+
+
+def _behind(markup: str, end: str) -> str:
+    """Return the words that come after the last call; nothing if it is not sure that they are words."""
+    _, found, words = markup.rpartition(end) if end else ("", "", "")
+    return words if found and words.strip() and not any(sign in words for sign in _MARKUP) else ""
+
+
+def is_named(calls: Iterable[Mapping[str, Any]], markup: str) -> bool:
+    """Return whether a text names one of the calls, alone or flattened with its namespace."""
+    words = frozenset(_WORD.findall(markup))
+    for call in calls:
+        for name in names_of(call):
+            wanted = _WORD.findall(name)
+            if wanted and words.issuperset(wanted):
+                return True
+    return False
+
+
+def names_of(call: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names under which a model calls what an item calls: its own, and that with its namespace before it."""
+    name, namespace = call.get("name"), call.get("namespace")
+    if isinstance(name, str) and name:
+        yield name
+        if isinstance(namespace, str) and namespace:
+            yield f"{namespace}__{name}"
+
+
+def is_repeated(call: Mapping[str, Any], streamed: str, markup: str) -> bool:
+    """Return whether a text names a call and has all that it was streamed with.
+
+    :param streamed: the arguments of a function, or the input of a custom tool.
+    """
+    if not is_named([call], markup):
+        return False
+    if call.get("type") == CUSTOM_CALL.type:
+        return _stands_in(streamed, markup)
+    try:
+        value = orjson.loads(streamed or "{}")
+    except ValueError:
+        return False  # half of it
+    return all(_stands_in(leaf, markup) for leaf in _leaves(value))
+
+
+def _leaves(value: Any) -> list[Any]:
+    """Return the values in a JSON value that are no lists or objects, as far as they are looked at."""
+    leaves: list[Any] = []
+    nodes = [value]
+    while nodes and len(leaves) < _MANY_LEAVES:
+        node = nodes.pop()
+        if isinstance(node, dict):
+            nodes.extend(node.values())
+        elif isinstance(node, list):
+            nodes.extend(node)
+        else:
+            leaves.append(node)
+    return leaves
+
+
+def _stands_in(leaf: Any, markup: str) -> bool:
+    """Return whether a text has a value, as it is or as JSON writes it; true, false and null are written in many ways."""
+    if isinstance(leaf, str):
+        return leaf in markup or json.dumps(leaf, ensure_ascii=False)[1:-1] in markup
+    return leaf is None or isinstance(leaf, bool) or json.dumps(leaf) in markup
