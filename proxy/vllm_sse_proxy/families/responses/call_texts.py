@@ -54,25 +54,25 @@ def kept_of(emitted: str, held: str, place: int, marker: Marker, messages: Itera
     """
     whole = emitted + held
     least = len(emitted) + place
-    needed = len(emitted.rstrip())
-    best: Kept | None = None
+    lead, words = len(whole) - len(whole.lstrip()), len(whole[:least].rstrip())
+    best, longest = Kept(place, "", place), 0
     for said in messages:
-        in_whole, in_said = _shared(whole, said)
-        if not said[:in_said].strip() or in_whole < needed or whole[in_whole:least].strip():
-            continue  # the account of another message, or none of this one
+        in_said = len(said) - len(said.lstrip())
+        shared = _shared(whole, lead, said, in_said)
+        in_whole, in_said = lead + shared, in_said + shared
+        if shared <= longest or in_whole < words:
+            continue  # the account of another message, or of this one and not as good
+        longest = shared
         end = max(in_whole, least) - len(emitted)
-        if best is None or end > best.end:
-            rest = said[in_said:]
-            best = Kept(max(in_whole - len(emitted), 0), rest, end) if rest.strip() else Kept(end, "", end)
-    best = best or Kept(place, "", place)
+        rest = said[in_said:]
+        best = Kept(max(in_whole - len(emitted), 0), rest, end) if rest.strip() else Kept(end, "", end)
     if not best.rest:
         best.rest = _behind(held[best.end :], marker.end)
     return best
 
 
-def _shared(one: str, other: str) -> tuple[int, int]:
-    """Return how far two texts are the same, white space at their beginnings apart: the index in each where they part."""
-    first, second = len(one) - len(one.lstrip()), len(other) - len(other.lstrip())
+def _shared(one: str, first: int, other: str, second: int) -> int:
+    """Return how many characters two texts have in common, from these places on."""
     low, high = 0, min(len(one) - first, len(other) - second)
     while low < high:
         middle = (low + high + 1) // 2
@@ -80,7 +80,7 @@ def _shared(one: str, other: str) -> tuple[int, int]:
             low = middle
         else:
             high = middle - 1
-    return first + low, second + low
+    return low
 
 
 def _behind(markup: str, end: str) -> str:
@@ -89,9 +89,16 @@ def _behind(markup: str, end: str) -> str:
     return words if found and words.strip() and not any(sign in words for sign in _MARKUP) else ""
 
 
-def is_named(calls: Iterable[Mapping[str, Any]], markup: str) -> bool:
-    """Return whether a text names one of the calls, alone or flattened with its namespace."""
-    words = frozenset(_WORD.findall(markup))
+def words_of(markup: str) -> frozenset[str]:
+    """Return the words of a text, among which the names of calls are looked for."""
+    return frozenset(_WORD.findall(markup))
+
+
+def is_named(calls: Iterable[Mapping[str, Any]], words: frozenset[str]) -> bool:
+    """Return whether one of the calls is named in a text, alone or flattened with its namespace.
+
+    :param words: those of the text.
+    """
     for call in calls:
         for name in names_of(call):
             wanted = _WORD.findall(name)
@@ -110,12 +117,10 @@ def names_of(call: Mapping[str, Any]) -> Iterator[str]:
 
 
 def is_repeated(call: Mapping[str, Any], streamed: str, markup: str) -> bool:
-    """Return whether a text names a call and has all that it was streamed with.
+    """Return whether a text has all that a call was streamed with.
 
     :param streamed: the arguments of a function, or the input of a custom tool.
     """
-    if not is_named([call], markup):
-        return False
     if call.get("type") == CUSTOM_CALL.type:
         return _stands_in(streamed, markup)
     try:

@@ -309,14 +309,17 @@ def test_how_a_call_is_cut_changes_nothing(text: str, places: list[int], data: s
     life, done = message(0, *pieces)
     for final in ((ROME,), (done,), ()):
         events = stream(*life, terminal(*final))
-        made = repaired(events)
-        whole_made = repaired(stream(*message(0, whole_text)[0], terminal(*final)))
+        made = repaired(events, conforming=False)
+        whole_made = repaired(stream(*message(0, whole_text)[0], terminal(*final)), conforming=False)
         assert texts(made) == texts(whole_made)
         assert made.output == whole_made.output
         normalizer = StreamNormalizer(Plan.build(strict=True))
         sent = b"".join(frames(events))
         parts = cut(sent, data.draw(st.lists(st.integers(0, len(sent)), max_size=8)))
-        assert b"".join(map(normalizer.feed, parts)) + normalizer.finish(BodyEnd.EOF) == repaired(sent).stream
+        assert (
+            b"".join(map(normalizer.feed, parts)) + normalizer.finish(BodyEnd.EOF)
+            == repaired(sent, conforming=False).stream
+        )
 
 
 # What the final output says
@@ -451,12 +454,50 @@ def test_a_call_that_was_streamed_behind_its_text_is_told_once() -> None:
     assert closed == ["message", "function_call"]
 
 
+def test_so_it_is_with_several_calls() -> None:
+    first, first_done = rome(1)
+    second, second_done = call(2, '{"city": "Oslo"}')
+    life, _ = message(0, HERMES, "\n", HERMES.replace("Rome", "Oslo"))
+    for end in (terminal(first_done, second_done), terminal()):
+        made = repaired(stream(*life, *first, *second, end))
+        assert texts(made) == ""
+        assert made.output == [first_done, second_done]
+
+
 def test_so_it_is_if_the_call_came_before_its_text() -> None:
     streamed, item = rome(0)
     life, _ = message(1, HERMES)
-    made = repaired(stream(*streamed, *life, terminal(item)))
-    assert texts(made) == ""
-    assert made.output == [item]
+    for end in (terminal(item), terminal()):
+        made = repaired(stream(*streamed, *life, end))
+        assert texts(made) == ""
+        assert made.output == [item]
+
+
+def test_a_call_that_came_before_proves_nothing_while_more_may_come() -> None:
+    """The final output may have the text as the message that it is."""
+    streamed, item = call(0, "{}")
+    life, done = message(1, "get_weather(", ")")
+    other, other_done = message(2, "Done.")
+    assert untouched(stream(*streamed, *life, *other, terminal(item, done, other_done)))
+
+
+def test_deltas_without_an_id_go_on_with_the_text() -> None:
+    life, _ = message(0, "See. ", *HERMES)
+    for event in life[3:-3]:
+        del event["item_id"]
+    made = repaired(stream(*life, terminal(final_message("See."), ROME)))
+    assert texts(made) == "See. "
+    assert made.output[1] == ROME
+
+
+def test_many_texts_are_judged_in_no_time() -> None:
+    """Each looks at no more than what stands beside it."""
+    events: list[Json] = []
+    for index in range(0, 1_000, 2):
+        events += message(index, HERMES)[0]
+        events += reasoning(index + 1, "Hm")[0]
+    made = repaired(stream(*events, terminal(ROME)), conforming=False)
+    assert texts(made) == HERMES * 500
 
 
 @pytest.mark.parametrize("then", ["item", "text", "end", "message"])

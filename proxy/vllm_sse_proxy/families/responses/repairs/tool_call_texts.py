@@ -28,9 +28,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.call_markers import SIGNS, Marker, find_call
-from vllm_sse_proxy.families.responses.call_texts import Kept, is_named, is_repeated, kept_of
+from vllm_sse_proxy.families.responses.call_texts import Kept, is_named, is_repeated, kept_of, words_of
 from vllm_sse_proxy.families.responses.echo import Echo
-from vllm_sse_proxy.families.responses.events import COMMENT
+from vllm_sse_proxy.families.responses.events import COMMENT, END
 from vllm_sse_proxy.families.responses.grammar import item_kind
 from vllm_sse_proxy.families.responses.moved import HOLD, Moved
 from vllm_sse_proxy.families.responses.proof import Proof, text_of
@@ -48,6 +48,8 @@ _ARGUMENTS: Final = (grammar.FUNCTION_ARGUMENTS, grammar.CUSTOM_INPUT)
 _OF_CALLS: Final = frozenset(type_ for run in _ARGUMENTS for type_ in (run.delta, run.done))
 _CLOSINGS: Final = (_RUN.done, grammar.PART_DONE, grammar.ITEM_DONE)
 _OF_ITEMS: Final = (grammar.ITEM_ADDED, grammar.ITEM_DONE)
+_MANY_ITEMS: Final = 64
+"""Items of a stream that are looked at for one text: what belongs together stands together, and this is done for each text."""
 
 
 class ToolCallTexts(Repair):
@@ -65,7 +67,7 @@ class ToolCallTexts(Repair):
         "_openings",
         "_size",
         "_tail",
-        "_text",
+        "_words",
     )
 
     name: ClassVar = "tool_call_texts"
@@ -98,8 +100,8 @@ class ToolCallTexts(Repair):
         """what comes after them while a call only may begin there; read again with each delta, and so bounded"""
         self._marker: Marker | None = None
         """what the call begins with, once the text looks like one for sure"""
-        self._text: str | None = None
-        """the text of the held deltas, once a call is held behind them"""
+        self._words: frozenset[str] | None = None
+        """the words of what may be a call, once one that was streamed may be held behind it"""
 
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Hold what may be a call; release it or drop it when the response shows which it is."""
@@ -148,8 +150,8 @@ class ToolCallTexts(Repair):
 
     def _read(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Look for the beginning of a call in a delta and in those that wait before it."""
-        id_, delta = _id_of(event), event.body["delta"]
-        if (id_ != self._item and len(self._held) > self._openings) or self._text is not None:
+        id_, delta = _id_of(event) or self._item, event.body["delta"]
+        if (id_ != self._item and len(self._held) > self._openings) or self._words is not None:
             made = self._settle(None, view)
             after = self._read(event, view)
             behind = (event,) if after is None else after
@@ -205,7 +207,7 @@ class ToolCallTexts(Repair):
         held, self._held = self._held, []
         self._begun = self._begun or self._marker is not None or self._tail != ""
         self._openings = self._size = self._before = 0
-        self._tail, self._marker, self._text = "", None, None
+        self._tail, self._marker, self._words = "", None, None
         return held
 
     # What follows a held text
@@ -230,32 +232,35 @@ class ToolCallTexts(Repair):
         if type_ in _CLOSINGS and _id_of(event) in (self._item, _id_of(held[0])):
             return True
         if type_ in _OF_CALLS or (type_ == grammar.ITEM_DONE and _type_of(event) in _CALLS):
-            return self._text is not None
+            return self._words is not None
         if type_ != grammar.ITEM_ADDED or _type_of(event) not in _CALLS:
             return False
-        text = self._text if self._text is not None else _text_of(held)
-        if not is_named([event.body["item"]], text[self._before :]):
-            return False
-        self._text = text
-        return True
+        if self._words is None:
+            self._words = words_of(_text_of(held)[self._before :])
+        return is_named([event.body["item"]], self._words)
 
     def _settle(self, event: Event | None, view: ClientView) -> Sequence[Event]:
         """Return what becomes of the held events.
 
         :param event: the event that comes after them; None if it is of no account.
         """
-        marker, place, openings, text = self._marker, self._before, self._openings, self._text
+        marker, place, openings = self._marker, self._before, self._openings
         held = self._release()
         if marker is None:
             return Moved(held)
-        text = _text_of(held) if text is None else text
+        text = _text_of(held)
         message = _open_message(view)
         emitted = _text_told(message) if message is not None and not openings else ""
         output = _output_of(event)
         kept = kept_of(
             emitted, text, place, marker, [text_of(item) for item in output if item["type"] == "message"]
         )
-        if not self._is_call(text[kept.end :], held, output, view):
+        is_over = event is not None and (event.type in grammar.TERMINAL or event.type is END)
+        markup = text[kept.end :]
+        is_call = (
+            self._is_proven(markup, output, view) if output else _is_streamed(markup, held, view, is_over)
+        )
+        if not is_call:
             return Moved(held)
         said = text[: kept.cut] + kept.rest
         calls = [one for one in held if one.type in _OF_CALLS or _type_of(one) in _CALLS]
@@ -263,18 +268,24 @@ class ToolCallTexts(Repair):
             return calls  # nothing else was in the message
         return [*held[:openings], *_cut(held, kept), *_closed(held, emitted + said), *calls]
 
-    def _is_call(self, markup: str, held: Sequence[Event], output: Sequence[Body], view: ClientView) -> bool:
-        """Return whether a text that no final message has is a call: of the final output, else one that was streamed."""
-        if not markup:
+    def _is_proven(self, markup: str, output: Sequence[Body], view: ClientView) -> bool:
+        """Return whether a text that no final message has is a call of the final output."""
+        calls = [item for item in output if item["type"] in _CALLS]
+        if not markup or not calls:
             return False
-        if output:
-            calls = [item for item in output if item["type"] in _CALLS]
-            return is_named(calls, markup) or (
-                self._is_forced
-                and any(item.get("type") in _CALLS for item in Proof(view.items, output).untold)
-            )
-        streamed = [(item.item, item.own.text) for item in view.items if item.own is not None]
-        return any(is_repeated(call, arguments, markup) for call, arguments in (*streamed, *_calls_in(held)))
+        return is_named(calls, words_of(markup)) or (
+            self._is_forced and any(item.get("type") in _CALLS for item in Proof(view.items, output).untold)
+        )
+
+
+def _is_streamed(markup: str, held: Sequence[Event], view: ClientView, is_over: bool) -> bool:  # noqa: FBT001 - one caller
+    """Return whether a text is a call that was streamed: behind it or, if no more will come, anywhere."""
+    calls = _calls_in(held)[:_MANY_ITEMS]
+    if is_over:
+        items = view.items[-_MANY_ITEMS:]
+        calls += [(item.item, item.own.text) for item in items if item.own is not None]
+    words = words_of(markup) if calls else frozenset()
+    return any(is_named([call], words) and is_repeated(call, streamed, markup) for call, streamed in calls)
 
 
 def _type_of(event: Event) -> str:
@@ -307,7 +318,8 @@ def _output_of(event: Event | None) -> list[Body]:
 
 def _open_message(view: ClientView) -> ItemView | None:
     """Return the message that the client is being sent."""
-    last = next((item for item in reversed(view.items) if item.kind is grammar.MESSAGE), None)
+    items = reversed(view.items[-_MANY_ITEMS:])
+    last = next((item for item in items if item.kind is grammar.MESSAGE), None)
     return last if last is not None and not last.closed else None
 
 
