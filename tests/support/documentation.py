@@ -101,6 +101,8 @@ DEFECTS: tuple[tuple[str, str, str], ...] = (
         "0.24.0 to 0.32.0",
     ),
     ("R49", "reasoning or a call is closed as an empty message, and arguments are told twice", "0.18.1"),
+    ("R50", "a call's name holds its namespace (`mcp__desk__list_apps`)", "to 0.25; gateways"),
+    ("R51", 'the call of a custom tool is a function call with `{"input": …}`', "to 0.31; gateways"),
     ("F01", "object deltas, private names and heartbeats of a fork", "a fork of 0.11"),
     ("C01", "an error object without a type inside the stream", "all; chat endpoint, and gateways"),
     ("P01", "payloads that are no event", "gateways"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from vllm_sse_proxy.families.responses.repairs.browser_calls import BrowserCalls
 from vllm_sse_proxy.families.responses.repairs.content_indexes import ContentIndexes
+from vllm_sse_proxy.families.responses.repairs.custom_tool_calls import CustomToolCalls
 from vllm_sse_proxy.families.responses.repairs.done_items import DoneItems
 from vllm_sse_proxy.families.responses.repairs.done_texts import DoneTexts
 from vllm_sse_proxy.families.responses.repairs.doubled_deltas import DoubledDeltas
@@ -24,6 +25,7 @@ from vllm_sse_proxy.families.responses.repairs.late_events import LateEvents
 from vllm_sse_proxy.families.responses.repairs.misannounced_items import MisannouncedItems
 from vllm_sse_proxy.families.responses.repairs.missing_closings import MissingClosings
 from vllm_sse_proxy.families.responses.repairs.missing_fields import MissingFields
+from vllm_sse_proxy.families.responses.repairs.namespace_names import NamespaceNames
 from vllm_sse_proxy.families.responses.repairs.nested_numbers import NestedNumbers
 from vllm_sse_proxy.families.responses.repairs.opaque_payloads import OpaquePayloads
 from vllm_sse_proxy.families.responses.repairs.open_responses_fields import OpenResponsesFields
@@ -55,6 +57,8 @@ REPAIRS: Final[tuple[type[Repair], ...]] = (
     DoubledDeltas,  # compares texts, so after they are strings; looks at the spelling, so before it is gone
     PrivateNames,
     ItemShapes,
+    NamespaceNames,  # whole items, but before anything compares what upstream calls them
+    CustomToolCalls,  # a tool in a namespace is found by both its names
     ReasoningSummaries,  # another name for a text, so once its part has a type
     MissingFields,
     ResponseFields,
