@@ -66,9 +66,10 @@ LIMITS = (
     "max_request_body_bytes",
     "max_frame_bytes",
     "max_text_bytes",
+    "max_unsent_items",
     "max_streams",
 )
-"""Settings that bound what a client or upstream may take."""
+"""What bounds what a client or upstream may take: settings, and `max_unsent_items`, which is fixed."""
 
 STATUS_POLLS = ("ended", "pending", "failed")
 """What came of asking upstream how a response stands: its stream ended with that; it is not over, or the stream went on
