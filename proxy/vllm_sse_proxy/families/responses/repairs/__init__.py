@@ -34,6 +34,7 @@ from vllm_sse_proxy.families.responses.repairs.reasoning_summaries import Reason
 from vllm_sse_proxy.families.responses.repairs.response_fields import ResponseFields
 from vllm_sse_proxy.families.responses.repairs.response_ids import ResponseIds
 from vllm_sse_proxy.families.responses.repairs.response_openings import ResponseOpenings
+from vllm_sse_proxy.families.responses.repairs.split_characters import SplitCharacters
 from vllm_sse_proxy.families.responses.repairs.string_deltas import StringDeltas
 from vllm_sse_proxy.families.responses.repairs.terminal_types import TerminalTypes
 from vllm_sse_proxy.families.responses.repairs.tool_call_deltas import ToolCallDeltas
@@ -51,6 +52,7 @@ REPAIRS: Final[tuple[type[Repair], ...]] = (
     Heartbeats,
     ToolCallDeltas,
     StringDeltas,
+    SplitCharacters,  # joins strings
     DoubledDeltas,  # compares texts, so after they are strings; looks at the spelling, so before it is gone
     PrivateNames,
     ItemShapes,
