@@ -140,7 +140,8 @@ def test_statuses_of_lifecycle_events_are_statuses_of_a_response() -> None:
 def test_private_names_are_private_and_stand_for_events_of_the_package() -> None:
     assert not {*grammar.ALIASES} & {*EVENTS}
     assert {*grammar.ALIASES.values()} <= {*EVENTS}
-    assert not (grammar.PINGS | grammar.PRIVATE_NOTICES | {grammar.TOOL_CALL_DELTA}) & {*EVENTS}
+    private = grammar.PINGS | grammar.PRIVATE_NOTICES | {grammar.TOOL_CALL_DELTA, grammar.KEEPALIVE}
+    assert not private & {*EVENTS}
 
 
 def test_an_unknown_item_type_has_neither_parts_nor_text() -> None:

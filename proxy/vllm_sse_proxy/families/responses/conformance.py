@@ -33,6 +33,7 @@ from vllm_sse_proxy.families.responses.grammar import (
     ITEM_ADDED,
     ITEM_DONE,
     ITEM_EVENTS,
+    KEEPALIVE,
     KIND_OF_EVENT,
     LIFECYCLE,
     MCP_ARGUMENTS,
@@ -136,7 +137,6 @@ RULES: Final[dict[str, str]] = {
 _OPENAI: Final = "openai"
 _OPEN_RESPONSES: Final = "open-responses"
 
-_KEEPALIVE: Final = "keepalive"
 _ABSENT: Final = object()
 _NOT_STANDARD: Final = frozenset({*ALIASES, *PINGS, *PRIVATE_NOTICES, TOOL_CALL_DELTA})
 _NAMES_NOT_OF: Final = {
@@ -387,12 +387,12 @@ class ConformanceChecker:
         self._judge_number(type_, body)
         if self._terminal is not None:
             self._say("after_terminal", f"{type_} after {self._terminal}")
-        elif type_ != _KEEPALIVE:
+        elif type_ != KEEPALIVE:
             self._judge_event(type_, body)
 
     def _judge_number(self, type_: str, body: dict[str, Any]) -> None:
         number = body.get("sequence_number", _ABSENT)
-        if type_ == _KEEPALIVE:
+        if type_ == KEEPALIVE:
             if number != self._last_number:
                 self._say("keepalive", f"number {_short(number)} after {self._last_number}")
             return

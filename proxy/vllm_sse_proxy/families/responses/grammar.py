@@ -479,8 +479,10 @@ ALIASES: Final[dict[str, str]] = {
 }
 """Private names and the protocol's name for the same thing (protocol.md (f))."""
 
+KEEPALIVE: Final = "keepalive"
+"""The one heartbeat that every client accepts as an event. It repeats the number of the last event."""
 PINGS: Final = frozenset({"response.ping", "ping"})
-"""Heartbeats told as events: openai-node's ``.stream()`` throws on them. They leave as comments."""
+"""Heartbeats sent as events: openai-node's ``.stream()`` throws on them. They leave as comments."""
 
 PRIVATE_NOTICES: Final = frozenset(
     {

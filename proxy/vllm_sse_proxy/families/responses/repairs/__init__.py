@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 REPAIRS: Final[tuple[type[Repair], ...]] = (
     # SHAPE
     ErrorEvents,
-    OpaquePayloads,  # drops what is left of the untyped payloads once the errors among them are told
     Heartbeats,
+    OpaquePayloads,  # drops what is left of the untyped payloads once errors and heartbeats among them are known
     ToolCallDeltas,
     StringDeltas,
     SplitCharacters,  # joins strings
