@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from vllm_sse_proxy.families.responses.repairs.annotations import Annotations
 from vllm_sse_proxy.families.responses.repairs.browser_calls import BrowserCalls
 from vllm_sse_proxy.families.responses.repairs.content_indexes import ContentIndexes
 from vllm_sse_proxy.families.responses.repairs.done_items import DoneItems
@@ -67,6 +68,7 @@ REPAIRS: Final[tuple[type[Repair], ...]] = (
     ItemIds,
     OutputIndexes,  # finds the item by its id
     ContentIndexes,  # finds the part in the item
+    Annotations,  # counts in the part
     HeadlessArguments,  # keeps deltas by the client's ids
     # LIFECYCLE
     ResponseOpenings,  # nothing goes out before them
