@@ -51,6 +51,8 @@ NOT_ON_A_PLAIN_STREAM = {
     ("done_texts", "R33"): "the done event has the right input, and stays; what was streamed before cannot be recalled",
     ("done_texts", "F01"): "string_deltas reads the field that the fork uses, so that the done event is right by then",
     ("open_responses_fields", "R27"): "in dialect open-responses only: tests/conformance",
+    ("annotations", "F01"): "missing_fields gives the one annotation of this stream its index, which is right",
+    ("split_characters", "P01"): "halves of characters are JSON that most clients read: tests/families/responses",
 }  # fmt: skip
 """Pairs of a repair and a defect that no scenario shows, each with its reason."""
 

@@ -293,7 +293,10 @@ class RepairEngine:
         """Give the event its number. It is past all repairs, so here its body may be written."""
         view = self.view
         number = view.next_number
-        view.next_number = number + 1
+        if event.type == grammar.KEEPALIVE:
+            number = max(0, number - 1)  # it repeats the last number
+        else:
+            view.next_number = number + 1
         body = event.body
         told = body.get("sequence_number")
         if type(told) is not int or told != number:

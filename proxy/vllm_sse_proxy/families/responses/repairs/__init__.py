@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from vllm_sse_proxy.families.responses.repairs.annotations import Annotations
 from vllm_sse_proxy.families.responses.repairs.browser_calls import BrowserCalls
 from vllm_sse_proxy.families.responses.repairs.content_indexes import ContentIndexes
 from vllm_sse_proxy.families.responses.repairs.custom_tool_calls import CustomToolCalls
@@ -36,6 +37,7 @@ from vllm_sse_proxy.families.responses.repairs.reasoning_summaries import Reason
 from vllm_sse_proxy.families.responses.repairs.response_fields import ResponseFields
 from vllm_sse_proxy.families.responses.repairs.response_ids import ResponseIds
 from vllm_sse_proxy.families.responses.repairs.response_openings import ResponseOpenings
+from vllm_sse_proxy.families.responses.repairs.split_characters import SplitCharacters
 from vllm_sse_proxy.families.responses.repairs.string_deltas import StringDeltas
 from vllm_sse_proxy.families.responses.repairs.terminal_types import TerminalTypes
 from vllm_sse_proxy.families.responses.repairs.tool_call_deltas import ToolCallDeltas
@@ -50,10 +52,11 @@ if TYPE_CHECKING:
 REPAIRS: Final[tuple[type[Repair], ...]] = (
     # SHAPE
     ErrorEvents,
-    OpaquePayloads,  # drops what is left of the untyped payloads once the errors among them are told
     Heartbeats,
+    OpaquePayloads,  # drops what is left of the untyped payloads once errors and heartbeats among them are known
     ToolCallDeltas,
     StringDeltas,
+    SplitCharacters,  # joins strings
     DoubledDeltas,  # compares texts, so after they are strings; looks at the spelling, so before it is gone
     PrivateNames,
     ItemShapes,
@@ -70,6 +73,7 @@ REPAIRS: Final[tuple[type[Repair], ...]] = (
     ItemIds,
     OutputIndexes,  # finds the item by its id
     ContentIndexes,  # finds the part in the item
+    Annotations,  # counts in the part
     HeadlessArguments,  # keeps deltas by the client's ids
     # LIFECYCLE
     ResponseOpenings,  # nothing goes out before them
