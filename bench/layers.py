@@ -17,17 +17,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from vllm_sse_proxy.families.responses import BodyEnd, Plan, StreamNormalizer
-from vllm_sse_proxy.families.responses.engine import RepairEngine
+from vllm_sse_proxy import BodyEnd, Plan, RequestContext, StreamNormalizer, build_plan
 from vllm_sse_proxy.families.responses.events import parse_event
-from vllm_sse_proxy.families.responses.repairs.base import Repair, RequestContext
 from vllm_sse_proxy.sse import FrameDecoder, encode_event
+from vllm_sse_proxy.stream.repair import Repair
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from vllm_sse_proxy.families.responses.events import Event
     from vllm_sse_proxy.families.responses.view import ClientView
+    from vllm_sse_proxy.stream.event import Event
 
 DELTAS: Final = 2_000
 CHUNK_EVENTS: Final = 40
@@ -123,7 +122,7 @@ class _Stopwatch:
         decoder = FrameDecoder(max_frame_bytes=_MAX_FRAME_BYTES)
         self._opening = decoder.feed(b"".join(opening()))
         self._decoded = [frame for chunk in self._chunks for frame in decoder.feed(chunk)]
-        self._plan = Plan.build()
+        self._plan = build_plan()
 
     def measure(self) -> dict[str, float]:
         """Return µs per event of each layer, and of the whole."""
@@ -198,7 +197,7 @@ def _each(call: Callable[[Any], object], values: Sequence[Any]) -> None:
 
 
 def _context(plan: Plan) -> Any:
-    from vllm_sse_proxy.families.responses.repairs.base import StreamContext  # noqa: PLC0415 - only the report per repair makes them itself
+    from vllm_sse_proxy.stream.repair import StreamContext
 
     return StreamContext(plan.settings, RequestContext())
 
@@ -230,7 +229,7 @@ def with_more_repairs(number: int, name: str) -> Plan:
 
     One of the proxy's own: a compiled core takes no others.
     """
-    plan = Plan.build()
+    plan = build_plan()
     more = [repair for repair in plan.repairs if repair.name == name]
     return Plan(plan.settings, [*plan.repairs, *more * number])
 
@@ -241,7 +240,7 @@ def measure(say: Callable[[str], None]) -> dict[str, Any]:
         "conforming": _Stopwatch(broken=False).measure(),
         "broken": _Stopwatch(broken=True).measure(),
         "repairs": _Stopwatch(broken=False).repairs(),
-        "by_length": {str(n): whole(n, broken=True, plan=Plan.build()) for n in LENGTHS},
+        "by_length": {str(n): whole(n, broken=True, plan=build_plan()) for n in LENGTHS},
         "by_repairs": {
             "other events": {str(n): _with(n, "heartbeats") for n in EXTRA_REPAIRS},
             "deltas": {str(n): _with(n, "private_names") for n in EXTRA_REPAIRS},

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bench.machine import ANSWERS, HERE
 from tests.support.recordings import Recording, load_all
 from tests.support.replay import lost_words
-from vllm_sse_proxy.families.responses import BodyEnd
+from vllm_sse_proxy import BodyEnd
 from vllm_sse_proxy.families.responses.conformance import check_stream
 from vllm_sse_proxy.families.responses.events import parse_event
 from vllm_sse_proxy.families.responses.grammar import DONE_SENTINEL, TERMINAL

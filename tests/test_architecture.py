@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from tests.support.compiled import python_core
-from vllm_sse_proxy.families.responses import REPAIRS
+from vllm_sse_proxy.families.responses.repairs import REPAIRS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vllm_sse_proxy.families.responses import Repair
+    from vllm_sse_proxy.stream.repair import Repair
 
 ROOT = Path(__file__).parents[1]
 PROXY = ROOT / "proxy" / "vllm_sse_proxy"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.mutations import made
-from vllm_sse_proxy.families.responses import CORE
+from vllm_sse_proxy.stream import CORE
 
 ROOT = Path(__file__).parents[1]
 NUMBER, SEED = 1500, 1

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from vllm_sse_proxy import Dialect
 from vllm_sse_proxy.config import CoreSettings, Settings, SettingsError, flag_name, load
-from vllm_sse_proxy.families.responses import Dialect
 
 if TYPE_CHECKING:
     from pathlib import Path

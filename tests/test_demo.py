@@ -19,14 +19,13 @@ import orjson
 import pytest
 from openai import OpenAI
 
-from vllm_sse_proxy import demo
+from vllm_sse_proxy import BodyEnd, StreamNormalizer, build_plan, demo
 from vllm_sse_proxy.demo import session
 from vllm_sse_proxy.demo.clients import Answer, read_like_codex, read_like_openai_helper
 from vllm_sse_proxy.demo.report import WIDTH, Comparison, Palette, Side, render, summary
 from vllm_sse_proxy.demo.scenarios import SCENARIOS, scenario_for
 from vllm_sse_proxy.demo.session import Options, serving
 from vllm_sse_proxy.demo.upstream import events_of, make_upstream
-from vllm_sse_proxy.families.responses import BodyEnd, Plan, StreamNormalizer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -176,7 +175,7 @@ class TestOpenaiHelper:
     def test_reads_as_the_real_package_does(self, scenario: Scenario, repaired: bool) -> None:  # noqa: FBT001
         body = scenario.body
         if repaired:
-            normalizer = StreamNormalizer(Plan.build(strict=True))
+            normalizer = StreamNormalizer(build_plan(strict=True))
             body = normalizer.feed(body) + normalizer.finish(BodyEnd.CUT if scenario.cut else BodyEnd.EOF)
         raised, text = openai_package_reads(body)
         reading = read_like_openai_helper(Answer(200, STREAM, body, cut=False))
@@ -375,7 +374,7 @@ class TestReport:
         )
 
     def test_what_was_not_sent_and_a_body_that_is_only_cut(self) -> None:
-        good = StreamNormalizer(Plan.build(strict=True))
+        good = StreamNormalizer(build_plan(strict=True))
         body = good.feed(SCENARIOS[0].body) + good.finish(BodyEnd.EOF)
         side = Side.judge(Answer(200, STREAM, body, cut=True))
         text = render(Comparison(SCENARIOS[0], side, side, {"string_deltas": 8}, 3), Palette())

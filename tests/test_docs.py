@@ -10,26 +10,18 @@ from urllib.parse import unquote
 import pytest
 
 from tests.support.documentation import DEFECTS, PARTS, ROOT, in_order, readme_after, with_example, with_part
-from vllm_sse_proxy import __version__
+from vllm_sse_proxy import BodyEnd, Dialect, Ending, Reasoning, StreamNormalizer, __version__, build_plan
 from vllm_sse_proxy.cli import main
 from vllm_sse_proxy.config import Settings
-from vllm_sse_proxy.families.responses import (
-    REPAIRS,
-    BodyEnd,
-    Dialect,
-    Ending,
-    Plan,
-    Reasoning,
-    StreamNormalizer,
-)
 from vllm_sse_proxy.families.responses.conformance import check_stream
+from vllm_sse_proxy.families.responses.repairs import REPAIRS
 from vllm_sse_proxy.metrics import PREFIX, Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from vllm_sse_proxy.families.responses import Repair
+    from vllm_sse_proxy.stream.repair import Repair
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -126,7 +118,7 @@ def normalize_example(block: str, disabled: Collection[str] = ()) -> tuple[bytes
     stream = "".join(
         line + ("\n" if line.startswith("event: ") else "\n\n") for line in lines if not line.startswith("(")
     )
-    plan = Plan.build(reasoning=reasoning, dialect=dialect, disabled=disabled, strict=not disabled)
+    plan = build_plan(reasoning=reasoning, dialect=dialect, disabled=disabled, strict=not disabled)
     normalizer = StreamNormalizer(plan)
     return normalizer.feed(stream.encode()) + normalizer.finish(end), normalizer
 
@@ -224,7 +216,7 @@ class TestReadmeExample:
 
     def test_only_after_conforms(self) -> None:
         before = blocks_after("Before and after")[0].replace("\n", "\n\n").encode()
-        normalizer = StreamNormalizer(Plan.build(strict=True))
+        normalizer = StreamNormalizer(build_plan(strict=True))
         assert check_stream(before)
         assert not check_stream(normalizer.feed(before) + normalizer.finish(BodyEnd.EOF))
 

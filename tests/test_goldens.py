@@ -10,7 +10,8 @@ import pytest
 from tests.support.goldens import RECORDINGS, Golden, load_goldens, main
 from tests.support.recordings import load
 from tests.support.replay import faults, normalize
-from vllm_sse_proxy.families.responses import REPAIRS, Plan, check_stream
+from vllm_sse_proxy import build_plan, check_stream
+from vllm_sse_proxy.families.responses.repairs import REPAIRS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +44,7 @@ class TestGolden:
         assert golden.repaired([golden.name])[0] != golden.expected
 
     def test_what_is_repaired_stays_as_it_is(self, golden: Golden) -> None:
-        plan = Plan.build(strict=True, dialect=golden.dialect)
+        plan = build_plan(strict=True, dialect=golden.dialect)
         again, normalizer = normalize([golden.expected], golden.end, plan=plan)
         assert again == golden.expected
         assert not normalizer.tally.repairs

@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from vllm_sse_proxy.families.responses import REPAIRS, Ending, Tally
+from vllm_sse_proxy import Ending, Tally
+from vllm_sse_proxy.families.responses.repairs import REPAIRS
 from vllm_sse_proxy.metrics import CODES, ROUTES, UPSTREAM_FAILURES, Metrics, code_class
 
 
@@ -40,7 +41,7 @@ def test_a_stream_is_added_once_with_everything_it_counted() -> None:
         events_in=10,
         events_out=12,
         events_renumbered=3,
-        events_synthesised=4,
+        events_inserted=4,
         events_dropped=2,
         repairs={name: 5},
     )
@@ -51,11 +52,11 @@ def test_a_stream_is_added_once_with_everything_it_counted() -> None:
     assert {key: found[f"sse_proxy_{key}"] for key in (
         'streams_total{ending="cut"}', "streams_repaired_total", f'repairs_total{{repair="{name}"}}',
         f'repair_failures_total{{repair="{name}"}}', 'events_total{direction="in"}', 'events_total{direction="out"}',
-        "events_renumbered_total", "events_synthesised_total", "events_dropped_total", "stream_duration_seconds_sum",
+        "events_renumbered_total", "events_inserted_total", "events_dropped_total", "stream_duration_seconds_sum",
     )} == {
         'streams_total{ending="cut"}': 1, "streams_repaired_total": 1, f'repairs_total{{repair="{name}"}}': 5,
         f'repair_failures_total{{repair="{name}"}}': 1, 'events_total{direction="in"}': 11,
-        'events_total{direction="out"}': 12, "events_renumbered_total": 3, "events_synthesised_total": 4,
+        'events_total{direction="out"}': 12, "events_renumbered_total": 3, "events_inserted_total": 4,
         "events_dropped_total": 2, "stream_duration_seconds_sum": 4,
     }  # fmt: skip
 

@@ -19,18 +19,11 @@ from tests.support.streams import (
     wire,
 )
 from tests.support.strict import strict_errors
-from vllm_sse_proxy.families.responses import (
-    BodyEnd,
-    Dialect,
-    Plan,
-    RequestContext,
-    StreamNormalizer,
-    check_stream,
-)
+from vllm_sse_proxy import BodyEnd, Dialect, Plan, RequestContext, StreamNormalizer, build_plan, check_stream
 from vllm_sse_proxy.families.responses.final_match import text_of
 
-STRICT = Plan.build(strict=True)
-LENIENT = Plan.build()
+STRICT = build_plan(strict=True)
+LENIENT = build_plan()
 ENDS = st.sampled_from([end for end in BodyEnd if end is not BodyEnd.CLIENT_GONE])
 
 
@@ -74,7 +67,7 @@ def test_typed_clients(events: list[dict[str, Any]], end: BodyEnd) -> None:
 @given(damaged_events(), ENDS)
 def test_open_responses(events: list[dict[str, Any]], end: BodyEnd) -> None:
     """In dialect open-responses, too, any damaged stream leaves with no violation, and stays as it is when repaired again."""
-    plan = Plan.build(strict=True, dialect=Dialect.OPEN_RESPONSES)
+    plan = build_plan(strict=True, dialect=Dialect.OPEN_RESPONSES)
     once = repair(wire(events), end, plan)
     assert violations(once, Dialect.OPEN_RESPONSES) == []
     assert stays(once, plan)
@@ -99,7 +92,7 @@ def test_chunking(events: list[dict[str, Any]], places: list[int], end: BodyEnd)
 @given(damaged_events(), ENDS, st.sampled_from(Dialect))
 def test_streaks(events: list[dict[str, Any]], end: BodyEnd, dialect: Dialect) -> None:
     """That most repairs are not asked about a delta like the one before it changes nothing."""
-    plan = Plan.build(strict=True, dialect=dialect)
+    plan = build_plan(strict=True, dialect=dialect)
     every = Plan(
         plan.settings, [type(repair.__name__, (repair,), {"reads_deltas": True}) for repair in plan.repairs]
     )
@@ -200,7 +193,7 @@ def _texts(events: list[dict[str, Any]]) -> dict[str, str]:
 @given(damaged_events(), st.sets(st.sampled_from(Plan.repair_names)), ENDS)
 def test_isolation(events: list[dict[str, Any]], disabled: set[str], end: BodyEnd) -> None:
     """Any repairs may be switched off: nothing raises, numbers stay right, the stream ends once."""
-    plan = Plan.build(disabled=disabled)
+    plan = build_plan(disabled=disabled)
     normalizer = StreamNormalizer(plan, RequestContext(seed="seed"))
     out = normalizer.feed(wire(events)) + normalizer.finish(end)
     assert normalizer.ended
@@ -214,7 +207,7 @@ def test_isolation(events: list[dict[str, Any]], disabled: set[str], end: BodyEn
 @given(events=damaged_events(), end=ENDS)
 def test_dialects(dialect: Dialect, events: list[dict[str, Any]], end: BodyEnd) -> None:
     """Every dialect is deterministic, numbered and ends once."""
-    plan = Plan.build(strict=True, dialect=dialect)
+    plan = build_plan(strict=True, dialect=dialect)
     once = repair(wire(events), end, plan)
     assert once == repair(wire(events), end, plan)
     numbers = [event["sequence_number"] for event in events_of(once)]
@@ -247,6 +240,6 @@ def _number(frame: bytes) -> int:
 def test_observe(events: list[dict[str, Any]], end: BodyEnd) -> None:
     """In observe mode upstream's bytes go out unchanged while everything is counted."""
     stream = wire(events)
-    normalizer = StreamNormalizer(Plan.build(observe=True, strict=True), RequestContext(seed="seed"))
+    normalizer = StreamNormalizer(build_plan(observe=True, strict=True), RequestContext(seed="seed"))
     assert normalizer.feed(stream) + normalizer.finish(end) == stream
     assert normalizer.ending is not None

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.recordings import Recording, load_all
 from tests.support.replay import doubled_words, faults, lost_words, normalize
-from vllm_sse_proxy.families.responses import BodyEnd, Ending, Plan, StreamNormalizer
+from vllm_sse_proxy import BodyEnd, Ending, StreamNormalizer, build_plan
 from vllm_sse_proxy.families.responses.conformance import check_stream
 from vllm_sse_proxy.sse import FrameDecoder
 
@@ -109,7 +109,7 @@ def test_resuming_tells_the_rest_of_the_same_stream(recording: Recording) -> Non
     """`starting_after=N` leaves out the events up to N and changes nothing of the others."""
     made, normalizer = whole(recording)
     frames = made.split(b"\n\n")
-    plan = Plan.build(strict=True)
+    plan = build_plan(strict=True)
     for number in {0, 1, normalizer.next_number // 2, normalizer.next_number - 2} & {
         *range(normalizer.next_number)
     }:
@@ -121,7 +121,7 @@ def test_resuming_tells_the_rest_of_the_same_stream(recording: Recording) -> Non
 
 @each_recording
 def test_a_client_that_left_is_told_nothing_more(recording: Recording) -> None:
-    normalizer = StreamNormalizer(Plan.build(strict=True), recording.context())
+    normalizer = StreamNormalizer(build_plan(strict=True), recording.context())
     normalizer.feed(recording.body[: len(recording.body) // 2])
     if not normalizer.ended:
         assert normalizer.finish(BodyEnd.CLIENT_GONE) == b""

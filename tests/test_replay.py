@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.recordings import load_all
 from tests.support.replay_sockets import replay
-from vllm_sse_proxy.families.responses import Dialect
+from vllm_sse_proxy import Dialect
 
 RECORDINGS = Path(__file__).parent / "recordings"
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from io import BufferedReader
 
+    from vllm_sse_proxy import StreamNormalizer
     from vllm_sse_proxy.config import CoreSettings
-    from vllm_sse_proxy.families.responses import StreamNormalizer
 
 SettingsT = TypeVar("SettingsT", bound="CoreSettings")
 
@@ -253,8 +253,8 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _repair(options: argparse.Namespace) -> int:
+    from vllm_sse_proxy import BodyEnd, StreamNormalizer
     from vllm_sse_proxy.config import CoreSettings
-    from vllm_sse_proxy.families.responses import BodyEnd, StreamNormalizer
 
     normalizer = StreamNormalizer(_load(options, CoreSettings).plan())
     with ExitStack() as files:
@@ -291,7 +291,7 @@ def _summary(normalizer: StreamNormalizer) -> list[str]:
     lines = [f"{tally.events_in} events read, {tally.events_out} written", f"ending: {normalizer.ending}"]
     for text, count in (
         ("renumbered", tally.events_renumbered),
-        ("made up", tally.events_synthesised),
+        ("made up", tally.events_inserted),
         ("dropped", tally.events_dropped),
     ):
         lines += [f"{text}: {count}"] if count else []

@@ -27,7 +27,7 @@ from pydantic_settings import (
 )
 from yarl import URL
 
-from vllm_sse_proxy.families.responses import Dialect, NestedNumbers, Plan, Reasoning
+from vllm_sse_proxy import Dialect, NestedNumbers, Plan, Reasoning, build_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -166,12 +166,12 @@ class CoreSettings(BaseSettings):
     @field_validator("disable_repairs")
     @classmethod
     def _know_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        Plan.build(disabled=value)  # its ValueError names the nearest repair
+        build_plan(disabled=value)  # its ValueError names the nearest repair
         return value
 
     def plan(self) -> Plan:
         """Build the core's plan from these settings."""
-        return Plan.build(
+        return build_plan(
             dialect=self.dialect,
             reasoning=self.reasoning,
             disabled=self.disable_repairs,

@@ -24,13 +24,14 @@ from prometheus_client import (
     generate_latest,
 )
 
-from vllm_sse_proxy import __version__
-from vllm_sse_proxy.families.responses import CORE, REPAIRS, Ending
+from vllm_sse_proxy import Ending, __version__
+from vllm_sse_proxy.families.responses.repairs import REPAIRS
+from vllm_sse_proxy.stream import CORE
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
 
-    from vllm_sse_proxy.families.responses import Tally
+    from vllm_sse_proxy import Tally
 
 PREFIX = "sse_proxy"
 
@@ -66,9 +67,10 @@ LIMITS = (
     "max_request_body_bytes",
     "max_frame_bytes",
     "max_text_bytes",
+    "max_unsent_items",
     "max_streams",
 )
-"""Settings that bound what a client or upstream may take."""
+"""What bounds what a client or upstream may take: settings, and `max_unsent_items`, which is fixed."""
 
 STATUS_POLLS = ("ended", "pending", "failed")
 """What came of asking upstream how a response stands: its stream ended with that; it is not over, or the stream went on
@@ -158,9 +160,7 @@ class Metrics:
         self.events_renumbered = self._plain_counter(
             "events_renumbered_total", "Events that left with another number."
         )
-        self.events_synthesised = self._plain_counter(
-            "events_synthesised_total", "Events upstream never sent."
-        )
+        self.events_inserted = self._plain_counter("events_inserted_total", "Events upstream never sent.")
         self.events_dropped = self._plain_counter(
             "events_dropped_total", "Events of upstream that were not passed on."
         )
@@ -256,7 +256,7 @@ class Metrics:
         self.events.labels("out").inc(tally.events_out)
         for counter, count in (
             (self.events_renumbered, tally.events_renumbered),
-            (self.events_synthesised, tally.events_synthesised),
+            (self.events_inserted, tally.events_inserted),
             (self.events_dropped, tally.events_dropped),
         ):
             if count:

@@ -208,7 +208,30 @@ def custom_life(index: int, *pieces: str) -> Life:
 
 
 def custom() -> list[Turn]:
-    return [finished(custom_life(0, "buy", " milk")), finished(message(0, *REPORT, id_="msg_9"), number=2)]
+    tools = [{"type": "custom", "name": "note", "description": "Write it down"}]
+    return [
+        _echoing(finished(custom_life(0, "buy", " milk")), tools),
+        finished(message(0, *REPORT, id_="msg_9"), number=2),
+    ]
+
+
+def namespaced(tool: Tool = WEATHER) -> list[Turn]:
+    """Return a call of a tool in a namespace, as Codex has for each MCP server."""
+    inner = {"type": "function", "name": tool.name, "description": None, "parameters": None, "strict": None}
+    tools = [{"type": "namespace", "name": "mcp__desk", "description": "Desktop tools", "tools": [inner]}]
+    turn = finished(call(0, *tool.arguments, name=tool.name))
+    for event in (*turn, {"item": turn[-1]["response"]["output"][0]}):
+        if "item" in event:
+            event["item"]["namespace"] = "mcp__desk"
+    return [_echoing(turn, tools), finished(message(0, *REPORT, id_="msg_9"), number=2)]
+
+
+def _echoing(turn: Turn, tools: list[Json]) -> Turn:
+    """Return a turn whose responses echo these tools."""
+    return [
+        {**event, "response": {**event["response"], "tools": tools}} if "response" in event else event
+        for event in turn
+    ]
 
 
 def conversations(tool: Tool) -> dict[str, list[Turn]]:
@@ -226,6 +249,7 @@ def conversations(tool: Tool) -> dict[str, list[Turn]]:
         "python": python(),
         "mcp": listed(),
         "custom": custom(),
+        "namespaced": namespaced(tool),
     }
 
 

@@ -806,6 +806,44 @@ def custom_input_again(turn: Turn) -> Turn:
     return made
 
 
+def namespace_in_name(turn: Turn) -> Turn:
+    """R50: a call's name holds its namespace (`mcp__desk__get_weather`)."""
+    turn = _copy(turn)
+    names: dict[str, str] = {}
+    for item in (*(event["item"] for event in turn if "item" in event), *_final(turn)["output"]):
+        if "namespace" in item:
+            names[item["name"]] = f"{item.pop('namespace')}__{item['name']}"
+            item["name"] = names[item["name"]]
+    for event in turn:
+        if event["type"] == f"{ARGUMENTS}.done":
+            event["name"] = names.get(event["name"], event["name"])
+    return turn
+
+
+def custom_as_function(turn: Turn) -> Turn:
+    """R51: the call of a custom tool is a function call with its input as JSON."""
+    turn = _copy(turn)
+    kind = "response.custom_tool_call_input"
+    made: Turn = []
+    for event in turn:
+        for item in (event.get("item"), *event.get("response", {}).get("output", ())):
+            if item and item["type"] == "custom_tool_call":
+                text = item.pop("input")
+                arguments = json.dumps({"input": text}) if event["type"] != ADDED else ""
+                item |= {"type": "function_call", "arguments": arguments}
+        if event["type"] == f"{kind}.done":
+            arguments = json.dumps({"input": event.pop("input")})
+            event |= {"type": f"{ARGUMENTS}.done", "arguments": arguments, "name": "note"}
+            made.append({**event, "type": f"{ARGUMENTS}.delta", "delta": '"}'})
+            del made[-1]["arguments"], made[-1]["name"]
+        elif event["type"] == f"{kind}.delta":
+            is_first = made[-1]["type"] == ADDED
+            words = json.dumps(event["delta"])[1:-1]
+            event |= {"type": f"{ARGUMENTS}.delta", "delta": '{"input": "' * is_first + words}
+        made.append(event)
+    return made
+
+
 def object_deltas(turn: Turn) -> Turn:
     """F01: a delta is an object with the text in `content`."""
     return [{**event, "delta": {"content": event["delta"]}} if "delta" in event else event for event in turn]

@@ -34,13 +34,6 @@ class Explanation:
 
 EXPLANATIONS: tuple[Explanation, ...] = (
     Explanation(
-        "White space before a call.",
-        "The line break ahead of `<tool_call>` is streamed before the marker is there, as text, and "
-        "stays. The call itself is told as a call and run.",
-        r"calls-as-text/.*",
-        "T",
-    ),
-    Explanation(
         "A call that nothing proves.",
         "Up to 0.13 the final output is empty, so nothing says that the streamed text is a call. It is "
         "told as the text as which it came: tool names and arguments are never guessed.",

@@ -146,6 +146,8 @@ DAMAGES: tuple[Row, ...] = (
     _row("usage-poor", "R32", defects.usage_without_details, *_MAIN),
     _row("usage-null", "R32", defects.no_usage, "text"),
     _row("custom-input-again", "R33", defects.custom_input_again, "custom"),
+    _row("namespace-in-name", "R50", defects.namespace_in_name, "namespaced"),
+    _row("custom-as-function", "R51", defects.custom_as_function, "custom"),
     _row("object-deltas", "F01", defects.object_deltas, *_MAIN),
     _row("part-list-deltas", "F01", defects.part_list_deltas, "text"),
     _row("fork-reasoning", "F01", defects.fork_reasoning, "reasoning", "tools"),

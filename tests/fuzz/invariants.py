@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from tests.support.judging import violations
-from vllm_sse_proxy.families.responses import BodyEnd, Plan, RequestContext, StreamNormalizer
+from vllm_sse_proxy import BodyEnd, Plan, RequestContext, StreamNormalizer, build_plan
 from vllm_sse_proxy.sse import FrameDecoder, FrameTooLargeError
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ MAX_TEXT_BYTES = 2_000
 """Small, so that the limits are met."""
 
 PLANS = (
-    Plan.build(strict=True, max_frame_bytes=MAX_FRAME_BYTES, max_text_bytes=MAX_TEXT_BYTES),
-    Plan.build(strict=True, max_frame_bytes=2**20, max_text_bytes=2**20),
+    build_plan(strict=True, max_frame_bytes=MAX_FRAME_BYTES, max_text_bytes=MAX_TEXT_BYTES),
+    build_plan(strict=True, max_frame_bytes=2**20, max_text_bytes=2**20),
 )
 """``strict``: a repair that raises is an error here, and not only counted."""
 

@@ -27,7 +27,7 @@ from tests.support.upstream import (
     stream,
 )
 from tests.support.whole_stream import BODY, COMPLETED, DELTA, DONE, TEXT, WHOLE, event, message, response
-from vllm_sse_proxy.families.responses import Plan, RequestContext, StreamNormalizer
+from vllm_sse_proxy import RequestContext, StreamNormalizer, build_plan
 from vllm_sse_proxy.families.responses.conformance import check_stream
 from vllm_sse_proxy.metrics import STATUS_POLLS, Metrics
 from vllm_sse_proxy.server.relay import Relay
@@ -57,7 +57,7 @@ def silent(*frames: bytes) -> tuple[Step, ...]:
 def as_if_sent(*frames: bytes, document: Any = FINISHED, starting_after: int | None = None) -> bytes:
     """Return what the client is told if upstream ends its stream with this object itself."""
     context = RequestContext(seed="resp_1")
-    normalizer = StreamNormalizer(Plan.build(strict=True), context, starting_after=starting_after)
+    normalizer = StreamNormalizer(build_plan(strict=True), context, starting_after=starting_after)
     return normalizer.feed(b"".join(frames) + event("response.completed", response=document))
 
 

@@ -19,8 +19,8 @@ import pytest
 from tests.support.http import RawClient
 from tests.support.upstream import PATIENCE_SECONDS, Chunk, End, Head, Wait
 from tests.support.whole_stream import BODY, CREATED, DONE, WHOLE
+from vllm_sse_proxy import Ending, Tally
 from vllm_sse_proxy.config import Settings, SettingsError
-from vllm_sse_proxy.families.responses import Ending, Tally
 from vllm_sse_proxy.metrics import MergedMetrics, Metrics, Report
 from vllm_sse_proxy.server.supervisor import Supervisor, _close, _next_pause, worker_count
 

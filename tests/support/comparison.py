@@ -2,8 +2,8 @@
 
     python -m tests.support.comparison OTHER_CHECKOUT [FOLDER ...] [--show N]
 
-Every recording is repaired in three dialects and in three chunkings (whole, an event a read, odd pieces), here and with the
-code of the other checkout. Bytes, tallies and endings must be identical. What differs is listed, and with ``--show`` the
+Every recording is repaired in three dialects and in three chunkings (whole, an event a read, odd pieces), here and by the
+other checkout, which runs its own copy of this module. Bytes, tallies and endings must be identical. What differs is listed, and with ``--show`` the
 events of the first N differences too. A rebuild that changes nothing on purpose must end with "0 differ".
 """
 
@@ -20,12 +20,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.support.recordings import Recording, load_all
-from vllm_sse_proxy.families.responses import Dialect, Plan, StreamNormalizer
+from vllm_sse_proxy import Dialect, build_plan
+from vllm_sse_proxy.stream.normalizer import StreamNormalizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
+RENAMED = {"untold_items": "unsent_items"}
+"""Repairs that have another name in the other checkout."""
 ODD_BYTES = (1, 7, 61, 1021, 3)
 """Sizes of odd pieces, in turn."""
 
@@ -55,7 +58,7 @@ def streams(folders: list[Path]) -> Iterator[Recording]:
 
 def repaired(recording: Recording, dialect: str, chunks: list[bytes]) -> tuple[bytes, StreamNormalizer]:
     """Return what the core makes of a recording that arrives in these chunks."""
-    plan = Plan.build(dialect=Dialect(dialect))
+    plan = build_plan(dialect=Dialect(dialect))
     normalizer = StreamNormalizer(plan, recording.context())
     made = b"".join(normalizer.feed(chunk) for chunk in chunks)
     return made + normalizer.finish(recording.told_end), normalizer
@@ -72,7 +75,7 @@ def outcomes(folders: list[Path]) -> Iterator[tuple[str, str]]:
                     tally.events_in,
                     tally.events_out,
                     tally.events_renumbered,
-                    tally.events_synthesised,
+                    tally.events_inserted,
                 ]
                 counts += [tally.events_dropped, tally.comments, tally.bytes_in, tally.bytes_out]
                 line = json.dumps(
@@ -83,16 +86,19 @@ def outcomes(folders: list[Path]) -> Iterator[tuple[str, str]]:
 
 
 def elsewhere(checkout: Path, *arguments: str) -> str:
-    """Run this module with the code of another checkout, and return what it prints."""
-    path = os.pathsep.join([str(checkout / "proxy"), str(ROOT)])
-    return subprocess.run(
+    """Run this module as another checkout has it, and return what it prints."""
+    path = os.pathsep.join([str(checkout / "proxy"), str(checkout)])
+    output = subprocess.run(
         [sys.executable, "-m", "tests.support.comparison", *arguments],
-        cwd=ROOT,
+        cwd=checkout,
         env={**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     ).stdout
+    for old, new in RENAMED.items():
+        output = output.replace(f'"{old}"', f'"{new}"')
+    return output
 
 
 def lines_of(stream: bytes) -> list[str]:

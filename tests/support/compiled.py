@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vllm_sse_proxy.families.responses import CORE
+from vllm_sse_proxy.stream import CORE
 
 python_core = pytest.mark.skipif(
     CORE == "compiled", reason="needs a core of Python: compiled, it has no subclasses and no docstrings"

@@ -18,9 +18,9 @@ from tests.clients.table import client_table, explanation_list, letter_table, sc
 from tests.conformance import table as conformance
 from tests.live import table as live
 from tests.support import reliability
+from vllm_sse_proxy import BodyEnd, Ending, StreamNormalizer, build_plan
 from vllm_sse_proxy.config import ENV_PREFIX, CoreSettings, Settings, flag_name
-from vllm_sse_proxy.families.responses import REPAIRS, BodyEnd, Ending, Plan, StreamNormalizer
-from vllm_sse_proxy.families.responses.repairs.base import Phase
+from vllm_sse_proxy.families.responses.repairs import REPAIRS
 from vllm_sse_proxy.metrics import PREFIX, Metrics
 
 if TYPE_CHECKING:
@@ -101,6 +101,8 @@ DEFECTS: tuple[tuple[str, str, str], ...] = (
         "0.24.0 to 0.32.0",
     ),
     ("R49", "reasoning or a call is closed as an empty message, and arguments are told twice", "0.18.1"),
+    ("R50", "a call's name holds its namespace (`mcp__desk__list_apps`)", "to 0.25; gateways"),
+    ("R51", 'the call of a custom tool is a function call with `{"input": …}`', "to 0.31; gateways"),
     ("F01", "object deltas, private names and heartbeats of a fork", "a fork of 0.11"),
     ("C01", "an error object without a type inside the stream", "all; chat endpoint, and gateways"),
     ("P01", "payloads that are no event", "gateways"),
@@ -227,7 +229,7 @@ def with_part(text: str, name: str, part: str) -> str:
 
 def readme_after(before: str) -> str:
     """Return what the core makes of README's first example, as README shows it: `data` lines, objects shortened."""
-    normalizer = StreamNormalizer(Plan.build(strict=True))
+    normalizer = StreamNormalizer(build_plan(strict=True))
     made = normalizer.feed(before.replace("\n", "\n\n").encode()) + normalizer.finish(BodyEnd.EOF)
     lines = [line for line in made.decode().splitlines() if line.startswith("data: ")]
     return "".join(_shortened(line) + "\n" for line in lines)

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.support.replay import normalize
-from vllm_sse_proxy.families.responses import BodyEnd, Dialect, Plan, Reasoning
+from vllm_sse_proxy import BodyEnd, Dialect, Reasoning, build_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from vllm_sse_proxy.families.responses import StreamNormalizer
+    from vllm_sse_proxy import StreamNormalizer
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 
@@ -59,7 +59,7 @@ class Golden:
 
     def run(self, chunks: Iterable[bytes], disabled: Sequence[str] = ()) -> tuple[bytes, StreamNormalizer]:
         """Send these bytes through the core under the golden's settings."""
-        plan = Plan.build(
+        plan = build_plan(
             disabled=disabled, strict=not disabled, reasoning=self.reasoning, dialect=self.dialect
         )
         return normalize(chunks, self.end, plan=plan)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from vllm_sse_proxy.families.responses import Dialect, check_stream
+from vllm_sse_proxy import Dialect, check_stream
 
 _CALLS: Final = ("function_call_arguments", "custom_tool_call_input")
 

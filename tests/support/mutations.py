@@ -12,15 +12,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from tests.support.goldens import RECORDINGS
-from vllm_sse_proxy.families.responses import (
-    CORE,
-    BodyEnd,
-    Dialect,
-    Plan,
-    Reasoning,
-    RequestContext,
-    StreamNormalizer,
-)
+from vllm_sse_proxy import BodyEnd, Dialect, Reasoning, RequestContext, StreamNormalizer, build_plan
+from vllm_sse_proxy.stream import CORE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +62,7 @@ def made(number: int, seed: int) -> Iterator[str]:
     """Yield what becomes of so many damaged recordings, a line for each."""
     draw = random.Random(seed)  # noqa: S311 - the same damage each time is what is wanted
     plans = [
-        Plan.build(dialect=dialect, reasoning=reasoning) for dialect in Dialect for reasoning in Reasoning
+        build_plan(dialect=dialect, reasoning=reasoning) for dialect in Dialect for reasoning in Reasoning
     ]
     files = sorted(RECORDINGS.rglob("upstream.sse"))
     streams = [file.read_bytes() for file in files if file.stat().st_size <= LONGEST_BYTES]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vllm_sse_proxy.families.responses import BodyEnd, RequestContext
+from vllm_sse_proxy import BodyEnd, RequestContext
 
 _ENDS = {
     "eof": BodyEnd.EOF,

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.replay import faults
 from tests.support.streams import Json, events_of, response, wire
-from vllm_sse_proxy.families.responses import BodyEnd, Dialect, Plan, RequestContext, StreamNormalizer
+from vllm_sse_proxy import BodyEnd, Dialect, RequestContext, StreamNormalizer, build_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from vllm_sse_proxy.families.responses import Ending
+    from vllm_sse_proxy import Ending
 
 PREFIX = "response."
 
@@ -75,7 +75,7 @@ def repaired(
     Events without a number get the next one.
     """
     stream = events if isinstance(events, bytes) else wire(_numbered(events), done=False)
-    normalizer = StreamNormalizer(Plan.build(**{"strict": True, **settings}), request or RequestContext())
+    normalizer = StreamNormalizer(build_plan(**{"strict": True, **settings}), request or RequestContext())
     made = normalizer.feed(stream) + normalizer.finish(end)
     if conforming:
         assert not faults(made, dialect=settings.get("dialect", Dialect.OPENAI))

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from tests.support.strict import strict_errors
-from vllm_sse_proxy.families.responses import BodyEnd, Dialect, Plan, RequestContext, StreamNormalizer
+from vllm_sse_proxy import BodyEnd, Dialect, Plan, RequestContext, StreamNormalizer, build_plan
 from vllm_sse_proxy.families.responses.conformance import check_stream
 from vllm_sse_proxy.families.responses.grammar import (
     ALIASES,
@@ -20,7 +20,7 @@ from vllm_sse_proxy.families.responses.grammar import (
 )
 from vllm_sse_proxy.sse import FrameDecoder
 
-STRICT = Plan.build(strict=True)
+STRICT = build_plan(strict=True)
 
 _SPECIAL_TOKENS = re.compile(r"</?think>|</?tool_call>|<\|\w+\|>")
 _FORCED_CALL = re.compile(r'\{"name": "(\w+)", "parameters": (.*?)(?=\}?, \{"name"|\}\]|\}?$)', re.DOTALL)

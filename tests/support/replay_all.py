@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.support.recordings import Recording, load_all
 from tests.support.replay import faults, lost_words, normalize
-from vllm_sse_proxy.families.responses import BodyEnd, Dialect, Plan
+from vllm_sse_proxy import BodyEnd, Dialect, Plan, build_plan
 from vllm_sse_proxy.families.responses.conformance import check_stream
 
 SINGLE_BYTES = 20_000  # longer bodies are cut in pieces of 7 bytes, which is slow enough
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--dialect", type=Dialect, choices=list(Dialect), default=Dialect.OPENAI)
     parser.add_argument("--suffixes", action="store_true", help="also streams asked for with starting_after")
     options = parser.parse_args(arguments)
-    plan = Plan.build(strict=True, dialect=options.dialect)
+    plan = build_plan(strict=True, dialect=options.dialect)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     endings: Counter[str] = Counter()
     for recording in load_all(options.folder):

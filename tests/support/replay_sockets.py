@@ -25,7 +25,7 @@ from tests.support.http import Answer, RawClient
 from tests.support.recordings import Recording, load_all
 from tests.support.replay import faults, lost_words
 from tests.support.upstream import PATIENCE_SECONDS, Chunk, Cut, End, FakeUpstream, Head, Step, Wait, answer
-from vllm_sse_proxy.families.responses import BodyEnd, Dialect
+from vllm_sse_proxy import BodyEnd, Dialect
 
 IDLE_SECONDS = 2.0
 SHOWN = 5

@@ -27,7 +27,6 @@ from yarl import URL
 
 from vllm_sse_proxy import __version__, logs
 from vllm_sse_proxy.config import Mode
-from vllm_sse_proxy.families.responses import CORE
 from vllm_sse_proxy.metrics import Metrics
 from vllm_sse_proxy.server import garbage, heap
 from vllm_sse_proxy.server.clients import ClientServer
@@ -38,6 +37,7 @@ from vllm_sse_proxy.server.lag import LoopLag
 from vllm_sse_proxy.server.silence import SilenceWatch
 from vllm_sse_proxy.server.tls import listener_context
 from vllm_sse_proxy.server.upstream import Upstream
+from vllm_sse_proxy.stream import CORE
 
 if TYPE_CHECKING:
     import ssl

@@ -16,7 +16,7 @@ from aiohttp import web
 from vllm_sse_proxy.server.headers import ERROR_HEADER, REQUEST_ID_HEADER
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.families.responses import Failure
+    from vllm_sse_proxy import Failure
 
 RETRY_AFTER_SECONDS: Final = 1
 """What a client is told to wait when this instance is stopping or full: another one is, or soon will be, there."""

@@ -11,7 +11,7 @@ from vllm_sse_proxy.metrics import code_class
 if TYPE_CHECKING:
     import asyncio
 
-    from vllm_sse_proxy.families.responses import Tally
+    from vllm_sse_proxy import Tally
     from vllm_sse_proxy.metrics import Metrics
 
 

@@ -18,8 +18,8 @@ import orjson
 from aiohttp import hdrs, web
 from aiohttp.http import HttpProcessingError, HttpVersion11
 
+from vllm_sse_proxy import Plan, RequestContext, StreamNormalizer
 from vllm_sse_proxy.config import KeepAlive, Mode
-from vllm_sse_proxy.families.responses import RequestContext, StreamNormalizer
 from vllm_sse_proxy.logs import emit, logger
 from vllm_sse_proxy.metrics import code_class
 from vllm_sse_proxy.server.call_ids import answered_response, with_stored_ids
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from vllm_sse_proxy.config import Settings
-    from vllm_sse_proxy.families.responses import Plan
     from vllm_sse_proxy.metrics import Metrics
     from vllm_sse_proxy.server.silence import SilenceWatch
     from vllm_sse_proxy.server.upstream import Upstream

@@ -17,7 +17,7 @@ import aiohttp
 from aiohttp import hdrs, web
 from aiohttp.http import HttpProcessingError
 
-from vllm_sse_proxy.families.responses import BodyEnd, Ending
+from vllm_sse_proxy import BodyEnd, Ending
 from vllm_sse_proxy.logs import emit
 from vllm_sse_proxy.server.errors import stream_failure
 from vllm_sse_proxy.server.headers import REQUEST_ID_HEADER, answer_headers, stream_headers
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from multidict import CIMultiDict
 
-    from vllm_sse_proxy.families.responses import StreamNormalizer
+    from vllm_sse_proxy import StreamNormalizer
     from vllm_sse_proxy.metrics import Metrics
     from vllm_sse_proxy.server.exchange import Exchange
     from vllm_sse_proxy.server.silence import SilenceWatch

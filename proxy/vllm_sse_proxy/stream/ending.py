@@ -76,17 +76,20 @@ class Ending(StrEnum):
     )
     UNTERMINATED = (
         "unterminated",
-        "Upstream ended cleanly, everything closed, but without a terminal event; the proxy told response.completed.",
+        "Upstream ended a whole answer with [DONE] and without a terminal event; the proxy sent response.completed.",
     )
     TRUNCATED = (
         "truncated",
-        "Upstream ended cleanly in the middle of the response; the proxy closed what was open and told response.failed.",
+        "Upstream ended cleanly without saying that the response was over; the proxy sent response.failed.",
     )
     CUT = "cut", "Upstream's connection closed in the middle of the body; the proxy told response.failed."
     RESET = "reset", "Upstream's connection was reset; the proxy told response.failed."
     IDLE_TIMEOUT = "idle_timeout", "Upstream was silent for the idle limit; the proxy told response.failed."
     SHUTDOWN = "shutdown", "The proxy had to stop before the stream was over; it told response.failed."
-    LIMIT = "limit", "A frame or the text of the stream was over its limit; the proxy told response.failed."
+    LIMIT = (
+        "limit",
+        "A frame, the stream's text or its final output was over a limit; the proxy sent response.failed.",
+    )
     EMPTY = "empty", "Upstream answered 200 with a body that told nothing; the client got an HTTP error."
     CLIENT_GONE = "client_gone", "The client went away first; upstream was closed at once."
 
@@ -107,20 +110,36 @@ class Failure:
 
 
 def reported_failure(error: object) -> Failure:
-    """Return an error object of upstream's as a failure; the HTTP status that its ``code`` names, else 502."""
+    """Return an error object of upstream's as a failure; the HTTP status that its ``code`` or its ``type`` names, else 502."""
     detail = error if isinstance(error, dict) else {}
     code, message, type_ = detail.get("code"), detail.get("message"), detail.get("type")
-    status = HTTPStatus.BAD_GATEWAY
-    if isinstance(code, int | str) and str(code) in _ERROR_STATUSES:
-        status = HTTPStatus(int(code))
+    statuses = (_STATUS_OF_ERROR.get(str(name)) for name in (code, type_) if isinstance(name, int | str))
     return Failure(
-        status,
+        next((status for status in statuses if status is not None), HTTPStatus.BAD_GATEWAY),
         str(code) if isinstance(code, int | str) and code != "" else "upstream_error",
         message if isinstance(message, str) and message else "The upstream server reported an error.",
         type_ if isinstance(type_, str) and type_ else "server_error",
     )
 
 
-_ERROR_STATUSES: Final = frozenset(
-    str(status.value) for status in HTTPStatus if status >= HTTPStatus.BAD_REQUEST
-)
+_STATUS_OF_ERROR: Final = {
+    **{str(status.value): status for status in HTTPStatus if status >= HTTPStatus.BAD_REQUEST},
+    **dict.fromkeys(
+        ("BadRequestError", "invalid_request_error", "invalid_prompt", "context_length_exceeded"),
+        HTTPStatus.BAD_REQUEST,
+    ),
+    **dict.fromkeys(
+        ("AuthenticationError", "authentication_error", "invalid_api_key"), HTTPStatus.UNAUTHORIZED
+    ),
+    **dict.fromkeys(("PermissionDeniedError", "permission_error"), HTTPStatus.FORBIDDEN),
+    **dict.fromkeys(("NotFoundError", "not_found_error", "model_not_found"), HTTPStatus.NOT_FOUND),
+    **dict.fromkeys(
+        ("RateLimitError", "rate_limit_error", "rate_limit_exceeded", "insufficient_quota"),
+        HTTPStatus.TOO_MANY_REQUESTS,
+    ),
+    **dict.fromkeys(
+        ("ServiceUnavailableError", "overloaded_error", "server_is_overloaded"),
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    ),
+}
+"""Code or type of an error → the HTTP status that clients know it by: they send some requests again, and others never."""

@@ -64,6 +64,11 @@ class Exit:
             self._writer.write(event, self._unheard)
             self._unheard.clear()
 
+    def take_last(self) -> Event | None:
+        """Return the event that left last, and forget it."""
+        last, self.last = self.last, None
+        return last
+
     def correct(self, name: str) -> None:
         """Count a correction."""
         self.tally.correct(name)
@@ -276,9 +281,9 @@ class Engine:
         exit_, tally = self.exit, self.exit.tally
         left, dropped, mark = tally.events_out, tally.events_dropped, len(exit_.out)
         exit_.corrections.clear()
-        exit_.last = None
+        exit_.take_last()
         self._walk(event, 0)
-        last = exit_.last
+        last = exit_.take_last()
         if last is None or tally.events_out != left + 1 or tally.events_dropped != dropped or last.inserted:
             return
         view = exit_.view

@@ -8,12 +8,9 @@ upstream's own bytes, which then go out unchanged.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import orjson
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Body = dict[str, Any]
 
@@ -26,6 +23,10 @@ OPAQUE: Final = "<opaque>"
 
 COMMENT: Final = "<comment>"
 """Type of an event that leaves as an SSE comment line; ``raw`` is the comment's text."""
+
+
+SENTINEL: Final = b"[DONE]"
+"""What ends a stream of events in OpenAI's protocols. An early one is held back: it goes out last, once."""
 
 
 class Event:
@@ -81,7 +82,7 @@ def serialize_event(event: Event) -> bytes:
     return dump_json(event.body)
 
 
-def dump_json(value: Mapping[str, Any]) -> bytes:
+def dump_json(value: Any) -> bytes:
     """Return ``value`` as JSON on one line; with ASCII escapes where it holds what orjson cannot write (lone surrogates)."""
     try:
         return orjson.dumps(value)

@@ -25,16 +25,21 @@ if TYPE_CHECKING:
 
 
 class TextView:
-    """A text that grows by deltas, as the client has it."""
+    """A text that grows by deltas, as the client has it.
 
-    __slots__ = ("_pieces",)
+    :ivar last: what the last delta added.
+    """
+
+    __slots__ = ("_pieces", "last")
 
     def __init__(self) -> None:
         self._pieces = StringIO(newline="")
+        self.last = ""
 
     def grow(self, piece: str) -> None:
         """Add a piece that was emitted."""
         self._pieces.write(piece)
+        self.last = piece
 
     @property
     def length(self) -> int:
@@ -57,15 +62,17 @@ class View(ABC):
     :ivar outcome: how the stream ended for the client, once its last event was emitted: completed, incomplete or failed.
     """
 
-    response_id: str | None = None
-    """the id by which upstream can be asked for the stream's answer, once the client knows it"""
-
     def __init__(self) -> None:
         self.next_number = 0
         self.size = 0
         self.heard = False
         self.reported = False
         self.outcome: Ending | None = None
+
+    @property
+    def response_id(self) -> str | None:
+        """The id by which upstream can be asked for the stream's answer, once the client knows it."""
+        return None
 
     @abstractmethod
     def apply(self, event: Event) -> None:
@@ -140,9 +147,13 @@ class Family(ABC):
         :param name: the ``event:`` field of its frame.
         """
 
+    def last_words(self, event: Event) -> Event | None:  # noqa: ARG002 - most families know errors by their events alone
+        """Return the error that a payload is which stands at the end of a body outside of all events; None if it is none."""
+        return None
+
     @abstractmethod
     def place_of(self, event: Event) -> object:
-        """Return the text that a delta names, by upstream's names: deltas of one place may be alike."""
+        """Return the text that a delta names, by upstream's names, as something hashable: deltas of one place may be alike."""
 
     def exceeds(self, event: Event, view: View) -> str | None:  # noqa: ARG002 - most families have no such limit
         """Return the name of the limit that an event exceeds, before it is processed; None for nearly all."""

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Final
 from vllm_sse_proxy.sse import FrameDecoder, FrameTooLargeError
 from vllm_sse_proxy.stream.ending import REPORTS, BodyEnd, Ending, Failure
 from vllm_sse_proxy.stream.engine import Engine
-from vllm_sse_proxy.stream.event import END, OPAQUE, Event
-from vllm_sse_proxy.stream.repair import RequestContext
+from vllm_sse_proxy.stream.event import END, OPAQUE, SENTINEL, Event
+from vllm_sse_proxy.stream.payload import decode_text
+from vllm_sse_proxy.stream.repair import MAX_FRAME_BYTES, RequestContext
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.stream.tally import Tally
 
 _NO_REQUEST: Final = RequestContext()
-_SENTINEL: Final = b"[DONE]"
-"""What ends a stream of events in OpenAI's protocols. An early one is held back: it goes out last, once."""
 
 
 class StreamNormalizer:
@@ -54,6 +53,7 @@ class StreamNormalizer:
         self._view = self._engine.exit.view
         self._decoder = FrameDecoder(max_frame_bytes=plan.settings.max_frame_bytes)
         self._said_done = False
+        self._stray = _StrayText()
         self._end: BodyEnd | None = None
         self._observed_bytes = False
         self.ended = False
@@ -121,14 +121,40 @@ class StreamNormalizer:
         if end is BodyEnd.CLIENT_GONE:
             self.ended, self.ending = True, Ending.CLIENT_GONE
             return b""
-        rest = self._decoder.finish()
-        if rest is None or not _is_whole(rest, self._family):
-            self._stop(end, half=rest is not None)
-        elif self._take([rest]):
-            self._stop(end)
+        self._take_rest(self._decoder.finish(), end)
         self.ended = True
         made = self._made()
         return b"" if self._settings.observe else made
+
+    def _take_rest(self, rest: Frame | None, end: BodyEnd) -> None:
+        """Take the frame that had begun when the body ended, and an error that stands outside of all frames."""
+        half = rest is not None
+        if rest is not None and rest.stray is not None and not rest.data:
+            self._stray.add(rest, self.tally.events_in)
+            half = not self._family.read(rest.stray, None).body
+        elif rest is not None and self._is_whole(rest):
+            half = False
+            if not self._take([rest]):
+                return
+        report = self._stray.report(self.tally.events_in, self._family)
+        if report is not None:
+            self._engine.process(report)
+        if self._view.outcome is None:
+            self._stop(end, half=half)
+        else:
+            self._close(None)
+
+    def _is_whole(self, rest: Frame) -> bool:
+        """Return whether nothing is missing of the last frame but its blank line: its JSON is whole."""
+        return rest.data == SENTINEL or bool(self._read(rest).body)
+
+    def _read(self, frame: Frame) -> Event:
+        """Return the event of a frame; one whose data is no JSON may be one with the lines behind it that are no field."""
+        event = self._family.read(frame.data, frame.event)
+        if frame.stray is None or event.body:
+            return event
+        whole = self._family.read(b"\n".join((frame.data, frame.stray)), frame.event)
+        return whole if whole.body else event
 
     def _stop(self, end: BodyEnd, *, half: bool = False) -> None:
         """Let the repairs bring what was told to its end.
@@ -146,10 +172,14 @@ class StreamNormalizer:
                 continue
             if frame.comment is not None:
                 engine.comment(frame.comment)
-            elif frame.data.startswith(_SENTINEL):
+            elif frame.data.startswith(SENTINEL):
                 self._said_done = True
+            elif frame.stray is not None and not frame.data:
+                self._stray.add(frame, self.tally.events_in)
             else:
-                event = family.read(frame.data, frame.event)
+                event = self._read(frame)
+                if event.type is OPAQUE and not event.body and _is_sentinel(frame.data):
+                    self._said_done = True
                 self.limit = family.exceeds(event, view)
                 if self.limit is not None:
                     self._stop(BodyEnd.LIMIT)
@@ -180,9 +210,47 @@ class StreamNormalizer:
         return made
 
 
-def _is_whole(rest: Frame, family: Family) -> bool:
-    """Return whether nothing is missing of the last frame but its blank line."""
-    return rest.data == _SENTINEL or family.read(rest.data, rest.event).type is not OPAQUE
+class _StrayText:
+    """Lines of the body that look like JSON and are no field, in case they are an error and upstream's last words."""
+
+    __slots__ = ("_event_name", "_events_before", "_lines", "_size")
+
+    def __init__(self) -> None:
+        self._lines: list[bytes] = []
+        self._size = 0
+        self._events_before = 0
+        self._event_name: str | None = None
+
+    def add(self, frame: Frame, events_before: int) -> None:
+        """Keep the lines of a frame; those of earlier frames only if no event came between.
+
+        :param events_before: how many events came before the frame.
+        """
+        if events_before != self._events_before or self._size > MAX_FRAME_BYTES:
+            self._lines = []
+            self._size = 0
+        self._lines.append(frame.stray or b"")
+        self._size += len(frame.stray or b"")
+        self._events_before = events_before
+        self._event_name = frame.event
+
+    def report(self, events: int, family: Family) -> Event | None:
+        """Return the error that the body ends with, as an event; None if there is none.
+
+        :param events: how many events came in all.
+        """
+        if not self._lines or events != self._events_before:
+            return None
+        text = b"\n".join(self._lines)
+        event = family.read(text, self._event_name)
+        if not event.body:  # a list of errors, if it is anything
+            event = family.read(b'{"errors":%b}' % text, self._event_name)
+        return family.last_words(event) if event.body else None
+
+
+def _is_sentinel(data: bytes) -> bool:
+    """Return whether a payload that is no JSON is ``[DONE]``, behind a byte order mark or white space."""
+    return decode_text(data).strip().startswith(SENTINEL.decode())
 
 
 _SUCCESSES: Final = frozenset({Ending.COMPLETED, Ending.INCOMPLETE, Ending.UNTERMINATED, Ending.CLIENT_GONE})

@@ -47,21 +47,31 @@ class Plan:
 
 def names_of(family: Family) -> tuple[str, ...]:
     """Return the names of all repairs and corrections of a family, in order."""
-    return tuple(one.name for one in (*family.repairs, *family.corrections))
+    return (
+        *(repair.name for repair in family.repairs),
+        *(correction.name for correction in family.corrections),
+    )
 
 
 def optional_names_of(family: Family) -> tuple[str, ...]:
     """Return the names of those that can be switched off."""
-    return tuple(one.name for one in (*family.repairs, *family.corrections) if not one.needed)
+    needed = _reasons(family)
+    return tuple(name for name in names_of(family) if name not in needed)
+
+
+def _reasons(family: Family) -> dict[str, str]:
+    """Return name → why it cannot be switched off, for those that cannot."""
+    reasons = {repair.name: repair.needed for repair in family.repairs}
+    reasons |= {correction.name: correction.needed for correction in family.corrections}
+    return {name: reason for name, reason in reasons.items() if reason}
 
 
 def check_names(family: Family, disabled: Collection[str]) -> None:
     """Raise a ValueError for the first name that cannot be switched off; it says why, and names the nearest that can."""
-    optional = optional_names_of(family)
+    optional, reasons = optional_names_of(family), _reasons(family)
     for name in disabled:
         if name not in optional:
-            reasons = [one.needed for one in (*family.repairs, *family.corrections) if one.name == name]
-            why = f"cannot be switched off: {reasons[0]}" if reasons else "is not known"
+            why = f"cannot be switched off: {reasons[name]}" if name in reasons else "is not known"
             (near,) = difflib.get_close_matches(name, optional, 1, 0)
             message = f"repair {name!r} {why}; the nearest one that can be switched off is {near!r}"
             raise ValueError(message)

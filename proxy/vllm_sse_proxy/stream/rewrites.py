@@ -104,9 +104,12 @@ class Form:
         tail = frame[after[0][1] if after else end :]
         rest = b"".join((head, *literals, tail))
         # With an escape in it, or a line end in the JSON, it could be read in another way.
-        if b"\\" in rest or b"\n" in tail or any(b"\n" in literal for literal in literals) or len(before) + len(
-            after
-        ) != len(gaps):
+        if (
+            b"\\" in rest
+            or b"\n" in tail
+            or any(b"\n" in literal for literal in literals)
+            or len(before) + len(after) != len(gaps)
+        ):
             return None
         return cls(head, left, right, tail)
 
@@ -152,10 +155,10 @@ class Form:
     def is_like(self, other: Form) -> bool:
         """Return whether both forms spell the same frame."""
         return (
-            self._head == other._head  # noqa: SLF001 - another of this class
-            and self._tail == other._tail  # noqa: SLF001
-            and [gap.literal for gap in self._before] == [gap.literal for gap in other._before]  # noqa: SLF001
-            and [gap.literal for gap in self._after] == [gap.literal for gap in other._after]  # noqa: SLF001
+            self._head == other._head
+            and self._tail == other._tail
+            and [gap.literal for gap in self._before] == [gap.literal for gap in other._before]
+            and [gap.literal for gap in self._after] == [gap.literal for gap in other._after]
         )
 
 
@@ -170,17 +173,23 @@ class Rewrite:
     :ivar text: the text that it grows.
     :ivar corrections: names of the corrections that it takes.
     :ivar is_needed: something but the number is corrected.
+    :ivar walk: number of the walk for which ``signs`` was asked.
+    :ivar signs: characters for which a repair must see the words; None if one must see them anyway.
     """
 
-    __slots__ = ("after", "before", "corrections", "is_needed", "text", "type")
+    __slots__ = ("after", "before", "corrections", "is_needed", "signs", "text", "type", "walk")
 
-    def __init__(self, type_: str, before: Form, after: Form, text: TextView, corrections: tuple[str, ...]) -> None:
+    def __init__(
+        self, type_: str, before: Form, after: Form, text: TextView, corrections: tuple[str, ...]
+    ) -> None:
         self.type = type_
         self.before = before
         self.after = after
         self.text = text
         self.corrections = corrections
         self.is_needed = not before.is_like(after)
+        self.walk = -1
+        self.signs: str | None = None
 
 
 def words_in(spelled: bytes) -> str | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vllm_sse_proxy.families.responses import BodyEnd, Ending, Failure
-from vllm_sse_proxy.families.responses.ending import REPORTS
+from vllm_sse_proxy import BodyEnd, Ending, Failure
+from vllm_sse_proxy.stream.ending import REPORTS
 
 
 @pytest.mark.parametrize("ending", list(Ending))

@@ -9,11 +9,11 @@ import pytest
 from tests.support.compiled import python_core
 from tests.support.repairing import opened, repaired, terminal
 from tests.support.streams import events_of, message, reasoning
-from vllm_sse_proxy.families.responses import REPAIRS, Dialect, Plan, Repair, RepairEngine, RequestContext
-from vllm_sse_proxy.families.responses.engine import Tally
-from vllm_sse_proxy.families.responses.events import END, OPAQUE, Event, invented, parse_event
-from vllm_sse_proxy.families.responses.moved import HOLD, Moved
-from vllm_sse_proxy.families.responses.repairs.base import Phase, Settings
+from vllm_sse_proxy import Dialect, RequestContext, Tally, build_plan
+from vllm_sse_proxy.families.responses.events import inserted, parse_event
+from vllm_sse_proxy.families.responses.repairs import REPAIRS
+from vllm_sse_proxy.stream.event import END, OPAQUE, Event
+from vllm_sse_proxy.stream.repair import HOLD, Repair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,12 +51,12 @@ def sent(made: RepairEngine, *names: str) -> list[str]:
 
 class TestPlan:
     def test_it_holds_all_repairs_in_order(self) -> None:
-        plan = Plan.build()
+        plan = build_plan()
         assert plan.repair_names == tuple(each.name for each in REPAIRS)
         assert list(plan.repairs) == [each for each in REPAIRS if each.wanted(plan.settings)]
 
     def test_it_leaves_out_what_is_disabled(self) -> None:
-        plan = Plan.build(disabled=["item_ids"])
+        plan = build_plan(disabled=["item_ids"])
         assert "item_ids" not in {each.name for each in plan.repairs}
         assert "item_ids" in plan.repair_names
 
@@ -64,9 +64,9 @@ class TestPlan:
         with pytest.raises(
             ValueError, match="unknown repair 'items_ids'; the nearest known one is 'item_ids'"
         ):
-            Plan.build(disabled=["items_ids"])
+            build_plan(disabled=["items_ids"])
         with pytest.raises(ValueError, match="nearest known one is"):
-            Plan.build(disabled=["€"])
+            build_plan(disabled=["€"])
 
     def test_only_the_repairs_of_a_type_are_asked(self) -> None:
         plan = Plan(Settings(), [repair("a", None, "x"), repair("b", None), repair("c", None, "y")])
@@ -75,7 +75,7 @@ class TestPlan:
         assert plan.positions(END) == (1,)
 
     def test_the_types_that_an_upstream_invents_are_not_remembered(self) -> None:
-        plan = Plan.build()
+        plan = build_plan()
         for number in range(3):
             plan.positions(f"vendor:{number}")
         plan.positions("response.created")
@@ -96,13 +96,13 @@ class TestWalk:
 
         made = engine(
             repair("a", noting("a", lambda _: None)),
-            repair("b", noting("b", lambda event: [invented("new"), event])),
+            repair("b", noting("b", lambda event: [inserted("new"), event])),
             repair("c", noting("c", lambda _: None)),
         )
         assert sent(made, "x") == ["new", "x"]
         assert seen == [("a", "x"), ("b", "x"), ("c", "new"), ("c", "x")]
         assert made.tally.repairs == {"b": 1}
-        assert made.tally.events_synthesised == 1
+        assert made.tally.events_inserted == 1
 
     @python_core
     def test_it_goes_depth_first(self) -> None:
@@ -121,7 +121,7 @@ class TestWalk:
     @python_core
     def test_what_only_moves_is_no_repair(self) -> None:
         made = engine(
-            repair("a", lambda event, _: Moved((invented("new"), event)), "x"),
+            repair("a", lambda event, _: Moved((inserted("new"), event)), "x"),
             repair("b", lambda *_: HOLD, "y"),
         )
         assert sent(made, "x", "y") == ["new", "x"]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.support.streams import Json, call, message, reasoning, response, search, summary, text_part
-from vllm_sse_proxy.families.responses import RequestContext, synthesis
-from vllm_sse_proxy.families.responses.events import Event
+from vllm_sse_proxy import RequestContext
+from vllm_sse_proxy.families.responses import synthesis
 from vllm_sse_proxy.families.responses.grammar import (
     CODE,
     EVENT_FIELDS,
@@ -18,6 +18,7 @@ from vllm_sse_proxy.families.responses.grammar import (
     item_kind,
 )
 from vllm_sse_proxy.families.responses.view import ClientView, ItemView, PartView
+from vllm_sse_proxy.stream.event import Event
 
 NOTE = {"type": "url_citation", "url": "u", "title": "t", "start_index": 0, "end_index": 0}
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.streams import Json, call, message, reasoning, search, summary, whole
-from vllm_sse_proxy.families.responses.events import Event, invented
+from vllm_sse_proxy.families.responses.events import inserted
 from vllm_sse_proxy.families.responses.grammar import (
     FUNCTION_ARGUMENTS,
     KIND_OF_EVENT,
@@ -17,6 +17,7 @@ from vllm_sse_proxy.families.responses.grammar import (
     SUMMARY_TEXT,
 )
 from vllm_sse_proxy.families.responses.view import ClientView, ItemView, PartView, part_at
+from vllm_sse_proxy.stream.event import Event
 
 EVERY_TYPE = sorted({*RUN_OF_EVENT, *LIFECYCLE, *KIND_OF_EVENT, "error", "response.content_part.added"})
 
@@ -110,10 +111,10 @@ def test_arguments_that_the_done_event_settles_are_settled() -> None:
 
 def test_an_error_is_reported_only_if_upstream_told_it() -> None:
     view = ClientView()
-    view.apply(invented("error", message="ours"))
+    view.apply(inserted("error", message="ours"))
     assert (view.error is not None, view.reported, view.heard) == (True, False, False)
     view.apply(Event("error", {"type": "error", "message": "theirs"}))
-    view.apply(invented("error", message="ours"))
+    view.apply(inserted("error", message="ours"))
     assert view.reported
     assert not view.heard
 

@@ -14,9 +14,9 @@ lacks it (where the repairs of shapes are switched off) is left out.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
-from vllm_sse_proxy.families.responses import grammar, synthesis
+from vllm_sse_proxy.families.responses import grammar, item_fields, synthesis
 from vllm_sse_proxy.families.responses.final_match import emitted_length, emitted_text, text_of
 from vllm_sse_proxy.families.responses.grammar import Holder, item_kind
 from vllm_sse_proxy.families.responses.view import part_at
@@ -71,6 +71,8 @@ class Addresser:
             named = self._index_item(named)
             if type_ in grammar.PART_EVENTS or type_ in grammar.SUMMARY_EVENTS:
                 named = self._index_part(named)
+                if type_ == grammar.ANNOTATION_ADDED and "annotations" not in self._context.plan.disabled:
+                    return self._index_annotation(named)
         return named
 
     def _name_response(self, event: Event) -> Event:
@@ -113,12 +115,25 @@ class Addresser:
         if known is not None and known.type == item["type"] and self._comes_again(event, known):
             self._learn(event, id_, known.id)
             return event
+        call = self._announced_call(item)
+        if call is not None:
+            self._learn(event, id_, call.id)
+            return event.having(item={**item, "id": call.id})
         if isinstance(id_, str) and id_ and known is None:
             self._learn(event, id_, id_)
             return event
         new = self._derive(item_kind(item["type"]))
         self._learn(event, id_, new)
         return event.having(item={**item, "id": new})
+
+    def _announced_call(self, item: Body) -> ItemView | None:
+        """Return the call that is announced once more under another id, before anything has come of it."""
+        call_id = item.get("call_id")
+        call = self._view.by_call_id.get(call_id) if isinstance(call_id, str) and call_id else None
+        if call is None or call.closed or call.own is None or call.own.length:
+            return None
+        is_same = call.type == item["type"] and call.item.get("name") == item.get("name")
+        return call if is_same else None
 
     def _comes_again(self, event: Event, known: ItemView) -> bool:
         """Return whether an announcement is of an item that was announced: in its place, while open, or after its end."""
@@ -196,7 +211,9 @@ class Addresser:
 
     def _derive(self, kind: ItemKind) -> str:
         view = self._view
-        return synthesis.derive_id(kind.id_prefix, view.response_id or self._context.request.seed, len(view.items))
+        return synthesis.derive_id(
+            kind.id_prefix, view.response_id or self._context.request.seed, len(view.items)
+        )
 
     def _place(self, event: Event) -> str | None:
         index = event.body.get("output_index")
@@ -224,7 +241,9 @@ class Addresser:
             item = view.by_id.get(body["item_id"])
             ours = item.index if item is not None else len(view.items)
         else:
-            ours = self._indexes.get(theirs, len(view.items) - 1) if type(theirs) is int else len(view.items) - 1
+            ours = (
+                self._indexes.get(theirs, len(view.items) - 1) if type(theirs) is int else len(view.items) - 1
+            )
         if ours == theirs and type(theirs) is int:
             return event
         self._exit.correct("output_indexes")
@@ -240,6 +259,32 @@ class Addresser:
             return event
         self._exit.correct("content_indexes")
         return event.having(**{field: ours})
+
+    def _index_annotation(self, event: Event) -> Event | None:
+        """Return the event with the place of its annotation in the part, and a whole one; None for one without an annotation.
+
+        Gateways leave ``annotation_index`` out, count over the whole response, or say 0 each time: a client that keeps a list
+        then overwrites what it has. What is no object is no citation, and typed clients refuse the event (issue 12, K10).
+        """
+        body = event.body
+        annotation = body.get("annotation")
+        if type(annotation) is not dict:
+            self._exit.drop("annotations", event)
+            return None
+        item = self._view.by_id.get(body["item_id"])
+        part = part_at(item.parts, body["content_index"]) if item is not None else None
+        index = len(part.annotations) if part is not None else 0
+        changes: Body = {}
+        theirs = body.get("annotation_index")
+        if type(theirs) is int and theirs != index:  # one that is no number is 0 by now (`missing_fields`)
+            changes["annotation_index"] = index
+        whole = item_fields.whole_annotation(annotation)
+        if whole is not annotation:
+            changes["annotation"] = whole
+        if not changes:
+            return event
+        self._exit.correct("annotations")
+        return event.having(**changes)
 
 
 _SUBJECTS: Final = {

@@ -22,9 +22,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from vllm_sse_proxy.families.responses import grammar, synthesis
+from vllm_sse_proxy.families.responses import grammar, item_fields, synthesis
 from vllm_sse_proxy.families.responses.address import Addresser
-from vllm_sse_proxy.families.responses.final_match import FinalMatch, text_of
+from vllm_sse_proxy.families.responses.events import inserted
+from vllm_sse_proxy.families.responses.final_match import FinalMatch, match_final, text_of
 from vllm_sse_proxy.families.responses.grammar import Holder, TextRun, item_kind
 from vllm_sse_proxy.families.responses.headless import HeadlessArguments
 from vllm_sse_proxy.families.responses.outcome import (
@@ -36,23 +37,26 @@ from vllm_sse_proxy.families.responses.outcome import (
     is_finished,
     is_whole,
     outcome_of,
+    typed_terminal,
 )
 from vllm_sse_proxy.families.responses.synthesis import COMPLETED, INCOMPLETE
 from vllm_sse_proxy.families.responses.view import PartView, part_at, part_index
 from vllm_sse_proxy.stream.ending import REPORTS
 from vllm_sse_proxy.stream.event import END
 from vllm_sse_proxy.stream.family import Completer
-from vllm_sse_proxy.stream.repair import MAX_HELD_DELTAS, MAX_TEXT_BYTES
+from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS, MAX_TEXT_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from vllm_sse_proxy.families.responses.view import ClientView, ItemView, TextView
+    from vllm_sse_proxy.families.responses.view import ClientView, ItemView, RunView
     from vllm_sse_proxy.stream.engine import Exit
     from vllm_sse_proxy.stream.event import Body, Event
     from vllm_sse_proxy.stream.repair import StreamContext
 
-_ITEM_CLOSINGS: Final = frozenset({*grammar.RUN_OF_DONE, grammar.PART_DONE, grammar.SUMMARY_DONE, grammar.ITEM_DONE})
+_ITEM_CLOSINGS: Final = frozenset(
+    {*grammar.RUN_OF_DONE, grammar.PART_DONE, grammar.SUMMARY_DONE, grammar.ITEM_DONE}
+)
 _PART_DONE: Final = frozenset({grammar.PART_DONE, grammar.SUMMARY_DONE})
 _CAN_BE_CUT: Final = (grammar.MESSAGE, grammar.REASONING, grammar.FUNCTION_CALL, grammar.CUSTOM_CALL)
 
@@ -74,7 +78,6 @@ class ResponsesCompleter(Completer):
         """closings of calls that wait for the terminal event, from the first that nobody can read on"""
         self._waiting_calls: dict[str, bool] = {}
         """ids of those calls → whether nobody can read the call"""
-        self._final_match: FinalMatch | None = None
         self._nameless = NamelessCalls()
 
     # ------------------------------------------------------------------------------------------------------------ the way in
@@ -126,7 +129,11 @@ class ResponsesCompleter(Completer):
         view, type_ = self._view, event.type
         if name in self._off:
             return event
-        if view.in_progress or (type_ == grammar.CREATED and view.created) or (type_ == grammar.QUEUED and view.queued):
+        if (
+            view.in_progress
+            or (type_ == grammar.CREATED and view.created)
+            or (type_ == grammar.QUEUED and view.queued)
+        ):
             self._exit.drop(name, event)
             return None
         is_opening = type_ in grammar.OPENING
@@ -134,10 +141,10 @@ class ResponsesCompleter(Completer):
         missing += [] if is_opening else [grammar.IN_PROGRESS]
         for opening in missing:
             self._exit.emit(synthesis.opening(opening, self._response_of(event)))
-        changed = synthesis.as_opening(event) if is_opening else None
-        if missing or changed is not None:
+        opened = synthesis.as_opening(event) if is_opening else event
+        if missing or opened is not event:
             self._exit.correct(name)
-        return changed or event
+        return opened
 
     def _response_of(self, event: Event) -> Mapping[str, Any]:
         own = event.body.get("response")
@@ -184,8 +191,9 @@ class ResponsesCompleter(Completer):
     def _announce_for(self, event: Event) -> bool:
         """Announce the item that an event implies; return whether the event may follow.
 
-        A call cannot be announced before its name is known, so its pieces are kept until its done item names it. Kinds of items
-        that nothing here can make are left to their done item, too.
+        A call cannot be announced before its name is known, nor a list of tools before its server is, so pieces of unannounced
+        ones go no further: the done item, or the terminal event, names them and should hold all of them; a done item of a call
+        that holds none gets them back. Kinds of items that nothing here can make are left to their done item, too.
         """
         if "item_openings" in self._off:
             return True
@@ -194,7 +202,7 @@ class ResponsesCompleter(Completer):
         if kind is None and event.type in (grammar.PART_ADDED, grammar.PART_DONE):
             run = grammar.RUN_OF_PART.get(event.body["part"].get("type", ""))
             kind = grammar.KIND_OF_EVENT.get(run.delta) if run is not None else None
-        if kind is None or kind.required:
+        if kind is None or not item_fields.can_be_announced_by_id(kind):
             self._nameless.keep(event, id_)
             self._exit.drop("item_openings", event)
             return False
@@ -209,7 +217,9 @@ class ResponsesCompleter(Completer):
             return
         item = done.body["item"]
         if item.get("name") == "" and "name" in item_kind(item["type"]).required:
-            self._exit.drop("item_openings", done)  # nobody can run a call without a name; the terminal event may know it
+            self._exit.drop(
+                "item_openings", done
+            )  # nobody can run a call without a name; the terminal event may know it
             return
         self._exit.correct("item_openings")
         index = len(self._view.items)
@@ -260,7 +270,9 @@ class ResponsesCompleter(Completer):
         if _place_of(event) in self._held_places:
             return True
         run = grammar.RUN_OF_DONE.get(event.type)
-        return run is not None and run.holder is not Holder.ITEM and _part_place_of(event) in self._held_places
+        return (
+            run is not None and run.holder is not Holder.ITEM and _part_place_of(event) in self._held_places
+        )
 
     def _release(self) -> None:
         held, self._held = self._held, []
@@ -274,7 +286,7 @@ class ResponsesCompleter(Completer):
             if held[-1].type == grammar.ITEM_DONE or self._is_confirmed(event):
                 self._exit.drop("held_closings", event)  # upstream has sent the whole already
                 return False
-            if event.type in grammar.RUN_OF_DELTA:
+            if event.type in grammar.RUN_OF_DELTA or event.type == grammar.ANNOTATION_ADDED:
                 self._held = []  # the item goes on: what closed it was wrong, and comes when it is over
                 self._exit.correct("held_closings")
                 return True
@@ -403,19 +415,28 @@ class ResponsesCompleter(Completer):
             event = self._true_to_deltas(event, item, run, text)
         self._end_call(event, item)
 
-    def _true_to_deltas(self, event: Event, item: ItemView, run: TextRun, text: TextView) -> Event:
+    def _true_to_deltas(self, event: Event, item: ItemView, run: TextRun, text: RunView) -> Event:
         sent, said = text.text, event.body[run.done_field]
+        if type(said) is not str:
+            return event  # the repairs of shapes are switched off
         changes: Body = {}
+        index = part_index(event)
         missing = synthesis.tail(sent, said)
-        stands = said == sent or missing or (
-            run.holder is Holder.ITEM and synthesis.is_truer(said, sent) and not _repeats_others(said, sent, self._view)
+        stands = (
+            said == sent
+            or missing
+            or (
+                run.holder is Holder.ITEM
+                and synthesis.is_truer(said, sent)
+                and not _repeats_others(said, sent, self._view)
+            )
         )
         if not stands:
             changes[run.done_field] = sent
         if isinstance(text, PartView) and text.logprobs and not event.body.get("logprobs"):
             changes["logprobs"] = list(text.logprobs)
         if missing:
-            self._exit.emit(synthesis.delta(item, run, part_index(event), missing))
+            self._exit.emit(synthesis.delta(item, run, index if type(index) is int else 0, missing))
         if missing or changes:
             self._exit.correct("done_texts")
         return event.having(**changes) if changes else event
@@ -438,10 +459,19 @@ class ResponsesCompleter(Completer):
                 self._exit.correct("part_openings")
             event = typed
         part = part_at(parts, index)
-        if part is not None and "missing_closings" not in self._off and not part.done and part.run is not None:
-            self._end_part_text(item, part, event.body["part"])
+        if (
+            part is not None
+            and "missing_closings" not in self._off
+            and not part.done
+            and part.run is not None
+        ):
+            self._emit_all(synthesis.end_of_part(item, part, event.body["part"])[:-1])
             self._exit.correct("missing_closings")
-        if part is not None and "done_texts" not in self._off and not synthesis.is_part_as_sent(part, event.body["part"]):
+        if (
+            part is not None
+            and "done_texts" not in self._off
+            and not synthesis.is_part_as_told(part, event.body["part"])
+        ):
             self._exit.correct("done_texts")
             event = event.having(part=synthesis.told_part(part, event.body["part"]))
         self._exit.emit(event)
@@ -481,7 +511,7 @@ class ResponsesCompleter(Completer):
             return
         waiting.append(event)
         self._waiting_calls[item.id] = is_unreadable
-        if len(waiting) > MAX_HELD_DELTAS:
+        if len(waiting) > MAX_HELD_EVENTS:
             for closing in self._take_waiting():
                 self._exit.emit(closing)
 
@@ -552,7 +582,7 @@ class ResponsesCompleter(Completer):
             code, message = REPORTS[end.body["end"]]
             body = synthesis.error_body(code=code, message=message, error_type="server_error")
             self._end_waiting(grammar.FAILED)
-            self._exit.emit(synthesis.inserted(grammar.ERROR, **body))
+            self._exit.emit(inserted(grammar.ERROR, **body))
             self._conclude(synthesis.failed(response, body["error"]))
 
     def _end(self, terminal: Event) -> None:
@@ -583,16 +613,16 @@ class ResponsesCompleter(Completer):
         response = terminal.body["response"]
         match = self._match(response)
         if "terminal_types" not in self._off:
-            typed = synthesis.typed_terminal(terminal, is_half=ends_in_half(response, self._view, match))
+            typed = typed_terminal(terminal, is_half=ends_in_half(response, self._view, match))
             if typed is not terminal:
                 self._exit.correct("terminal_types")
             terminal = typed
-        if match.unsent and "unsent_items" not in self._off:
+        if "unsent_items" not in self._off:
             self._emit_unsent(terminal, match)
         self._end_waiting(outcome_of(terminal))
         if "final_output" not in self._off:
             response = terminal.body["response"]
-            output = [synthesis.final_item(item, match.accounts.get(item.index)) for item in self._view.items]
+            output = [synthesis.summed_up(item, match.accounts.get(item.index)) for item in self._view.items]
             if output != response.get("output"):
                 self._exit.correct("final_output")
                 terminal = terminal.having(response={**response, "output": output})
@@ -600,11 +630,14 @@ class ResponsesCompleter(Completer):
 
     def _emit_unsent(self, terminal: Event, match: FinalMatch) -> None:
         """Emit the whole life of every item that only the terminal event has."""
+        unsent = [item for item in match.unsent if type(item.get("type")) is str and synthesis.has_name(item)]
+        if not unsent:
+            return
         response = terminal.body["response"]
-        is_cut = terminal.type != grammar.COMPLETED
+        is_cut = outcome_of(terminal) != grammar.COMPLETED
         namer = synthesis.ItemNamer(self._view, self._context.request)
-        last = match.unsent[-1]
-        for item in match.unsent:
+        last = unsent[-1]
+        for item in unsent:
             index = len(self._view.items)
             status = INCOMPLETE if (is_cut and item is last) or is_cut_short(item, response) else None
             for event in synthesis.life_of_item(index, namer.named(item, index), status=status):
@@ -613,11 +646,8 @@ class ResponsesCompleter(Completer):
         self._exit.correct("unsent_items")
 
     def _match(self, response: Mapping[str, Any]) -> FinalMatch:
-        """Return the match of the final output with what was emitted when the terminal event came."""
-        output = response.get("output")
-        if self._final_match is None or self._final_match.output is not output:
-            self._final_match = FinalMatch(self._view, output)
-        return self._final_match
+        """Return the match of the final output with what was emitted; made anew only if closings have added to that."""
+        return match_final(self._view, response.get("output"))
 
     # --------------------------------------------------------------------------------------------------------- what is closed
 
@@ -629,7 +659,9 @@ class ResponsesCompleter(Completer):
         """
         known = account if account is not None and account.get("type") == item.type else None
         self._finish(item, known or {}, is_final=True)
-        self._exit.emit(synthesis.item_done(item.index, synthesis.told_item(item, status=status, proven=known)))
+        self._exit.emit(
+            synthesis.item_done(item.index, synthesis.told_item(item, status=status, proven=known))
+        )
 
     def _finish(self, item: ItemView, account: Body, *, is_final: bool = False) -> bool:
         """Emit every text and part event that is missing before an item's own end; return whether there were any.
@@ -638,7 +670,7 @@ class ResponsesCompleter(Completer):
         """
         if account.get("type", item.type) != item.type:
             account = {}
-        before = self._exit.number
+        before = self._exit.tally.events_out
         for parts, field in ((item.summaries, "summary"), (item.parts, "content")):
             said = account.get(field)
             accounts = synthesis.accounts_of(parts, said) if any(not part.closed for part in parts) else {}
@@ -658,9 +690,11 @@ class ResponsesCompleter(Completer):
                 self._exit.emit(synthesis.delta(item, own.run, 0, missing))
             stands = type(said) is str and not missing and synthesis.is_truer(said, own.text)
             self._exit.emit(synthesis.text_done(item, own, said=said if stands else None))
-        return self._exit.number != before
+        return self._exit.tally.events_out != before
 
-    def _emit_parts(self, item: ItemView, said: object, parts: list[PartView], types: tuple[str, ...]) -> None:
+    def _emit_parts(
+        self, item: ItemView, said: object, parts: list[PartView], types: tuple[str, ...]
+    ) -> None:
         """Emit the parts that only an account has, as far as they are of types that the item holds."""
         for account in synthesis.unsent_parts(said, parts, types):
             self._emit_part(item, account)
@@ -668,32 +702,16 @@ class ResponsesCompleter(Completer):
     def _emit_part(self, item: ItemView, account: Body) -> None:
         """Emit the whole life of a part."""
         run = grammar.RUN_OF_PART.get(account["type"])
-        if run is None:
-            return
-        parts = item.holders(run)
-        self._exit.emit(synthesis.part_added(item, run, len(parts), synthesis.new_part(account["type"])))
-        self._close_part(item, parts[-1], account)
+        if run is not None:
+            self._emit_all(synthesis.life_of_part(item, len(item.holders(run)), account))
 
     def _close_part(self, item: ItemView, part: PartView, account: object) -> None:
         """Bring an open part to its end; text that its account adds goes out first."""
-        if part.run is not None and not part.done:
-            self._end_part_text(item, part, account)
-        known = account if type(account) is dict and account.get("type") == part.type else None
-        self._exit.emit(synthesis.part_done(item, part, known))
+        self._emit_all(synthesis.end_of_part(item, part, account))
 
-    def _end_part_text(self, item: ItemView, part: PartView, account: object) -> None:
-        run = part.run
-        if run is None:
-            return
-        known: Body = account if type(account) is dict and account.get("type") == part.type else {}
-        missing = synthesis.tail(part.text, known.get(run.field))
-        if missing:
-            self._exit.emit(synthesis.delta(item, run, part.index, missing))
-        annotations = known.get("annotations")
-        if not part.annotations and type(annotations) is list:
-            for index, annotation in enumerate(annotations):
-                self._exit.emit(synthesis.annotation_added(item, part, index, annotation))
-        self._exit.emit(synthesis.text_done(item, part, part.index))
+    def _emit_all(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self._exit.emit(event)
 
 
 # --------------------------------------------------------------------------------------------------------------- what is late
@@ -753,7 +771,9 @@ def _says_less(closing: Event, account: Body) -> bool:
     if run.holder is not Holder.ITEM:
         parts = account.get("summary" if run.holder is Holder.SUMMARY else "content")
         index = part_index(closing)
-        holder = parts[index] if type(parts) is list and type(index) is int and 0 <= index < len(parts) else None
+        holder = (
+            parts[index] if type(parts) is list and type(index) is int and 0 <= index < len(parts) else None
+        )
     said = closing.body[run.done_field]
     if type(holder) is not dict or (run.is_json and said and synthesis.is_json(said)):
         return False  # what can be read is whole
@@ -842,7 +862,11 @@ class NamelessCalls:
             return item
         said, came = item.get(run.field), "".join(pieces)
         is_readable = said != "" and (not run.is_json or synthesis.is_json(str(said)))
-        return item if is_readable or (run.is_json and not synthesis.is_json(came)) else {**item, run.field: came}
+        return (
+            item
+            if is_readable or (run.is_json and not synthesis.is_json(came))
+            else {**item, run.field: came}
+        )
 
 
 _PROCEED: Final[dict[str, Callable[[ResponsesCompleter, Event], None]]] = {

@@ -1,22 +1,13 @@
-"""Events of the Responses stream: what one is, how it is read from bytes and written back.
+"""How events of the Responses stream are read from bytes.
 
-An :class:`Event` is never changed in place. A repair that has something to mend returns a new event
-(:meth:`Event.having`), so the one it was given is still whole when the repair fails half way (the engine's fail-open
-rule), and an event that nobody replaced still carries upstream's own bytes, which then go out unchanged.
-
-Reading never raises. What is no JSON object with a ``type`` becomes an :data:`OPAQUE` event that keeps its bytes.
+Reading never raises. What is no JSON object with a ``type`` becomes an OPAQUE event that keeps its bytes.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-import orjson
-
-from vllm_sse_proxy.stream.event import COMMENT, END, OPAQUE, Body, Event, dump_json, serialize_event
 from vllm_sse_proxy.families.responses.grammar import (
     ALIASES,
     COMPLETED,
@@ -26,11 +17,14 @@ from vllm_sse_proxy.families.responses.grammar import (
     TERMINAL_OF_STATUS,
     WORDS_OF_SUCCESS,
 )
-
-_DIGITS_AS_NOUGHTS: Final = bytes.maketrans(b"123456789", b"000000000")
-_MANY_DIGITS: Final = b"0" * 19
-"""So many digits in a row, in bytes whose digits were all made noughts, may be more than 64 bits hold.
-A regular expression finds them as surely, in 6 ms instead of 1 per megabyte, for which every stream would stand still."""
+from vllm_sse_proxy.stream.event import OPAQUE, Body, Event
+from vllm_sse_proxy.stream.payload import (
+    is_json,
+    is_too_deep,
+    read_leniently,
+    read_strictly,
+    with_whole_characters,
+)
 
 _TYPE_NAME: Final = re.compile(r"[^<\x00-\x20][^\x00-\x1f]*")
 """A type goes into an ``event:`` line: no line ends. ``<`` begins the core's own pseudo-types."""
@@ -44,28 +38,21 @@ def inserted(type_: str, **fields: Any) -> Event:
 def parse_event(data: bytes, name: str | None = None) -> Event:
     """Read one payload; ``name`` is its frame's ``event:`` field. Never raises.
 
-    orjson refuses lone surrogate escapes, which are JSON, and reads integers over 64 bits as floats; such payloads are
-    read by the standard library, and their bytes stay. What is JSON only to lenient readers (NaN, control characters,
-    broken UTF-8) or has no value (1e999) comes back as OPAQUE with the object that they would see.
+    orjson reads integers over 64 bits as floats, so payloads that hold any are read by the standard library, and their
+    bytes stay. What is JSON only to lenient readers comes back as OPAQUE, with the object that they would see: NaN, control
+    characters, numbers without a value (1e999), a byte order mark, UTF-16, bytes that are no UTF-8, halves of characters.
     """
     try:
-        body = orjson.loads(data)
-        type_ = body.get("type") if type(body) is dict else None
-        if len(data) <= SHORT and type(type_) is str and type_ in RUN_OF_DELTA:
-            return Event(type_, body, data)  # nearly every event: too short to be deep, no big numbers
-        if _MANY_DIGITS in data.translate(_DIGITS_AS_NOUGHTS):
-            body = json.loads(data, parse_constant=_refuse)
+        body = read_strictly(data)
     except (ValueError, RecursionError):
-        try:
-            body = json.loads(data, parse_constant=_refuse, parse_float=_finite)
-        except (ValueError, RecursionError):
-            lenient = _parse_leniently(data)
-            return Event(OPAQUE, lenient if type(lenient) is dict else {}, data, name=name)
-    if type(body) is not dict or _is_too_deep(data, body):
+        body = _read_leniently(data)
+        if type(body) is not dict or not _is_vendors(body) or not is_json(data):
+            return Event(OPAQUE, body if type(body) is dict else {}, data, name=name)
+    if type(body) is not dict or is_too_deep(data, body):
         return Event(OPAQUE, {}, data, name=name)
     if not is_typed(body):
         return Event(OPAQUE, body, data, name=name)
-    return Event(canonical_type(body), body, data)
+    return Event(canonical_type(body), body, data, name=name)
 
 
 def canonical_type(body: Body) -> str:
@@ -86,62 +73,27 @@ def canonical_type(body: Body) -> str:
 
 
 def is_typed(body: Body) -> bool:
-    """Tell whether a payload names a type that can stand in an ``event:`` line."""
+    """Return whether a payload names a type that can stand in an ``event:`` line."""
     type_ = body.get("type")
     return type(type_) is str and _TYPE_NAME.fullmatch(type_) is not None
 
 
-def _parse_leniently(data: bytes) -> Any:
-    try:
-        body = json.loads(
-            data.decode("utf-8", "replace"),
-            parse_constant=_no_number,
-            parse_float=_finite_or_none,
-            strict=False,
-        )
-    except (ValueError, RecursionError):
-        return None
-    return None if _is_too_deep(data, body) else body
+def _read_leniently(data: bytes) -> Any:
+    """Return what a lenient reader sees in a payload that orjson refuses; None if that is nothing either.
+
+    Halves of characters stay where they may find their other half (a text's ``delta``), and in vendors' events, whose bytes
+    are their own; everywhere else they are joined or replaced.
+    """
+    body = read_leniently(data)
+    if type(body) is not dict or not is_typed(body):
+        return with_whole_characters(body)
+    type_ = canonical_type(body)
+    if type_ in RUN_OF_DELTA:
+        delta = body.get("delta")
+        whole: Body = with_whole_characters({name: value for name, value in body.items() if name != "delta"})
+        return whole | {"delta": delta} if "delta" in body else whole
+    return with_whole_characters(body) if type_ in EVENT_FIELDS else body
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)
-
-
-def _finite(text: str) -> float:
-    """Read a number. One too large for a float has no value that could be written again."""
-    value = float(text)
-    if math.isinf(value):
-        raise ValueError(text)
-    return value
-
-
-def _finite_or_none(text: str) -> float | None:
-    value = float(text)
-    return None if math.isinf(value) else value
-
-
-def _no_number(_constant: str) -> None:
-    """NaN and the infinities are no JSON: a strict client cannot read them, so they become null."""
-
-
-def _is_too_deep(data: bytes, body: Any) -> bool:
-    """Tell whether an object is nested deeper than anything that any event has, or that orjson can write (254)."""
-    if data.count(b"{") + data.count(b"[") <= _DEEPEST:
-        return False
-    level = [body]
-    for _ in range(_DEEPEST):
-        level = [
-            child
-            for node in level
-            for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, dict | list)
-        ]
-        if not level:
-            return False
-    return True
-
-
-_DEEPEST: Final = 200
-SHORT: Final = 2 * _DEEPEST
-"""Bytes that an object at the limit of nesting takes at least."""
+def _is_vendors(body: Body) -> bool:
+    return is_typed(body) and canonical_type(body) not in EVENT_FIELDS

@@ -16,10 +16,10 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final
 
 from vllm_sse_proxy.families.responses import open_responses
-from vllm_sse_proxy.families.responses.grammar import DONE_SENTINEL, OPEN_RESPONSES_NAMES
+from vllm_sse_proxy.families.responses.grammar import KEEPALIVE, OPEN_RESPONSES_NAMES
 from vllm_sse_proxy.families.responses.settings import Dialect, NestedNumbers
 from vllm_sse_proxy.sse import encode_data, encode_event, event_pieces
-from vllm_sse_proxy.stream.event import OPAQUE, serialize_event
+from vllm_sse_proxy.stream.event import OPAQUE, SENTINEL, serialize_event
 from vllm_sse_proxy.stream.family import Writer
 
 if TYPE_CHECKING:
@@ -86,7 +86,10 @@ class ResponsesWriter(Writer):
         # Past all repairs the body may be written.
         view, body = self._view, event.body
         number = view.next_number
-        view.next_number = number + 1
+        if event.type == KEEPALIVE:
+            number = max(0, number - 1)  # it repeats the last number
+        else:
+            view.next_number = number + 1
         came = body.get(_FIELD)
         if type(came) is not int or came != number:
             body[_FIELD] = number
@@ -99,7 +102,7 @@ class ResponsesWriter(Writer):
 
     def sentinel(self, out: list[bytes]) -> None:
         """Add ``data: [DONE]``."""
-        out.append(encode_data(DONE_SENTINEL))
+        out.append(encode_data(SENTINEL))
 
     def _renumbered(self, event: Event) -> Event:
         body = event.body
@@ -107,7 +110,10 @@ class ResponsesWriter(Writer):
         wrong = [
             name
             for name, value in body.items()
-            if value and isinstance(value, _NODES) and name not in _USERS_OWN and _set(value, number, dry=True)
+            if value
+            and isinstance(value, _NODES)
+            and name not in _USERS_OWN
+            and _set(value, number, dry=True)
         ]
         if not wrong:
             return event

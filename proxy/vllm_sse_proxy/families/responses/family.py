@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Final
 from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.complete import ResponsesCompleter
 from vllm_sse_proxy.families.responses.corrections import CORRECTIONS
+from vllm_sse_proxy.families.responses.error_reports import read_report, report_in
 from vllm_sse_proxy.families.responses.events import parse_event
 from vllm_sse_proxy.families.responses.exit import ResponsesWriter
 from vllm_sse_proxy.families.responses.repairs import READ
 from vllm_sse_proxy.families.responses.settings import Dialect, NestedNumbers, Reasoning, ResponsesSettings
-from vllm_sse_proxy.families.responses.view import ClientView, part_index
+from vllm_sse_proxy.families.responses.view import ClientView
+from vllm_sse_proxy.stream.event import OPAQUE, Event
 from vllm_sse_proxy.stream.family import Family
 from vllm_sse_proxy.stream.plan import Plan
-from vllm_sse_proxy.stream.repair import MAX_FRAME_BYTES, MAX_TEXT_BYTES, MAX_UNSENT_ITEMS
+from vllm_sse_proxy.stream.repair import MAX_FRAME_BYTES, MAX_TEXT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from vllm_sse_proxy.stream.engine import Exit
-    from vllm_sse_proxy.stream.event import Event
     from vllm_sse_proxy.stream.family import Completer, View, Writer
     from vllm_sse_proxy.stream.repair import StreamContext
 
@@ -32,16 +33,24 @@ class Responses(Family):
     repairs = READ
     corrections = CORRECTIONS
     deltas = frozenset(grammar.RUN_OF_DELTA)
-    types = frozenset({*grammar.EVENT_FIELDS, *grammar.PINGS, *grammar.PRIVATE_NOTICES, grammar.TOOL_CALL_DELTA})
+    types = frozenset(
+        {*grammar.EVENT_FIELDS, *grammar.PINGS, *grammar.PRIVATE_NOTICES, grammar.TOOL_CALL_DELTA}
+    )
     is_numbered = True
 
     def read(self, data: bytes, name: str | None) -> Event:
         """Read one payload."""
         return parse_event(data, name)
 
+    def last_words(self, event: Event) -> Event | None:
+        """Return the error that stray text at the end of a body is; None if it is none."""
+        report = report_in(event, bare=True)
+        return None if report is None else Event(OPAQUE, {**read_report(report), "object": grammar.ERROR})
+
     def place_of(self, event: Event) -> object:
         """Return the text that a delta names, by upstream's names."""
-        return (event.type, event.body.get("item_id"), event.body.get("output_index"))
+        id_, index = event.body.get("item_id"), event.body.get("output_index")
+        return (event.type, id_ if type(id_) is str else "", index if type(index) is int else -1)
 
     def exceeds(self, event: Event, view: View) -> str | None:
         """Return ``max_unsent_items`` for a final output that holds more unsent items than any response has."""
@@ -49,7 +58,11 @@ class Responses(Family):
             return None
         response = event.body.get("response")
         output = response.get("output") if type(response) is dict else None
-        if type(output) is list and isinstance(view, ClientView) and len(output) > len(view.items) + MAX_UNSENT_ITEMS:
+        if (
+            type(output) is list
+            and isinstance(view, ClientView)
+            and len(output) > len(view.items) + MAX_UNSENT_ITEMS
+        ):
             return "max_unsent_items"
         return None
 
@@ -68,6 +81,9 @@ class Responses(Family):
         return ResponsesWriter(context, view, exit_)
 
 
+MAX_UNSENT_ITEMS: Final = 1000
+"""Items of the final output that were never streamed: each gets its six events in one call, which holds all other streams up.
+A response of many tool calls has a hundred."""
 RESPONSES: Final = Responses()
 
 

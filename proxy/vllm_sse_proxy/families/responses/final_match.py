@@ -31,8 +31,8 @@ from vllm_sse_proxy.families.responses.grammar import ItemKind, item_kind
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from vllm_sse_proxy.families.responses.events import Body
     from vllm_sse_proxy.families.responses.view import ClientView, ItemView
+    from vllm_sse_proxy.stream.event import Body
 
 _TEXT_KINDS: Final = (grammar.MESSAGE, grammar.REASONING)
 _CLIENT_CALLS: Final = (grammar.FUNCTION_CALL, grammar.CUSTOM_CALL)
@@ -45,11 +45,15 @@ call is streamed as a message and is no final item (0.24)."""
 class FinalMatch:
     """The final output of one response, matched with what was emitted.
 
+    :ivar output: the final output.
+    :ivar size: how much had been emitted, as :class:`.view.ClientView` counts it.
     :ivar accounts: index of an emitted item → the final item that is upstream's account of it.
     :ivar unsent: final items, in order, that the client was not sent.
     """
 
     def __init__(self, view: ClientView, output: object) -> None:
+        self.output = output
+        self.size = view.size
         self.accounts: dict[int, Body] = {}
         finals: list[Body] = []
         if type(output) is list:
@@ -63,12 +67,20 @@ class FinalMatch:
             kept.append((place, final))
         unsent = _CallMatch(view, self.accounts).match(calls)
         unsent += _match_others(view.items, others, self.accounts)
-        unsent += _TextMatch(view.items, self.accounts, is_only=len(finals) == 1).match(texts)
+        text_match = _TextMatch(view.items, self.accounts, is_only=len(finals) == 1)
+        unsent += text_match.match(texts)
+        self._growing = text_match.growing
         unsent.sort(key=_place_of)
         self.unsent = [final for _, final in unsent]
         self._last = view.items[-1] if view.items else None
         self._last_unsent = unsent[-1][0] if unsent else -1
         self._finals = finals
+
+    def is_stale(self, view: ClientView, output: object) -> bool:
+        """Return whether another match must be made: of another output, with more text, or as an item closed without growing."""
+        return (
+            self.output is not output or self.size != view.size or any(item.closed for item in self._growing)
+        )
 
     def is_last(self, item: ItemView, *, was_cut: bool = False) -> bool:
         """Return whether nothing comes after an emitted item, neither in the stream nor in the final output.
@@ -84,14 +96,11 @@ class FinalMatch:
 
 
 def match_final(view: ClientView, output: object) -> FinalMatch:
-    """Return the match of the final output with what was emitted so far; made anew only when either has changed."""
-    mark = (view.notes, view.size)
-    known = view.final_match
-    if known is None or known[0] is not output or known[1] != mark:
-        known = (output, mark, FinalMatch(view, output))
-        view.final_match = known
-    match: FinalMatch = known[2]
-    return match
+    """Return the match of the final output with what was emitted; made anew only if there is another output, or more text."""
+    known: FinalMatch | None = view.final_match
+    if known is None or known.is_stale(view, output):
+        known = view.final_match = FinalMatch(view, output)
+    return known
 
 
 _Placed = tuple[int, dict[str, Any]]
@@ -292,12 +301,16 @@ class _Budget:
 
 
 class _TextMatch:
-    """Messages and reasoning: each final one finds the emitted one that it is, or the emitted text that it stands in."""
+    """Messages and reasoning: each final one finds the emitted one that it is, or the emitted text that it stands in.
+
+    :ivar growing: open items of which the final output holds more than was emitted.
+    """
 
     def __init__(self, items: Sequence[ItemView], accounts: dict[int, Body], *, is_only: bool) -> None:
         self._accounts = accounts
         self._emitted = [_Emitted(item) for item in items if item.kind in _TEXT_KINDS]
         self._calls = [item for item in items if item.own is not None and item.index not in accounts]
+        self.growing: list[ItemView] = []
         self._is_only = is_only and len(items) > 1
         self._budget = _Budget(sum(emitted.size for emitted in self._emitted))
         self._pools: dict[str, _Pool] = {}
@@ -367,6 +380,8 @@ class _TextMatch:
         rest = emitted.beyond(text_of(final), self._budget)
         if rest is None:
             return False
+        if not emitted.item.closed and text_of(final) not in emitted.texts:
+            self.growing.append(emitted.item)
         emitted.is_free = False
         emitted.rest = rest
         self._accounts[emitted.item.index] = final

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.final_match import match_final
-from vllm_sse_proxy.stream.repair import MAX_HELD_DELTAS
+from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,8 +46,10 @@ class HeadlessArguments:
         held = self._held
         if event.type == _RUN.delta and self._is_on and self._is_headless(event):
             held.append(event)
-            return self.give_up() if len(held) > MAX_HELD_DELTAS else []
-        if not held or event.type in grammar.OPENING:  # the beginning of the response, sent late, ends no call
+            return self.give_up() if len(held) > MAX_HELD_EVENTS else []
+        if (
+            not held or event.type in grammar.OPENING
+        ):  # the beginning of the response, sent late, ends no call
             return [event]
         whole = self._whole_of(held[0].body["item_id"], event)
         self.give_up()
@@ -85,6 +87,8 @@ class HeadlessArguments:
         if event.type == grammar.ITEM_DONE and event.body["item"].get("id") == id_:
             return event.body["item"].get(_RUN.field)
         if event.type in grammar.TERMINAL:
-            account = match_final(self._view, event.body["response"].get("output")).accounts.get(self._view.by_id[id_].index)
+            account = match_final(self._view, event.body["response"].get("output")).accounts.get(
+                self._view.by_id[id_].index
+            )
             return None if account is None else account.get(_RUN.field)
         return None

@@ -43,8 +43,8 @@ def fitting(event: Event, view: ClientView, request: RequestContext) -> Event:
         return event
     field, mend = known
     value = event.body.get(field)
-    fits = mend(value) if value else value
-    return event if fits is value else event.having(**{field: fits})
+    fitting = mend(value) if value else value
+    return event if fitting is value else event.having(**{field: fitting})
 
 
 # Each function below returns the object that it was given if that is as it must be.

@@ -7,7 +7,7 @@ incomplete response is made up. Where type and status of a terminal event contra
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from vllm_sse_proxy.families.responses import grammar, synthesis
 from vllm_sse_proxy.families.responses.grammar import TERMINAL_OF_STATUS, item_kind
@@ -15,9 +15,9 @@ from vllm_sse_proxy.families.responses.grammar import TERMINAL_OF_STATUS, item_k
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vllm_sse_proxy.stream.event import Body, Event
     from vllm_sse_proxy.families.responses.final_match import FinalMatch
     from vllm_sse_proxy.families.responses.view import ClientView, ItemView
+    from vllm_sse_proxy.stream.event import Body, Event
 
 _CLAIMS: Final = (grammar.FAILED, grammar.INCOMPLETE, grammar.COMPLETED)
 """Types of terminal events, the least claim first."""
@@ -174,7 +174,9 @@ def typed_terminal(event: Event, *, is_half: bool) -> Event:
     if type_ == grammar.FAILED and not response.get("error"):
         changes["error"] = {"code": "server_error", "message": _what_happened(status)}
     details = response.get("incomplete_details")
-    if type_ == grammar.INCOMPLETE and not (isinstance(details, dict) and isinstance(details.get("reason"), str)):
+    if type_ == grammar.INCOMPLETE and not (
+        isinstance(details, dict) and isinstance(details.get("reason"), str)
+    ):
         # No reason is made up: only usage that has reached its limit names one.
         reason = {"reason": "max_output_tokens"} if hit_token_limit(response) else None
         if "incomplete_details" not in response or details != reason:

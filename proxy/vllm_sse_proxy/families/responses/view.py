@@ -155,7 +155,6 @@ class ClientView(View):
     :ivar terminal: type of the terminal event; nothing may follow it.
     :ivar open: the items that were announced and not closed, by their index.
     :ivar by_call_id: the calls by their ``call_id``; of two with the same one, the first.
-    :ivar notes: how many events were noted; with ``size``, it tells whether anything has changed.
     :ivar final_match: the match of the final output, once there is one (:func:`.final_match.match_final`).
     """
 
@@ -171,7 +170,6 @@ class ClientView(View):
         self.by_id: dict[str, ItemView] = {}
         self.by_call_id: dict[str, ItemView] = {}
         self.open: dict[int, ItemView] = {}
-        self.notes = 0
         self.final_match: Any = None
 
     @property
@@ -200,7 +198,6 @@ class ClientView(View):
 
     def apply(self, event: Event) -> None:
         """Take note of an event that goes out."""
-        self.notes += 1
         note = _NOTES.get(event.type)
         if note is not None:
             note(self, event)
@@ -220,14 +217,18 @@ class ClientView(View):
     def words_of(self, event: Event) -> str | None:
         """Return the words of a delta; None for one that says more: logprobs, or what vendors add, is looked at each time."""
         words: object = event.body.get("delta")
-        if type(words) is not str or any(type(value) in (dict, list) and value for value in event.body.values()):
+        if type(words) is not str or any(
+            type(value) in (dict, list) and value for value in event.body.values()
+        ):
             return None
         return words
 
     def idle_index(self, event: Event) -> bytes:
         """Return the index that makes no difference: that of the only part of an item (R05)."""
         item = self.item_of(event.body)
-        if item is None or (event.type not in grammar.PART_EVENTS and event.type not in grammar.SUMMARY_EVENTS):
+        if item is None or (
+            event.type not in grammar.PART_EVENTS and event.type not in grammar.SUMMARY_EVENTS
+        ):
             return b""
         if len(item.parts_of(event)) != 1:
             return b""

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.repairing import opened, repaired, terminal, untouched
 from tests.support.streams import Json, message, search, wire
-from vllm_sse_proxy.families.responses import BodyEnd
+from vllm_sse_proxy import BodyEnd
 
 S_LIFE, S_DONE = search(0)
 

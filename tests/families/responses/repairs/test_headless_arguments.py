@@ -6,8 +6,7 @@ import pytest
 
 from tests.support.repairing import Repaired, opened, repaired, terminal, untouched
 from tests.support.streams import call, message, numbered, whole, wire
-from vllm_sse_proxy.families.responses import BodyEnd
-from vllm_sse_proxy.families.responses.repairs.base import MAX_HELD_DELTAS
+from vllm_sse_proxy import BodyEnd
 
 ARGUMENTS = '{"city": "Paris"}'
 DELTA, DONE = "function_call_arguments.delta", "function_call_arguments.done"

@@ -20,7 +20,7 @@ from tests.support.streams import (
     whole,
     wire,
 )
-from vllm_sse_proxy.families.responses import BodyEnd, Plan, StreamNormalizer
+from vllm_sse_proxy import BodyEnd, StreamNormalizer, build_plan
 
 M_LIFE, M_DONE = message(0, "Half")
 C_LIFE, C_DONE = call(0, '{"a"')
@@ -143,8 +143,8 @@ def test_the_next_item_frees_them() -> None:
 
 
 def test_they_do_not_wait_for_the_rest_of_the_stream() -> None:
-    stream = numbered(whole((M_LIFE, M_DONE), message(1, "Hi")))
-    normalizer = StreamNormalizer(Plan.build(strict=True))
+    stream = numbered(whole((M_LIFE, M_DONE), reasoning(1, "Hi")))
+    normalizer = StreamNormalizer(build_plan(strict=True))
     told = events_of(normalizer.feed(wire(stream[:8], done=False)))
     assert told[-1]["type"] == "response.output_text.delta"
     told = events_of(normalizer.feed(wire(stream[8:9], done=False)))
@@ -153,7 +153,7 @@ def test_they_do_not_wait_for_the_rest_of_the_stream() -> None:
 
 @pytest.mark.parametrize("heartbeat", [b": keep-alive\n\n", wire([{"type": "response.ping"}], done=False)])
 def test_a_heartbeat_frees_them(heartbeat: bytes) -> None:
-    normalizer = StreamNormalizer(Plan.build(strict=True))
+    normalizer = StreamNormalizer(build_plan(strict=True))
     normalizer.feed(wire(numbered(whole((M_LIFE, M_DONE)))[:8], done=False))
     told = normalizer.feed(heartbeat)
     assert [event["type"] for event in events_of(told)][-1] == "response.output_item.done"

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.repairing import opened, repaired, terminal, untouched
 from tests.support.streams import Json, call, message, reasoning, response, search, summary, whole
-from vllm_sse_proxy.families.responses import Ending
+from vllm_sse_proxy import Ending
 
 M_LIFE, M_DONE = message(0, "Hi")
 C_LIFE, C_DONE = call(0, "{}")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.repairing import opened, repaired, terminal, untouched
 from tests.support.streams import Json, call, message, numbered, reasoning, whole, wire
-from vllm_sse_proxy.families.responses import BodyEnd
+from vllm_sse_proxy import BodyEnd
 
 R_LIFE, R_DONE = reasoning(0, "Hm", id_="u1")
 M_LIFE, M_DONE = message(1, "Hi", id_="u2")

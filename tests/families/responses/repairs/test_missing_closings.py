@@ -19,7 +19,7 @@ from tests.support.streams import (
     whole,
     wire,
 )
-from vllm_sse_proxy.families.responses import BodyEnd
+from vllm_sse_proxy import BodyEnd
 
 LIVES = [message(0, "Hi"), reasoning(0, "Hm"), summary(0, "Hm"), call(0, "{}")]
 M_LIFE, M_DONE = message(0, "Hi")

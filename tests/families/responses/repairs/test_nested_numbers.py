@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.repairing import opened, repaired, terminal, untouched
 from tests.support.streams import Json, call, message, response, whole
-from vllm_sse_proxy.families.responses import NestedNumbers
+from vllm_sse_proxy import NestedNumbers
 
 LIFE, DONE = call(0, "{}")
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.repairing import Repaired, opened, repaired, terminal
 from tests.support.streams import Json, message, reasoning, whole, wire
-from vllm_sse_proxy.families.responses import Dialect
+from vllm_sse_proxy import Dialect
 
 LOGPROB: Json = {"token": "Hi", "logprob": -0.5, "top_logprobs": [{"token": "Ho", "logprob": -1.5}]}
 WHOLE: Json = {

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.repairing import opened, repaired, terminal, untouched
 from tests.support.streams import Json, message, reasoning, response, whole
-from vllm_sse_proxy.families.responses import Dialect, Ending
+from vllm_sse_proxy import Dialect, Ending
 from vllm_sse_proxy.families.responses.grammar import ALIASES
 
 LIFE, DONE = reasoning(0, "Hm")

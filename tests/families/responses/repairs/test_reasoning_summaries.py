@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.support.repairing import Repaired, opened, repaired, terminal
 from tests.support.streams import Json, message, reasoning, summary
-from vllm_sse_proxy.families.responses import Reasoning
+from vllm_sse_proxy import Reasoning
 
 LIFE, DONE = reasoning(0, "H", "m")
 S_LIFE, S_DONE = summary(0, "H", "m")

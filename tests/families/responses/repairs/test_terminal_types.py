@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.repairing import opened, repaired, terminal, untouched
 from tests.support.streams import message, response, whole
-from vllm_sse_proxy.families.responses import Ending
+from vllm_sse_proxy import Ending
 
 LIFE, DONE = message(0, "Hi")
 REASON = {"reason": "max_output_tokens"}

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.repairing import opened, repaired, terminal, untouched
 from tests.support.streams import Json, call, custom_call, message, numbered, whole, wire
-from vllm_sse_proxy.families.responses import BodyEnd
+from vllm_sse_proxy import BodyEnd
 
 HALF_LIFE, HALF = call(0, '{"city": "Ro')
 NEXT_LIFE, NEXT = call(1, '{"city": "Oslo"}')

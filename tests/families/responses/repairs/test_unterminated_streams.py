@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.repairing import opened, repaired, terminal, untouched
 from tests.support.streams import Json, call, custom_call, message, numbered, reasoning, search, whole, wire
-from vllm_sse_proxy.families.responses import BodyEnd, Ending
+from vllm_sse_proxy import BodyEnd, Ending
 
 LIFE, DONE = message(0, "Hi")
 

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.final_match import match_final
-from vllm_sse_proxy.families.responses.moved import HOLD, Moved
-from vllm_sse_proxy.families.responses.repairs.base import Phase, Repair, Seen, StreamContext
+from vllm_sse_proxy.stream.event import COMMENT
+from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, Seen, StreamContext, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vllm_sse_proxy.families.responses.events import Event
     from vllm_sse_proxy.families.responses.view import ClientView
+    from vllm_sse_proxy.stream.event import Event
 
 _OF_AN_ITEM: Final = (grammar.ITEM_ADDED, grammar.ITEM_DONE)
 _OF_A_CALL: Final = frozenset(
@@ -39,64 +39,63 @@ _SEARCH: Final = grammar.WEB_SEARCH_CALL.type
 class BrowserCalls(Repair):
     """Leave out the mcp_call where a web_search_call tells the same."""
 
-    __slots__ = ("_held", "_left_out", "_told", "_waiting")
+    __slots__ = ("_emitted", "_left_out", "_waiting")
 
     name: ClassVar = "browser_calls"
     summary: ClassVar = (
         "a browser call that upstream tells as `mcp_call` and as `web_search_call` is told once"
     )
     fixes: ClassVar = ("R22",)
-    phase: ClassVar = Phase.IDENTITY
     handles: ClassVar = None
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
-        self._held: list[Event] = []
-        """events of the calls that nothing but an mcp_call has told yet"""
         self._left_out: Seen = {}
         """upstream's ids of the calls that are left out"""
-        self._told: Seen = {}
-        """upstream's ids of the calls that were told as mcp_call"""
+        self._emitted: Seen = {}
+        """upstream's ids of the calls that were emitted as mcp_call"""
         self._waiting: Seen = {}
         """upstream's ids of the calls whose events are held"""
 
-    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
-        """Hold a browser's mcp_call; the next event of something else shows whether it is left out or told."""
-        held, type_ = self._held, event.type
+    def repair(self, event: Event, view: ClientView) -> Sequence[Event] | Verdict | None:
+        """Hold a browser's mcp_call; the next event of something else shows whether it is left out or emitted."""
+        type_ = event.type
+        if type_ is COMMENT:
+            return PASS
         if type_ in _OF_A_CALL or (type_ in _OF_AN_ITEM and _is_browser_call(event)):
             id_ = _id_of(event)
             if id_ in self._left_out:
                 return []
-            if id_ not in self._told and (type_ in _OF_AN_ITEM or id_ in self._waiting):
-                held.append(event)
+            if id_ not in self._emitted and (type_ in _OF_AN_ITEM or id_ in self._waiting):
                 self._waiting[id_] = None
                 return HOLD
-        if type_ in grammar.TERMINAL and (held or self._told):
+        if type_ in grammar.TERMINAL and (self.held or self._emitted):
             return self._end(event, view)
-        if not held:
-            return None
-        self._held = []
-        waiting, self._waiting = self._waiting, {}
-        if type_ == grammar.ITEM_ADDED and _type_of(event.body.get("item")) == _SEARCH:
-            self._left_out.update(waiting)
+        if self.held and type_ == grammar.ITEM_ADDED and _type_of(event.body.get("item")) == _SEARCH:
+            self._left_out.update(self._waiting)
+            self._waiting = {}
+            self.held = []
             return [event]
-        self._told.update(waiting)
-        return Moved((*held, event))
+        return None
 
-    def _end(self, terminal: Event, view: ClientView) -> Sequence[Event]:
-        """Tell the held calls, and take as many searches out of the final output as calls were told."""
-        held, self._held = self._held, []
-        told = {**self._told, **self._waiting}
+    def take(self) -> list[Event]:
+        """Return what is held; those calls are then emitted."""
+        self._emitted.update(self._waiting)
         self._waiting = {}
+        return super().take()
+
+    def _end(self, terminal: Event, view: ClientView) -> Sequence[Event] | None:
+        """Emit the held calls, and take as many searches out of the final output as calls were emitted."""
+        number = len(self._emitted) + len(self._waiting)
         response: Any = terminal.body.get("response")
         output: Any = response.get("output") if isinstance(response, dict) else None
         searches = [item for item in match_final(view, output).unsent if _type_of(item) == _SEARCH]
-        again = searches[: len(told)]
+        again = searches[:number]
         if not again:
-            return Moved((*held, terminal))
+            return None
         gone = {id(item) for item in again}
         left = [item for item in output if id(item) not in gone]
-        return [*held, terminal.having(response={**response, "output": left})]
+        return [*self.take(), terminal.having(response={**response, "output": left})]
 
 
 def _id_of(event: Event) -> str:

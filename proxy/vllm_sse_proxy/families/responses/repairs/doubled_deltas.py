@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import grammar
-from vllm_sse_proxy.families.responses.repairs.base import Phase, Repair, StreamContext
+from vllm_sse_proxy.stream.repair import Repair, Seen, StreamContext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vllm_sse_proxy.families.responses.events import Event
     from vllm_sse_proxy.families.responses.view import ClientView
+    from vllm_sse_proxy.stream.event import Event
 
 
 _BOUNDARIES: Final = frozenset({grammar.ITEM_ADDED, grammar.ITEM_DONE})
@@ -25,29 +25,27 @@ _BOUNDARIES: Final = frozenset({grammar.ITEM_ADDED, grammar.ITEM_DONE})
 class DoubledDeltas(Repair):
     """Drop the echo: text of one spelling that the other spelling has told already."""
 
-    __slots__ = ("_ahead", "_last")
+    __slots__ = ("_ahead", "_begun")
 
     name: ClassVar = "doubled_deltas"
     summary: ClassVar = "text that comes under a private name and the protocol's is told once"
     fixes: ClassVar = ("F01",)
-    phase: ClassVar = Phase.SHAPE
     handles: ClassVar = frozenset(
         {type_ for type_ in grammar.RUN_OF_DELTA if type_ in grammar.ALIASES.values()} | _BOUNDARIES
     )
-    reads_deltas: ClassVar = True
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
-        self._last: dict[str, str] = {}
-        """canonical type → the last delta under the protocol's name, while no private name was seen"""
+        self._begun: Seen = {}
+        """canonical types of the deltas that came under the protocol's name, while no private name was seen"""
         self._ahead: dict[str, tuple[str, str]] = {}
         """canonical type → the spelling that is ahead, and its text that the other one has not echoed yet"""
 
-    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - compares upstream with itself
+    def repair(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Compare the two spellings' texts; what both have told is told once."""
         type_, spelling, delta = event.type, event.body["type"], event.body.get("delta")
         if type_ in _BOUNDARIES:
-            self._last.clear()
+            self._begun.clear()
             self._ahead.clear()
             return None
         if type(delta) is not str:
@@ -55,9 +53,9 @@ class DoubledDeltas(Repair):
         ahead = self._ahead.get(type_)
         if ahead is None:
             if spelling == type_:
-                self._last[type_] = delta
+                self._begun[type_] = None
                 return None
-            ahead = (type_, self._last.get(type_, ""))
+            ahead = (type_, _last_delta(type_, view) if type_ in self._begun else "")
         leader, lead = ahead
         if spelling == leader or not lead:
             self._ahead[type_] = (spelling, (lead + delta)[-_LONGEST_LEAD:])
@@ -72,13 +70,19 @@ class DoubledDeltas(Repair):
         self._ahead[type_] = (spelling, "")  # different texts: no echo at all
         return None
 
-    def signs(self, type_: str, spelling: str) -> str | None:
-        """Wish to be asked as soon as there are two spellings."""
-        return "" if spelling == type_ and type_ not in self._ahead else None
+    def watches(self, type_: str, view: ClientView) -> str | None:  # noqa: ARG002 - it has seen the spellings
+        """Watch for nothing under the protocol's name, and for everything from the first private name on."""
+        return "" if type_ not in self._ahead else None
 
-    def pass_by(self, type_: str, words: str) -> None:
-        """Keep the last delta under the protocol's name."""
-        self._last[type_] = words
+
+def _last_delta(type_: str, view: ClientView) -> str:
+    """Return the last delta of this type that was emitted."""
+    run = grammar.RUN_OF_DELTA[type_]
+    for item in view.youngest():
+        if item.kind is grammar.KIND_OF_EVENT.get(type_):
+            text = item.text_at(run, len(item.holders(run)) - 1)
+            return text.last if text is not None else ""
+    return ""
 
 
 _LONGEST_LEAD = 4096

@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import final_match, grammar, synthesis
 from vllm_sse_proxy.families.responses.grammar import ItemKind, item_kind
-from vllm_sse_proxy.families.responses.moved import HOLD, Moved
-from vllm_sse_proxy.families.responses.repairs.base import Phase, Repair, Seen, StreamContext
+from vllm_sse_proxy.stream.repair import HOLD, Repair, Seen, StreamContext, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vllm_sse_proxy.families.responses.events import Event
     from vllm_sse_proxy.families.responses.view import ClientView
+    from vllm_sse_proxy.stream.event import Event
 
 _INTERCHANGEABLE: Final = (grammar.MESSAGE, grammar.REASONING)
 
@@ -31,32 +30,28 @@ _INTERCHANGEABLE: Final = (grammar.MESSAGE, grammar.REASONING)
 class MisannouncedItems(Repair):
     """Announce an item under the id and as the kind that its first content shows."""
 
-    __slots__ = ("_announced", "_changed", "_held", "_id", "_kind")
+    __slots__ = ("_announced", "_changed", "_id", "_kind")
 
     name: ClassVar = "misannounced_items"
     summary: ClassVar = "an announcement with a used id or the wrong type waits one event and is told right"
     fixes: ClassVar = ("R08", "R12", "R17", "R18")
-    phase: ClassVar = Phase.IDENTITY
     handles: ClassVar = None
-    holds: ClassVar = True
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
         self._announced: Seen = {}
-        self._held: list[Event] = []
         self._changed = False
         self._id = ""
         self._kind: ItemKind = grammar.MESSAGE
 
-    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - compares upstream with itself
+    def repair(self, event: Event, view: ClientView) -> Sequence[Event] | Verdict | None:  # noqa: ARG002 - compares upstream with itself
         """Hold a doubtful announcement; release it, right, with the event that shows what it announces."""
-        if not self._held:
+        if not self.held:
             return self._consider(event) if event.type == grammar.ITEM_ADDED else None
         if event.type == grammar.ITEM_ADDED or not self._is_addressed(event):
             return self._release(event)
         if event.type == grammar.PART_ADDED:
             self._adopt(event)
-            self._held.append(event)
             return HOLD
         if event.type == grammar.ITEM_DONE:
             return self._judge_by_item(event)
@@ -86,7 +81,7 @@ class MisannouncedItems(Repair):
             return []  # an empty text of another type: neither says what the item is, nor anything else
         return self._release_as(kind, event)
 
-    def _consider(self, event: Event) -> Sequence[Event] | None:
+    def _consider(self, event: Event) -> Verdict | None:
         item = event.body.get("item")
         if not isinstance(item, dict):
             return None
@@ -98,7 +93,6 @@ class MisannouncedItems(Repair):
             self._announced[id_] = None
         if not doubtful:
             return None
-        self._held = [event]
         self._changed = False
         self._id = id_ if isinstance(id_, str) and not known else ""
         self._kind = kind
@@ -125,32 +119,30 @@ class MisannouncedItems(Repair):
         self._announced[id_] = None
         self._id = id_
         self._changed = True
-        added = self._held[0]
+        added = self.held[0]
         changes = {"item": {**added.body["item"], "id": id_}}
         if "output_index" in event.body:
             changes["output_index"] = event.body["output_index"]
-        self._held[0] = added.having(**changes)
+        self.held[0] = added.having(**changes)
 
-    def _release(self, event: Event) -> Sequence[Event]:
-        events = (*self._held, event)
-        self._held = []
-        return list(events) if self._changed else Moved(events)
+    def _release(self, event: Event) -> Sequence[Event] | None:
+        return [*self.take(), event] if self._changed else None
 
     def _release_as(self, kind: ItemKind, event: Event) -> Sequence[Event]:
         """Announce the item as another kind, with a part of the type that the event needs."""
-        held, self._held = self._held, []
+        held = self.take()
         told = held[0].body["item"]
         item = synthesis.new_item(kind, self._id or str(told.get("id") or ""))
         run = grammar.REASONING_TEXT if kind is grammar.REASONING else grammar.OUTPUT_TEXT
         part = synthesis.new_part(run.part_type or "")
         return [held[0].having(item=item), *(added.having(part=part) for added in held[1:]), event]
 
-    def _judge_by_item(self, event: Event) -> Sequence[Event]:
+    def _judge_by_item(self, event: Event) -> Sequence[Event] | None:
         item = event.body["item"]
         kind = item_kind(item.get("type"))
         if kind is self._kind or kind not in _INTERCHANGEABLE:
             return self._release(event)
         if final_match.text_of(item):
             return self._release_as(kind, event)
-        self._held = []  # opened as one type, closed as another, and never said a word: no item at all
+        self.held = []  # opened as one type, closed as another, and never said a word: no item at all
         return []

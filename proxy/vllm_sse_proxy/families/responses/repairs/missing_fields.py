@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, assert_never
 
 from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.grammar import Kind
-from vllm_sse_proxy.families.responses.repairs.base import Phase, Repair
+from vllm_sse_proxy.stream.repair import Repair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vllm_sse_proxy.families.responses.events import Event
     from vllm_sse_proxy.families.responses.view import ClientView
+    from vllm_sse_proxy.stream.event import Event
 
 _OTHERS: Final = frozenset(
     {
@@ -56,10 +56,9 @@ class MissingFields(Repair):
     name: ClassVar = "missing_fields"
     summary: ClassVar = "required fields of hosted tools' events that are missing get their zero value"
     fixes: ClassVar = ("F01",)
-    phase: ClassVar = Phase.SHAPE
     handles: ClassVar = frozenset(_FIELDS)
 
-    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - the shape is wrong in itself
+    def repair(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - the shape is wrong in itself
         """Return the event with all of its fields."""
         body = event.body
         missing = {

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from vllm_sse_proxy.families.responses.events import OPAQUE, Event, canonical_type, is_typed
-from vllm_sse_proxy.families.responses.repairs.base import Phase, Repair
+from vllm_sse_proxy.families.responses.events import canonical_type, is_typed
+from vllm_sse_proxy.stream.event import OPAQUE, Event
+from vllm_sse_proxy.stream.repair import Repair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,10 +29,9 @@ class OpaquePayloads(Repair):
         "payloads without a `type` get the one of their `event:` line; unreadable ones are dropped"
     )
     fixes: ClassVar = ("P01",)
-    phase: ClassVar = Phase.SHAPE
     handles: ClassVar = frozenset({OPAQUE})
 
-    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - the payload tells all
+    def repair(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - the payload tells all
         """Return the typed event, or nothing."""
         if is_typed(event.body):  # JSON only to a lenient reader: told as what it would have seen
             return [Event(canonical_type(event.body), event.body)]

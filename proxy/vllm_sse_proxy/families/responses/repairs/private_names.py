@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.grammar import TERMINAL_OF_STATUS
-from vllm_sse_proxy.families.responses.repairs.base import Dialect, Phase, Repair, Settings, StreamContext
+from vllm_sse_proxy.families.responses.settings import Dialect, ResponsesSettings
+from vllm_sse_proxy.stream.repair import Repair, StreamContext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vllm_sse_proxy.families.responses.events import Event
     from vllm_sse_proxy.families.responses.view import ClientView
+    from vllm_sse_proxy.stream.event import Event
 
 
 class PrivateNames(Repair):
@@ -27,7 +28,6 @@ class PrivateNames(Repair):
     name: ClassVar = "private_names"
     summary: ClassVar = "private event names become the protocol's; private notices are dropped"
     fixes: ClassVar = ("R24", "F01")
-    phase: ClassVar = Phase.SHAPE
     handles: ClassVar = frozenset({*grammar.ALIASES.values(), *grammar.TERMINAL, *grammar.PRIVATE_NOTICES})
 
     def __init__(self, context: StreamContext) -> None:
@@ -35,11 +35,11 @@ class PrivateNames(Repair):
         self._knows_names = context.settings.dialect is Dialect.OPEN_RESPONSES
 
     @classmethod
-    def wanted(cls, settings: Settings) -> bool:
+    def wanted(cls, settings: ResponsesSettings) -> bool:
         """Dialect ``upstream`` keeps upstream's names."""
         return settings.dialect is not Dialect.UPSTREAM
 
-    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - a name is a name
+    def repair(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - a name is a name
         """Return the event under the protocol's name."""
         name = event.body["type"]
         if name == event.type:

@@ -11,20 +11,14 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.grammar import REASONING_TEXT, SUMMARY_TEXT
-from vllm_sse_proxy.families.responses.repairs.base import (
-    Phase,
-    Reasoning,
-    Repair,
-    Seen,
-    Settings,
-    StreamContext,
-)
+from vllm_sse_proxy.families.responses.settings import Reasoning, ResponsesSettings
+from vllm_sse_proxy.stream.repair import Repair, Seen, StreamContext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vllm_sse_proxy.families.responses.events import Event
     from vllm_sse_proxy.families.responses.view import ClientView
+    from vllm_sse_proxy.stream.event import Event
 
 _TEXTS: Final = {REASONING_TEXT.delta: SUMMARY_TEXT.delta, REASONING_TEXT.done: SUMMARY_TEXT.done}
 _PARTS: Final = {grammar.PART_ADDED: grammar.SUMMARY_ADDED, grammar.PART_DONE: grammar.SUMMARY_DONE}
@@ -40,7 +34,6 @@ class ReasoningSummaries(Repair):
         "with `reasoning = summary`, raw reasoning is told as `reasoning_summary_*` events too"
     )
     fixes: ClassVar = ("R29",)
-    phase: ClassVar = Phase.SHAPE
     handles: ClassVar = frozenset({*_TEXTS, *_PARTS, *grammar.SUMMARY_EVENTS})
 
     def __init__(self, context: StreamContext) -> None:
@@ -49,11 +42,11 @@ class ReasoningSummaries(Repair):
         """upstream's ids of items that it tells a summary of itself"""
 
     @classmethod
-    def wanted(cls, settings: Settings) -> bool:
+    def wanted(cls, settings: ResponsesSettings) -> bool:
         """Only where the operator asks for it: raw reasoning is the protocol's own form."""
         return settings.reasoning is Reasoning.SUMMARY
 
-    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - a matter of names
+    def repair(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - a matter of names
         """Return the event as its counterpart among the summary's; the item's end tells the raw part."""
         body = event.body
         if event.type in grammar.SUMMARY_EVENTS:

@@ -10,15 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import grammar
-from vllm_sse_proxy.families.responses.events import dump_json
 from vllm_sse_proxy.families.responses.grammar import Kind
-from vllm_sse_proxy.families.responses.repairs.base import Phase, Repair
+from vllm_sse_proxy.stream.event import dump_json
+from vllm_sse_proxy.stream.repair import Repair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vllm_sse_proxy.families.responses.events import Event
     from vllm_sse_proxy.families.responses.view import ClientView
+    from vllm_sse_proxy.stream.event import Event
 
 _TEXT_FIELDS: Final = (
     "text",
@@ -66,14 +66,12 @@ class StringDeltas(Repair):
     name: ClassVar = "string_deltas"
     summary: ClassVar = "a `delta` (or whole text) that is an object or a list becomes the string in it"
     fixes: ClassVar = ("F01",)
-    phase: ClassVar = Phase.SHAPE
     handles: ClassVar = frozenset(
         {type_ for type_, fields in grammar.EVENT_FIELDS.items() if fields.get("delta") is Kind.STRING}
         | set(grammar.RUN_OF_DONE)
     )
-    flatten: ClassVar = staticmethod(flatten)
 
-    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - the shape is wrong in itself
+    def repair(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - the shape is wrong in itself
         """Return the event with a string; a delta that says nothing at all is dropped."""
         body = event.body
         run = grammar.RUN_OF_DONE.get(event.type)
