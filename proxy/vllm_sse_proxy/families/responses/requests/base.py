@@ -42,6 +42,7 @@ class Facts:
     :ivar release: vLLM's release, as (0, 32).
     :ivar harmony: whether the model is a gpt-oss, which vLLM serves on a path of its own.
     :ivar sees_pictures: whether the model reads pictures.
+    :ivar strict_template: whether the model's chat template has refused a role.
     :ivar background: whether the request is one of ``background: true``.
     :ivar stream: whether the request asks for a stream.
     :ivar items: what the ids in the request's ``item_reference`` items stand for, as far as it is known.
@@ -50,6 +51,7 @@ class Facts:
     release: tuple[int, int] | None = None
     harmony: bool | None = None
     sees_pictures: bool | None = None
+    strict_template: bool = False
     background: bool = False
     stream: bool = False
     items: Mapping[str, Any] = field(default_factory=dict)
@@ -104,7 +106,10 @@ class RequestRepair(ABC):
         """Return the request after the repair; None if it has not the feature, or must stay as it is."""
 
     def concerns(self, body: Body, facts: Facts) -> bool:
-        """Return whether :meth:`repair` would change the request; quick for those that may be applied first."""
+        """Return whether the request has the feature, which :meth:`repair` may still leave as it is.
+
+        Quick for those that may be applied first.
+        """
         return self.repair(body, facts) is not None
 
 

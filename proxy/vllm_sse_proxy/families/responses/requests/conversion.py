@@ -124,7 +124,8 @@ class Conversion:
         if tool is None:
             return item
         if type_ == "custom_tool_call" or tool.kind is ToolKind.FUNCTION:
-            return _named(item, tool)
+            is_known = not tool.namespace and tool.name == item["name"]
+            return item if is_known else _named(item, tool)
         if tool.kind is ToolKind.CUSTOM:
             members = {"name": tool.name, "input": decode_input(text_of(item.get("arguments")))}
             call = _call(item, tool.kind, members)
@@ -143,7 +144,9 @@ class Conversion:
             if member in response:
                 changed[member] = orjson.loads(value)
         if "tools" not in self.echo and self._sent:
-            changed["tools"] = self._rebuilt(tools_of(response))
+            rebuilt = self._rebuilt(tools_of(response))
+            if rebuilt != response.get("tools"):
+                changed["tools"] = rebuilt
         metadata = response.get("metadata")
         if isinstance(metadata, dict) and KEY in metadata:
             changed["metadata"] = without_key(metadata, added=self.added_metadata)

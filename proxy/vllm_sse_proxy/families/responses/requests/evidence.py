@@ -34,11 +34,14 @@ _SIMPLE: Final = re.compile(
     r"|Encrypted content is not supported"
     r"|'dict object' has no attribute '"
     r"|'role'(?: None)?$"
-    r"|System message must be at the beginning"
-    r"|(?:After the optional system message, )?[Cc]onversation roles must alternate"
-    r"|Unexpected (?:message )?role"
 )
-"""Only the simple path, or a chat template, says so. ``'role'`` is a KeyError of releases up to 0.29."""
+"""Only the simple path says so. The last is a KeyError of releases up to 0.29."""
+_TEMPLATE: Final = re.compile(
+    r"System message must be at the beginning"
+    r"|(?:After the optional system message, )?[Cc]onversation roles must alternate"
+    r"|(?:Only|System|Invalid|Unknown|Unexpected|Unsupported|Unrecognized)\b[^:{]{0,60}\broles?\b"
+)
+"""What chat templates say about roles: those of Qwen, Mistral, Gemma and their like. Harmony has no template."""
 _BLIND: Final = re.compile(r"\S+ is not a multimodal model")
 _RELEASE: Final = re.compile(r"v?(\d{1,6})\.(\d{1,6})")
 _GPT_OSS: Final = re.compile(r"gpt[-_]?oss", re.IGNORECASE)
@@ -51,6 +54,8 @@ def after_refusal(facts: Facts, refusal: bytes) -> Facts:
         return replace(facts, harmony=False, sees_pictures=False)
     if _HARMONY.match(message):
         return replace(facts, harmony=True)
+    if _TEMPLATE.match(message):
+        return replace(facts, harmony=False, strict_template=True)
     return replace(facts, harmony=False) if _SIMPLE.match(message) else facts
 
 

@@ -89,7 +89,7 @@ class ItemMemory:
             return
         self._items[owner, id_] = (spelled, now)
         self._bytes += size
-        while self._bytes > self._max_bytes or self._oldest(now) >= self._max_age_seconds:
+        while self._items and (self._bytes > self._max_bytes or self._age(now) >= self._max_age_seconds):
             self._drop(next(iter(self._items)))
 
     def find(self, owner: bytes, ids: list[str], now: float) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class ItemMemory:
                 found[id_] = orjson.loads(kept[0])
         return found
 
-    def _oldest(self, now: float) -> float:
+    def _age(self, now: float) -> float:
         """Return the age of the oldest item in seconds."""
         return now - next(iter(self._items.values()))[1]
 

@@ -48,7 +48,7 @@ class RequestMemory:
         self._max_models = max_models
         self._max_sets = max_sets
         self._models: OrderedDict[Key, OrderedDict[frozenset[str], tuple[Step, float]]] = OrderedDict()
-        self._facts: OrderedDict[Key, tuple[bool | None, bool | None]] = OrderedDict()
+        self._facts: OrderedDict[Key, Facts] = OrderedDict()
         self._identities: dict[str, str] = {}
 
     def __len__(self) -> int:
@@ -67,13 +67,14 @@ class RequestMemory:
 
     def facts(self, key: Key, facts: Facts) -> Facts:
         """Return the facts with what refusals of this model have shown."""
-        harmony, sees_pictures = self._facts.get(key, (None, None))
-        if harmony is None and sees_pictures is None:
+        known = self._facts.get(key)
+        if known is None:
             return facts
         return replace(
             facts,
-            harmony=facts.harmony if harmony is None else harmony,
-            sees_pictures=facts.sees_pictures if sees_pictures is None else sees_pictures,
+            harmony=facts.harmony if known.harmony is None else known.harmony,
+            sees_pictures=facts.sees_pictures if known.sees_pictures is None else known.sees_pictures,
+            strict_template=facts.strict_template or known.strict_template,
         )
 
     def passed(self, key: Key, features: AbstractSet[str], step: Step, facts: Facts, now: float) -> None:
@@ -102,10 +103,12 @@ class RequestMemory:
             del self._models[key]
 
     def learn(self, key: Key, facts: Facts) -> None:
-        """Keep what is known of a model's path and eyes."""
+        """Keep what is known of a model's path, eyes and template."""
         if (facts.harmony is None and facts.sees_pictures is None) or len(key[1]) > MAX_MODEL_CHARACTERS:
             return
-        self._facts[key] = (facts.harmony, facts.sees_pictures)
+        self._facts[key] = Facts(
+            harmony=facts.harmony, sees_pictures=facts.sees_pictures, strict_template=facts.strict_template
+        )
         self._facts.move_to_end(key)
         while len(self._facts) > self._max_models:
             self._facts.popitem(last=False)

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 MAX_POSTS: Final = 3
 """The first, and two more."""
+_MAX_UPSTREAMS: Final = 64
+"""Releases and paths that are kept apart; nobody runs so many."""
 _REFUSALS: Final = frozenset({400, 422, 501})
 """Statuses of requests that were not run, whatever is in them."""
 _FAILURE: Final = 500
@@ -91,7 +93,7 @@ class RequestPlanner:
     :param enabled: names of repairs that are switched on, and would not be without it.
     """
 
-    __slots__ = ("_early", "repairs")
+    __slots__ = ("_early", "_urgent", "repairs")
 
     def __init__(self, *, disabled: Collection[str] = (), enabled: Collection[str] = ()) -> None:
         self.repairs: tuple[RequestRepair, ...] = tuple(
@@ -100,11 +102,24 @@ class RequestPlanner:
             if repair.name not in disabled and (repair.enabled or repair.name in enabled)
         )
         self._early = tuple(repair for repair in self.repairs if repair.first)
+        self._urgent: dict[tuple[tuple[int, int] | None, bool | None], tuple[RequestRepair, ...]] = {}
+        """release and path → the repairs that are applied first there"""
 
     def is_urgent(self, request: Body, facts: Facts) -> bool:
-        """Return whether a request must be repaired before its first send. Asked about every request: some microseconds."""
-        for repair in self._early:  # noqa: SIM110 - a generator would take as long as the question
-            if repair.step(facts) is Step.FIRST and repair.concerns(request, facts):
+        """Return whether a request may have to be repaired before its first send.
+
+        Every request is asked about, and takes a microsecond or two. If it need not, and the memory knows nothing of its
+        model, it can be sent as it came, and :class:`RequestAttempts` be made when it is refused.
+        """
+        upstream = (facts.release, facts.harmony)
+        urgent = self._urgent.get(upstream)
+        if urgent is None:
+            if len(self._urgent) >= _MAX_UPSTREAMS:
+                self._urgent.clear()
+            urgent = tuple(repair for repair in self._early if repair.step(facts) is Step.FIRST)
+            self._urgent[upstream] = urgent
+        for repair in urgent:  # noqa: SIM110 - a generator would take as long as the question
+            if repair.concerns(request, facts):
                 return True
         return False
 
@@ -165,7 +180,9 @@ class RequestAttempts:
 
     def first(self) -> Post:
         """Return what is sent first; to be called once, before anything else."""
-        return self._next() or self._as_it_came()
+        post = self._next()
+        assert post is not None, "FIRST is among the steps, and can always be sent"  # noqa: S101 - a fact of this class
+        return post
 
     def after(self, status: int, refusal: bytes) -> Post | None:
         """Return what is sent next; None if the answer to the last post stands, or :attr:`decisive` if it is a refusal.
@@ -175,7 +192,10 @@ class RequestAttempts:
         """
         if not evidence.is_json_object(refusal) or not self.is_refusal(status):
             return None
-        self.facts = evidence.after_refusal(self.facts, refusal)
+        before = self.facts
+        self.facts = evidence.after_refusal(before, refusal)
+        if self.facts != before and len(self.posts) == 1 and self.posts[0].step is not Step.FIRST:
+            self._steps.insert(0, self.posts[0].step)  # what was remembered, with what is known now
         if status == _FAILURE and not self._planner.answers_500(self.features()):
             return None
         return self._next()
@@ -204,32 +224,34 @@ class RequestAttempts:
 
     def _at(self, step: Step) -> Post | None:
         """Return the request as it is sent at a step; None if there is nothing to repair, or it cannot be."""
-        if step is Step.FIRST and not self._planner.is_urgent(self._request, self.facts):
-            return Post(self._raw, (), NOTHING, step)
+        as_it_came = Post(self._raw, (), NOTHING, step) if step is Step.FIRST else None
+        if as_it_came is not None and not self._planner.is_urgent(self._request, self.facts):
+            return as_it_came
         if self._tree is None:
             self._tree = read(self._raw)
         if self._tree is None:
-            return None
+            return as_it_came
         repairing = self._planner.repaired(self._tree, self.facts, step)
         conversion = conversion_of(self._tree, repairing)
         body: Body | None = repairing.body
         if self.facts.background and conversion:
             body = _with_metadata(repairing.body, conversion)
         written = write(body) if body is not None and repairing.names else None
-        return None if written is None else Post(written, repairing.names, conversion, step)
-
-    def _as_it_came(self) -> Post:
-        post = Post(self._raw, (), NOTHING, Step.FIRST)
-        self.posts.append(post)
-        return post
+        return as_it_came if written is None else Post(written, repairing.names, conversion, step)
 
 
 def conversion_of(request: Body, repairing: Repairing) -> Conversion:
     """Return what must be converted back in the answer to a repaired request.
 
+    Tools that upstream was sent as custom ones are among it: simple paths up to 0.31 stream their calls as those of functions.
+
     :param request: as the client sent it.
     """
     body = repairing.body
+    custom = [
+        ConvertedTool(name, name, ToolKind.CUSTOM, name)
+        for name in names_of([tool for tool in tools_of(body) if type_of(tool) == "custom"])
+    ]
     echo: dict[str, bytes] = {}
     for member in ECHOED:
         own = request.get(member)
@@ -239,7 +261,7 @@ def conversion_of(request: Body, repairing: Repairing) -> Conversion:
         if spelled is not None:
             echo[member] = spelled
     return Conversion(
-        repairing.tools,
+        (*repairing.tools, *custom),
         echo,
         plain=names_of(tools_of(body)),
         added_metadata=not isinstance(request.get("metadata"), dict),
@@ -251,11 +273,7 @@ def unrepaired_conversion(request: Body) -> Conversion:
 
     Simple paths up to 0.31 accept custom tools and stream their calls as those of functions, which no client of theirs knows.
     """
-    return Conversion(
-        ConvertedTool(tool["name"], tool["name"], ToolKind.CUSTOM, tool["name"])
-        for tool in tools_of(request)
-        if type_of(tool) == "custom" and isinstance(tool.get("name"), str)
-    )
+    return conversion_of(request, Repairing(request, (), ()))
 
 
 def _with_metadata(body: Body, conversion: Conversion) -> Body | None:

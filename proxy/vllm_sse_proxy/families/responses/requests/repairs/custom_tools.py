@@ -60,7 +60,7 @@ class CustomTools(RequestRepair):
         """Return the request without custom tools; one that still has its grammar waits for :mod:`tool_grammars`."""
         tools, items = tools_of(body), body.get("input")
         history = items if isinstance(items, list) else []
-        if not any(type_of(tool) == "custom" for tool in tools) and not any(map(_is_custom, history)):
+        if not any(map(_is_convertible, tools)) and not any(map(_is_custom, history)):
             return None
         functions = _Functions(tools)
         changed: Body = dict(body)
@@ -71,6 +71,10 @@ class CustomTools(RequestRepair):
         if "tool_choice" in body:
             changed["tool_choice"] = changed_choice(body["tool_choice"], functions.choice)
         return Repaired(changed, tuple(functions.converted))
+
+
+def _is_convertible(tool: Any) -> bool:
+    return type_of(tool) == "custom" and not has_grammar(tool)
 
 
 def _is_custom(item: Any) -> bool:
@@ -88,7 +92,7 @@ class _Functions:
         self._sent: dict[str, str] = {}
         pool = NamePool(names_of([tool for tool in tools if type_of(tool) == "function"]))
         for tool in tools:
-            self.tools.append(self._function(tool, pool) if type_of(tool) == "custom" else tool)
+            self.tools.append(self._function(tool, pool) if _is_convertible(tool) else tool)
 
     def item(self, item: Body) -> Body:
         """Return a call or an output of the history as that of a function. Its id goes: it has another type's prefix."""
@@ -108,9 +112,6 @@ class _Functions:
 
     def _function(self, tool: Body, pool: NamePool) -> Body:
         name = text_of(tool.get("name"))
-        if has_grammar(tool):
-            self.converted.append(ConvertedTool(name, name, ToolKind.CUSTOM, name))
-            return tool
         sent = pool.take(name)
         self._sent.setdefault(name, sent)
         self.converted.append(ConvertedTool(sent, name, ToolKind.CUSTOM, name))

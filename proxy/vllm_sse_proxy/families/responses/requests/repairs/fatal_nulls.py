@@ -46,7 +46,10 @@ class FatalNulls(RequestRepair):
 
     def concerns(self, body: Body, facts: Facts) -> bool:
         """Return whether one of them is null."""
-        return any(name in body and body[name] is None for name in self._fatal(facts))
+        for name in self._fatal(facts):  # noqa: SIM110 - every request is asked about: a generator takes twice as long
+            if body.get(name, name) is None:
+                return True
+        return False
 
     def _fatal(self, facts: Facts) -> tuple[str, ...]:
         return _ALL_RELEASES if facts.is_since(_PARALLEL_SINCE) else (*_ALL_RELEASES, _PARALLEL)

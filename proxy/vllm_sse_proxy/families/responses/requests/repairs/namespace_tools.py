@@ -2,7 +2,9 @@
 
 Codex puts its sub-agents and every MCP server into a tool ``{"type": "namespace", "tools": […]}``; the Agents SDK has
 namespaces too. Harmony refuses them on every release, 0.12 on both paths, and from 0.13 to 0.25 the simple path shows the
-model *one* function without parameters in their place. From 0.26 it joins the names, and this repair joins them as it does.
+model *one* function without parameters in their place. From 0.26 it joins the names, and this repair joins them as it does;
+there it is needed only for what vLLM drops (custom tools in a namespace), and for Codex's namespace ``functions``, whose tools
+are called by their bare names.
 
 Each tool of a namespace becomes a tool of its own, ``namespace__name``, in place and in order. A call comes back under its
 namespace and name: Codex knows no joined name. The description of the namespace is lost, as it is in vLLM.
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_sse_proxy.families.responses.requests.base import Facts, Repaired, RequestRepair, Step
 from vllm_sse_proxy.families.responses.requests.tools import (
+    DEFAULT_NAMESPACE,
     ConvertedTool,
     NamePool,
     ToolKind,
@@ -47,18 +50,19 @@ class NamespaceTools(RequestRepair):
     )
 
     def step(self, facts: Facts) -> Step:
-        """Return FIRST where a namespace is misread, and NEVER where vLLM joins the names itself."""
-        if facts.is_before(_JOINED_BY_VLLM_SINCE):
-            return Step.FIRST
-        return Step.NEVER if facts.harmony is False and facts.release is not None else Step.LOSSLESS
+        """Return FIRST where a namespace is misread."""
+        return Step.FIRST if facts.is_before(_JOINED_BY_VLLM_SINCE) else Step.LOSSLESS
 
     def repair(self, body: Body, facts: Facts) -> Repaired | None:
-        """Return the request without namespaces."""
+        """Return the request without namespaces; None if it has none, or vLLM joins the names itself."""
         if not self.concerns(body, facts):
+            return None
+        by_vllm = facts.harmony is False and facts.is_since(_JOINED_BY_VLLM_SINCE)
+        if by_vllm and all(_is_read_by_vllm(tool) for tool in tools_of(body)):
             return None
         names = _JoinedNames(tools_of(body))
         changed: Body = dict(body)
-        if names.tools:
+        if "tools" in body:
             changed["tools"] = names.tools
         items = body.get("input")
         if isinstance(items, list):
@@ -79,6 +83,15 @@ class NamespaceTools(RequestRepair):
             if isinstance(item, dict) and isinstance(item.get("namespace"), str) and type_of(item) in _CALLS:
                 return True
         return False
+
+
+def _is_read_by_vllm(tool: Any) -> bool:
+    """Return whether vLLM shows the model all of a tool: of a namespace it shows the functions only."""
+    if type_of(tool) != "namespace":
+        return True
+    inner = tool.get("tools")
+    functions = all(type_of(one) == "function" for one in inner) if isinstance(inner, list) else True
+    return functions and tool.get("name") != DEFAULT_NAMESPACE
 
 
 class _JoinedNames:

@@ -26,7 +26,6 @@ _NOT_NULLABLE: Final = frozenset(
         "priority",
         "request_id",
         "skip_special_tokens",
-        "top_logprobs",
     }
 )
 

@@ -1,8 +1,8 @@
 """Pictures and files in what a tool returned.
 
-Harmony reads no output but a string, on every release, and a text-only model sees no picture anywhere. There each becomes a
-note that there was one: Codex's ``view_image`` and MCP servers, opencode's ``read``, the Agents SDK, LangChain, the AI SDK.
-Where the simple path is known to be at work, and nothing says that its model cannot see, they stay.
+Harmony reads no output but a string, on every release, and a text-only model sees no picture anywhere. Where one of the two is
+known to be so, each becomes a note that there was one: Codex's ``view_image`` and MCP servers, opencode's ``read``, the Agents
+SDK, LangChain, the AI SDK. Elsewhere they stay: the model may see them.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ class OutputPictures(PartRepair):
     __slots__ = ()
 
     name: ClassVar = "output_pictures"
-    summary: ClassVar = "pictures and files in outputs of tools become notes where the model cannot see them"
+    summary: ClassVar = (
+        "pictures and files in outputs of tools become notes where the model is known not to see them"
+    )
     lossless: ClassVar = False
     members: ClassVar[tuple[str, ...]] = ("output",)
 
     def step(self, facts: Facts) -> Step:
-        """Return NEVER where the model may see them."""
-        if facts.sees_pictures or (facts.harmony is False and facts.sees_pictures is None):
-            return Step.NEVER
-        return Step.LOSSY
+        """Return NEVER unless the model is known not to see them."""
+        return Step.LOSSY if facts.harmony or facts.sees_pictures is False else Step.NEVER
 
     def part(self, part: Body, facts: Facts) -> Body | None:  # noqa: ARG002 - step() has looked at them
         """Return the note for a picture or a file."""

@@ -36,12 +36,12 @@ class Roles(RequestRepair):
     first: ClassVar = "if upstream is known to be older than 0.24 and not harmony: lenient templates drop `developer` messages"
 
     def step(self, facts: Facts) -> Step:
-        """Return LOSSY where upstream may be harmony: there the instructions would only move."""
+        """Return LOSSY where it is not certain that the template wants it: there the instructions would only move."""
         if facts.harmony:
             return Step.NEVER
-        if facts.harmony is None:
-            return Step.LOSSY
-        return Step.FIRST if facts.is_before(_JOINED_BY_VLLM_SINCE) else Step.LOSSLESS
+        if facts.harmony is False and facts.is_before(_JOINED_BY_VLLM_SINCE):
+            return Step.FIRST
+        return Step.LOSSLESS if facts.strict_template else Step.LOSSY
 
     def repair(self, body: Body, facts: Facts) -> Repaired | None:
         """Return the request with one instruction; None if it has one already, or one that is not text."""

@@ -27,8 +27,10 @@ class ToolDescriptions(RequestRepair):
     lossless: ClassVar = True
 
     def step(self, facts: Facts) -> Step:
-        """Return NEVER but for old harmony, and where nothing is known."""
-        return Step.NEVER if facts.harmony is False or facts.is_since(_OPTIONAL_SINCE) else Step.LOSSLESS
+        """Return LOSSLESS on old harmony, LOSSY where it is not known to be one, and NEVER elsewhere."""
+        if facts.harmony is False or facts.is_since(_OPTIONAL_SINCE):
+            return Step.NEVER
+        return Step.LOSSLESS if facts.harmony else Step.LOSSY
 
     def repair(self, body: Body, facts: Facts) -> Repaired | None:  # noqa: ARG002 - step() has looked at them
         """Return the request with a description for every function."""
