@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from copy import deepcopy
 from typing import Any
 
@@ -177,6 +178,21 @@ def test_calls_come_back_as_the_client_knows_them() -> None:
         ]
         known = {(item["type"], item.get("namespace", ""), item.get("name", "")) for item in back}
         assert known == _known_to_client(body)
+
+
+def test_long_histories_take_time_in_proportion() -> None:
+    turn = [
+        item
+        for name in ("codex/mcp-results-text-and-image", "openai-agents/shell-result")
+        for item in CAPTURED[name]["input"]
+    ]
+    many = [{"type": "function", "name": "f", "parameters": {}} for _ in range(2000)]
+    spaces = [{"type": "namespace", "name": f"n{number}", "tools": many[:2]} for number in range(2000)]
+    body = {"input": turn * 1000, "tools": [*many, *spaces, *spaces]}
+    start = time.process_time()
+    repairing = PLANNER.repaired(body, Facts(harmony=True), Step.LOSSY)
+    conversion_of(body, repairing).to_metadata()
+    assert time.process_time() - start < 10  # quadratic, it would be hours
 
 
 def test_repairs_have_no_state() -> None:

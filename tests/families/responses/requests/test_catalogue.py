@@ -44,7 +44,9 @@ def test_nobody_writes_into_a_request() -> None:
             targets = node.targets if isinstance(node, ast.Assign | ast.Delete) else []
             for target in targets:
                 if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
-                    assert target.value.id in ("changed", "kept", "known"), f"{path.name}: {ast.unparse(node)}"
+                    assert target.value.id in ("changed", "kept", "known"), (
+                        f"{path.name}: {ast.unparse(node)}"
+                    )
 
 
 @pytest.mark.parametrize("repair", REQUEST_REPAIRS, ids=lambda repair: repair.name)

@@ -128,6 +128,16 @@ class TestRefusals:
         }
 
 
+def test_items_may_be_looked_up_after_the_first_refusal() -> None:
+    item = {"type": "message", "id": "msg_1", "role": "assistant", "content": "a"}
+    attempts = attempts_for(request(input=[{"type": "item_reference", "id": "msg_1"}]))
+    attempts.first()
+    attempts.know_items({"msg_1": item})
+    post = attempts.after(400, REFUSAL)
+    assert post is not None
+    assert json.loads(post.body)["input"][0]["role"] == "assistant"
+
+
 class TestRemembered:
     def test_lossless(self) -> None:
         attempts = attempts_for(request(tools=[CRM, WEB, FUNCTION]), remembered=Step.LOSSLESS)

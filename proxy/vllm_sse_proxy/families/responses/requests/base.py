@@ -16,8 +16,6 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from vllm_sse_proxy.families.responses.requests.document import Body
     from vllm_sse_proxy.families.responses.requests.tools import ConvertedTool
 
@@ -54,7 +52,7 @@ class Facts:
     strict_template: bool = False
     background: bool = False
     stream: bool = False
-    items: Mapping[str, Any] = field(default_factory=dict)
+    items: dict[str, Any] = field(default_factory=dict)
 
     def is_before(self, release: tuple[int, int]) -> bool:
         """Return whether upstream is known to be older than this release."""
