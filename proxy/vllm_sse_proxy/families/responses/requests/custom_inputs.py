@@ -49,8 +49,8 @@ class InputDecoder:
     """Decodes the arguments of a converted custom tool as they stream.
 
     What begins as ``{"input": "`` is decoded as it comes; an escape that a delta cuts waits for its end. Models also write
-    line ends into the string as they are, and they are taken so. An object that begins otherwise is read at its end. What is
-    no object, or one without ``input``, is the input itself, as it is for vLLM.
+    line ends into the string as they are, and they are taken so. An object that begins otherwise is read at its end. Anything
+    but an object with ``input`` is the input itself, as it is for vLLM.
     """
 
     __slots__ = ("_held", "_matched", "_state", "_token")

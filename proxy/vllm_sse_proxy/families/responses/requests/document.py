@@ -66,7 +66,7 @@ def _integer(spelling: str) -> object:
 
 
 def _constant(spelling: str) -> object:
-    raise ValueError(f"{spelling} is no JSON")
+    raise ValueError(f"{spelling} is not JSON")
 
 
 _DECODER: Final = json.JSONDecoder(parse_float=orjson.Fragment, parse_int=_integer, parse_constant=_constant)

@@ -2,7 +2,7 @@
 
 Repairs are chosen by what is in the request, not by what the refusal says: vLLM's words change with every release. But some
 words of releases that are out, and so never change, say which of vLLM's two paths is at work, or that the model cannot see.
-That spares a request losses that it does not need. No words, no knowledge: nothing fails by it.
+That spares a request losses that it does not need. Where the words are unknown, nothing is concluded from them.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def after_refusal(facts: Facts, refusal: bytes) -> Facts:
 
 
 def message_of(refusal: bytes) -> str:
-    """Return what a refusal says; the empty string if it is no JSON object with a message."""
+    """Return what a refusal says; the empty string unless it is a JSON object with a message."""
     try:
         document: Any = orjson.loads(refusal)
     except ValueError:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.families.responses.requests.document import Body
 
 TEXTS: Final = frozenset({"input_text", "output_text", "text"})
-"""Types of parts whose ``text`` is all there is to them. ``text`` is chat completions' name."""
+"""Types of parts that consist of their ``text``. ``text`` is chat completions' name."""
 
 
 def note_for(part: Body) -> Body | None:
@@ -31,7 +31,7 @@ def file_note(part: Body) -> Body:
 
 
 def joined_texts(parts: list[Any], separator: str) -> str | None:
-    """Return the text of all parts together; None if one of them is no text."""
+    """Return the text of all parts together; None if one of them is not text."""
     texts = [part["text"] for part in parts if type_of(part) in TEXTS and isinstance(part.get("text"), str)]
     return separator.join(texts) if len(texts) == len(parts) else None
 

@@ -22,7 +22,7 @@ def test_notes() -> None:
         NOTE,
         {"type": "input_text", "text": '[There was a file "a.pdf" here, which this model cannot read.]'},
     ]
-    assert repaired_by(REPAIR, {"input": [OUTPUT]}) is None, "harmony refuses those, and tells so"
+    assert repaired_by(REPAIR, {"input": [OUTPUT]}) is None, "harmony refuses those, and says so"
 
 
 def test_when() -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.families.responses.requests.document import Body
 
 _ENCRYPTED: Final = re.compile(r"gAAAA[\w=-]+|[\w+/=-]{64,}")
-"""A Fernet token, or so long a word of base64 that it is no word."""
+"""A Fernet token, or base64 longer than any word."""
 
 
 class AgentMessages(ItemRepair):

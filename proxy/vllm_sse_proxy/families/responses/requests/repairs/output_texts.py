@@ -33,7 +33,7 @@ class OutputTexts(ItemRepair):
         return Step.NEVER if facts.harmony is False else Step.LOSSLESS
 
     def replacement(self, item: Body, index: int, facts: Facts) -> list[Any] | None:  # noqa: ARG002 - every place is the same
-        """Return the output as a string; None if something in it is no text."""
+        """Return the output as a string; None if something in it is not text."""
         output = item.get("output")
         if type_of(item) not in _OUTPUTS or not isinstance(output, list):
             return None

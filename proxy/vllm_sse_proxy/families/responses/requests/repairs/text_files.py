@@ -36,7 +36,7 @@ class TextFiles(PartRepair):
     answers_500: ClassVar = True
 
     def part(self, part: Body, facts: Facts) -> Body | None:  # noqa: ARG002 - every release
-        """Return the text of a file; None if it is none, or its data are elsewhere."""
+        """Return the text of a file; None if it is not a text, or its data are elsewhere."""
         if type_of(part) != "input_file":
             return None
         text = _text(text_of(part.get("file_data")))
@@ -47,7 +47,7 @@ class TextFiles(PartRepair):
 
 
 def _text(data: str) -> str | None:
-    """Return the text in a file's data (a data URL, or base64); None if they are no text."""
+    """Return the text in a file's data (a data URL, or base64); None if they are not text."""
     url = _DATA_URL.match(data)
     media_type = url["type"] if url is not None else ""
     if not data or not (media_type.lower() in _UNTYPED or _TEXT_TYPE.fullmatch(media_type)):

@@ -22,7 +22,7 @@ class UnreadableFiles(PartRepair):
     __slots__ = ()
 
     name: ClassVar = "unreadable_files"
-    summary: ClassVar = "an `input_file` that is no text becomes a note that there was one"
+    summary: ClassVar = "an `input_file` that is not text becomes a note that there was one"
     lossless: ClassVar = False
     answers_500: ClassVar = True
 
