@@ -118,7 +118,7 @@ def _readiness_url() -> str:
 
 def _build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     from vllm_sse_proxy import demo
-    from vllm_sse_proxy.config import CoreSettings, Settings
+    from vllm_sse_proxy.config import CoreSettings, ServerSettings
 
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
@@ -139,14 +139,14 @@ def _build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argumen
         )
     }
     subparsers.add_parser("healthcheck", help="Ask the admin port whether the proxy is ready.")  # see main()
-    _add_settings(commands["serve"], Settings)
+    _add_settings(commands["serve"], ServerSettings)
     commands["config"].add_argument(
         "action",
         choices=("show", "check", "schema"),
         help="show: every setting as TOML, with where it comes from; check: say what is wrong, exit code 2 if anything is; "
         "schema: the JSON schema of a configuration file",
     )
-    _add_settings(commands["config"], Settings)
+    _add_settings(commands["config"], ServerSettings)
     for name in ("repair", "check"):
         commands[name].add_argument(
             "file", nargs="?", metavar="FILE", help="stream to read (default: standard input)"
@@ -202,7 +202,7 @@ def _placeholder(name: str) -> str:
 
 
 def _unknown_arguments(words: list[str], parser: argparse.ArgumentParser) -> list[str]:
-    from vllm_sse_proxy.config import nearest
+    from vllm_sse_proxy.spelling import nearest
 
     known = [flag for action in parser._actions for flag in action.option_strings]  # noqa: SLF001 - there is no other way
     flags = [word.partition("=")[0] for word in words if word.startswith("-")]
@@ -220,13 +220,15 @@ def _given(options: argparse.Namespace, model: type[CoreSettings]) -> dict[str, 
 def _config(options: argparse.Namespace) -> int:
     import json
 
-    from vllm_sse_proxy.config import Settings, SettingsError, as_toml, load_with_origins
+    from vllm_sse_proxy.config import ServerSettings, SettingsError, as_toml, load_with_origins
 
     if options.action == "schema":
-        print(json.dumps(Settings.model_json_schema(), indent=2))
+        print(json.dumps(ServerSettings.model_json_schema(), indent=2))
         return 0
     try:
-        settings, origins = load_with_origins(Settings, _given(options, Settings), config_file=options.config)
+        settings, origins = load_with_origins(
+            ServerSettings, _given(options, ServerSettings), config_file=options.config
+        )
     except SettingsError as error:
         raise UsageError(*error.lines) from None
     print("usable" if options.action == "check" else as_toml(settings, origins).rstrip())
@@ -243,11 +245,11 @@ def _load(options: argparse.Namespace, model: type[SettingsT]) -> SettingsT:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from vllm_sse_proxy.config import Settings, SettingsError
+    from vllm_sse_proxy.config import ServerSettings, SettingsError
     from vllm_sse_proxy.server import serve
 
     try:
-        return serve(_load(options, Settings))
+        return serve(_load(options, ServerSettings))
     except SettingsError as error:
         raise UsageError(*error.lines) from None
 

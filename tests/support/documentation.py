@@ -18,7 +18,7 @@ from tests.clients.table import client_table, explanation_list, letter_table, sc
 from tests.conformance import table as conformance
 from tests.live import table as live
 from tests.support import reliability
-from vllm_sse_proxy.config import ENV_PREFIX, CoreSettings, Settings, flag_name
+from vllm_sse_proxy.config import ENV_PREFIX, CoreSettings, ServerSettings, flag_name
 from vllm_sse_proxy.families.responses import REPAIRS, BodyEnd, Ending, Plan, StreamNormalizer
 from vllm_sse_proxy.families.responses.repairs.base import Phase
 from vllm_sse_proxy.metrics import PREFIX, Metrics
@@ -126,7 +126,9 @@ def core_settings() -> str:
 def server_settings() -> str:
     """Return the settings of `serve` alone."""
     own = {
-        name: info for name, info in Settings.model_fields.items() if name not in CoreSettings.model_fields
+        name: info
+        for name, info in ServerSettings.model_fields.items()
+        if name not in CoreSettings.model_fields
     }
     return _settings(own)
 

@@ -1,0 +1,122 @@
+"""Requests of ``/v1/responses``: what the shell does for them beyond repairing their streams."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+from vllm_sse_proxy.config import Mode
+from vllm_sse_proxy.server.handling import FamilyHandler, StreamRequest
+from vllm_sse_proxy.server.responses.call_ids import answered_response, with_stored_ids
+from vllm_sse_proxy.server.responses.polling import StatusPoller
+from vllm_sse_proxy.server.responses.resume import parse_resume
+from vllm_sse_proxy.server.responses.stored import StoredResponses, UnreadableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from multidict import CIMultiDict
+
+    from vllm_sse_proxy.config import ServerSettings
+    from vllm_sse_proxy.families import Family, StreamNormalizer
+    from vllm_sse_proxy.server.body import UpstreamBody
+    from vllm_sse_proxy.server.exchange import Exchange
+    from vllm_sse_proxy.server.upstream import Upstream
+
+_CANCEL: Final = re.compile(r"/v1/responses/([^/]+)/cancel")
+
+
+class ResponsesHandler(FamilyHandler):
+    """Handles the requests of the Responses family. In observe mode they get nothing but their count."""
+
+    def __init__(self, family: Family, settings: ServerSettings, upstream: Upstream) -> None:
+        super().__init__(family, settings, upstream)
+        self.pollers: set[StatusPoller] = set()
+
+    def begin(
+        self,
+        exchange: Exchange,
+        target: str,
+        resource: str,
+        headers: Callable[[], CIMultiDict[str]],
+    ) -> StreamRequest:
+        """Begin to handle a request."""
+        if self.settings.mode is Mode.OBSERVE:
+            return super().begin(exchange, target, resource, headers)
+        stored = StoredResponses(
+            self.upstream,
+            headers,
+            timeout_seconds=self.settings.first_byte_timeout_seconds,
+            max_bytes=self.settings.max_frame_bytes,
+        )
+        return ResponsesRequest(self, exchange, target, resource, stored)
+
+    def note_success(self, method: str, path: str) -> None:
+        """Have every stream that is open here polled if its response was just cancelled: it would never end."""
+        response_id = cancelled_id(method, path)
+        if response_id is not None:
+            for poller in self.pollers:
+                poller.note_cancel(response_id)
+
+
+class ResponsesRequest(StreamRequest):
+    """A new response, or the stream of one that is stored.
+
+    :param resource: the id of the stored response; "": a new one.
+    """
+
+    def __init__(
+        self,
+        handler: ResponsesHandler,
+        exchange: Exchange,
+        target: str,
+        resource: str,
+        stored: StoredResponses,
+    ) -> None:
+        resume = parse_resume(target) if resource else None
+        super().__init__(handler, exchange, target if resume is None else resume.target, resource)
+        self._starting_after = None if resume is None else resume.starting_after
+        self._stored = stored
+        self._pollers = handler.pollers
+
+    async def take_body(self, body: bytes, document: Mapping[str, Any] | None) -> bytes:
+        """Return the body with the call_ids that upstream has stored, if it answers calls of a stored response."""
+        await super().take_body(body, document)
+        response_id = answered_response(document)
+        if document is None or response_id is None:
+            return body
+        try:
+            stored = await self._stored.read(response_id)
+        except UnreadableError:
+            return body  # upstream will tell the client what is wrong
+        translated = with_stored_ids(body, document, stored)
+        if translated != body:
+            self._exchange.metrics.requests_translated.inc()
+        return translated
+
+    def normalizer(self) -> StreamNormalizer:
+        """Make the normalizer of the answer's stream; of a resumed one it emits the rest only."""
+        handler = self._handler
+        return handler.family.normalizer(handler.plan, self.context, starting_after=self._starting_after)
+
+    def poller(self, body: UpstreamBody, normalizer: StreamNormalizer) -> StatusPoller | None:
+        """Return a status poller for the answer's stream, or None if polling is disabled."""
+        if not self._handler.settings.status_poll_seconds:
+            return None
+        asked_for = self.context.body or {}
+        return StatusPoller(
+            self._exchange,
+            body,
+            normalizer,
+            self._stored,
+            siblings=self._pollers,
+            named_id=self._resource,
+            regular=bool(self._resource) or asked_for.get("background") is True,
+        )
+
+
+def cancelled_id(method: str, path: str) -> str | None:
+    """Return the id of the response that a request cancels; None if it is another request."""
+    found = _CANCEL.fullmatch(unquote(path)) if method == "POST" else None
+    return None if found is None else found[1]
