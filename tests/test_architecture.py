@@ -205,6 +205,44 @@ class TestWhatIsCitedExists:
                 target = getattr(target, name, None)
 
 
+# Words that stood for several things at once, or that no native reader would use here. "sent", "emitted", "forwarded",
+# "reported", "repaired", "distinguish" say which is meant.
+RETIRED = re.compile(
+    r"\b(?:told|tells?|telling|untold|mend(?:s|ed|ing)?|noughts?|whom|(?<!there )(?:is|are|was) no(?= [a-z]))\b"
+)
+IN_PLAIN_ENGLISH = [
+    *(path for _, path in SHELL),
+    *(path for module, path in modules() if inside(module, "vllm_sse_proxy.cli")),
+    *(PROXY / name for name in ("config.py", "logs.py", "metrics.py", "spelling.py", "families/__init__.py")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("operations", "configuration", "metrics")),
+    ROOT / "SECURITY.md",
+]
+
+
+@pytest.mark.parametrize("path", IN_PLAIN_ENGLISH, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_glossary_is_kept(path: Path) -> None:
+    """The words of the endings in docs/operations.md are the core's, which is rebuilt first."""
+    text = re.sub(
+        r"<!-- made by `make docs`: endings -->.*?<!-- end", "", path.read_text("utf-8"), flags=re.DOTALL
+    )
+    found = [line.strip() for line in text.splitlines() if RETIRED.search(line)]
+    assert not found
+
+
+PREDICATE = re.compile(r"_*(?:is|has|may|can|expects|wants|needs|looks|supersedes|hit)_")
+
+
+@pytest.mark.parametrize(("module", "path"), SHELL, ids=lambda value: value if isinstance(value, str) else "")
+def test_predicates_say_whether(module: str, path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if (
+            isinstance(node, ast.FunctionDef)
+            and PREDICATE.match(node.name)
+            and (said := ast.get_docstring(node))
+        ):
+            assert re.match(r"Return whether|Whether|Return True", said), f"{module}.{node.name}: {said}"
+
+
 def test_the_core_loads_nothing_that_waits_or_varies() -> None:
     """Importing the core in a fresh interpreter loads no event loop, clock, randomness or framework."""
     rule = rule_for("vllm_sse_proxy.families.responses")

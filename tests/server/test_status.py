@@ -193,6 +193,17 @@ class TestSilence:
             b"/v1/responses/resp_1",
         ]
 
+    async def test_a_path_that_is_spelt_in_another_way_names_the_same_response(
+        self, upstream: FakeUpstream, start: Start, connect: Connect
+    ) -> None:
+        proxy = await start(status_poll_seconds=SOON)
+        upstream.answer(*silent(*TOLD))
+        upstream.answer(*json_answer(FINISHED))
+        client = await connect(proxy)
+        await client.get("/v1/%72esponses/resp%5F1?stream=true")
+        assert (await client.answer()).body == as_if_sent(*TOLD)
+        assert upstream.requests[1].target == b"/v1/responses/resp_1"
+
     @pytest.mark.parametrize("sentinel", [True, False])
     async def test_ends_a_resumed_stream_that_never_tells_anything(
         self, upstream: FakeUpstream, start: Start, connect: Connect, *, sentinel: bool

@@ -1,7 +1,8 @@
 """The command line: serve, repair, check, config, demo, healthcheck.
 
 Exit codes: 0, success (for ``check``: the stream conforms; for ``serve``: see :mod:`vllm_sse_proxy.server.process`); 1,
-failure; 2, the command line or the settings cannot be used. Faults of the input are reported in a line, never as a traceback.
+failure; 2, the command line or the settings cannot be used. What is wrong with the input is reported in a line, not by a
+traceback.
 
 Each command is a module of this package with ``add_arguments`` and ``run``. Only the one that is asked for is loaded:
 ``healthcheck`` runs every few seconds and must cost little.

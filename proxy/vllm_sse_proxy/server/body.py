@@ -1,8 +1,8 @@
 """The body of upstream's answer: its bytes, and how it ends.
 
-What an end means for the client is decided elsewhere; here it is recognised. aiohttp tells a clean end from a broken one in
-most cases. Three it leaves to its users: bytes that came before the break, a reset of a body that only the connection ends,
-and chunk framing that is wrong while somebody is reading.
+What an end means for the client is decided elsewhere; here it is recognised. In most cases aiohttp distinguishes a clean end
+from a broken one. Three things it leaves to its users: bytes that came before the break, a reset of a body that only the
+connection ends, and chunk framing that is wrong while somebody is reading.
 """
 
 from __future__ import annotations

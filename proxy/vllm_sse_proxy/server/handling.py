@@ -94,7 +94,7 @@ class StreamRequest:
     async def take_body(self, body: bytes, document: Mapping[str, Any] | None) -> bytes:
         """Take note of what the request asks for, and return the body for upstream.
 
-        :param document: the body as JSON; None if it is no object.
+        :param document: the body as JSON; None if it is not an object.
         """
         self.context = self._handler.family.context(self._resource, document)
         return body

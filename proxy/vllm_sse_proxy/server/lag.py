@@ -40,6 +40,6 @@ class LoopLag:
             self._timer = None
 
     def _sample(self) -> None:
-        # uvloop's clock counts whole milliseconds, so a timer may fire a little early: that is no lag.
+        # uvloop's clock counts whole milliseconds, so a timer may fire a little early: that is not lag.
         self._lag.observe(max(0.0, self._loop.time() - self._due))
         self.start()

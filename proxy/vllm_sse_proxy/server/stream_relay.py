@@ -7,7 +7,7 @@ upstream has sent anything but an error: a stream that failed before that is ans
 The stream is over for the client when the normalizer says so, usually at upstream's terminal event: then the body ends at
 once, and upstream is released before a slow client has taken the rest. If upstream's body ends first, there are two ways on.
 If the poller has found out that the response is over, its frame is fed like upstream's own, as the last one. Otherwise the
-normalizer learns how the body ended, and returns what the client is still to be sent.
+normalizer is given the way in which the body ended, and returns what remains to be sent.
 """
 
 from __future__ import annotations

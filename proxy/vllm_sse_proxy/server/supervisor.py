@@ -4,7 +4,7 @@ Each worker has a listening socket of its own on the same port (SO_REUSEPORT), a
 a hash of their addresses. The sockets are opened here and inherited, so connections that wait in the queue of a worker that
 dies are accepted by the one that replaces it. Workers share nothing: the streams of the others are not affected.
 
-Orders go to a worker, and reports of what it has counted come back, over a socket pair, one JSON object a line. If the
+Orders go to a worker, and reports of what it has counted come back, over a socket pair, one JSON object per line. If the
 supervisor dies, that socket closes, and each worker finishes its open requests and exits.
 """
 

@@ -78,7 +78,7 @@ class WorkerProcess:
             self._writer.write(orjson.dumps(message) + b"\n")
 
     def _leave(self) -> None:
-        """Stop for another reason than an order: let the supervisor know, so that it starts another one at once."""
+        """Stop without an order: let the supervisor know, so that it starts another worker at once."""
         self._send({"is": "leaving"})
         if self._drain.done():
             self._stop_now.set()

@@ -24,7 +24,7 @@ _OUTPUTS: Final = frozenset({f"{type_}_output" for type_ in _CALLS})
 
 
 def answered_response(request: Mapping[str, Any] | None) -> str | None:
-    """Return the id of the response whose calls a request answers; None if it answers none of a stored response."""
+    """Return the id of the stored response whose calls a request answers; None if it answers no such calls."""
     if request is None:
         return None
     id_ = request.get("previous_response_id")

@@ -89,7 +89,7 @@ class ResponsesRequest(StreamRequest):
         try:
             stored = await self._stored.read(response_id)
         except UnreadableError:
-            return body  # upstream will tell the client what is wrong
+            return body  # upstream's answer will show the client what is wrong
         translated = with_stored_ids(body, document, stored)
         if translated != body:
             self._exchange.metrics.requests_translated.inc()

@@ -1,4 +1,4 @@
-"""Polling the status of a response: the only way to tell a dead or cancelled producer from a slow one (ADR 6).
+"""Polling the status of a response: the only way to distinguish a dead or cancelled producer from a slow one (ADR 6).
 
 vLLM ends the stream of a background response at its terminal event only. A producer that dies or is cancelled sends none, and
 the stream stays open and silent for ever; but ``GET /v1/responses/{id}`` knows. What it proves becomes the terminal event that
@@ -97,12 +97,12 @@ class StatusPoller:
         return self.named_id or self.normalizer.response_id
 
     def poll(self) -> None:
-        """Ask how the response stands, unless it is being asked; the stream was silent for the polling time."""
+        """Poll now, unless a poll is on its way: the stream was silent for the polling time."""
         if self.regular and not self._is_polling():
             self._start()
 
     def note_cancel(self, response_id: str) -> None:
-        """Ask at once if the response that was cancelled is this one, whatever a poll that is on its way will say."""
+        """Poll at once if the response that was cancelled is this one, even if a poll is on its way."""
         if self.body.end is not None or self.normalizer.ended or self.response_id != response_id:
             return
         if self._is_polling():
@@ -118,7 +118,7 @@ class StatusPoller:
     async def last_frame(self) -> bytes | None:
         """Return the terminal event that upstream should have sent; None if no status proves that the response is over.
 
-        vLLM sends no events at all for a response that was made without a stream (R01i): such an end is asked about now.
+        vLLM sends no events at all for a response that was made without a stream (R01i): then the status is polled now.
         """
         if self._verdict is None:
             await self._explain_end()
@@ -152,7 +152,7 @@ class StatusPoller:
             self._task = asyncio.create_task(self._poll(response_id))
 
     async def _poll(self, response_id: str) -> None:
-        """Ask, and again if the response was cancelled meanwhile."""
+        """Poll, and again if the response was cancelled meanwhile."""
         body = self.body
         self._ask_again = True
         while self._ask_again and body.end is None:
@@ -187,7 +187,7 @@ class StatusPoller:
         self.body.end_with(BodyEnd.EOF)
 
     async def _ask(self, response_id: str) -> Verdict | None:
-        """Ask once; None if the response is not over, or upstream does not say."""
+        """Poll once; return None if the response is not over, or upstream does not say."""
         self.asked_at = asyncio.get_running_loop().time()
         received = self.body.bytes_received
         if self._refused_at != received:
@@ -216,7 +216,7 @@ class StatusPoller:
 def judge(document: dict[str, Any], max_bytes: int) -> Verdict | None:
     """Return what a response object proves; None if the response is not over.
 
-    :raises UnreadableError: it is no response object, or too large.
+    :raises UnreadableError: it is not a response object, or too large.
     """
     status = document.get("status")
     if not isinstance(status, str):

@@ -8,7 +8,9 @@ from urllib.parse import unquote_plus
 
 from vllm_sse_proxy.server.routes import query_pairs
 
-_INTEGER: Final = re.compile(r"-?[0-9]{1,18}")  # more digits are no position in a stream: vLLM may say so
+_INTEGER: Final = re.compile(
+    r"-?[0-9]{1,18}"
+)  # more digits cannot be a position in a stream: vLLM refuses them
 
 
 class Resume(NamedTuple):
