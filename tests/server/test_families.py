@@ -78,7 +78,7 @@ BOTH: tuple[Family, ...] = (*FAMILIES, TOY)
 async def test_routes(start: Start, method: str, path: str, query: str, route: str, resource: str) -> None:
     proxy = await start(BOTH)
     assert proxy.gateway is not None
-    found = proxy.gateway._routes.find(method, path, query)
+    found = proxy.gateway.routes.find(method, path, query)
     assert (found.label, found.resource) == (route, resource)
     assert (found.handler is None) == (route == "other")
     assert found.reads_body == (route in {"toy", "responses"})
@@ -154,7 +154,7 @@ async def test_nothing_of_the_responses_api_is_done_for_it(
 async def test_only_responses_have_a_handler_of_their_own(start: Start) -> None:
     proxy = await start(BOTH)
     assert proxy.gateway is not None
-    kinds = {handler.family.name: type(handler) for handler in proxy.gateway._routes.handlers}
+    kinds = {handler.family.name: type(handler) for handler in proxy.gateway.routes.handlers}
     assert kinds["toy"] is FamilyHandler
     assert issubclass(kinds["responses"], FamilyHandler)
     assert kinds["responses"] is not FamilyHandler

@@ -143,7 +143,7 @@ class Server:
             _HANDLERS.get(family.name, FamilyHandler)(family, settings, upstream) for family in self._families
         ]
         return Gateway(
-            settings,
+            settings=settings,
             routes=RouteTable(handlers),
             metrics=self.metrics,
             upstream=upstream,

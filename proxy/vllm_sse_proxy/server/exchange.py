@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from vllm_sse_proxy.logs import emit
 from vllm_sse_proxy.metrics import code_class
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
     from vllm_sse_proxy.families import Tally
     from vllm_sse_proxy.metrics import Metrics
+
+# The facts that are logged as they are, in the order of the line.
+_LOGGED: Final = (
+    *("request_id", "client_ip", "method", "path", "status", "upstream_status", "stream"),
+    *("ending", "limit", "polled_status", "bytes_in", "bytes_out"),
+)
 
 
 class Stoppable(Protocol):
@@ -29,7 +35,7 @@ class Exchange:
 
     :ivar metrics: where everything about this request is counted.
     :ivar route: the label of the route in metrics.
-    :ivar client: the client's address.
+    :ivar client_ip: the client's address.
     :ivar status: the status that the client was sent; None before that.
     :ivar bytes_in: bytes of upstream's body; ``bytes_out``: bytes of body written to the client.
     :ivar first_byte_at: when the client was sent the first bytes of the body.
@@ -46,7 +52,7 @@ class Exchange:
     method: str
     path: str
     route: str
-    client: str | None
+    client_ip: str | None
     started_at: float
     status: int | None = None
     upstream_status: int | None = None
@@ -81,25 +87,13 @@ class Exchange:
         self.metrics.bytes.labels("in").inc(self.bytes_in)
         self.metrics.bytes.labels("out").inc(self.bytes_out)
         tally = self.tally
+        first = self.first_byte_at
         emit(
             logging.INFO,
             "request",
-            request_id=self.request_id,
-            client_ip=self.client,
-            method=self.method,
-            path=self.path,
-            status=self.status,
-            upstream_status=self.upstream_status,
-            stream=self.stream,
-            ending=self.ending,
-            limit=self.limit,
-            polled_status=self.polled_status,
-            bytes_in=self.bytes_in,
-            bytes_out=self.bytes_out,
+            **{name: getattr(self, name) for name in _LOGGED},
             duration_ms=_milliseconds(now - self.started_at),
-            ttfb_ms=None
-            if self.first_byte_at is None
-            else _milliseconds(self.first_byte_at - self.started_at),
+            ttfb_ms=None if first is None else _milliseconds(first - self.started_at),
             events_in=None if tally is None else tally.events_in,
             events_out=None if tally is None else tally.events_out,
             repairs=None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -53,6 +54,7 @@ _ABSOLUTE_FORM: Final = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 _SHORT: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
 
+@dataclass(eq=False, kw_only=True)
 class Gateway:
     """Answers every request of the data port.
 
@@ -61,32 +63,23 @@ class Gateway:
     :ivar draining: set while the process is about to stop: clients are then asked to use another connection.
     """
 
-    def __init__(
-        self,
-        settings: ServerSettings,
-        *,
-        routes: RouteTable,
-        metrics: Metrics,
-        upstream: Upstream,
-        watch: SilenceWatch,
-        forwarding: Forwarding,
-    ) -> None:
-        self._settings = settings
-        self._routes = routes
-        self._metrics = metrics
-        self._upstream = upstream
-        self._watch = watch
-        self._forwarding = forwarding
-        self.open: set[Exchange] = set()
-        self.draining = False
-        self.answered = 0
-        self._lasting = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+    settings: ServerSettings
+    routes: RouteTable
+    metrics: Metrics
+    upstream: Upstream
+    watch: SilenceWatch
+    forwarding: Forwarding
+    open: set[Exchange] = field(default_factory=set)
+    answered: int = 0
+    draining: bool = False
+    _lasting: int = 0
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def wait_idle(self) -> None:
         """Wait until no request is being answered."""
-        await self._idle.wait()
+        if self.open:
+            self._idle.clear()
+            await self._idle.wait()
 
     def stop_all(self) -> int:
         """End every open exchange visibly and return how many there were."""
@@ -100,19 +93,18 @@ class Gateway:
         loop = asyncio.get_running_loop()
         target = _ABSOLUTE_FORM.sub("", request.raw_path, count=1) or "/"
         path, _, query = target.partition("?")
-        route = self._routes.find(request.method, path, query)
+        route = self.routes.find(request.method, path, query)
         exchange = Exchange(
-            metrics=self._metrics,
+            metrics=self.metrics,
             request_id=request_id_of(request.headers.getall(REQUEST_ID_HEADER, ())),
             method=request.method,
             path=path,
             route=route.label,
-            client=request.remote,
+            client_ip=request.remote,
             started_at=loop.time(),
         )
         self.open.add(exchange)
-        self._idle.clear()
-        self._metrics.requests_in_flight.inc()
+        self.metrics.requests_in_flight.inc()
         lasting = may_last(request, route)
         self._lasting += lasting
         try:
@@ -140,13 +132,13 @@ class Gateway:
             self.open.discard(exchange)
             if not self.open:
                 self._idle.set()
-            self._metrics.requests_in_flight.dec()
+            self.metrics.requests_in_flight.dec()
             exchange.relay = None  # else the two would keep each other in memory
             exchange.report(loop.time())
         return response
 
     def _check_load(self) -> None:
-        if 0 < self._settings.max_streams < self._lasting:
+        if 0 < self.settings.max_streams < self._lasting:
             raise ProxyError(errors.OVERLOADED)
 
     async def _answer(
@@ -157,12 +149,12 @@ class Gateway:
         :raises ProxyError: the request is refused, or upstream does not answer it.
         :raises ClientGoneError: the client left.
         """
-        check_request(request, target, self._settings)
-        if self._forwarding.is_loop(request.headers.getall(hdrs.VIA, ())):
+        check_request(request, target, self.settings)
+        if self.forwarding.is_loop(request.headers.getall(hdrs.VIA, ())):
             raise ProxyError(errors.LOOP_DETECTED)
         upgrade = is_upgrade(request)
         headers = partial(
-            self._forwarding.request_headers,
+            self.forwarding.request_headers,
             request.raw_headers,
             peer=request.remote,
             scheme=request.scheme,
@@ -175,26 +167,25 @@ class Gateway:
             target = stream.target
         answer = await self._ask(request, exchange, target, headers(), stream if route.reads_body else None)
         exchange.upstream_status = answer.status
-        self._metrics.upstream_requests.labels(code_class(answer.status)).inc()
+        self.metrics.upstream_requests.labels(code_class(answer.status)).inc()
         if answer.status == HTTPStatus.SWITCHING_PROTOCOLS:
             if not (upgrade and answer.headers.get(hdrs.UPGRADE, "").strip().lower() == "websocket"):
                 raise self._wrong_switch(answer)
-            return await Tunnel(exchange, answer, request).run(self._watch)
+            return await Tunnel(exchange, answer, request).run(self.watch)
         if answer.status == HTTPStatus.OK:
-            for handler in self._routes.handlers:
+            for handler in self.routes.handlers:
                 handler.note_success(exchange.method, exchange.path)
-        body = UpstreamBody(answer, exchange)
-        if stream is None or not is_event_stream(answer):
+        with UpstreamBody(answer, exchange) as body:
+            if stream is not None and is_event_stream(answer):
+                relay = StreamRelay(exchange, body, request, stream, is_last=lambda: self.draining)
+                return await relay.run(self.watch)
             # An upgrade that was declined ends the connection: what the client sent ahead must not be taken for requests.
-            return await PassThrough(exchange, body, request).run(self._watch, close=self.draining or upgrade)
-        return await StreamRelay(exchange, body, request, stream, is_last=lambda: self.draining).run(
-            self._watch
-        )
+            return await PassThrough(exchange, body, request).run(self.watch, close=self.draining or upgrade)
 
     def _wrong_switch(self, answer: aiohttp.ClientResponse) -> ProxyError:
         """Give up an upstream that switched to a protocol that it was not asked for."""
         answer.close()
-        self._metrics.upstream_failures.labels("protocol").inc()
+        self.metrics.upstream_failures.labels("protocol").inc()
         return ProxyError(errors.PROTOCOL)
 
     async def _ask(
@@ -210,8 +201,8 @@ class Gateway:
         :param reader: wants to read the request's body; None: nobody does.
         :raises ProxyError: upstream cannot be reached or does not answer, or the request itself did not arrive.
         """
-        seconds = self._settings.first_byte_timeout_seconds
-        upload = Upload(request, self._settings)
+        seconds = self.settings.first_byte_timeout_seconds
+        upload = Upload(request, self.settings)
         if is_upgrade(request):
             headers[hdrs.CONNECTION], headers[hdrs.UPGRADE] = "Upgrade", "websocket"
         try:
@@ -220,7 +211,7 @@ class Gateway:
                 body = await self._body(request, upload, reader)
                 if isinstance(body, bytes) and hdrs.CONTENT_LENGTH in headers:
                     headers[hdrs.CONTENT_LENGTH] = str(len(body))  # the reader may have changed it
-                return await self._upstream.send(request.method, target, headers, body)
+                return await self.upstream.send(request.method, target, headers, body)
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             raise self._unanswered(error, exchange, upload) from None
         finally:
@@ -234,7 +225,7 @@ class Gateway:
             return None
         body = None
         if reader is not None:
-            body = await upload.read(self._settings.max_request_body_inspect_bytes)
+            body = await upload.read(self.settings.max_request_body_inspect_bytes)
         if reader is None or body is None:
             return upload.stream()
         return await reader.take_body(
@@ -254,7 +245,7 @@ class Gateway:
         else:
             problem = errors.problem_of(error)
         if problem.failure is not None:
-            self._metrics.upstream_failures.labels(problem.failure).inc()
+            self.metrics.upstream_failures.labels(problem.failure).inc()
         emit(
             logging.WARNING,
             "upstream did not answer",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from vllm_sse_proxy.config import KeepAlive
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from multidict import CIMultiDict
 
     from vllm_sse_proxy.config import ServerSettings
-    from vllm_sse_proxy.families import Family, StreamNormalizer
+    from vllm_sse_proxy.families import Family, Plan, RequestContext, StreamNormalizer
     from vllm_sse_proxy.server.body import UpstreamBody
     from vllm_sse_proxy.server.exchange import Exchange
     from vllm_sse_proxy.server.upstream import Upstream
@@ -34,29 +35,33 @@ class Poller(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
     def poll(self) -> None:
-        """Ask upstream now, unless it is being asked: the stream was silent for the polling time."""
+        """Ask upstream, unless it is being asked: the stream was silent for the polling time."""
 
     async def last_frame(self) -> bytes | None:
         """Return the terminal event that upstream should have sent; None if nothing proves that the response is over.
 
-        Upstream's body is over. It is asked now if it was not, and its stream does not explain itself.
+        Call it when upstream's body is over: it may ask upstream first.
         """
 
     def stop(self) -> None:
-        """Wait for no answer any more."""
+        """Give up a poll that is on its way."""
 
 
+@dataclass(eq=False)
 class FamilyHandler:
     """Handles the requests of one family.
 
-    :param upstream: for requests of the handler's own.
+    :ivar upstream: for requests of the handler's own.
+    :ivar plan: what all streams of the family share.
     """
 
-    def __init__(self, family: Family, settings: ServerSettings, upstream: Upstream) -> None:
-        self.family = family
-        self.plan = settings.plan(family)
-        self.settings = settings
-        self.upstream = upstream
+    family: Family
+    settings: ServerSettings
+    upstream: Upstream
+    plan: Plan = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.plan = self.settings.plan(self.family)
 
     def begin(
         self,
@@ -77,6 +82,7 @@ class FamilyHandler:
         """Take note that upstream answered a request, of any route, with 200."""
 
 
+@dataclass(eq=False)
 class StreamRequest:
     """One request that may be answered by a stream of the family.
 
@@ -84,33 +90,32 @@ class StreamRequest:
     :ivar context: what the repairs may know about it.
     """
 
-    def __init__(self, handler: FamilyHandler, exchange: Exchange, target: str, resource: str) -> None:
-        self._handler = handler
-        self._exchange = exchange
-        self._resource = resource
-        self.target = target
-        self.context = handler.family.context(resource, None)
+    handler: FamilyHandler
+    exchange: Exchange
+    target: str
+    resource: str
+    context: RequestContext = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.context = self.handler.family.context(self.resource, None)
 
     async def take_body(self, body: bytes, document: Mapping[str, Any] | None) -> bytes:
         """Take note of what the request asks for, and return the body for upstream.
 
         :param document: the body as JSON; None if it is not an object.
         """
-        self.context = self._handler.family.context(self._resource, document)
+        self.context = self.handler.family.context(self.resource, document)
         return body
-
-    def keepalive(self, normalizer: StreamNormalizer) -> bytes:
-        """Return what keeps the stream alive while it is silent."""
-        handler = self._handler
-        event = (
-            handler.family.keepalive(normalizer) if handler.settings.keepalive is KeepAlive.EVENT else None
-        )
-        return event or _KEEP_ALIVE_COMMENT
 
     def normalizer(self) -> StreamNormalizer:
         """Make the normalizer of the answer's stream."""
-        return self._handler.family.normalizer(self._handler.plan, self.context)
+        return self.handler.family.normalizer(self.handler.plan, self.context)
 
     def poller(self, body: UpstreamBody, normalizer: StreamNormalizer) -> Poller | None:  # noqa: ARG002 - see Poller
         """Return a status poller for the answer's stream; None if polling it is of no use, or disabled."""
         return None
+
+    def keepalive(self, normalizer: StreamNormalizer) -> bytes:
+        """Return what keeps the stream alive while it is silent."""
+        wants_event = self.handler.settings.keepalive is KeepAlive.EVENT
+        return (wants_event and self.handler.family.keepalive(normalizer)) or _KEEP_ALIVE_COMMENT

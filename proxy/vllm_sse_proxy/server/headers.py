@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from multidict import CIMultiDict
@@ -56,19 +57,18 @@ _ids: Final = random.Random()  # noqa: S311 - see above
 _ANSWERED_HERE: Final = frozenset({b"expect"})
 
 
+@dataclass(frozen=True, kw_only=True)
 class Forwarding:
     """Makes the headers of forwarded requests; one per process.
 
-    :param instance: this process's name in ``Via``, a token; a request that already has it has gone round in a loop.
-    :param authorization: the ``Authorization`` of requests that have none; None adds none.
-    :param preserve_host: forward the client's ``Host`` instead of upstream's authority.
+    :ivar instance: this process's name in ``Via``, a token; a request that already has it has gone round in a loop.
+    :ivar authorization: the ``Authorization`` of requests that have none; None adds none.
+    :ivar preserve_host: forward the client's ``Host`` instead of upstream's authority.
     """
 
-    def __init__(self, *, instance: str, authorization: str | None, preserve_host: bool) -> None:
-        self._via = f"1.1 {instance}"
-        self._instance = instance
-        self._authorization = authorization
-        self._preserve_host = preserve_host
+    instance: str
+    authorization: str | None
+    preserve_host: bool
 
     def request_headers(
         self, raw: RawHeaders, *, peer: str | None, scheme: str, request_id: str, identity: bool
@@ -80,7 +80,7 @@ class Forwarding:
         """
         headers = end_to_end(raw, also=_ANSWERED_HERE)
         host = headers.popone("Host", None)
-        if self._preserve_host and host is not None:
+        if self.preserve_host and host is not None:
             headers["Host"] = host
         headers[REQUEST_ID_HEADER] = request_id
         if identity:
@@ -90,14 +90,14 @@ class Forwarding:
         headers.setdefault("X-Forwarded-Proto", scheme)
         if host is not None:
             headers.setdefault("X-Forwarded-Host", host)
-        _append(headers, "Via", self._via)
-        if self._authorization is not None:
-            headers.setdefault("Authorization", self._authorization)
+        _append(headers, "Via", f"1.1 {self.instance}")
+        if self.authorization is not None:
+            headers.setdefault("Authorization", self.authorization)
         return headers
 
     def is_loop(self, via: Sequence[str]) -> bool:
         """Return whether a request has been here before (upstream is, in some roundabout way, the proxy itself)."""
-        return any(self._instance in value for value in via)
+        return any(self.instance in value for value in via)
 
 
 def end_to_end(raw: RawHeaders, *, also: frozenset[bytes] = frozenset()) -> CIMultiDict[str]:

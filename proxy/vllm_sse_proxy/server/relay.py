@@ -57,8 +57,10 @@ class Relay:
         return self._body.is_waiting()
 
     def stop(self) -> None:
-        """End upstream's body here: the proxy has to stop."""
+        """End upstream's body here, and wait for no poll: the proxy has to stop."""
         self._body.end_with(BodyEnd.SHUTDOWN)
+        if self.poller is not None:
+            self.poller.stop()
 
     def end_idle(self) -> None:
         """End upstream's body here: it was silent for too long."""
@@ -86,7 +88,7 @@ class PassThrough(Relay):
         :raises ClientGoneError: the client left.
         """
         body, writer = self._body, self.writer
-        with body, watch.watching(self):
+        with watch.watching(self):
             await writer.begin(
                 body.answer,
                 answer_headers(body.answer.raw_headers),

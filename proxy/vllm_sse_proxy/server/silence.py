@@ -8,6 +8,7 @@ anything is open. So a limit is met up to a quarter of it, or a second, late; ne
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -44,12 +45,12 @@ class Watched(Protocol):
 
 
 class SilenceWatch:
-    """Watches the open relays of one event loop.
+    """Watches the open relays of one event loop. A time of 0 never calls what it is for.
 
-    :param keepalive_seconds: silence towards the client before ``keep_alive()``; 0 never calls it.
-    :param idle_timeout_seconds: silence of upstream before ``end_idle()``; 0 never calls it.
-    :param status_poll_seconds: silence of upstream before ``poll()``, and between two calls of it; 0 never calls it.
-    :param write_timeout_seconds: time for which a client takes nothing before ``abort_slow_client()``; 0 never calls it.
+    :param keepalive_seconds: silence towards the client before ``keep_alive()``.
+    :param idle_timeout_seconds: silence of upstream before ``end_idle()``.
+    :param status_poll_seconds: silence of upstream before ``poll()``, and between two calls of it.
+    :param write_timeout_seconds: time for which a client takes nothing before ``abort_slow_client()``.
     """
 
     def __init__(
@@ -60,16 +61,12 @@ class SilenceWatch:
         status_poll_seconds: float = 0.0,
         write_timeout_seconds: float = 0.0,
     ) -> None:
-        self._keepalive = keepalive_seconds
-        self._idle = idle_timeout_seconds
-        self._poll = status_poll_seconds
-        self._write = write_timeout_seconds
-        limits = [
-            limit / SWEEPS_PER_LIMIT
-            for limit in (keepalive_seconds, idle_timeout_seconds, status_poll_seconds, write_timeout_seconds)
-            if limit
-        ]
-        self._period = min([LONGEST_SWEEP_SECONDS, *limits]) if limits else 0.0
+        self._keepalive = keepalive_seconds or math.inf
+        self._idle = idle_timeout_seconds or math.inf
+        self._poll = status_poll_seconds or math.inf
+        self._write = write_timeout_seconds or math.inf
+        shortest = min(self._keepalive, self._idle, self._poll, self._write)
+        self._period = min(LONGEST_SWEEP_SECONDS, shortest / SWEEPS_PER_LIMIT) if shortest < math.inf else 0.0
         self._open: set[Watched] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -99,18 +96,18 @@ class SilenceWatch:
 
     def _look_at(self, relay: Watched, now: float) -> None:
         writer, poller = relay.writer, relay.poller
-        if self._write and writer.is_waiting_for_client() and now - writer.last_write >= self._write:
+        if writer.is_waiting_for_client() and now - writer.last_write >= self._write:
             writer.abort_slow_client()
             return
         if not relay.is_waiting_for_upstream():
             return
         silent_since = relay.waiting_since
-        if self._idle and now - silent_since >= self._idle:
+        if now - silent_since >= self._idle:
             relay.end_idle()
             return
-        if self._poll and poller is not None and now - max(silent_since, poller.asked_at) >= self._poll:
+        if poller is not None and now - max(silent_since, poller.asked_at) >= self._poll:
             poller.poll()
-        if self._keepalive and now - writer.last_write >= self._keepalive:
+        if now - writer.last_write >= self._keepalive:
             relay.keep_alive()
 
 

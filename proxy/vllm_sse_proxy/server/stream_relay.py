@@ -68,7 +68,7 @@ class StreamRelay(Relay):
         """
         self._exchange.metrics.streams_in_flight.inc()
         try:
-            with self._body, self.poller or nullcontext(), watch.watching(self):
+            with self.poller or nullcontext(), watch.watching(self):
                 return await self._run()
         finally:
             self._close()
@@ -120,12 +120,6 @@ class StreamRelay(Relay):
         if not data and not proven and end not in {None, BodyEnd.EOF}:
             return writer.cut()  # observe mode: the normalizer adds nothing, so the cut itself must show
         return await writer.end(data)
-
-    def stop(self) -> None:
-        """End upstream's body here, and wait for no poll: the proxy has to stop."""
-        super().stop()
-        if self.poller is not None:
-            self.poller.stop()
 
     def keep_alive(self) -> None:
         """Send a keep-alive, if the stream has begun."""

@@ -18,6 +18,7 @@ import socket
 import sys
 from asyncio.subprocess import DEVNULL
 from contextlib import suppress
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
@@ -55,6 +56,7 @@ class WorkerError(Exception):
     """A worker could not be started at all: trying again is of no use."""
 
 
+@dataclass(eq=False)
 class Worker:
     """One process.
 
@@ -62,12 +64,11 @@ class Worker:
     :ivar leaving: set when it will accept no more: it is dead, or is about to exit by itself.
     """
 
-    def __init__(self, process: Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.process = process
-        self.reader = reader
-        self.writer = writer
-        self.ready = False
-        self.leaving = asyncio.Event()
+    process: Process
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    ready: bool = False
+    leaving: asyncio.Event = field(default_factory=asyncio.Event)
 
     def send(self, **order: Any) -> None:
         """Send it an order; nothing if it is gone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
@@ -10,7 +11,7 @@ from vllm_sse_proxy.config import Mode
 from vllm_sse_proxy.server.handling import FamilyHandler, StreamRequest
 from vllm_sse_proxy.server.responses.call_ids import answered_response, with_stored_ids
 from vllm_sse_proxy.server.responses.polling import StatusPoller
-from vllm_sse_proxy.server.responses.resume import parse_resume
+from vllm_sse_proxy.server.responses.resume import Resume, parse_resume
 from vllm_sse_proxy.server.responses.stored import StoredResponses, UnreadableError
 
 if TYPE_CHECKING:
@@ -18,21 +19,21 @@ if TYPE_CHECKING:
 
     from multidict import CIMultiDict
 
-    from vllm_sse_proxy.config import ServerSettings
-    from vllm_sse_proxy.families import Family, StreamNormalizer
+    from vllm_sse_proxy.families import StreamNormalizer
     from vllm_sse_proxy.server.body import UpstreamBody
     from vllm_sse_proxy.server.exchange import Exchange
-    from vllm_sse_proxy.server.upstream import Upstream
 
 _CANCEL: Final = re.compile(r"/v1/responses/([^/]+)/cancel")
 
 
+@dataclass(eq=False)
 class ResponsesHandler(FamilyHandler):
-    """Handles the requests of the Responses family. In observe mode they get nothing but their count."""
+    """Handles the requests of the Responses family. In observe mode they are forwarded as they are.
 
-    def __init__(self, family: Family, settings: ServerSettings, upstream: Upstream) -> None:
-        super().__init__(family, settings, upstream)
-        self.pollers: set[StatusPoller] = set()
+    :ivar pollers: those of all open streams.
+    """
+
+    pollers: set[StatusPoller] = field(default_factory=set)
 
     def begin(
         self,
@@ -44,41 +45,37 @@ class ResponsesHandler(FamilyHandler):
         """Begin to handle a request."""
         if self.settings.mode is Mode.OBSERVE:
             return super().begin(exchange, target, resource, headers)
+        resume = parse_resume(target) if resource else Resume(target, None)
         stored = StoredResponses(
             self.upstream,
             headers,
             timeout_seconds=self.settings.first_byte_timeout_seconds,
             max_bytes=self.settings.max_frame_bytes,
         )
-        return ResponsesRequest(self, exchange, target, resource, stored)
+        return ResponsesRequest(
+            self, exchange, resume.target, resource, stored, self.pollers, resume.starting_after
+        )
 
     def note_success(self, method: str, path: str) -> None:
-        """Have every stream that is open here polled if its response was just cancelled: it would never end."""
+        """Have every open stream polled whose response was just cancelled: it would never end."""
         response_id = cancelled_id(method, path)
         if response_id is not None:
             for poller in self.pollers:
                 poller.note_cancel(response_id)
 
 
+@dataclass(eq=False)
 class ResponsesRequest(StreamRequest):
-    """A new response, or the stream of one that is stored.
+    """A request for a new response, or for the stream of one that is stored: the latter has an id as its ``resource``.
 
-    :param resource: the id of the stored response; "": a new one.
+    :ivar stored: reads stored responses in the name of the client.
+    :ivar pollers: see :class:`ResponsesHandler`.
+    :ivar starting_after: the last number that the client has seen; None: it wants the whole stream.
     """
 
-    def __init__(
-        self,
-        handler: ResponsesHandler,
-        exchange: Exchange,
-        target: str,
-        resource: str,
-        stored: StoredResponses,
-    ) -> None:
-        resume = parse_resume(target) if resource else None
-        super().__init__(handler, exchange, target if resume is None else resume.target, resource)
-        self._starting_after = None if resume is None else resume.starting_after
-        self._stored = stored
-        self._pollers = handler.pollers
+    stored: StoredResponses
+    pollers: set[StatusPoller]
+    starting_after: int | None
 
     async def take_body(self, body: bytes, document: Mapping[str, Any] | None) -> bytes:
         """Return the body with the call_ids that upstream has stored, if it answers calls of a stored response."""
@@ -87,32 +84,32 @@ class ResponsesRequest(StreamRequest):
         if document is None or response_id is None:
             return body
         try:
-            stored = await self._stored.read(response_id)
+            stored = await self.stored.read(response_id)
         except UnreadableError:
             return body  # upstream's answer will show the client what is wrong
         translated = with_stored_ids(body, document, stored)
         if translated != body:
-            self._exchange.metrics.requests_translated.inc()
+            self.exchange.metrics.requests_translated.inc()
         return translated
 
     def normalizer(self) -> StreamNormalizer:
         """Make the normalizer of the answer's stream; of a resumed one it emits the rest only."""
-        handler = self._handler
-        return handler.family.normalizer(handler.plan, self.context, starting_after=self._starting_after)
+        make = self.handler.family.normalizer
+        return make(self.handler.plan, self.context, starting_after=self.starting_after)
 
     def poller(self, body: UpstreamBody, normalizer: StreamNormalizer) -> StatusPoller | None:
         """Return a status poller for the answer's stream, or None if polling is disabled."""
-        if not self._handler.settings.status_poll_seconds:
+        if not self.handler.settings.status_poll_seconds:
             return None
         asked_for = self.context.body or {}
         return StatusPoller(
-            self._exchange,
+            self.exchange,
             body,
             normalizer,
-            self._stored,
-            siblings=self._pollers,
-            named_id=self._resource,
-            regular=bool(self._resource) or asked_for.get("background") is True,
+            self.stored,
+            siblings=self.pollers,
+            named_id=self.resource,
+            regular=bool(self.resource) or asked_for.get("background") is True,
         )
 
 
