@@ -12,7 +12,7 @@ import pytest
 from tests.support.documentation import DEFECTS, PARTS, ROOT, in_order, readme_after, with_example, with_part
 from vllm_sse_proxy import __version__
 from vllm_sse_proxy.cli import main
-from vllm_sse_proxy.config import Settings
+from vllm_sse_proxy.config import ServerSettings
 from vllm_sse_proxy.families.responses import (
     REPAIRS,
     BodyEnd,
@@ -170,10 +170,10 @@ class TestSeenInRecordings:
         assert not holds_in_order(run_example(before, named), lines_of(after))
 
 
-@pytest.mark.parametrize("setting", list(Settings.model_fields))
+@pytest.mark.parametrize("setting", list(ServerSettings.model_fields))
 def test_every_setting_is_documented(setting: str) -> None:
     assert f"\n### {setting}\n" in read("docs/configuration.md")
-    assert Settings.model_fields[setting].description
+    assert ServerSettings.model_fields[setting].description
 
 
 def test_every_metric_is_documented() -> None:
@@ -207,7 +207,7 @@ def test_metrics_and_variables_named_in_prose_exist(document: Path) -> None:
         family.name for family in Metrics().registry.collect()
     }
     assert not [name for name in re.findall(r"\bsse_proxy_[a-z_]+\b", text) if name not in samples]
-    variables = {"SSE_PROXY_" + name.upper() for name in (*Settings.model_fields, "config")}
+    variables = {"SSE_PROXY_" + name.upper() for name in (*ServerSettings.model_fields, "config")}
     assert not [name for name in re.findall(r"\bSSE_PROXY_[A-Z_]+[A-Z]\b", text) if name not in variables]
 
 

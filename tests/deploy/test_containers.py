@@ -11,7 +11,7 @@ import yaml
 
 from tests.support.deploying import DEPLOY, ROOT
 from vllm_sse_proxy.cli import main
-from vllm_sse_proxy.config import CONFIG_VARIABLE, ENV_PREFIX, Settings
+from vllm_sse_proxy.config import CONFIG_VARIABLE, ENV_PREFIX, ServerSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ def test_dockerfile_keeps_its_promises() -> None:
     assert re.search(r"^USER 10001:10001$", text, re.MULTILINE)
     assert '\nENTRYPOINT ["vllm-sse-proxy"]\n' in text
     assert "--require-hashes --only-binary :all:" in text
-    variables = {ENV_PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_VARIABLE}
+    variables = {ENV_PREFIX + name.upper() for name in ServerSettings.model_fields} | {CONFIG_VARIABLE}
     assert set(re.findall(r"SSE_PROXY_\w+", text)) <= variables
 
 
@@ -62,7 +62,7 @@ def test_the_gpu_overlay_asks_for_a_model(run: Run) -> None:
 def test_streams_have_time_to_finish(run: Run) -> None:
     proxy = services("-f", str(COMPOSE), run=run)["proxy"]
     drain = float(proxy["environment"]["SSE_PROXY_DRAIN_TIMEOUT_SECONDS"])
-    delay = Settings.model_fields["drain_delay_seconds"].default
+    delay = ServerSettings.model_fields["drain_delay_seconds"].default
     minutes, seconds = re.fullmatch(r"(\d+)m(\d+)s", proxy["stop_grace_period"]).groups()  # type: ignore[union-attr]
     assert int(minutes) * 60 + int(seconds) > drain + delay
 

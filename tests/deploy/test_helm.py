@@ -10,7 +10,7 @@ import yaml
 
 from tests.support.deploying import DEPLOY, RULES
 from vllm_sse_proxy import __version__
-from vllm_sse_proxy.config import Settings, load
+from vllm_sse_proxy.config import ServerSettings, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -159,7 +159,7 @@ def test_the_proxy_understands_its_environment(
     documents = render(run, "-f", values_file(values))
     for name, value in environment(documents).items():
         monkeypatch.setenv(name, "http://user:secret@model:8000" if value is None else value)
-    settings = load(Settings, {})
+    settings = load(ServerSettings, {})
     if values == "full":
         assert settings.keepalive.value == "event"
         assert settings.keepalive_seconds == 10

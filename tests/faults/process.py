@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.http import RawClient
 from tests.support.upstream import PATIENCE_SECONDS
-from vllm_sse_proxy.config import Settings
+from vllm_sse_proxy.config import ServerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -45,7 +45,7 @@ async def wait_until(true: Callable[[], Awaitable[bool]], *, seconds: float = PA
 
 def known(**settings: Any) -> dict[str, Any]:
     """Return the settings that this release has: the suite is also run on older ones, where a limit may be missing."""
-    return {name: value for name, value in settings.items() if name in Settings.model_fields}
+    return {name: value for name, value in settings.items() if name in ServerSettings.model_fields}
 
 
 class ProxyProcess:

@@ -5,6 +5,7 @@ Each stands between two marker lines. `make docs` writes them again; `tests/test
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import sys
@@ -18,7 +19,7 @@ from tests.clients.table import client_table, explanation_list, letter_table, sc
 from tests.conformance import table as conformance
 from tests.live import table as live
 from tests.support import reliability
-from vllm_sse_proxy.config import ENV_PREFIX, CoreSettings, Settings, flag_name
+from vllm_sse_proxy.config import ENV_PREFIX, CoreSettings, ServerSettings, flag_name
 from vllm_sse_proxy.families.responses import REPAIRS, BodyEnd, Ending, Plan, StreamNormalizer
 from vllm_sse_proxy.families.responses.repairs.base import Phase
 from vllm_sse_proxy.metrics import PREFIX, Metrics
@@ -128,7 +129,9 @@ def core_settings() -> str:
 def server_settings() -> str:
     """Return the settings of `serve` alone."""
     own = {
-        name: info for name, info in Settings.model_fields.items() if name not in CoreSettings.model_fields
+        name: info
+        for name, info in ServerSettings.model_fields.items()
+        if name not in CoreSettings.model_fields
     }
     return _settings(own)
 
@@ -189,8 +192,24 @@ def defect_table() -> str:
     return "\n".join(("| id | what | releases | repairs |", "|---|---|---|---|", *rows))
 
 
+def shell_table() -> str:
+    """Return the modules around the core, each with the first sentence of its docstring."""
+    package = ROOT / "proxy" / "vllm_sse_proxy"
+    paths = [*package.glob("*.py"), package / "families" / "__init__.py"]
+    paths += [path for folder in ("server", "cli") for path in (package / folder).rglob("*.py")]
+    rows = (f"| `{path.relative_to(package)}` | {_first_sentence(path)} |" for path in sorted(paths))
+    return "\n".join(("| module | what it is |", "|---|---|", *rows))
+
+
+def _first_sentence(path: Path) -> str:
+    head = (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").partition("\n\n")[0]
+    sentence = re.split(r"\.(?:\s|$)", head, maxsplit=1)[0]
+    return re.sub(r":[a-z]+:`~?[\w.]*?(\w+)`", r"`\1`", " ".join(sentence.split())).replace("``", "`")
+
+
 PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "repairs"): repair_table,
+    ("docs/architecture.md", "shell"): shell_table,
     ("docs/compatibility.md", "defects"): defect_table,
     ("docs/compatibility.md", "clients"): client_table,
     ("docs/compatibility.md", "signs"): letter_table,

@@ -1,8 +1,9 @@
-"""Responses that upstream has stored, read in the name of the client that asks something about them."""
+"""Responses that upstream has stored, read in the name of the client whose request needs them."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -18,57 +19,46 @@ if TYPE_CHECKING:
 
     from vllm_sse_proxy.server.upstream import Upstream
 
-RESPONSES_PATH: Final = "/v1/responses"
-
-# What a client's headers say about its own request's body, or about which part or version of another answer it wants.
+# Headers about the body of the client's own request, or about the part or version of another answer that it wants.
 _NOT_OURS: Final = ("content-", "if-", "range")
 
 
 class UnreadableError(Exception):
-    """Upstream did not give the response."""
+    """Upstream did not return the response."""
 
 
 class RefusedError(UnreadableError):
-    """Nobody listens where upstream was: it will not go on with any stream either."""
+    """Nothing listens where upstream was: it will not go on with any stream either."""
 
 
+@dataclass(eq=False)
 class StoredResponses:
     """Reads response objects.
 
-    :param headers: makes the client's own end-to-end headers; only called when something is read.
+    :param headers: makes the client's own end-to-end headers; only called when a response is read.
     :param timeout_seconds: limit for the whole answer.
     :param max_bytes: limit for its body.
     """
 
-    __slots__ = ("_headers", "_max_bytes", "_timeout_seconds", "_upstream")
-
-    def __init__(
-        self,
-        upstream: Upstream,
-        headers: Callable[[], CIMultiDict[str]],
-        *,
-        timeout_seconds: float,
-        max_bytes: int,
-    ) -> None:
-        self._upstream = upstream
-        self._headers = headers
-        self._timeout_seconds = timeout_seconds
-        self._max_bytes = max_bytes
+    upstream: Upstream
+    headers: Callable[[], CIMultiDict[str]]
+    timeout_seconds: float
+    max_bytes: int
 
     async def read(self, response_id: str) -> dict[str, Any]:
         """Return the response object.
 
         :raises RefusedError: the connection was refused.
-        :raises UnreadableError: there is no answer, or it is no JSON object.
+        :raises UnreadableError: there is no answer, or it is not a JSON object.
         """
-        path = f"{RESPONSES_PATH}/{quote(response_id, safe='')}"
-        headers = self._headers()
+        path = f"/v1/responses/{quote(response_id, safe='')}"
+        headers = self.headers()
         for name in [name for name in headers if name.lower().startswith(_NOT_OURS)]:
             headers.popall(name, None)
         headers[hdrs.ACCEPT] = "application/json"
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                answer = await self._upstream.send(hdrs.METH_GET, path, headers, None)
+            async with asyncio.timeout(self.timeout_seconds):
+                answer = await self.upstream.send(hdrs.METH_GET, path, headers, None)
                 try:
                     document = orjson.loads(await self._body(answer))
                 finally:
@@ -79,7 +69,7 @@ class StoredResponses:
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
             raise UnreadableError(str(error) or type(error).__name__) from None
         if not isinstance(document, dict):
-            raise UnreadableError("the answer is no response object")
+            raise UnreadableError("the answer is not a response object")
         return document
 
     async def _body(self, answer: aiohttp.ClientResponse) -> bytes:
@@ -88,6 +78,6 @@ class StoredResponses:
         body = bytearray()
         while piece := await answer.content.readany():
             body += piece
-            if len(body) > self._max_bytes:
+            if len(body) > self.max_bytes:
                 raise UnreadableError("the answer is too large")
         return bytes(body)

@@ -1,8 +1,8 @@
 """``call_id``s of answers to calls, as upstream has stored the calls (R11).
 
-vLLM up to 0.31 streams a call under one ``call_id`` and stores it under another. The client was told the streamed one and
-answers by it; with ``previous_response_id`` vLLM then finds no such call: 400 "No call message found for call_…". So an answer
-to a call that the stored response has not is given the id of the stored call that nobody has answered, in their order.
+vLLM up to 0.31 streams a call under one ``call_id`` and stores it under another. The client got the streamed one and answers
+with it; given a ``previous_response_id``, vLLM then finds no such call: 400 "No call message found for call_…". So an answer
+to a call that the stored response does not have gets the id of a stored call that is still unanswered, in their order.
 
 Nothing is remembered between requests: the stored response itself says which ids it knows, so any replica can do this.
 """
@@ -24,7 +24,7 @@ _OUTPUTS: Final = frozenset({f"{type_}_output" for type_ in _CALLS})
 
 
 def answered_response(request: Mapping[str, Any] | None) -> str | None:
-    """Return the id of the response whose calls a request answers; None if it answers none of a stored response."""
+    """Return the id of the stored response whose calls a request answers; None if it answers no such calls."""
     if request is None:
         return None
     id_ = request.get("previous_response_id")
@@ -32,20 +32,22 @@ def answered_response(request: Mapping[str, Any] | None) -> str | None:
 
 
 def with_stored_ids(body: bytes, request: Mapping[str, Any], stored: Mapping[str, Any]) -> bytes:
-    """Return the request's body with the ids that the stored response knows; as it is if that cannot be told for sure.
+    """Return the request's body with the ids that the stored response knows; unchanged if it is not certain which is which.
 
-    Nothing but those ids is changed, byte for byte.
+    Only those ids change; every other byte stays.
 
     :param request: the same body as a JSON object.
     """
     known = list(_ids(stored.get("output"), _CALLS))
-    said = list(dict.fromkeys(_ids(request.get("input"), _OUTPUTS)))
+    answered = list(dict.fromkeys(_ids(request.get("input"), _OUTPUTS)))
     own = set(_ids(request.get("input"), _CALLS))  # calls that the client sends along itself
-    strange = [id_ for id_ in said if id_ not in known and id_ not in own]
-    waiting = [id_ for id_ in known if id_ not in said]
-    if len(strange) != len(waiting):
+    unknown = [id_ for id_ in answered if id_ not in known and id_ not in own]
+    waiting = [id_ for id_ in known if id_ not in answered]
+    if len(unknown) != len(waiting):
         return body
-    new = {orjson.dumps(theirs): orjson.dumps(ours) for theirs, ours in zip(strange, waiting, strict=True)}
+    new = {
+        orjson.dumps(old): orjson.dumps(stored_id) for old, stored_id in zip(unknown, waiting, strict=True)
+    }
     return _CALL_ID.sub(lambda found: found[1] + new.get(found[2], found[2]), body)
 
 
