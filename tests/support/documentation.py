@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic_core import PydanticUndefined
 
-from tests.clients.table import client_table, explanation_list, letter_table, scenario_table
-from tests.conformance import table as conformance
-from tests.live import table as live
-from tests.support import reliability
+from tests.labs.clients.table import client_table, explanation_list, letter_table, scenario_table
+from tests.labs.conformance import table as conformance
+from tests.labs.faults import table as reliability
+from tests.labs.live import table as live
 from vllm_sse_proxy.config import ENV_PREFIX, CoreSettings, Settings, flag_name
 from vllm_sse_proxy.families.responses import REPAIRS, BodyEnd, Ending, Plan, StreamNormalizer
 from vllm_sse_proxy.families.responses.repairs.base import Phase

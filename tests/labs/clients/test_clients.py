@@ -1,0 +1,238 @@
+"""Real clients against replayed streams: the fast part of `make clients`, and the documents that are made of its results."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.labs.clients.conversations import SHELL, WEATHER
+from tests.labs.clients.explanations import EXPLANATIONS, Explanation
+from tests.labs.clients.installation import CLIENTS, NODE_OPENAI, Client, InstallationError
+from tests.labs.clients.judge import Outcome, Run, history_of, judge
+from tests.labs.clients.run import read_results
+from tests.labs.clients.runner import Bench, Driver
+from tests.labs.clients.scenarios import references, rows, scenarios
+from tests.labs.clients.table import left_over
+from tests.support.documentation import DEFECTS
+from tests.support.replay import faults, normalize
+from tests.support.upstream import Chunk, Cut, End, Reset, Wait
+from vllm_sse_proxy.families.responses import REPAIRS, BodyEnd, Plan, Reasoning
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.support.upstream import Step
+
+KNOWN = {scenario.name: scenario for scenario in scenarios(WEATHER)}
+FAST = (
+    "perfect/text", "perfect/tools", "byte-wise/tools", "crlf/text", "multi-line/text",
+    "object-deltas/reasoning", "object-deltas/tools", "fork-reasoning/reasoning", "fork-call-slices/tools",
+    "deltas-only/reasoning", "deltas-only/tools", "message-as-reasoning/reasoning", "last-not-closed/text",
+    "call-ids-disagree/parallel", "arguments-cut/tools", "calls-untold/tools", "response-ids-new/text",
+    "limit-as-completed/text", "summary-asked/reasoning", "cut-call-as-message/preamble",
+    "text-closed-empty/preamble", "call-final-text/tools",
+    "open-after-terminal/text", "cut/text", "ends/tools", "error-untyped/text", "empty-body/text",
+)  # fmt: skip
+"""What the fast part runs: at least one of each kind of defect, and the ways in which a stream fails."""
+BROKEN_FOR_ALL = ("object-deltas/tools", "cut/text", "empty-body/text")
+"""Of these, what all of the fast clients fail on without the proxy: proof that the streams are broken, and judged so."""
+ENDS = {End: BodyEnd.EOF, Cut: BodyEnd.CUT, Reset: BodyEnd.RESET, Wait: BodyEnd.IDLE_TIMEOUT}
+"""How the core is told that a body ended, by the last step of its script."""
+NOT_ON_A_PLAIN_STREAM = {
+    ("terminal_types", "R02"): "that a response was cancelled comes from vLLM's answer to the proxy's question, and only a "
+    "background stream is asked about: tests/server and tests/labs/live",
+    ("unterminated_streams", "F01"): "the fork's error becomes `error`, and what follows an error is ended by late_events or "
+    "error_events first: tests/families/responses",
+    ("done_texts", "R19"): "held_closings waits for the whole arguments, so that the done event is right when it comes here",
+    ("done_texts", "R33"): "the done event has the right input, and stays; what was streamed before cannot be recalled",
+    ("done_texts", "F01"): "string_deltas reads the field that the fork uses, so that the done event is right by then",
+    ("open_responses_fields", "R27"): "in dialect open-responses only: tests/labs/conformance",
+}  # fmt: skip
+"""Pairs of a repair and a defect that no scenario shows, each with its reason."""
+
+
+class _Interpreter:
+    """The environment of the tests themselves, which has openai-python."""
+
+    name = "tests"
+
+    def install(self) -> None: ...
+
+    def command(self, driver: str, *arguments: str) -> list[str]:
+        return [sys.executable, str(NODE_OPENAI.pins[0].parents[2] / "drivers" / driver), *arguments]
+
+
+def fast_client(name: str) -> Client:
+    client = next(client for client in CLIENTS if client.name == name)
+    return replace(client, environment=_Interpreter() if name.startswith("openai-python") else NODE_OPENAI)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "name", ["openai-python", "openai-python-stream", "openai-node", "openai-node-stream"]
+)
+async def test_a_real_client_behaves_as_on_a_perfect_stream(name: str) -> None:
+    client = fast_client(name)
+    try:
+        client.environment.install()
+    except InstallationError as error:
+        pytest.skip(f"{name} cannot be installed: {error}")
+    perfect = references(client.tool)
+    known: dict[str, Run] = {}
+    failed, broken = [], []
+    async with Bench() as bench, Driver(client) as driver:
+        for scenario in (KNOWN[one] for one in FAST):
+            name_, shown = scenario.reference, scenario.reasoning
+            if name_ not in known:
+                known[name_] = await bench.run(driver, perfect[name_], through_proxy=False, reasoning=shown)
+            run = await bench.run(driver, scenario.turns, through_proxy=True, reasoning=shown)
+            after = judge(run, known[name_])
+            if after.outcome is not Outcome.SAME:
+                failed.append(f"{scenario.name}: {after}")
+            if scenario.name in BROKEN_FOR_ALL:
+                before = judge(await bench.run(driver, scenario.turns, through_proxy=False), known[name_])
+                broken.append(before.outcome is not Outcome.SAME)
+    assert not failed
+    assert broken == [True] * len(BROKEN_FOR_ALL), "without the proxy these must show"
+
+
+def test_fast_names_exist() -> None:
+    assert not set(FAST) - set(KNOWN)
+
+
+@pytest.mark.parametrize("tool", [WEATHER, SHELL], ids=lambda tool: tool.name)
+def test_perfect_streams_conform(tool: object) -> None:
+    for name, turns in references(WEATHER if tool is WEATHER else SHELL).items():
+        for steps in turns:
+            stream = b"".join(step.data for step in steps if isinstance(step, Chunk))
+            found = faults(stream.removesuffix(b"data: [DONE]\n\n") + b"data: [DONE]\n\n") if stream else []
+            if " failed" in name:
+                # OpenAI closes nothing when a response fails; the proxy's judge wants it closed.
+                found = [fault for fault in found if not re.search("items_closed|terminal_output", fault)]
+            assert not found, f"{name}: {found}"
+
+
+def test_every_row_has_scenarios_and_every_defect_a_row() -> None:
+    assert [name for name, _, _ in rows()] == list(dict.fromkeys(scenario.row for scenario in KNOWN.values()))
+    told = {id_ for _, ids, _ in rows() for id_ in ids.split()}
+    assert not {id_ for id_, _, _ in DEFECTS} - told
+
+
+def test_every_repair_has_a_scenario_of_each_defect_that_it_mends() -> None:
+    """The whole catalogue is replayed: in a stream that names the defect, the repair is at work."""
+    defects = {name: ids.split() for name, ids, _ in rows()}
+    at_work: set[tuple[str, str]] = set()
+    for scenario in scenarios(WEATHER):
+        for steps in scenario.turns:
+            for repair in _repairs_of(steps, Reasoning(scenario.reasoning)):
+                at_work |= {(repair, id_) for id_ in defects[scenario.row]}
+    wanted = {(repair.name, id_) for repair in REPAIRS for id_ in repair.fixes}
+    assert wanted - at_work == set(NOT_ON_A_PLAIN_STREAM)
+
+
+def _repairs_of(steps: Sequence[Step], reasoning: Reasoning) -> set[str]:
+    """Return the repairs that the core needs for this answer."""
+    end = ENDS.get(type(steps[-1]))
+    if end is None:  # no stream: a JSON answer
+        return set()
+    plan = Plan.build(strict=True, reasoning=reasoning)
+    _, normalizer = normalize([step.data for step in steps if isinstance(step, Chunk)], end, plan=plan)
+    return {name for name, count in normalizer.tally.repairs.items() if count}
+
+
+def test_names_of_scenarios_are_unique() -> None:
+    made = scenarios(WEATHER)
+    assert len({scenario.name for scenario in made}) == len(made)
+
+
+class TestResults:
+    def test_hold_every_client_and_scenario(self) -> None:
+        results = read_results()
+        assert list(results) == [client.name for client in CLIENTS]
+        for name, one in results.items():
+            assert list(one["outcomes"]) == list(KNOWN), f"{name}: run `make clients`"
+
+    def test_hold_the_pinned_versions(self) -> None:
+        results = read_results()
+        for client in CLIENTS:
+            pins = client.environment.pins
+            text = "".join(file.read_text("utf-8") for file in (pins if isinstance(pins, list) else [pins]))
+            for package, version in results[client.name]["versions"].items():
+                pinned = f"{package}==" in text.lower() or f'"{package}"' in text
+                assert pinned, f"{client.name}: {package} is not pinned"
+                assert version in text, f"{client.name}: {package} {version} was run, and another is pinned"
+
+    def test_what_is_not_perfect_is_explained(self) -> None:
+        open_ = [
+            f"{client} {scenario}: {letter} {detail}"
+            for client, scenario, letter, detail in left_over()
+            if not any(one.explains(client, scenario, letter) for one in EXPLANATIONS)
+        ]
+        assert not open_
+
+    @pytest.mark.parametrize("explanation", EXPLANATIONS, ids=lambda one: one.title)
+    def test_every_explanation_is_needed(self, explanation: Explanation) -> None:
+        assert any(explanation.explains(client, name, letter) for client, name, letter, _ in left_over())
+
+
+GOOD = Run(text="Hi", final="Hi", calls=[["f", '{"a": 1}']], finish="completed", posts=2, history=[["x", 0]])
+FAILED = Run(text="Hi", error={"class": "APIError", "message": "died"}, posts=1)
+
+
+class TestJudge:
+    @pytest.mark.parametrize(
+        ("change", "outcome"),
+        [
+            ({}, Outcome.SAME),
+            ({"calls": [["f", '{"a":1}']]}, Outcome.SAME),
+            ({"hung": True}, Outcome.HANG),
+            ({"posts": 3}, Outcome.LOOP),
+            ({"error": {"class": "E", "message": "m"}}, Outcome.ERROR),
+            ({"calls": []}, Outcome.CALLS),
+            ({"text": "HiHi"}, Outcome.TEXT),
+            ({"final": ""}, Outcome.TEXT),
+            ({"reasoning": "Hm"}, Outcome.REASONING),
+            ({"history": [["x", 1]]}, Outcome.HISTORY),
+            ({"finish": None}, Outcome.FINISH),
+        ],
+    )
+    def test_against_success(self, change: dict[str, object], outcome: Outcome) -> None:
+        assert judge(replace(GOOD, **change), GOOD).outcome is outcome  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize(
+        ("change", "outcome"),
+        [
+            ({"error": {"class": "APIError", "message": "another"}}, Outcome.SAME),
+            ({"error": {"class": "APIError", "message": ""}}, Outcome.ERROR),
+            ({"error": {"class": "TypeError", "message": "died"}}, Outcome.ERROR),
+            ({"error": None}, Outcome.SILENT),
+            ({"posts": 2, "error": None}, Outcome.LOOP),
+        ],
+    )
+    def test_against_failure(self, change: dict[str, object], outcome: Outcome) -> None:
+        assert judge(replace(FAILED, **change), FAILED).outcome is outcome  # type: ignore[arg-type]
+
+    def test_upstream_s_own_message_must_come_through(self) -> None:
+        reference = replace(FAILED, error={"class": "APIError", "message": "The engine has died."})
+        assert judge(FAILED, reference, says_why=True).outcome is Outcome.ERROR
+        assert judge(reference, reference, says_why=True).outcome is Outcome.SAME
+
+    def test_a_limit_that_is_not_told_is_silence(self) -> None:
+        reference = replace(GOOD, finish="incomplete")
+        assert judge(GOOD, reference).outcome is Outcome.SILENT
+
+
+def test_history_replaces_ids_by_their_order() -> None:
+    def history(call: str, output: str) -> list[object]:
+        items: list[dict[str, object]] = [
+            {"role": "user", "content": "?"},
+            {"type": "function_call", "call_id": call, "name": "f", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": output, "output": "o"},
+        ]
+        return history_of([{"input": "?"}, {"input": items}])
+
+    assert history("a", "a") == history("b", "b") != history("a", "b")
+    assert history_of([{"input": "?"}]) == []

@@ -1,0 +1,100 @@
+"""An upstream whose answers take their time: an event now and then, and any number of them at once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Self
+
+from tests.labs.faults.answers import HEAD, LAST_CHUNK, LONG_BEGINNING, chunk, delta
+from tests.support.whole_stream import DONE, event, message, response
+
+MOST_REQUEST_BYTES = 2**20
+
+_SMALL = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n{"object":"list"}'
+
+
+def closing(text: str) -> tuple[bytes, ...]:
+    """Return the events that end the message begun by ``LONG_BEGINNING``."""
+    part = {"type": "output_text", "text": text, "annotations": []}
+    at = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    item = message("completed", part)
+    return (
+        event("response.output_text.done", sequence_number=0, **at, text=text, logprobs=[]),
+        event("response.content_part.done", sequence_number=0, **at, part=part),
+        event("response.output_item.done", sequence_number=0, output_index=0, item=item),
+        event("response.completed", sequence_number=0, response=response("completed", item)),
+        DONE,
+    )
+
+
+class PacedUpstream:
+    """Answers every POST with a stream, everything else with a small JSON object; a context manager.
+
+    :param deltas: how many deltas a stream has, at least and at most.
+    :param gap_seconds: the pause before each, at most; it is chosen at random.
+    """
+
+    def __init__(self, *, deltas: tuple[int, int], gap_seconds: float, seed: int = 0) -> None:
+        self._deltas = deltas
+        self._gap = gap_seconds
+        self._random = random.Random(seed)  # noqa: S311 - a load, no secret
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.served = 0
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1024)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        assert self._server is not None
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0] or 0)
+                await reader.readexactly(min(length, MOST_REQUEST_BYTES))
+                if head.startswith(b"POST"):
+                    # What is heard while the answer goes out: only that the peer leaves.
+                    leaving = asyncio.create_task(reader.read(1))
+                    telling = asyncio.create_task(self._tell(writer))
+                    await asyncio.wait({leaving, telling}, return_when=asyncio.FIRST_COMPLETED)
+                    whole = telling.done() and telling.exception() is None
+                    telling.cancel()
+                    leaving.cancel()
+                    await asyncio.gather(telling, leaving, return_exceptions=True)
+                    if not whole:
+                        return
+                    self.served += 1
+                else:
+                    writer.write(_SMALL)
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.close()
+            self._tasks.discard(task)
+
+    async def _tell(self, writer: asyncio.StreamWriter) -> None:
+        words = [f"word{number} " for number in range(self._random.randint(*self._deltas))]
+        writer.write(HEAD + b"".join(map(chunk, LONG_BEGINNING)))
+        for number, word in enumerate(words):
+            await asyncio.sleep(self._random.random() * self._gap)
+            writer.write(chunk(delta(4 + number, word)))
+            await writer.drain()
+        writer.write(b"".join(map(chunk, closing("".join(words)))) + LAST_CHUNK)
+        await writer.drain()
