@@ -8,7 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bench.machine import BUILD, BenchError, Process, free_port, program_path
+from bench.machine import BUILD, BenchError, Process, program_path
+from tests.support.local_server import free_port
 
 if TYPE_CHECKING:
     from bench.machine import Rig

@@ -9,7 +9,6 @@ import platform
 import resource
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -17,6 +16,8 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
+
+from tests.support.local_server import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,14 +61,6 @@ def cores() -> tuple[str, str, str]:
     """Return the core of upstream and client, the core of the proxies, and all cores, as taskset names them."""
     usable = sorted(os.sched_getaffinity(0))
     return str(usable[0]), str(usable[-1]), ",".join(map(str, usable))
-
-
-def free_port() -> int:
-    """Return a loopback port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def get(url: str) -> bytes:

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bench import contenders, machine, measure, peers_report, streams
 from bench.contenders import NGINX, PROXY, Contender
-from bench.machine import BUILD, HERE, BenchError, Process, free_port
+from bench.machine import BUILD, HERE, BenchError, Process
 from bench.measure import Load
 from tests.labs.clients.installation import InstallationError, PythonEnvironment
+from tests.support.local_server import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

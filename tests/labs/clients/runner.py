@@ -1,7 +1,7 @@
 """Runs clients against broken streams, once straight and once through the proxy.
 
-async with Bench.open() as bench:               # the upstream, and the proxy as the process that users start
-    async with Driver.open(client) as driver:   # the client
+async with Bench() as bench:               # the upstream, and the proxy as the process that users start
+    async with Driver(client) as driver:   # the client
         run = await bench.run(driver, turns, through_proxy=True)
 """
 
@@ -12,14 +12,15 @@ import contextlib
 import json
 import os
 import signal
-import sys
 import time
+from contextlib import AsyncExitStack
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
 from tests.labs.clients.conversations import PROMPT
 from tests.labs.clients.judge import Run, history_of
 from tests.labs.clients.upstream import ReplayingUpstream
+from tests.support.serving import Serving
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,64 +105,29 @@ class Driver:
         return answer
 
 
-class Proxy:
-    """The proxy as its users start it: a process of its own."""
-
-    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
-        self.url = url
-        self._process = process
-        self._log = asyncio.create_task(self._forget_log())
-
-    @classmethod
-    async def start(cls, upstream: str, *flags: str) -> Self:
-        """Start it with these flags beside those that a test needs; return when it listens."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "vllm_sse_proxy", "serve", "--upstream", upstream, "--port", "0", "--admin-port", "0",
-            "--log-level", "info", *flags,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        assert process.stdout is not None
-        async with asyncio.timeout(START_SECONDS):
-            line = json.loads(await process.stdout.readline())
-        return cls(process, f"http://{line['address']}")
-
-    async def stop(self) -> None:
-        """End it at once."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
-        await self._process.wait()
-        await self._log
-        self._process._transport.close()  # type: ignore[attr-defined]
-
-    async def _forget_log(self) -> None:
-        assert self._process.stdout is not None
-        while await self._process.stdout.readline():
-            pass
-
-
 class Bench:
     """An upstream that replays, and the proxies before it: one for each way of telling reasoning."""
 
     def __init__(self) -> None:
         self.upstream = ReplayingUpstream()
-        self._proxies: dict[str, Proxy] = {}
+        self._proxies: dict[str, Serving] = {}
+        self._stack = AsyncExitStack()
         self._keys = count(1)
 
     async def __aenter__(self) -> Self:
-        await self.upstream.__aenter__()
+        await self._stack.enter_async_context(self.upstream)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for proxy in self._proxies.values():
-            await proxy.stop()
-        await self.upstream.__aexit__()
+        await self._stack.aclose()
 
     async def _base_url(self, *, through_proxy: bool, reasoning: str) -> str:
         if not through_proxy:
             return self.upstream.url
         if reasoning not in self._proxies:
             flags = ("--idle-timeout-seconds", str(IDLE_TIMEOUT_SECONDS), "--reasoning", reasoning)
-            self._proxies[reasoning] = await Proxy.start(self.upstream.url, *flags)
+            proxy = Serving(self.upstream.url, *flags)
+            self._proxies[reasoning] = await self._stack.enter_async_context(proxy)
         return self._proxies[reasoning].url
 
     async def run(

@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import json
 import sys
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from tests.labs.clients.installation import InstallationError
-from tests.labs.clients.runner import Proxy
 from tests.labs.conformance.suites import SUITES
 from tests.labs.conformance.upstream import MODEL, SERVERS, RecordedUpstream
+from tests.support.serving import Serving
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from tests.labs.conformance.suites import Check, Suite
 
@@ -35,7 +36,7 @@ Outcomes = dict[str, list[Any]]
 """By check: its outcome in each of the ways, and why it failed in the last one in which it did."""
 
 
-async def judge(suite: Suite, url: str, model: str, proxies: dict[str, Proxy]) -> Outcomes:
+async def judge(suite: Suite, url: str, model: str, proxies: dict[str, Serving]) -> Outcomes:
     """Run a suite in all three ways."""
     told: list[dict[str, Check]] = []
     for way in WAYS:
@@ -52,20 +53,15 @@ async def judge(suite: Suite, url: str, model: str, proxies: dict[str, Proxy]) -
 async def judge_recorded(suites: Sequence[Suite]) -> dict[str, Any]:
     """Run the suites against every recorded server."""
     made = {}
-    async with RecordedUpstream() as upstream:
-        proxies = {way: await Proxy.start(upstream.url, "--dialect", way) for way in WAYS[1:]}
-        try:
-            for suite in suites:
-                servers = {}
-                for server in SERVERS:
-                    upstream.server = server
-                    servers[server.name] = await judge(suite, upstream.url, MODEL, proxies)
-                    _tell(suite, server.name, servers[server.name])
-                date = f"{datetime.now(UTC):%Y-%m-%d}"
-                made[suite.name] = {"version": suite.version(), "date": date, "servers": servers}
-        finally:
-            for proxy in proxies.values():
-                await proxy.stop()
+    async with RecordedUpstream() as upstream, _proxies(upstream.url) as proxies:
+        for suite in suites:
+            servers = {}
+            for server in SERVERS:
+                upstream.server = server
+                servers[server.name] = await judge(suite, upstream.url, MODEL, proxies)
+                _tell(suite, server.name, servers[server.name])
+            date = f"{datetime.now(UTC):%Y-%m-%d}"
+            made[suite.name] = {"version": suite.version(), "date": date, "servers": servers}
     return made
 
 
@@ -73,13 +69,16 @@ async def judge_running(suites: Sequence[Suite], url: str) -> None:
     """Run the suites against a running server and the first model that it lists; print what they say."""
     async with aiohttp.ClientSession(url) as client, client.get("/v1/models") as answer:
         model: str = (await answer.json())["data"][0]["id"]
-    proxies = {way: await Proxy.start(url, "--dialect", way) for way in WAYS[1:]}
-    try:
+    async with _proxies(url) as proxies:
         for suite in suites:
             _tell(suite, url, await judge(suite, url, model, proxies))
-    finally:
-        for proxy in proxies.values():
-            await proxy.stop()
+
+
+@asynccontextmanager
+async def _proxies(url: str) -> AsyncIterator[dict[str, Serving]]:
+    """Serve one proxy for each dialect before a server."""
+    async with AsyncExitStack() as stack:
+        yield {way: await stack.enter_async_context(Serving(url, "--dialect", way)) for way in WAYS[1:]}
 
 
 def _tell(suite: Suite, server: str, outcomes: Outcomes) -> None:

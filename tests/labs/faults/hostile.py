@@ -12,6 +12,7 @@ from tests.labs.faults.process import MIB, ProxyProcess
 from tests.labs.faults.report import Row
 from tests.labs.faults.upstream_faults import next_id, post
 from tests.support.http import Answer, RawClient
+from tests.support.local_server import LocalServer
 from tests.support.whole_stream import (
     AT,
     BODY,
@@ -167,37 +168,17 @@ CASES = (
 )
 
 
-class HostileUpstream:
+class HostileUpstream(LocalServer):
     """Answers every request with the case's bytes."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.case = CASES[0]
         self.sent = 0
         self.stopped = False
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> HostileUpstream:  # noqa: PYI034 - nothing derives from it
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    @property
-    def url(self) -> str:
-        """What the proxy is given."""
-        assert self._server is not None
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Send the case's bytes, and wait until the peer leaves."""
         self.sent, self.stopped = 0, False
         try:
             await reader.readuntil(BODY)
@@ -206,12 +187,8 @@ class HostileUpstream:
                 self.sent += len(piece)
                 await writer.drain()
             await reader.read()
-        except (ConnectionError, asyncio.CancelledError):
-            pass
         finally:
             self.stopped = True
-            writer.close()
-            self._tasks.discard(task)
 
     def _wire(self) -> Iterator[bytes]:
         if not self.case.body:

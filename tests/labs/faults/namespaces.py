@@ -22,6 +22,7 @@ from tests.labs.faults.relay import SETTLE_SECONDS
 from tests.labs.faults.report import Row
 from tests.labs.faults.upstream_faults import next_id, post
 from tests.support.http import RawClient
+from tests.support.local_server import LocalServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,47 +115,26 @@ class Hosts:
             os.close(there)
 
 
-class Upstream:
+class Upstream(LocalServer):
     """Answers every request with the first bytes of the script, then falls silent.
 
     :ivar at: how many bytes; ``said`` is set when they are out.
     """
 
     def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
+        super().__init__(sock=sock)
         self.at = len(PLAIN.wire)
         self.said = asyncio.Event()
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, sock=self._sock)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0] or 0)
-                await reader.readexactly(length)
-                writer.write(PLAIN.wire[: self.at])
-                await writer.drain()
-                await asyncio.sleep(SETTLE_SECONDS)
-                self.said.set()
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.close()
-            self._tasks.discard(task)
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer requests as far as it is to."""
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0] or 0)
+            await reader.readexactly(length)
+            writer.write(PLAIN.wire[: self.at])
+            await writer.drain()
+            await asyncio.sleep(SETTLE_SECONDS)
+            self.said.set()
 
 
 async def link_cuts() -> list[Row]:

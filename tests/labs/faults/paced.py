@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import Self
 
 from tests.labs.faults.answers import HEAD, LAST_CHUNK, LONG_BEGINNING, chunk, delta
+from tests.support.local_server import LocalServer
 from tests.support.whole_stream import DONE, event, message, response
 
 MOST_REQUEST_BYTES = 2**20
@@ -28,7 +28,7 @@ def closing(text: str) -> tuple[bytes, ...]:
     )
 
 
-class PacedUpstream:
+class PacedUpstream(LocalServer):
     """Answers every POST with a stream, everything else with a small JSON object; a context manager.
 
     :param deltas: how many deltas a stream has, at least and at most.
@@ -36,58 +36,32 @@ class PacedUpstream:
     """
 
     def __init__(self, *, deltas: tuple[int, int], gap_seconds: float, seed: int = 0) -> None:
+        super().__init__(backlog=1024)
         self._deltas = deltas
         self._gap = gap_seconds
         self._random = random.Random(seed)  # noqa: S311 - a load, no secret
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self.served = 0
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1024)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        assert self._server is not None
-        return int(self._server.sockets[0].getsockname()[1])
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0] or 0)
-                await reader.readexactly(min(length, MOST_REQUEST_BYTES))
-                if head.startswith(b"POST"):
-                    # What is heard while the answer goes out: only that the peer leaves.
-                    leaving = asyncio.create_task(reader.read(1))
-                    telling = asyncio.create_task(self._tell(writer))
-                    await asyncio.wait({leaving, telling}, return_when=asyncio.FIRST_COMPLETED)
-                    whole = telling.done() and telling.exception() is None
-                    telling.cancel()
-                    leaving.cancel()
-                    await asyncio.gather(telling, leaving, return_exceptions=True)
-                    if not whole:
-                        return
-                    self.served += 1
-                else:
-                    writer.write(_SMALL)
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.close()
-            self._tasks.discard(task)
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer requests, the streams among them at their pace, until the peer leaves."""
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0] or 0)
+            await reader.readexactly(min(length, MOST_REQUEST_BYTES))
+            if head.startswith(b"POST"):
+                # What is heard while the answer goes out: only that the peer leaves.
+                leaving = asyncio.create_task(reader.read(1))
+                telling = asyncio.create_task(self._tell(writer))
+                await asyncio.wait({leaving, telling}, return_when=asyncio.FIRST_COMPLETED)
+                whole = telling.done() and telling.exception() is None
+                telling.cancel()
+                leaving.cancel()
+                await asyncio.gather(telling, leaving, return_exceptions=True)
+                if not whole:
+                    return
+                self.served += 1
+            else:
+                writer.write(_SMALL)
 
     async def _tell(self, writer: asyncio.StreamWriter) -> None:
         words = [f"word{number} " for number in range(self._random.randint(*self._deltas))]

@@ -12,7 +12,9 @@ import socket
 import struct
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
+
+from tests.support.local_server import LocalServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +76,7 @@ class Passage:
     left_at: float | None = None
 
 
-class ByteRelay:
+class ByteRelay(LocalServer):
     """Listens on a free port of 127.0.0.1 and passes everything on to another; a context manager.
 
     :param fault: applied to every answer from then on.
@@ -82,56 +84,25 @@ class ByteRelay:
     """
 
     def __init__(self, port: int, fault: Fault | Callable[[], Fault] = Fault()) -> None:
+        super().__init__()
         self._target = port
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self.fault = fault
         self.passages: list[Passage] = []
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    @property
-    def port(self) -> int:
-        """The port the proxy connects to."""
-        assert self._server is not None
-        return int(self._server.sockets[0].getsockname()[1])
-
-    @property
-    def url(self) -> str:
-        """What the proxy is given as its upstream."""
-        return f"http://127.0.0.1:{self.port}"
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Relay one connection."""
         passage = Passage()
         self.passages.append(passage)
+        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        up = asyncio.create_task(self._up(reader, up_writer, passage))
         try:
-            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._target)
-            writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            up = asyncio.create_task(self._up(reader, up_writer, passage))
-            try:
-                await self._down(up_reader, writer, passage)
-                await passage.left.wait()
-            finally:
-                up.cancel()
-                up_writer.close()
-                await asyncio.gather(up, return_exceptions=True)
-        except (ConnectionError, asyncio.CancelledError):
-            pass
+            await self._down(up_reader, writer, passage)
+            await passage.left.wait()
         finally:
-            writer.close()
-            self._tasks.discard(task)
+            up.cancel()
+            up_writer.close()
+            await asyncio.gather(up, return_exceptions=True)
 
     async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passage: Passage) -> None:
         """Carry requests; each begins a new answer."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import socket
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -20,6 +19,7 @@ from tests.labs.faults.process import ProxyProcess
 from tests.labs.faults.report import Row
 from tests.labs.faults.upstream_faults import next_id, post
 from tests.support.http import RawClient
+from tests.support.local_server import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,12 +60,6 @@ http {{
     }}
 }}
 """
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 class Nginx:

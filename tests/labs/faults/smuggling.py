@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Self
 from tests.labs.faults.corpus import ATTACKS, MARK
 from tests.labs.faults.process import ProxyProcess, wait_until
 from tests.labs.faults.report import Row
-from tests.labs.faults.rolling import Nginx, free_port, listening
+from tests.labs.faults.rolling import Nginx, listening
 from tests.support.http import RawClient
+from tests.support.local_server import LocalServer, free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -72,36 +73,16 @@ class Sighting:
         return found
 
 
-class Witness:
+class Witness(LocalServer):
     """An upstream that reads strictly by RFC 9112, writes down every request, and answers with its target."""
 
     def __init__(self) -> None:
+        super().__init__(limit=2**22)
         self.seen: list[Sighting] = []
         self.broken: list[str] = []
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**22)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        assert self._server is not None
-        return int(self._server.sockets[0].getsockname()[1])
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer requests until one cannot be read."""
         try:
             while True:
                 sighting = await self._read(reader)
@@ -110,13 +91,8 @@ class Witness:
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(said))
                 writer.write(b"" if sighting.line.startswith(b"HEAD") else said)
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass
         except ValueError as error:
             self.broken.append(str(error))
-        finally:
-            writer.close()
-            self._tasks.discard(task)
 
     async def _read(self, reader: asyncio.StreamReader) -> Sighting:
         head = await reader.readuntil(b"\r\n\r\n")

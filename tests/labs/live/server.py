@@ -8,16 +8,14 @@ import os
 import re
 import shlex
 import signal
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from tests.labs import ROOT
 from tests.labs.clients.installation import InstallationError
 from tests.labs.live.installation import CACHE, Vllm, install_model, install_vocabulary, model_folder
 from tests.labs.live.wire import exchange
-from tests.support.replay_sockets import free_port
+from tests.support.local_server import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -231,40 +229,3 @@ def _command_of(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_text("utf-8", "replace")
     except OSError:
         return ""
-
-
-class Proxy:
-    """`vllm-sse-proxy serve` before a server, as its users run it; a context manager.
-
-    :ivar url: where it listens.
-    """
-
-    SETTINGS = ("--idle-timeout-seconds", "10", "--status-poll-seconds", "2")
-    """Less patience than by default, so that a run does not wait for ten minutes where vLLM has died."""
-
-    def __init__(self, upstream: str) -> None:
-        self._upstream = upstream
-        self._process: asyncio.subprocess.Process | None = None
-        self.url = ""
-
-    async def __aenter__(self) -> Self:
-        port, admin_port = free_port(), free_port()
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "vllm_sse_proxy", "serve", "--upstream", self._upstream, "--port", str(port),
-            "--admin-port", str(admin_port), *self.SETTINGS, cwd=ROOT,
-            env={name: value for name, value in os.environ.items() if not name.startswith("SSE_PROXY_")},
-            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
-        self.url = f"http://127.0.0.1:{port}"
-        async with asyncio.timeout(START_SECONDS):
-            while (
-                await exchange(f"http://127.0.0.1:{admin_port}", "GET", "/livez", silence_seconds=5)
-            ).status != 200:
-                await asyncio.sleep(0.1)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._process is not None
-        if self._process.returncode is None:
-            self._process.kill()
-        await self._process.wait()

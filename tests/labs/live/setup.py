@@ -11,8 +11,8 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Self
 
-from tests.labs.live.server import Proxy
 from tests.labs.live.wire import Answer, Crossing, Tap, exchange
+from tests.support.serving import Serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 DIRECT_SILENCE_SECONDS = 8
 """After so much silence a stream without the proxy counts as one that never ends; the next event comes within milliseconds."""
+SETTINGS = ("--idle-timeout-seconds", "10", "--status-poll-seconds", "2")
+"""The proxy's: less patience than by default, so that a run does not wait for ten minutes where vLLM has died."""
 PROXIED_SILENCE_SECONDS = 40
 """Longer than all that the proxy waits for."""
 
@@ -45,7 +47,7 @@ class Setup:
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self.behind)
-        proxy = await self._stack.enter_async_context(Proxy(self.behind.url))
+        proxy = await self._stack.enter_async_context(Serving(self.behind.url, *SETTINGS))
         self._proxy_url = proxy.url
         self.before_proxy = await self._stack.enter_async_context(Tap(proxy.url, model=self._model))
         await self._stack.enter_async_context(self.before_server)

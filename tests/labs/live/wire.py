@@ -12,8 +12,10 @@ import re
 import secrets
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from tests.support.local_server import LocalServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -188,7 +190,7 @@ class Crossing:
         return Answer(status, headers, bytes(framed.data), end)
 
 
-class Tap:
+class Tap(LocalServer):
     """A relay that remembers. Requests cross whole, answers byte by byte as they come.
 
     :param target: URL of the server behind it.
@@ -196,24 +198,10 @@ class Tap:
     """
 
     def __init__(self, target: str, *, model: str | None = None) -> None:
+        super().__init__(limit=HEAD_BYTES)
         self._address = address_of(target)
         self._model = model
-        self._server: asyncio.Server | None = None
-        self._open: set[asyncio.Task[None]] = set()
         self.crossings: list[Crossing] = []
-        self.url = ""
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=HEAD_BYTES)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._open:
-            task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
 
     def forget(self) -> None:
         """Begin to remember anew."""
@@ -223,19 +211,8 @@ class Tap:
         """Return what was posted there since then."""
         return [one for one in self.crossings if one.method == "POST" and one.path.partition("?")[0] == path]
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._open.add(task)
-        try:
-            await self._relay(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # either side is gone; the other is told by the close
-        finally:
-            self._open.discard(task)
-            writer.close()
-
-    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Relay one connection; when either side goes, the other is closed."""
         behind, ahead = await asyncio.open_connection(*self._address)
         current: list[Crossing] = []
 
