@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import layers, peers, peers_report, report, streams
+from bench import layers, peers, peers_report, report, streams, summary
 from bench.measure import DIRECT, NGINX, PASSTHROUGH, PROXY
 from bench.plot import Axis, chart
 from bench.streams import Answer, Exchange
@@ -25,6 +25,7 @@ def run(*, events: int, cpu_s: float, p50: float = 100.0) -> dict[str, Any]:
     return {
         "events": events,
         "ok": 1,
+        "completed": 1,
         "wall_s": 1.0,
         "cpu_s": cpu_s,
         "latency_us": quantiles,
@@ -45,7 +46,7 @@ def results(**runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
         "load_before": 0.1,
         "load_after": 0.2,
     }
-    return {"loads": {"runs": runs, "skipped": [], "about": about}}
+    return {"loads": summary.kept("loads", {"runs": runs, "skipped": [], "about": about})}
 
 
 class TestRatios:
@@ -57,13 +58,12 @@ class TestRatios:
                 PROXY: [run(events=1000, cpu_s=0.002), run(events=1000, cpu_s=0.004)],
             }
         )
-        assert report.ratio(slow, "burst", PROXY, PASSTHROUGH, report.cpu_us) == pytest.approx(2.0)
+        assert report.ratio(slow, "burst", PROXY, PASSTHROUGH, "cpu_us") == pytest.approx(2.0)
 
     def test_leave_out_runs_that_answered_nothing(self) -> None:
         dead = {**run(events=0, cpu_s=0.0), "ok": 0}
         assert (
-            report.ratio(results(burst={NGINX: [dead], PROXY: [dead]}), "burst", PROXY, NGINX, report.rate)
-            is None
+            report.ratio(results(burst={NGINX: [dead], PROXY: [dead]}), "burst", PROXY, NGINX, "rate") is None
         )
 
     def test_what_is_added_is_the_difference_to_no_proxy(self) -> None:
@@ -72,6 +72,46 @@ class TestRatios:
         )
         target = {what: value for what, value, *_ in report.targets(found)}
         assert target["latency added per live event, p50"] == pytest.approx(0.2)
+
+
+class TestWhatIsKept:
+    def test_is_the_median_and_not_the_rounds(self) -> None:
+        found = results(light={PROXY: [run(events=n, cpu_s=0.5) for n in (900, 1000, 2000)]})
+        assert report.typical(found, "light", PROXY, "rate") == 1000
+        assert report.typical(found, "light", PROXY, "cpu_us") == 500
+        assert report.typical(found, "light", PROXY, "latency_us", "p99") == 200
+        assert report.typical(found, "light", PROXY, "latency_us", "min") is None, "shown of one load only"
+        assert report.typical(found, "light", NGINX, "rate") is None
+        assert report.typical(found, "rush", PROXY, "rate") is None
+        assert report.ratio(found, "light", PROXY, PROXY, "rate") == 1
+        assert report.ratio(found, "light", PROXY, NGINX, "rate") is None
+
+    def test_is_rounded(self) -> None:
+        assert summary.rounded({"a": 0.123456789, "b": 1234567.89, "c": [1.5], "d": math.inf, "e": 7}) == {
+            "a": 0.123457,
+            "b": 1234568,
+            "c": [1.5],
+            "d": math.inf,
+            "e": 7,
+        }
+
+    def test_of_a_curve_is_its_growth_too(self) -> None:
+        curve = {PROXY: {"20": [1.0, 3.0], "2000": [2.0, 2.0], "100000": [3.0, 4.0]}}
+        assert summary.of_curve(curve, "2000") == {
+            PROXY: {"medians": {"20": 2.0, "2000": 2.0, "100000": 3.5}, "growth": 1.75}
+        }
+
+    def test_of_workers_is_the_ratio_within_a_round(self) -> None:
+        kept = summary.of_workers({"1": [100.0, 200.0, 300.0], "2": [150.0, 400.0, 600.0]})
+        assert kept == {"events_per_s": {"1": 200.0, "2": 400.0}, "speedup": 2.0}
+        assert summary.of_workers(None)["events_per_s"] is None
+
+    def test_lag_is_summed(self) -> None:
+        lag = {**run(events=9, cpu_s=1), "lag": {"0.001": 2.0, "+Inf": 3.0}}
+        assert report.figure(results(paced={PROXY: [lag, lag]}), "paced", PROXY, "lag") == {
+            "0.001": 4,
+            "+Inf": 6,
+        }
 
 
 def test_targets_that_were_not_met_say_so() -> None:
@@ -272,10 +312,11 @@ class TestPeers:
     def test_a_load_that_came_to_no_end_has_no_cost(self) -> None:
         whole, broken = ({**run(events=9, cpu_s=1), "completed": n} for n in (1, 0))
         found = results(broken={"A": [whole], "B": [broken]})
-        assert peers_report.whole(found, "broken", "A")
-        assert not peers_report.whole(found, "broken", "B")
+        assert not peers_report.breaks_off(found, "broken", "A")
+        assert peers_report.breaks_off(found, "broken", "B")
+        assert peers_report.breaks_off(found, "broken", "C"), "not measured"
 
-    def test_what_storing_changes_is_told_apart(self) -> None:
+    def test_storing_is_kept_and_shown_where_it_changes_something(self) -> None:
         def judged(fate: str) -> dict[str, Any]:
             sums = {
                 "count": 1,
@@ -304,7 +345,9 @@ class TestPeers:
             }
         }
         memory = {"idle": idle, "answers_after": {"B": False}, "about": about}
-        text = peers_report.tables({"loads": {"runs": {}, "about": about}, "memory": memory, "streams": part})
+        found = peers.kept({"loads": {"runs": {}, "about": about}, "memory": memory, "streams": part})
+        assert "storing" not in found["streams"]["told"]["A"]
+        text = peers_report.tables(found)
         assert "| A | 1 |" in text
         assert "| B, storing | – | 1 |" in text
         assert "A, storing" not in text

@@ -9,11 +9,12 @@ import contextlib
 import json
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from tests.labs.clients.conversations import ERROR, PROMPT
 
 DETAIL_LENGTH = 110
+SAME_KEPT = "."
 
 
 class Outcome(StrEnum):
@@ -47,6 +48,37 @@ _MEANINGS = {
     Outcome.FINISH: "the reason why the response ended differs",
     Outcome.SAME: "exactly as on a perfect stream",
 }
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What became of one scenario, before and after the proxy.
+
+    Results hold it as one sign where both are the same, as two where they differ; a dot is "as on a perfect stream".
+    """
+
+    before: Outcome
+    after: Outcome
+
+    def __str__(self) -> str:
+        signs = self.before.value if self.before is self.after else self.before.value + self.after.value
+        return signs.replace(Outcome.SAME, SAME_KEPT)
+
+    @classmethod
+    def parse(cls, signs: str) -> Self:
+        """Read what `str` wrote.
+
+        Raises:
+            ValueError: these are no such signs.
+        """
+        signs = signs.replace(SAME_KEPT, Outcome.SAME)
+        return cls(Outcome(signs[:1]), Outcome(signs[-1:]))
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the client fares worse through the proxy."""
+        order = list(Outcome)
+        return order.index(self.after) < order.index(self.before)
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """`python -m tests.labs.clients.run`: every client against every scenario, before and after the proxy.
 
-Writes `results.json` with `--write`, from which `make docs` makes the tables of docs/compatibility.md. Clients and scenarios
-can be narrowed; what was not run then stays in the file as it was.
+`--write` keeps the results, from which `make docs` makes the tables of docs/compatibility.md. Clients and scenarios can be
+narrowed; the results of what was not run stay as they were. What the clients said is printed, and left in build/labs.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import argparse
 import asyncio
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.labs import results
 from tests.labs.clients.explanations import EXPLANATIONS
 from tests.labs.clients.installation import CLIENTS, Client, InstallationError
-from tests.labs.clients.judge import Outcome, Verdict, judge
+from tests.labs.clients.judge import Outcome, Outcomes, Verdict, judge
 from tests.labs.clients.runner import Bench, Driver
 from tests.labs.clients.scenarios import Scenario, references, scenarios
 
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
     from tests.labs.clients.judge import Run
 
-RESULTS = Path(__file__).with_name("results.json")
+NAME = "clients"
+"""The file among the results."""
+NOT_RUN = "?"
+"""Stands for the outcomes of a scenario that a client was not run against."""
 
 
 async def run_client(
@@ -76,38 +79,77 @@ def _told(verdict: Verdict) -> list[str]:
     return [verdict.outcome.value, *([verdict.detail] if verdict.detail else [])]
 
 
-def read_results() -> dict[str, Any]:
-    """Return the results of earlier runs by client."""
-    return json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of a client's runs.
+
+    :ivar versions: of its packages; ``date``: of the last run.
+    :ivar outcomes: by scenario, in their order; those that were not run are missing.
+    """
+
+    versions: dict[str, str]
+    date: str
+    outcomes: dict[str, Outcomes]
 
 
-def write_results(made: dict[str, Any]) -> None:
-    """Write what was run over what there was; a client that was run with another version loses its old outcomes."""
-    results = read_results()
-    for name, new in made.items():
-        old = results.get(name, {})
-        kept = old.get("outcomes", {}) if old.get("versions") == new["versions"] else {}
-        results[name] = {**new, "outcomes": {**kept, **new["outcomes"]}}
-    order = {scenario.name: position for position, scenario in enumerate(scenarios(CLIENTS[0].tool))}
-    lines = ["{"]
-    for client in CLIENTS:
-        if client.name not in results:
-            continue
-        one = results[client.name]
-        lines += [
-            f" {json.dumps(client.name)}: {{",
-            f'  "versions": {json.dumps(one["versions"])},',
-            f'  "date": "{one["date"]}",',
-            '  "outcomes": {',
-        ]
-        told = sorted(
-            (item for item in one["outcomes"].items() if item[0] in order), key=lambda item: order[item[0]]
+def read_results() -> dict[str, Kept]:
+    """Return the results of earlier runs by client. Scenarios that are gone are left out."""
+    found = results.read(NAME)
+    names = list(found.get("clients", {}))
+    known = scenario_names()
+    table = {name: row.split() for name, row in found.get("outcomes", {}).items() if name in known}
+    return {
+        name: Kept(
+            **found["clients"][name],
+            outcomes={
+                scenario: Outcomes.parse(row[column])
+                for scenario, row in table.items()
+                if row[column] != NOT_RUN
+            },
         )
-        lines += [f"   {json.dumps(name)}: {json.dumps(both, ensure_ascii=False)}," for name, both in told]
-        lines[-1] = lines[-1].rstrip(",")
-        lines += ["  }", " },"]
-    lines[-1] = " }"
-    RESULTS.write_text("\n".join([*lines, "}", ""]), "utf-8")
+        for column, name in enumerate(names)
+    }
+
+
+def scenario_names() -> list[str]:
+    """Return the names of all scenarios; they are the same for every client."""
+    return [scenario.name for scenario in scenarios(CLIENTS[0].tool)]
+
+
+def write_results(made: dict[str, Kept]) -> None:
+    """Write what was run over what there was; a client that was run with another version loses its old outcomes."""
+    kept = read_results()
+    for name, new in made.items():
+        old = kept.get(name)
+        before = old.outcomes if old is not None and old.versions == new.versions else {}
+        kept[name] = replace(new, outcomes={**before, **new.outcomes})
+    names = [client.name for client in CLIENTS if client.name in kept]
+    table = {
+        scenario: " ".join(str(kept[name].outcomes.get(scenario, NOT_RUN)) for name in names)
+        for scenario in scenario_names()
+    }
+    results.write(
+        NAME,
+        {
+            "clients": {name: {"versions": kept[name].versions, "date": kept[name].date} for name in names},
+            "outcomes": {scenario: row for scenario, row in table.items() if set(row.split()) != {NOT_RUN}},
+        },
+    )
+
+
+def kept_of(made: dict[str, Any]) -> dict[str, Kept]:
+    """Return what is kept of runs: the signs, without what the clients said."""
+    return {
+        name: Kept(
+            one["versions"],
+            one["date"],
+            {
+                scenario: Outcomes(*(Outcome(side[0]) for side in both))
+                for scenario, both in one["outcomes"].items()
+            },
+        )
+        for name, one in made.items()
+    }
 
 
 async def run_all(clients: Sequence[Client], words: Sequence[str], *, verbose: bool) -> dict[str, Any]:
@@ -131,7 +173,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--scenario", action="append", default=[], help="scenarios whose names begin so; all without"
     )
-    parser.add_argument("--write", action="store_true", help="write results.json")
+    parser.add_argument("--write", action="store_true", help="keep the results")
     parser.add_argument("--verbose", action="store_true", help="show what every run gave")
     options = parser.parse_args(arguments)
     names = [client.name for client in CLIENTS]
@@ -145,27 +187,36 @@ def main(arguments: Sequence[str]) -> int:
             sys.stderr.write(f"{client.name}: {error}\n")
             return 2
     made = asyncio.run(run_all(clients, options.scenario, verbose=options.verbose))
+    results.write_whole(NAME, made)
+    kept = kept_of(made)
     if options.write:
-        write_results(made)
-    return report(made)
+        write_results(kept)
+    return report(kept)
 
 
-def report(made: dict[str, Any]) -> int:
+def report(made: dict[str, Kept]) -> int:
     """Print the sums; return 1 if something got worse that is not explained."""
-    order = list(Outcome)
     worse = []
     for name, one in made.items():
-        both = one["outcomes"].values()
-        before, after = (sum(told[side][0] == Outcome.SAME for told in both) for side in (0, 1))
-        sys.stdout.write(f"{name}: as on a perfect stream: {before} before, {after} after, of {len(both)}\n")
+        before, after = same(one)
+        sys.stdout.write(
+            f"{name}: as on a perfect stream: {before} before, {after} after, of {len(one.outcomes)}\n"
+        )
         worse += [
-            f"{name} {scenario}: {told[0]} → {told[1]}"
-            for scenario, told in one["outcomes"].items()
-            if order.index(Outcome(told[1][0])) < order.index(Outcome(told[0][0]))
-            and not any(known.explains(name, scenario, told[1][0]) for known in EXPLANATIONS)
+            f"{name} {scenario}: {both.before} → {both.after}"
+            for scenario, both in one.outcomes.items()
+            if both.is_worse and not any(known.explains(name, scenario, both.after) for known in EXPLANATIONS)
         ]
     sys.stdout.write("".join(f"worse through the proxy, and not explained: {line}\n" for line in worse))
     return int(bool(worse))
+
+
+def same(one: Kept) -> tuple[int, int]:
+    """Return in how many scenarios a client does as on a perfect stream, before and after."""
+    outcomes = one.outcomes.values()
+    return sum(both.before is Outcome.SAME for both in outcomes), sum(
+        both.after is Outcome.SAME for both in outcomes
+    )
 
 
 if __name__ == "__main__":

@@ -1,20 +1,22 @@
-"""The tables of docs/compatibility.md, made from `results.json`: which client fails on what, before and after."""
+"""The tables of docs/compatibility.md, made from the results that are kept: which client fails on what, before and after."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tests.labs.clients.explanations import EXPLANATIONS
 from tests.labs.clients.installation import CLIENTS
 from tests.labs.clients.judge import Outcome
-from tests.labs.clients.run import read_results
+from tests.labs.clients.run import read_results, same, scenario_names
 from tests.labs.clients.scenarios import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.labs.clients.judge import Outcomes
+
 _ORDER = list(Outcome)
-BEFORE, AFTER = 0, 1
+NOT_RUN = "not run yet"
 
 
 def client_table() -> str:
@@ -22,16 +24,19 @@ def client_table() -> str:
     results = read_results()
     lines = ["| client | versions | run on | before | after |", "|---|---|---|---|---|"]
     for client in CLIENTS:
-        one = results[client.name]
-        versions = ", ".join(f"`{name}` {version}" for name, version in one["versions"].items())
-        sums = [
-            sum(told[side][0] == Outcome.SAME for told in one["outcomes"].values())
-            for side in (BEFORE, AFTER)
-        ]
-        total = len(one["outcomes"])
+        one = results.get(client.name)
+        if one is None:
+            lines.append(f"| {client.title} | | {NOT_RUN} | | |")
+            continue
+        versions = ", ".join(f"`{name}` {version}" for name, version in one.versions.items())
+        before, after = same(one)
+        total = len(one.outcomes)
         lines.append(
-            f"| {client.title} | {versions} | {one['date']} | {sums[0]} of {total} | {sums[1]} of {total} |"
+            f"| {client.title} | {versions} | {one.date} | {before} of {total} | {after} of {total} |"
         )
+    missing = [name for name in scenario_names() if any(name not in one.outcomes for one in results.values())]
+    if missing and results:
+        lines += ["", f"Not run yet: {', '.join(f'`{name}`' for name in missing)}."]
     return "\n".join(lines)
 
 
@@ -48,29 +53,31 @@ def scenario_table() -> str:
     head = ["stream", "defects", *(client.title for client in CLIENTS)]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for name, ids, what in rows():
-        cells = [_cell(name, results[client.name]["outcomes"]) for client in CLIENTS]
+        cells = [
+            _cell(name, results[client.name].outcomes) if client.name in results else NOT_RUN
+            for client in CLIENTS
+        ]
         shown = what.replace("|", "\\|")
         lines.append(f"| `{name}`: {shown} | {ids} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _cell(row: str, outcomes: dict[str, Any]) -> str:
+def _cell(row: str, outcomes: dict[str, Outcomes]) -> str:
     """Return `before → after` of a row, the worst of its conversations; one sign alone if it is the same."""
-    both = [told for name, told in outcomes.items() if name.partition("/")[0] == row]
-    before, after = (
-        min((Outcome(told[side][0]) for told in both), key=_ORDER.index) for side in (BEFORE, AFTER)
-    )
+    both = [one for name, one in outcomes.items() if name.partition("/")[0] == row]
+    if not both:
+        return NOT_RUN
+    before = min((one.before for one in both), key=_ORDER.index)
+    after = min((one.after for one in both), key=_ORDER.index)
     return before.value if before is after else f"{before.value} → {after.value}"
 
 
-def left_over() -> Iterator[tuple[str, str, str, str]]:
-    """Yield what is not as on a perfect stream through the proxy: client, scenario, letter, detail."""
-    results = read_results()
-    for client in CLIENTS:
-        for scenario, told in results[client.name]["outcomes"].items():
-            letter, *detail = told[AFTER]
-            if letter != Outcome.SAME:
-                yield client.name, scenario, letter, " ".join(detail)
+def left_over() -> Iterator[tuple[str, str, str]]:
+    """Yield what is not as on a perfect stream through the proxy: client, scenario, sign."""
+    for client, one in read_results().items():
+        for scenario, both in one.outcomes.items():
+            if both.after is not Outcome.SAME:
+                yield client, scenario, both.after
 
 
 def explanation_list() -> str:
@@ -80,7 +87,7 @@ def explanation_list() -> str:
     lines = []
     for explanation in EXPLANATIONS:
         about: dict[str, list[str]] = {}
-        for client, scenario, letter, _ in over:
+        for client, scenario, letter in over:
             if explanation.explains(client, scenario, letter):
                 seen = about.setdefault(scenario.partition("/")[0], [])
                 if client not in seen:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.labs import results
 from tests.labs.clients.conversations import SHELL, WEATHER
 from tests.labs.clients.explanations import EXPLANATIONS, Explanation
 from tests.labs.clients.installation import CLIENTS, NODE_OPENAI, Client, InstallationError
-from tests.labs.clients.judge import Outcome, Run, history_of, judge
-from tests.labs.clients.run import read_results
+from tests.labs.clients.judge import Outcome, Outcomes, Run, history_of, judge
+from tests.labs.clients.run import Kept, read_results, write_results
 from tests.labs.clients.runner import Bench, Driver
 from tests.labs.clients.scenarios import references, rows, scenarios
-from tests.labs.clients.table import left_over
+from tests.labs.clients.table import client_table, left_over, scenario_table
 from tests.support.documentation import DEFECTS
 from tests.support.replay import faults, normalize
 from tests.support.upstream import Chunk, Cut, End, Reset, Wait
@@ -24,6 +25,7 @@ from vllm_sse_proxy.families.responses import REPAIRS, BodyEnd, Plan, Reasoning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from tests.support.upstream import Step
 
@@ -149,33 +151,70 @@ def test_names_of_scenarios_are_unique() -> None:
 
 
 class TestResults:
-    def test_hold_every_client_and_scenario(self) -> None:
-        results = read_results()
-        assert list(results) == [client.name for client in CLIENTS]
-        for name, one in results.items():
-            assert list(one["outcomes"]) == list(KNOWN), f"{name}: run `make clients`"
-
     def test_hold_the_pinned_versions(self) -> None:
-        results = read_results()
+        kept = read_results()
         for client in CLIENTS:
             pins = client.environment.pins
             text = "".join(file.read_text("utf-8") for file in (pins if isinstance(pins, list) else [pins]))
-            for package, version in results[client.name]["versions"].items():
+            for package, version in kept[client.name].versions.items():
                 pinned = f"{package}==" in text.lower() or f'"{package}"' in text
                 assert pinned, f"{client.name}: {package} is not pinned"
                 assert version in text, f"{client.name}: {package} {version} was run, and another is pinned"
 
     def test_what_is_not_perfect_is_explained(self) -> None:
         open_ = [
-            f"{client} {scenario}: {letter} {detail}"
-            for client, scenario, letter, detail in left_over()
+            f"{client} {scenario}: {letter}"
+            for client, scenario, letter in left_over()
             if not any(one.explains(client, scenario, letter) for one in EXPLANATIONS)
         ]
         assert not open_
 
     @pytest.mark.parametrize("explanation", EXPLANATIONS, ids=lambda one: one.title)
     def test_every_explanation_is_needed(self, explanation: Explanation) -> None:
-        assert any(explanation.explains(client, name, letter) for client, name, letter, _ in left_over())
+        assert any(explanation.explains(*one) for one in left_over())
+
+    def test_stay_where_a_run_left_something_out(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(results, "FOLDER", tmp_path)
+        one, other, *_ = list(KNOWN)
+        same, lost = Outcomes(Outcome.SAME, Outcome.SAME), Outcomes(Outcome.CALLS, Outcome.SAME)
+        write_results(
+            {"codex": Kept({"codex": "1"}, "2026-01-01", {other: lost, one: same, "gone/text": same})}
+        )
+        write_results({"codex": Kept({"codex": "1"}, "2026-01-02", {one: lost})})
+        assert read_results() == {"codex": Kept({"codex": "1"}, "2026-01-02", {one: lost, other: lost})}
+        write_results({"openai-node": Kept({"openai": "7"}, "2026-01-03", {other: same})})
+        assert list(read_results()) == ["codex", "openai-node"]
+        write_results({"codex": Kept({"codex": "2"}, "2026-01-04", {one: same})})
+        assert read_results()["codex"].outcomes == {one: same}, (
+            "another version: what the old one did is gone"
+        )
+        assert read_results()["openai-node"].outcomes == {other: same}
+
+    def test_say_what_was_not_run_yet(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(results, "FOLDER", tmp_path)
+        run = {
+            name: Outcomes(Outcome.SAME, Outcome.SAME)
+            for name in KNOWN
+            if not name.startswith(("cr/", "bom/"))
+        }
+        write_results({client.name: Kept({}, "2026-01-01", run) for client in CLIENTS[:-1]})
+        rows = {line.partition("`: ")[0]: line for line in scenario_table().splitlines()}
+        assert rows["| `cr"].count("not run yet") == len(CLIENTS)
+        assert rows["| `crlf"].count("not run yet") == 1
+        assert client_table().splitlines()[-3].count("not run yet") == 1
+        assert client_table().splitlines()[-1] == "Not run yet: `cr/text`, `bom/text`."
+        (tmp_path / "clients.json").unlink()
+        assert client_table().count("not run yet") == len(CLIENTS)
+
+    @pytest.mark.parametrize("before", Outcome)
+    @pytest.mark.parametrize("after", Outcome)
+    def test_are_signs(self, before: Outcome, after: Outcome) -> None:
+        both = Outcomes(before, after)
+        assert Outcomes.parse(str(both)) == both
+        assert len(str(both)) == (1 if before is after else 2)
+        assert both.is_worse == (list(Outcome).index(after) < list(Outcome).index(before))
 
 
 GOOD = Run(text="Hi", final="Hi", calls=[["f", '{"a": 1}']], finish="completed", posts=2, history=[["x", 0]])

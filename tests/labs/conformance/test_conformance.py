@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
+from tests.labs import results
 from tests.labs.clients.installation import InstallationError
 from tests.labs.conformance import run as runner
 from tests.labs.conformance.suites import CHECKOUT, SUITES, Check, Suite
-from tests.labs.conformance.table import EXPLANATIONS, Explanation, failures
+from tests.labs.conformance.table import EXPLANATIONS, Explanation, failures, server_table, suite_table
 from tests.labs.conformance.upstream import MODEL, SERVERS, RecordedUpstream, Server
 from tests.support.replay import bodies
 
@@ -144,27 +144,42 @@ class TestRunning:
     def test_results_are_written_over_what_there_was(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        monkeypatch.setattr(runner, "RESULTS", tmp_path / "results.json")
-        one: dict[str, Any] = {
+        monkeypatch.setattr(results, "FOLDER", tmp_path)
+        found: dict[str, Any] = {
             "version": "1",
             "date": "2026-01-01",
-            "servers": {"s": {"c": ["pass"] * 3 + [[]]}},
+            "servers": {"s": {"c": ["fail", "pass", "skip", ["why"]]}, "t": {"d": ["pass"] * 3 + [[]]}},
         }
+        one = runner.kept_of({"llmprobe": found})["llmprobe"]
+        assert one.servers == {"s": {"c": ("fail", "pass", "skip")}, "t": {"d": ("pass",) * 3}}
         runner.write_results({"llmprobe": one})
-        runner.write_results({"llm-comply": one, "llmprobe": {**one, "version": "2"}})
-        written = json.loads((tmp_path / "results.json").read_text("utf-8"))
-        assert written == {"llm-comply": one, "llmprobe": {**one, "version": "2"}}
+        runner.write_results({"llm-comply": one, "llmprobe": replace(one, version="2")})
+        written = runner.read_results()
+        assert written == {"llm-comply": one, "llmprobe": replace(one, version="2")}
         assert list(written) == ["llm-comply", "llmprobe"]
+
+    def test_the_tables_say_what_was_not_run_yet(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr(results, "FOLDER", tmp_path)
+        checks: runner.Kept = dict.fromkeys(LLMPROBE.streamed, ("fail", "pass", "pass"))
+        runner.write_results({"llmprobe": runner.Results("1", "2026-01-01", {SERVERS[0].name: checks})})
+        (first, second) = server_table().splitlines()[2:4]
+        assert first.count("✗ ✓ ✓") == len(LLMPROBE.streamed)
+        assert first.count("not run yet") == len(LLM_COMPLY.streamed) + len(OPEN_RESPONSES.streamed)
+        assert "✓" not in second
+        assert suite_table().count("not run yet") == len(SUITES) - 1
 
     @pytest.mark.parametrize(
         ("each", "code"), [("pass fail pass", 0), ("pass pass fail", 1), ("fail fail fail", 0)]
     )
     def test_a_check_that_only_the_proxy_fails_is_an_error(
-        self, monkeypatch: pytest.MonkeyPatch, each: str, code: int
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, each: str, code: int
     ) -> None:
         async def judged(_: object) -> dict[str, Any]:
             return {"llm-comply": {"servers": {"s": {"ends-with-done": [*each.split(), []]}}}}
 
+        monkeypatch.setattr(results, "WHOLE", tmp_path)
         monkeypatch.setattr(runner, "SUITES", (of_one_check(),))
         monkeypatch.setattr(Suite, "install", lambda _: None)
         monkeypatch.setattr(runner, "judge_recorded", judged)
@@ -172,19 +187,10 @@ class TestRunning:
 
 
 class TestResults:
-    def test_hold_every_suite_and_server(self) -> None:
-        results = runner.read_results()
-        assert list(results) == [suite.name for suite in SUITES]
-        for suite in SUITES:
-            servers = results[suite.name]["servers"]
-            assert list(servers) == [server.name for server in SERVERS], "run `make conformance`"
-            for outcomes in servers.values():
-                assert set(suite.streamed) <= set(outcomes)
-
     def test_hold_the_pinned_versions(self) -> None:
-        results = runner.read_results()
+        kept = runner.read_results()
         for suite in (LLM_COMPLY, LLMPROBE):
-            assert results[suite.name]["version"] == suite.version()
+            assert kept[suite.name].version == suite.version()
 
     def test_what_fails_is_explained(self) -> None:
         assert not [one for one in failures() if not any(known.explains(*one) for known in EXPLANATIONS)]
@@ -195,7 +201,7 @@ class TestResults:
 
     def test_no_check_of_a_stream_is_lost(self) -> None:
         for suite in SUITES:
-            for outcomes in runner.read_results()[suite.name]["servers"].values():
+            for outcomes in runner.read_results()[suite.name].servers.values():
                 for id_ in suite.streamed:
-                    straight, *through, _ = outcomes[id_]
+                    straight, *through = outcomes[id_]
                     assert straight != "pass" or through == ["pass", "pass"]

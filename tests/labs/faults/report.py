@@ -1,12 +1,11 @@
-"""What the suite found: kept as JSON beside it, and told as tables in docs/reliability.md."""
+"""What the suite found: kept among the results, and shown as tables in docs/reliability.md."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
+from tests.labs import results
 
 
 @dataclass
@@ -35,21 +34,52 @@ class Row:
 
 
 def save(name: str, rows: list[Row], **facts: object) -> None:
-    """Keep a run."""
-    RESULTS.mkdir(exist_ok=True)
-    document = {**facts, "rows": [asdict(row) for row in rows]}
-    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-    (RESULTS / f"{name}.json").write_text(text, "utf-8")
+    """Keep a run: for each group a table of its cases, with a cell for each phase in which one was run.
+
+    A cell is the outcome alone, or a list of outcome, figure and whatever was wrong. One outcome in the place of the cells
+    stands for all of them.
+    """
+    groups: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        group = groups.setdefault(row.group, {"phases": [], "cases": {}})
+        if row.phase not in group["phases"]:
+            group["phases"].append(row.phase)
+        group["cases"].setdefault(row.case, {})[row.phase] = (
+            [row.outcome, row.figure, *row.wrong] if row.figure or row.wrong else row.outcome
+        )
+    for group in groups.values():
+        group["cases"] = {
+            case: _compact([cells.get(phase) for phase in group["phases"]])
+            for case, cells in group["cases"].items()
+        }
+    results.write(name, {**facts, "groups": groups})
+    results.write_whole(name, [asdict(row) for row in rows])
 
 
 def load(name: str) -> list[Row]:
-    """Return the rows of the run that is kept."""
-    document = json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
-    return [Row(**row) for row in document["rows"]]
+    """Return the rows of the run that is kept, case by case; none if it was never run."""
+    return [
+        _row(group, case, phase, cell)
+        for group, table in results.read(name).get("groups", {}).items()
+        for case, cells in table["cases"].items()
+        for number, phase in enumerate(table["phases"])
+        for cell in [cells if isinstance(cells, str) else cells[number]]
+        if cell is not None
+    ]
 
 
-def facts(name: str) -> dict[str, object]:
-    """Return what else is kept of a run."""
-    document: dict[str, object] = json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
-    document.pop("rows")
-    return document
+def _compact(cells: list[Any]) -> Any:
+    return cells[0] if isinstance(cells[0], str) and all(cell == cells[0] for cell in cells) else cells
+
+
+def phases(name: str, group: str) -> list[str]:
+    """Return the phases of a group in the order in which they were run."""
+    found: list[str] = results.read(name).get("groups", {}).get(group, {}).get("phases", [])
+    return found
+
+
+def _row(group: str, case: str, phase: str, cell: Any) -> Row:
+    if isinstance(cell, str):
+        return Row(group, case, phase, cell)
+    outcome, figure, *wrong = cell
+    return Row(group, case, phase, outcome, wrong, figure)

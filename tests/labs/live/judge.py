@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from tests.labs.clients.judge import Outcome, Run, judge
 from tests.labs.live.wire import Answer, End
@@ -49,6 +49,19 @@ class Sums:
             self.faults[kind] = self.faults.get(kind, 0) + 1
         if compared.after:
             self.left[compared.name] = short(compared.after[0])
+
+    def __str__(self) -> str:
+        """Write the sums as they are kept: `1 → 13 of 13: item_fields 12, types 1`."""
+        faults = ", ".join(f"{kind} {number}" for kind, number in self.faults.items())
+        return f"{self.before} → {self.after} of {self.of}{': ' if faults else ''}{faults}"
+
+    @classmethod
+    def parse(cls, text: str, left: dict[str, str]) -> Self:
+        """Read what `str` wrote; what is wrong after the proxy is kept apart."""
+        numbers, _, faults = text.partition(": ")
+        before, _, after, _, of = numbers.split(" ")
+        kinds = (each.split(" ") for each in faults.split(", ") if each)
+        return cls(int(of), int(before), int(after), {kind: int(number) for kind, number in kinds}, left)
 
 
 def kind_of(fault: str) -> str:

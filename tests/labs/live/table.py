@@ -1,10 +1,10 @@
-"""The tables of docs/compatibility.md that are made from `results.json`: what a real vLLM sends, before and after."""
+"""The tables of docs/compatibility.md about a real vLLM: what a real vLLM sends, before and after."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tests.labs.clients.judge import Outcome
 from tests.labs.live.clients import LIVE_CLIENTS
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.labs.live.explanations import Explanation
+    from tests.labs.live.judge import Sums
+    from tests.labs.live.run import Kept
 
 _ORDER = list(Outcome)
 NOT_RUN = "–"
 
 
-def runs() -> Iterator[tuple[str, str, dict[str, Any]]]:
+def runs() -> Iterator[tuple[str, str, Kept]]:
     """Yield release, title of the way, and results of every run, the newest release first."""
     for release, ways in read_results().items():
         for way in WAYS:
@@ -37,15 +39,20 @@ def run_table() -> str:
         "|---|---|---|---|---|---|",
     ]
     for release, title, one in runs():
-        rows = one["rows"].values()
-        before, after, of = (sum(row[key] for row in rows) for key in ("before", "after", "of"))
-        told = [told for client in one["clients"].values() for told in client["outcomes"].values()]
-        same = [sum(both[side][0] == Outcome.SAME for both in told) for side in (0, 1)]
-        clients = f"{same[0]} → {same[1]} of {len(told)}" if told else NOT_RUN
-        known = one["endpoints"]
+        rows = one.rows.values()
+        before, after, of = (
+            sum(numbers) for numbers in zip(*((row.before, row.after, row.of) for row in rows), strict=True)
+        )
+        outcomes = [both for client in one.clients.values() for both in client.values()]
+        same = [
+            sum(each is Outcome.SAME for each in side)
+            for side in ([both.before for both in outcomes], [both.after for both in outcomes])
+        ]
+        clients = f"{same[0]} → {same[1]} of {len(outcomes)}" if outcomes else NOT_RUN
+        known = one.endpoints
         others = f"{known['same']} of {known['asked']}" if known else NOT_RUN
         lines.append(
-            f"| {release} | {title} | {one['date']} | {before} → {after} of {of} | {clients} | {others} |"
+            f"| {release} | {title} | {one.date} | {before} → {after} of {of} | {clients} | {others} |"
         )
     return "\n".join(lines)
 
@@ -58,14 +65,14 @@ def row_table() -> str:
         "|---|" + "---|" * len(all_),
     ]
     for row, what in ROWS.items():
-        cells = [_cell(one["rows"].get(row)) for _, _, one in all_]
+        cells = [_cell(one.rows.get(row)) for _, _, one in all_]
         if any(cell != NOT_RUN for cell in cells):
             lines.append(f"| **{row}**: {what} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _cell(sums: dict[str, Any] | None) -> str:
-    return f"{sums['before']} → {sums['after']} of {sums['of']}" if sums else NOT_RUN
+def _cell(sums: Sums | None) -> str:
+    return f"{sums.before} → {sums.after} of {sums.of}" if sums else NOT_RUN
 
 
 def fault_table() -> str:
@@ -88,10 +95,10 @@ def fault_table() -> str:
     return "\n".join(lines)
 
 
-def _faults(one: dict[str, Any]) -> Counter[str]:
+def _faults(one: Kept) -> Counter[str]:
     made: Counter[str] = Counter()
-    for row in one["rows"].values():
-        made.update(row["faults"])
+    for row in one.rows.values():
+        made.update(row.faults)
     return made
 
 
@@ -105,7 +112,7 @@ OTHER_KINDS = {
 
 def client_table() -> str:
     """Return a row for each client, a column for each run: the signs of its conversations, before → after."""
-    all_ = [run for run in runs() if run[2]["clients"]]
+    all_ = [run for run in runs() if run[2].clients]
     lines = [
         "| client | " + " | ".join(f"{release} {title}" for release, title, _ in all_) + " |",
         "|---|" + "---|" * len(all_),
@@ -113,27 +120,27 @@ def client_table() -> str:
     for client in LIVE_CLIENTS:
         cells = []
         for _, _, one in all_:
-            told = one["clients"].get(client.name, {}).get("outcomes", {}).values()
-            sides = [" ".join(both[side][0] for both in told) for side in (0, 1)]
+            outcomes = list(one.clients.get(client.name, {}).values())
+            sides = [" ".join(both.before for both in outcomes), " ".join(both.after for both in outcomes)]
             cells.append(sides[0] if sides[0] == sides[1] else " → ".join(sides))
         if any(cells):
             lines.append(f"| {client.title} | " + " | ".join(cell or NOT_RUN for cell in cells) + " |")
     return "\n".join(lines)
 
 
-def left_over() -> Iterator[tuple[str, str, str, str]]:
-    """Yield what is not right through the proxy: release, way, scenario (`row: name`, or `client: conversation`), why."""
+def left_over() -> Iterator[tuple[str, str, str]]:
+    """Yield what is not right through the proxy: release, way, scenario (`row: name`, or `client: conversation`)."""
     for release, ways in read_results().items():
         for way, one in ways.items():
-            for row, sums in one["rows"].items():
-                for name, why in sums["left"].items():
-                    yield release, way, f"{row}: {name}", why
-            for client, told in one["clients"].items():
-                for name, both in told["outcomes"].items():
-                    if both[1][0] != Outcome.SAME:
-                        yield release, way, f"{client}: {name}", " ".join(both[1])
-            for name, why in one["endpoints"].get("left", {}).items():
-                yield release, way, f"endpoint: {name}", why
+            for row, sums in one.rows.items():
+                for name in sums.left:
+                    yield release, way, f"{row}: {name}"
+            for client, outcomes in one.clients.items():
+                for name, both in outcomes.items():
+                    if both.after is not Outcome.SAME:
+                        yield release, way, f"{client}: {name}"
+            for name in one.endpoints.get("left", {}):
+                yield release, way, f"endpoint: {name}"
 
 
 def explains(explanation: Explanation, release: str, way: str, scenario: str) -> bool:
@@ -151,7 +158,7 @@ def explanation_list() -> str:
     lines = []
     for explanation in EXPLANATIONS:
         about: dict[str, list[str]] = {}
-        for release, way, scenario, _ in over:
+        for release, way, scenario in over:
             if explains(explanation, release, way, scenario):
                 about.setdefault(f"{release} {way}", []).append(scenario)
         shown = "; ".join(
@@ -163,4 +170,4 @@ def explanation_list() -> str:
 
 
 SHOWN = 3
-"""How many scenarios an explanation names; the rest is in results.json."""
+"""How many scenarios an explanation names; the rest is in the results."""
