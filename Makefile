@@ -151,7 +151,7 @@ fuzz: $(NEEDED)  ## atheris on decoder and normalizer, SECONDS=300 each; CORPUS=
 	$(PROXY) -m tests.labs.fuzz normalizer $(or $(SECONDS),300) $(or $(CORPUS),build/fuzz)/normalizer
 
 docs: $(READY)  ## write the generated parts of README.md and docs/ again
-	$(BIN)/python -m tests.support.documentation --write
+	$(BIN)/python -m docs.generate --write
 
 render: $(READY)  ## write the dashboard, the chart's rules and the plain manifest in deploy/ again (needs helm)
 	$(BIN)/python deploy/render.py

@@ -18,10 +18,10 @@ from tests.labs.clients.run import Kept, read_results, write_results
 from tests.labs.clients.runner import Bench, Driver
 from tests.labs.clients.scenarios import references, rows, scenarios
 from tests.labs.clients.table import client_table, left_over, scenario_table
-from tests.support.documentation import DEFECTS
 from tests.support.replay import faults, normalize
 from tests.support.upstream import Chunk, Cut, End, Reset, Wait
 from vllm_sse_proxy.families.responses import REPAIRS, BodyEnd, Plan, Reasoning
+from vllm_sse_proxy.families.responses.defects import DEFECTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,7 +120,7 @@ def test_perfect_streams_conform(tool: object) -> None:
 def test_every_row_has_scenarios_and_every_defect_a_row() -> None:
     assert [name for name, _, _ in rows()] == list(dict.fromkeys(scenario.row for scenario in KNOWN.values()))
     told = {id_ for _, ids, _ in rows() for id_ in ids.split()}
-    assert not {id_ for id_, _, _ in DEFECTS} - told
+    assert not set(DEFECTS) - told
 
 
 def test_every_repair_has_a_scenario_of_each_defect_that_it_mends() -> None:

@@ -1,4 +1,4 @@
-"""The parts of README.md and docs/ that are made from the code: tables of repairs, settings, metrics and endings.
+"""The parts of README.md and docs/ that are made from the code, and from the results of the laboratories.
 
 Each stands between two marker lines. `make docs` writes them again; `tests/test_docs.py` fails when one is out of step.
 """
@@ -18,8 +18,10 @@ from tests.labs.clients.table import client_table, explanation_list, letter_tabl
 from tests.labs.conformance import table as conformance
 from tests.labs.faults import table as reliability
 from tests.labs.live import table as live
+from vllm_sse_proxy.advice import ADVICE
 from vllm_sse_proxy.config import ENV_PREFIX, CoreSettings, Settings, flag_name
 from vllm_sse_proxy.families.responses import REPAIRS, BodyEnd, Ending, Plan, StreamNormalizer
+from vllm_sse_proxy.families.responses.defects import DEFECTS
 from vllm_sse_proxy.families.responses.repairs.base import Phase
 from vllm_sse_proxy.metrics import PREFIX, Metrics
 
@@ -29,84 +31,7 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
     from pydantic.fields import FieldInfo
 
-ROOT = Path(__file__).parents[2]
-
-DEFECTS: tuple[tuple[str, str, str], ...] = (
-    ("R01", "the stream is cut after HTTP 200: no terminal event, no error", "0.10.1, open"),
-    ("R02", "background and resumed streams fall silent for ever", "0.11.0, open"),
-    ("R03", "tool calls are streamed as plain text (models without harmony)", "0.10.2 to 0.17"),
-    ("R04", "`response.completed` holds only the last token", "0.10.2 to 0.13"),
-    ("R05", "`content_index` grows with every delta", "0.10.2 to 0.16"),
-    ("R06", "`content_index` is not set back for the next item (harmony)", "0.11.0 to 0.24"),
-    ("R07", "all `*.done` events carry the next item's `output_index` (harmony)", "0.10.1 to 0.13"),
-    ("R08", "a message is announced with the reasoning's id and index", "0.10.2 to 0.16"),
-    ("R09", "`*.done` events, or whole items, are missing", "0.10.1, in part open"),
-    (
-        "R10",
-        "text is lost or in the wrong channel when a step yields several tokens (harmony)",
-        "0.10.1 to 0.24",
-    ),
-    ("R11", "ids and `call_id`s in `response.completed` are new ones", "0.10.1 to 0.31"),
-    ("R12", "a call's events disagree about its id and `call_id` (harmony)", "0.11.1 to 0.23"),
-    ("R13", "`item_id` is empty (harmony)", "0.10.1 to 0.10.2"),
-    ("R14", "`sequence_number: -1` inside items (harmony)", "0.11.1, open"),
-    ("R15", "a response that was cut short ends with `response.completed`", "0.10.1 to 0.32"),
-    ("R16", "an item that was cut short says `completed`", "0.10.1 to 0.32, harmony open"),
-    ("R17", "reasoning and answer in one step: text lost, or under the wrong item", "0.10.2 to 0.20"),
-    ("R18", "an empty first delta announces the wrong type of item", "0.10.2 to 0.20"),
-    ("R19", "the end of a call's arguments is only in the terminal event", "0.18 to 0.22"),
-    ("R20", "no events for function calls at all (harmony)", "0.10.1 to 0.11.0"),
-    ("R21", "the preamble is never streamed (harmony)", "0.10.1 to 0.16"),
-    ("R22", "two items share one `output_index` (browser tool)", "0.10.1, open"),
-    ("R23", "the streamed item's type differs from the final one's (python, container)", "0.10.1, open"),
-    ("R24", "private names `response.reasoning_part.added` and `.done`", "0.11.0 to 0.31"),
-    ("R25", "reasoning opens with an `output_text` part that is never closed", "0.10.1 to 0.16"),
-    ("R26", "`schema_` for `schema` in `text.format`", "0.10.1 to 0.19"),
-    ("R27", "required fields of the response object are missing or null", "all, open"),
-    ("R28", "logprobs are missing in done events", "all, open"),
-    ("R29", "`error`, `response.failed` and other events are never sent", "all, open"),
-    ("R30", "no `data: [DONE]`", "all, open"),
-    ("R31", "`sequence_number` has gaps, repeats or is -1", "forks; inside items as R14"),
-    ("R32", "usage lacks details that clients require", "all, in part open"),
-    ("R33", "a custom tool's input is sent again in full", "0.32, open"),
-    ("R34", "resuming and cancelling: a stream that never ends", "0.10.2, open"),
-    ("R35", "text before a tool call closes as empty", "0.20.2"),
-    ("R36", "a call that was cut short closes as a message with the text before it", "0.20.2"),
-    ("R37", "forced calls (`tool_choice: required`) are streamed as JSON text", "0.20.2"),
-    ("R38", "messages of white space are missing from the final output", "0.24.0"),
-    ("R39", "`tool_choice: allowed_tools`: the call that was streamed is text in the final output", "0.24.0"),
-    ("R40", "without reasoning, the message that was streamed is reasoning in the final output", "0.24.0"),
-    (
-        "R41",
-        "a call that was cut after its name has no argument events and is missing from the output",
-        "0.24.0",
-    ),
-    (
-        "R42",
-        "reasoning is `completed` in the stream, and without a status in the final output",
-        "0.32.0, 0.33.0",
-    ),
-    ("R43", "an answer that was cut short says `completed` everywhere", "0.12.0"),
-    ("R44", "open streams fall silent when the server is told to stop", "0.32.0"),
-    (
-        "R45",
-        "without reasoning, a call that was streamed is reasoning in the final output",
-        "0.22.1 to 0.30.0",
-    ),
-    ("R46", "the final output has other white space or special tokens than the stream", "0.17.0 to 0.28.0"),
-    ("R47", "the tool of an MCP server has another name in the final output (harmony)", "0.24.0 to 0.32.0"),
-    (
-        "R48",
-        "what was cut says `completed`, and only the final item that it is unfinished (harmony)",
-        "0.24.0 to 0.32.0",
-    ),
-    ("R49", "reasoning or a call is closed as an empty message, and arguments are told twice", "0.18.1"),
-    ("F01", "object deltas, private names and heartbeats of a fork", "a fork of 0.11"),
-    ("C01", "an error object without a type inside the stream", "all; chat endpoint, and gateways"),
-    ("P01", "payloads that are no event", "gateways"),
-    ("P02", "a new response id in every event", "gateways"),
-)
-"""The catalogue: id, what is wrong on the wire, and the vLLM releases that have it (first to last)."""
+ROOT = Path(__file__).parents[1]
 
 
 def repair_table() -> str:
@@ -137,53 +62,23 @@ def metric_table() -> str:
     return "\n".join(("| metric | type | labels | meaning |", "|---|---|---|---|", *rows))
 
 
-ENDINGS: dict[Ending, tuple[str, str]] = {
-    Ending.COMPLETED: ("nobody's", "nothing"),
-    Ending.INCOMPLETE: ("nobody's", "if it is unwanted: a larger `max_output_tokens` in the request"),
-    Ending.FAILED: ("vLLM's, or the request's", "read vLLM's log"),
-    Ending.UPSTREAM_ERROR: ("vLLM's, or the request's", "read vLLM's log; the error's text is in the stream"),
-    Ending.UNTERMINATED: ("vLLM's", "nothing at once: the answer is whole. Look for a newer vLLM"),
-    Ending.TRUNCATED: ("vLLM's", "read vLLM's log for an exception at that time; look for a newer vLLM"),
-    Ending.CUT: (
-        "vLLM's, or what is between",
-        "see whether vLLM was restarted or killed; else suspect a balancer's limit between proxy and vLLM",
-    ),
-    Ending.RESET: (
-        "vLLM's, or what is between",
-        "as `cut`; a firewall that forgets connections resets them too",
-    ),
-    Ending.IDLE_TIMEOUT: (
-        "vLLM's",
-        "see whether vLLM hangs; if it only thinks for long, raise `idle_timeout_seconds`",
-    ),
-    Ending.SHUTDOWN: ("the operator's", "raise `drain_timeout_seconds` and the grace period around it"),
-    Ending.LIMIT: (
-        "vLLM's, or the setting's",
-        "raise `max_frame_bytes` or `max_text_bytes`, with the memory for it",
-    ),
-    Ending.EMPTY: ("vLLM's", "read vLLM's log: the request failed after it was accepted"),
-    Ending.CLIENT_GONE: (
-        "the client's, or what is between",
-        "nothing, if users cancel; if all go after the same time, it is a timeout on the way to the client",
-    ),
-}
-"""Whose fault an ending is, and what the operator can do."""
-
-
 def ending_table() -> str:
     """Return the ways a stream ends."""
-    rows = (f"| `{ending.value}` | {ending.meaning} | {' | '.join(ENDINGS[ending])} |" for ending in Ending)
+    rows = (
+        f"| `{ending.value}` | {ending.meaning} | {ADVICE[ending].fault} | {ADVICE[ending].remedy} |"
+        for ending in Ending
+    )
     return "\n".join(("| ending | meaning | whose fault | what to do |", "|---|---|---|---|", *rows))
 
 
 def defect_table() -> str:
     """Return the catalogue, with the repairs that say they mend each defect."""
     rows = []
-    for id_, what, releases in DEFECTS:
+    for id_, defect in DEFECTS.items():
         repairs = [
             f"[`{repair.name}`](repairs.md#{repair.name})" for repair in REPAIRS if id_ in repair.fixes
         ]
-        rows.append(f"| {id_} | {what} | {releases} | {' '.join(repairs)} |")
+        rows.append(f"| {id_} | {defect.what} | {defect.releases} | {' '.join(repairs)} |")
     return "\n".join(("| id | what | releases | repairs |", "|---|---|---|---|", *rows))
 
 
@@ -343,5 +238,5 @@ def _values(label: str, values: Iterable[str]) -> str:
 
 if __name__ == "__main__":
     if sys.argv[1:] != ["--write"]:
-        sys.exit("usage: python -m tests.support.documentation --write")
+        sys.exit("usage: python -m docs.generate --write")
     write()
