@@ -26,8 +26,9 @@ PYTHON ?= $(shell for probe in "import ensurepip, venv" "import sys"; do \
 		if $$name -c "$$probe; import sys; raise SystemExit(sys.version_info < (3, 11))" 2>/dev/null; \
 		then echo $$name; exit; fi; done; done)
 
-.PHONY: help demo test compiled test-compiled check lint format types coverage properties replay clients conformance live faults \
-	smuggling soak fuzz bench bench-micro bench-peers docs render deploy-tools verify-deploy lock clean
+.PHONY: help demo test compiled test-compiled check lint format types coverage properties replay clients quick-clients \
+	conformance live faults smuggling soak fuzz bench bench-micro bench-peers docs render deploy-tools check-deploy \
+	verify-deploy lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +66,7 @@ $(READY): pyproject.toml
 demo: $(READY)  ## broken streams before and after, side by side; serves until Ctrl-C (ARGS=--once ends)
 	@$(BIN)/vllm-sse-proxy demo $(ARGS)
 
+# They install nothing, compile nothing and start no program but this project's own.
 test: $(READY)  ## run the tests (ARGS="-k name" narrows)
 	@$(BIN)/python -m pytest $(ARGS)
 
@@ -113,6 +115,10 @@ clients: $(NEEDED)  ## real clients against every broken stream, before and afte
 	$(PROXY) -m tests.labs.clients.run --write $(ARGS)
 	@$(MAKE) --no-print-directory docs
 
+# What CI runs of the clients. openai-node goes into .clients (20 MB); without npm it is left out, and that is said.
+quick-clients: $(NEEDED)  ## openai-python and openai-node against one stream of each kind of defect
+	$(PROXY) -m tests.labs.clients.quick
+
 # Installs llm-comply and llmprobe (30 MB) and takes two minutes. OPEN_RESPONSES_SUITE=folder adds the specification's own suite.
 conformance: $(NEEDED)  ## suites that others wrote, before and after; writes the results (UPSTREAM=url judges a server, and only prints)
 	$(PROXY) -m tests.labs.conformance.run $(if $(UPSTREAM),--upstream $(UPSTREAM),--write) $(ARGS)
@@ -156,12 +162,15 @@ docs: $(READY)  ## write the generated parts of README.md and docs/ again
 render: $(READY)  ## write the dashboard, the chart's rules and the plain manifest in deploy/ again (needs helm)
 	$(BIN)/python deploy/render.py
 
-deploy-tools:  ## install into .deploy-tools what judges the files in deploy/
+deploy-tools:  ## install into .deploy-tools the tools that judge the files in deploy/
 	deploy/tools.sh
+
+check-deploy: $(READY)  ## put the files in deploy/ to these tools: lint, schemas, rendering, rules
+	$(BIN)/python -m pytest -q tests/labs/deploy/check_*.py $(ARGS)
 
 verify-deploy: $(READY)  ## judge everything in deploy/, build the image and run all of it (root on Linux; no Docker needed)
 	deploy/tools.sh --images
-	$(BIN)/python -m pytest -q tests/deploy
+	$(BIN)/python -m pytest -q tests/deploy tests/labs/deploy/check_*.py
 	$(BIN)/python -m deploy.verify
 
 lock:  ## compile requirements.lock, which the image installs from (needs uv)

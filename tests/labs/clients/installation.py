@@ -95,7 +95,26 @@ class NodeEnvironment:
         return ["node", str(self.folder / driver), *arguments]
 
 
-Environment = PythonEnvironment | NodeEnvironment
+@dataclass(frozen=True)
+class OwnEnvironment:
+    """The environment that the tests run in: it has openai-python."""
+
+    name: str = "own"
+
+    @property
+    def pins(self) -> Path:
+        return ROOT / "pyproject.toml"
+
+    def install(self) -> None:
+        """Do nothing: whoever runs this has it."""
+
+    def command(self, driver: str, *arguments: str) -> list[str]:
+        """Return the command that runs a driver."""
+        return [sys.executable, str(HERE / "drivers" / driver), *arguments]
+
+
+Environment = PythonEnvironment | NodeEnvironment | OwnEnvironment
+OWN = OwnEnvironment()
 PYTHON, LLAMA_INDEX = PythonEnvironment("python"), PythonEnvironment("llama-index")
 NODE, NODE_OPENAI, CODEX = NodeEnvironment("node"), NodeEnvironment("node-openai"), NodeEnvironment("codex")
 

@@ -1,21 +1,20 @@
-"""Real clients against replayed streams: the fast part of `make clients`, and the documents that are made of its results."""
+"""The streams that real clients are run against, the judge of what they do, and what is kept of it. No client runs."""
 
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.labs import results
+from tests.labs.clients import quick
 from tests.labs.clients.conversations import SHELL, WEATHER
 from tests.labs.clients.explanations import EXPLANATIONS, Explanation
-from tests.labs.clients.installation import CLIENTS, NODE_OPENAI, Client, InstallationError
+from tests.labs.clients.installation import CLIENTS
 from tests.labs.clients.judge import Outcome, Outcomes, Run, history_of, judge
 from tests.labs.clients.run import Kept, read_results, write_results
-from tests.labs.clients.runner import Bench, Driver
 from tests.labs.clients.scenarios import references, rows, scenarios
 from tests.labs.clients.table import client_table, left_over, scenario_table
 from tests.support.replay import faults, normalize
@@ -30,18 +29,6 @@ if TYPE_CHECKING:
     from tests.support.upstream import Step
 
 KNOWN = {scenario.name: scenario for scenario in scenarios(WEATHER)}
-FAST = (
-    "perfect/text", "perfect/tools", "byte-wise/tools", "crlf/text", "multi-line/text",
-    "object-deltas/reasoning", "object-deltas/tools", "fork-reasoning/reasoning", "fork-call-slices/tools",
-    "deltas-only/reasoning", "deltas-only/tools", "message-as-reasoning/reasoning", "last-not-closed/text",
-    "call-ids-disagree/parallel", "arguments-cut/tools", "calls-untold/tools", "response-ids-new/text",
-    "limit-as-completed/text", "summary-asked/reasoning", "cut-call-as-message/preamble",
-    "text-closed-empty/preamble", "call-final-text/tools",
-    "open-after-terminal/text", "cut/text", "ends/tools", "error-untyped/text", "empty-body/text",
-)  # fmt: skip
-"""What the fast part runs: at least one of each kind of defect, and the ways in which a stream fails."""
-BROKEN_FOR_ALL = ("object-deltas/tools", "cut/text", "empty-body/text")
-"""Of these, what all of the fast clients fail on without the proxy: proof that the streams are broken, and judged so."""
 ENDS = {End: BodyEnd.EOF, Cut: BodyEnd.CUT, Reset: BodyEnd.RESET, Wait: BodyEnd.IDLE_TIMEOUT}
 """How the core is told that a body ended, by the last step of its script."""
 NOT_ON_A_PLAIN_STREAM = {
@@ -57,52 +44,10 @@ NOT_ON_A_PLAIN_STREAM = {
 """Pairs of a repair and a defect that no scenario shows, each with its reason."""
 
 
-class _Interpreter:
-    """The environment of the tests themselves, which has openai-python."""
-
-    name = "tests"
-
-    def install(self) -> None: ...
-
-    def command(self, driver: str, *arguments: str) -> list[str]:
-        return [sys.executable, str(NODE_OPENAI.pins[0].parents[2] / "drivers" / driver), *arguments]
-
-
-def fast_client(name: str) -> Client:
-    client = next(client for client in CLIENTS if client.name == name)
-    return replace(client, environment=_Interpreter() if name.startswith("openai-python") else NODE_OPENAI)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    "name", ["openai-python", "openai-python-stream", "openai-node", "openai-node-stream"]
-)
-async def test_a_real_client_behaves_as_on_a_perfect_stream(name: str) -> None:
-    client = fast_client(name)
-    try:
-        client.environment.install()
-    except InstallationError as error:
-        pytest.skip(f"{name} cannot be installed: {error}")
-    perfect = references(client.tool)
-    known: dict[str, Run] = {}
-    failed, broken = [], []
-    async with Bench() as bench, Driver(client) as driver:
-        for scenario in (KNOWN[one] for one in FAST):
-            name_, shown = scenario.reference, scenario.reasoning
-            if name_ not in known:
-                known[name_] = await bench.run(driver, perfect[name_], through_proxy=False, reasoning=shown)
-            run = await bench.run(driver, scenario.turns, through_proxy=True, reasoning=shown)
-            after = judge(run, known[name_])
-            if after.outcome is not Outcome.SAME:
-                failed.append(f"{scenario.name}: {after}")
-            if scenario.name in BROKEN_FOR_ALL:
-                before = judge(await bench.run(driver, scenario.turns, through_proxy=False), known[name_])
-                broken.append(before.outcome is not Outcome.SAME)
-    assert not failed
-    assert broken == [True] * len(BROKEN_FOR_ALL), "without the proxy these must show"
-
-
-def test_fast_names_exist() -> None:
-    assert not set(FAST) - set(KNOWN)
+def test_what_ci_runs_exists() -> None:
+    assert set(quick.CHOSEN) <= set(KNOWN)
+    assert set(quick.BROKEN_FOR_ALL) <= set(quick.CHOSEN)
+    assert set(quick.ENVIRONMENTS) <= {client.name for client in CLIENTS}
 
 
 @pytest.mark.parametrize("tool", [WEATHER, SHELL], ids=lambda tool: tool.name)
@@ -153,7 +98,7 @@ def test_names_of_scenarios_are_unique() -> None:
 class TestResults:
     def test_hold_the_pinned_versions(self) -> None:
         kept = read_results()
-        for client in CLIENTS:
+        for client in (client for client in CLIENTS if client.name in kept):
             pins = client.environment.pins
             text = "".join(file.read_text("utf-8") for file in (pins if isinstance(pins, list) else [pins]))
             for package, version in kept[client.name].versions.items():

@@ -1,6 +1,6 @@
-"""What is in deploy/, and the tools that judge it.
+"""The tools of others that judge what is in deploy/.
 
-A tool is looked for on the path and in `.deploy-tools/bin`, where `make deploy-tools` puts those that it can install. A test
+A tool is looked for on the path and in `.deploy-tools/bin`, where `make deploy-tools` puts those that it can install. A check
 whose tool is not there is skipped and says so; `.ci/run` installs them all.
 """
 
@@ -9,15 +9,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
+from tests.labs import ROOT
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / ".deploy-tools" / "bin"
 
 
