@@ -12,6 +12,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tests.labs import results
@@ -111,9 +112,10 @@ def read_results() -> dict[str, Kept]:
     }
 
 
-def scenario_names() -> list[str]:
+@cache
+def scenario_names() -> tuple[str, ...]:
     """Return the names of all scenarios; they are the same for every client."""
-    return [scenario.name for scenario in scenarios(CLIENTS[0].tool)]
+    return tuple(scenario.name for scenario in scenarios(CLIENTS[0].tool))
 
 
 def write_results(made: dict[str, Kept]) -> None:
