@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from tests.labs import ROOT
+from tests.support import programs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +32,8 @@ class Run(Protocol):
 
 @pytest.fixture
 def run() -> Run:
+    programs.allow_any()
+
     def run_tool(
         name: str, *arguments: str, text: str | None = None, env: Mapping[str, str] | None = None
     ) -> tuple[int, str]:
