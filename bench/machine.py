@@ -107,7 +107,7 @@ class Process:
                 os.kill(pid, signal.SIGKILL)
 
     def running(self) -> bool:
-        """Say whether it has not ended."""
+        """Return whether it has not ended."""
         return self._process.poll() is None
 
     def cpu_seconds(self) -> float:
@@ -235,8 +235,8 @@ def describe() -> dict[str, Any]:
             versions[package] = metadata.version(package)
     for program, flag in (("nginx", "-v"), ("haproxy", "-v")):
         if (found := program_path(program)) is not None:
-            told = subprocess.run([found, flag], capture_output=True, text=True, check=False)
-            words = (told.stdout + told.stderr).replace("/", " ").split()
+            printed = subprocess.run([found, flag], capture_output=True, text=True, check=False)
+            words = (printed.stdout + printed.stderr).replace("/", " ").split()
             versions[program] = next((word for word in words if word[0].isdigit()), "?")
     return {
         "processor": processor,

@@ -205,7 +205,7 @@ def entrant(peer: Peer) -> Entrant:
 
 def kept(found: dict[str, Any]) -> dict[str, Any]:
     """Return what is kept of a measurement: the figures and sums that docs/performance.md shows."""
-    parts, told = found["streams"], found["streams"]["told"]
+    parts, received = found["streams"], found["streams"]["received"]
     ended = parts["sent"]["ended"]
     sent = {
         "ended": {**_shown(ended), "rules": dict(list(ended["rules"].items())[: peers_report.RULES_SHOWN])},
@@ -213,22 +213,28 @@ def kept(found: dict[str, Any]) -> dict[str, Any]:
     }
     return {
         "memory": summary.kept("memory", found["memory"]),
-        "streams": {**parts, "sent": sent, "told": {name: _kept_of(one) for name, one in told.items()}},
+        "streams": {
+            **parts,
+            "sent": sent,
+            "received": {name: _kept_of(one) for name, one in received.items()},
+        },
         "loads": {**found["loads"], "runs": summary.of_loads(found["loads"]["runs"], COMPARED)},
     }
 
 
-def _kept_of(told: dict[str, Any]) -> dict[str, Any]:
+def _kept_of(received: dict[str, Any]) -> dict[str, Any]:
     """Return what became of streams through one gateway; of stored ones only where storing made a difference."""
-    storing = any(told["plain"][end]["fates"] != told["storing"][end]["fates"] for end in streams.ENDS)
+    storing = any(
+        received["plain"][end]["fates"] != received["storing"][end]["fates"] for end in streams.ENDS
+    )
     made: dict[str, Any] = {
         "synthetic": {
             spec: {name: one[name] for name in ("fate", "sent", "came", "error") if one[name] is not None}
-            for spec, one in told["synthetic"].items()
+            for spec, one in received["synthetic"].items()
         }
     }
     for manner in ("plain", "storing") if storing else ("plain",):
-        made[manner] = {end: _shown(told[manner][end]) for end in streams.ENDS}
+        made[manner] = {end: _shown(received[manner][end]) for end in streams.ENDS}
     return made
 
 
@@ -312,17 +318,17 @@ def measure_idle(rig: Rig, field: Sequence[Entrant]) -> dict[str, Any]:
 
 def judge_streams(rig: Rig, field: Sequence[Entrant]) -> dict[str, Any]:
     """Send streams through each entrant, just started, and judge what comes."""
-    judge, told = streams.Judge(rig.port, SYNTHETIC), {}
+    judge, received = streams.Judge(rig.port, SYNTHETIC), {}
     for contender in one_by_one(rig, field):
-        told[contender.name] = judge.told_by(contender.port)
+        received[contender.name] = judge.received_from(contender.port)
         for end in streams.ENDS:
-            fates = told[contender.name]["plain"][end]["fates"]
+            fates = received[contender.name]["plain"][end]["fates"]
             say(f"{contender.name:22} {end}: " + ", ".join(f"{fate}: {n}" for fate, n in fates.items()))
-    return {"sent": judge.sent, "told": told}
+    return {"sent": judge.sent, "received": received}
 
 
 def say(line: str) -> None:
-    """Tell how it goes."""
+    """Print how it goes."""
     print(line, flush=True)
 
 

@@ -50,7 +50,7 @@ def tables(results: Results) -> str:
 
 
 def _streams(part: dict[str, Any]) -> str:
-    sent, told = part["sent"], part["told"]
+    sent, received = part["sent"], part["received"]
     rules = ", ".join(
         f"`{rule}` in {count}" for rule, count in list(sent["ended"]["rules"].items())[:RULES_SHOWN]
     )
@@ -61,7 +61,7 @@ def _streams(part: dict[str, Any]) -> str:
     }
     texts, met = [], set()
     for end, introduction in introductions.items():
-        found = list(_manners(told, end))
+        found = list(_manners(received, end))
         fates = [fate for fate in FATES if any(fate in sums["fates"] for _, sums in found)]
         rows = [
             (
@@ -82,20 +82,20 @@ def _streams(part: dict[str, Any]) -> str:
             texts.append("The errors:\n\n" + "\n".join(errors))
         met |= set(fates)
     legend = "; ".join(f"*{fate}*: {meaning}" for fate, meaning in FATES.items() if fate in met)
-    return "\n\n".join([f"What became of a stream: {legend}.", *texts, _synthetic(told)])
+    return "\n\n".join([f"What became of a stream: {legend}.", *texts, _synthetic(received)])
 
 
-def _manners(told: dict[str, Any], end: str) -> Iterable[tuple[str, dict[str, Any]]]:
+def _manners(received: dict[str, Any], end: str) -> Iterable[tuple[str, dict[str, Any]]]:
     """Yield what became of recorded streams by name; of stored ones too, where that makes a difference."""
-    for name, one in told.items():
+    for name, one in received.items():
         yield name, one["plain"][end]
         if "storing" in one:
             yield f"{name}, storing", one["storing"][end]
 
 
-def _synthetic(told: dict[str, Any]) -> str:
+def _synthetic(received: dict[str, Any]) -> str:
     titles = ("a message, conforming", "reasoning and a message, conforming", "the same, broken")
-    rows = [(name, *map(_outcome, one["synthetic"].values())) for name, one in told.items()]
+    rows = [(name, *map(_outcome, one["synthetic"].values())) for name, one in received.items()]
     return "Of the rig's own streams:\n\n" + table(("through", *titles), rows)
 
 
@@ -108,7 +108,7 @@ def _outcome(described: dict[str, Any]) -> str:
 
 def _names(results: Results, load: str) -> list[str]:
     runs: dict[str, Any] = results["loads"]["runs"].get(load, {})
-    return [name for name in results["streams"]["told"] if name in runs]
+    return [name for name in results["streams"]["received"] if name in runs]
 
 
 def breaks_off(results: Results, load: str, name: str) -> bool:

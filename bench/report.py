@@ -73,7 +73,7 @@ def added(results: Results, load: str, name: str, *quantity: str) -> float | Non
 
 
 def tables(results: Results) -> str:
-    """Return everything that is told in numbers, as Markdown."""
+    """Return everything that stands in numbers, as Markdown."""
     sections = [
         provenance(results),
         "### Targets\n\n" + _targets(results),
@@ -88,7 +88,7 @@ def tables(results: Results) -> str:
 
 
 def provenance(results: Results) -> str:
-    """Say when, on what and with what each part was measured, and what was skipped."""
+    """Return when, on what and with what each part was measured, and what was skipped."""
     runs = {json.dumps(part["about"], sort_keys=True): part["about"] for part in results.values()}
     lines = []
     for about in runs.values():
@@ -211,7 +211,7 @@ def _memory(results: Results) -> str:
 
 
 def released(seconds: float | None) -> str:
-    """Say how soon upstream was released."""
+    """Return how soon upstream was released."""
     return "not within 6 s" if seconds is None else f"{seconds * 1e3:.0f} ms"
 
 

@@ -72,7 +72,7 @@ def ending_table() -> str:
 
 
 def defect_table() -> str:
-    """Return the catalogue, with the repairs that say they mend each defect."""
+    """Return the catalogue, with the repairs that name each defect."""
     rows = []
     for id_, defect in DEFECTS.items():
         repairs = [

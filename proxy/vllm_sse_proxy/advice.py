@@ -41,7 +41,7 @@ ADVICE: Final[dict[Ending, Advice]] = {
     ),
     Ending.IDLE_TIMEOUT: Advice(
         "vLLM's",
-        "see whether vLLM hangs; if it only thinks for long, raise `idle_timeout_seconds`",
+        "see whether vLLM hangs; if it only thinks for a long time, raise `idle_timeout_seconds`",
     ),
     Ending.SHUTDOWN: Advice("the operator's", "raise `drain_timeout_seconds` and the grace period around it"),
     Ending.LIMIT: Advice(

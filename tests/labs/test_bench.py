@@ -161,7 +161,7 @@ def test_the_deltas_of_the_layers_conform() -> None:
 
 FOLDER = ROOT / "tests" / "recordings" / "done_texts"
 BROKEN = (FOLDER / "upstream.sse").read_bytes()
-MENDED = (FOLDER / "expected.sse").read_bytes()
+REPAIRED = (FOLDER / "expected.sse").read_bytes()
 ERROR = b'data: {"error":{"message":"no\\nmore","code":500}}\n\n'
 
 
@@ -180,28 +180,28 @@ def without_end(body: bytes) -> bytes:
 
 class TestWhatBecameOfAStream:
     @pytest.mark.parametrize(
-        ("told", "fate"),
+        ("received", "fate"),
         [
             (Answer(200, BROKEN, whole=True), streams.UNCHANGED),
-            (Answer(200, MENDED, whole=True), streams.CONFORMING),
-            (Answer(200, spaced(MENDED), whole=True), streams.CONFORMING),
-            (Answer(200, MENDED.removesuffix(b"data: [DONE]\n\n"), whole=True), streams.CONFORMING),
+            (Answer(200, REPAIRED, whole=True), streams.CONFORMING),
+            (Answer(200, spaced(REPAIRED), whole=True), streams.CONFORMING),
+            (Answer(200, REPAIRED.removesuffix(b"data: [DONE]\n\n"), whole=True), streams.CONFORMING),
             (Answer(200, spaced(BROKEN), whole=True), streams.SAME_FAULTS),
             (
                 Answer(200, BROKEN.replace(b'"delta":"Hello', b'"delta":{},"x":"'), whole=True),
                 streams.OTHER_FAULTS,
             ),
-            (Answer(200, without_end(BROKEN) + ERROR, whole=True), streams.ERROR_TOLD),
+            (Answer(200, without_end(BROKEN) + ERROR, whole=True), streams.ERROR),
             (Answer(200, without_end(BROKEN), whole=True), streams.END_LOST),
             (Answer(200, without_end(BROKEN), whole=False), streams.CUT),
             (Answer(502, b"", whole=True), streams.SERVER_ERROR),
             (Answer(400, b"{}", whole=True), streams.REFUSED),
             (Answer(0, b"", whole=False), streams.NO_ANSWER),
-            (Answer(200, MENDED[:900], whole=False, hung=True), streams.HANGS),
+            (Answer(200, REPAIRED[:900], whole=False, hung=True), streams.HANGS),
         ],
     )
-    def test_follows_from_the_bytes(self, told: Answer, fate: str) -> None:
-        assert streams.fate(Answer(200, BROKEN, whole=True), told) == fate
+    def test_follows_from_the_bytes(self, received: Answer, fate: str) -> None:
+        assert streams.fate(Answer(200, BROKEN, whole=True), received) == fate
 
     def test_a_cut_that_is_passed_on_is_no_change(self) -> None:
         cut = without_end(BROKEN)
@@ -210,18 +210,18 @@ class TestWhatBecameOfAStream:
 
     @pytest.mark.parametrize("status", [200, 0])
     def test_nothing_that_stays_nothing_is_no_change(self, status: int) -> None:
-        told = Answer(status, b"", whole=False)
-        assert streams.fate(Answer(200, b"", whole=False), told) == streams.UNCHANGED
+        received = Answer(status, b"", whole=False)
+        assert streams.fate(Answer(200, b"", whole=False), received) == streams.UNCHANGED
 
     def test_is_summed_up(self) -> None:
         exchange = Exchange("one", {}, Answer(200, BROKEN, whole=True))
         error = Answer(200, without_end(BROKEN) + ERROR, whole=True)
-        told = [exchange.upstream, Answer(200, MENDED, whole=True), error, Answer(400, b"", whole=True)]
-        sums = streams.sums([exchange] * 4, told)
+        received = [exchange.upstream, Answer(200, REPAIRED, whole=True), error, Answer(400, b"", whole=True)]
+        sums = streams.sums([exchange] * 4, received)
         assert sums["fates"] == {
             streams.UNCHANGED: 1,
             streams.CONFORMING: 1,
-            streams.ERROR_TOLD: 1,
+            streams.ERROR: 1,
             streams.REFUSED: 1,
         }
         assert sums["faultless"] == 1
@@ -229,14 +229,14 @@ class TestWhatBecameOfAStream:
         assert sums["errors"] == {"no": 1}
 
     def test_words_that_never_came_are_lost(self) -> None:
-        exchange = Exchange("one", {}, Answer(200, MENDED, whole=True))
-        beginning = MENDED[: MENDED.index(b"event: response.output_text.delta")]
-        told = [Answer(200, MENDED, whole=True), Answer(200, beginning, whole=False)]
-        assert streams.sums([exchange] * 2, told)["words_lost"] == 1
+        exchange = Exchange("one", {}, Answer(200, REPAIRED, whole=True))
+        beginning = REPAIRED[: REPAIRED.index(b"event: response.output_text.delta")]
+        received = [Answer(200, REPAIRED, whole=True), Answer(200, beginning, whole=False)]
+        assert streams.sums([exchange] * 2, received)["words_lost"] == 1
 
     def test_is_described_with_its_error_and_where_it_broke_off(self) -> None:
-        told = Answer(200, without_end(BROKEN) + ERROR, whole=True)
-        found = streams.described(Answer(200, BROKEN, whole=True), told)
+        received = Answer(200, without_end(BROKEN) + ERROR, whole=True)
+        found = streams.described(Answer(200, BROKEN, whole=True), received)
         assert (found["sent"], found["came"], found["error"]) == (9, 9, "no")
         assert "terminal" in found["rules_after"]
         assert "terminal" not in found["rules_before"]
@@ -273,10 +273,10 @@ class TestRecordedStreams:
             upstream.answer(*json_answer({}, status=400))
             upstream.answer(Cut())
             upstream.answer(Head(), Chunk(b"data: 1\n\n"), Wait(asyncio.Event()))
-            told = [await asyncio.to_thread(streams.ask, upstream.port, {}) for _ in range(4)]
+            received = [await asyncio.to_thread(streams.ask, upstream.port, {}) for _ in range(4)]
             monkeypatch.setattr(streams, "_ANSWER_SECONDS", 0.1)
-            told.append(await asyncio.to_thread(streams.ask, upstream.port, {}))
-        assert told == [
+            received.append(await asyncio.to_thread(streams.ask, upstream.port, {}))
+        assert received == [
             Answer(200, b"data: 1\n\ndata: 2\n\n", whole=True),
             Answer(200, b"data: 1\n\n", whole=False),
             Answer(400, b"{}", whole=True),
@@ -328,16 +328,16 @@ class TestPeers:
             }
             return {"ended": sums, "cut": sums}
 
-        same, other = judged(streams.UNCHANGED), judged(streams.ERROR_TOLD)
-        told = {
+        same, other = judged(streams.UNCHANGED), judged(streams.ERROR)
+        received = {
             name: {"plain": same, "storing": storing, "synthetic": {"burst-bad": one}}
             for name, storing, one in (
                 ("A", same, {"fate": streams.UNCHANGED, "sent": 9, "came": 9, "error": None}),
-                ("B", other, {"fate": streams.ERROR_TOLD, "sent": 9, "came": 4, "error": "no"}),
+                ("B", other, {"fate": streams.ERROR, "sent": 9, "came": 4, "error": "no"}),
             )
         }
         about = results()["loads"]["about"]
-        part = {"sent": same, "told": told, "about": about}
+        part = {"sent": same, "received": received, "about": about}
         idle = {
             "B": {
                 "1": {"mib": 1.0, "open": 1, "released_s": None},
@@ -346,7 +346,7 @@ class TestPeers:
         }
         memory = {"idle": idle, "answers_after": {"B": False}, "about": about}
         found = peers.kept({"loads": {"runs": {}, "about": about}, "memory": memory, "streams": part})
-        assert "storing" not in found["streams"]["told"]["A"]
+        assert "storing" not in found["streams"]["received"]["A"]
         text = peers_report.tables(found)
         assert "| A | 1 |" in text
         assert "| B, storing | – | 1 |" in text

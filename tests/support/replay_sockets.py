@@ -29,7 +29,7 @@ IDLE_SECONDS = 2.0
 AT_ONCE = 12
 """How many exchanges run at a time: those that wait for the idle timeout do so together."""
 NUMBER = "X-Recording"
-"""The header that tells upstream which recording is wanted."""
+"""The header that names the recording that is wanted of upstream."""
 SHOWN = 5
 _FRAMES = re.compile(rb".*?\n\n|.+", re.DOTALL)
 
@@ -51,16 +51,20 @@ def script(recording: Recording) -> tuple[Step, ...]:
     return (head, *map(Chunk, _FRAMES.findall(recording.body)), end)
 
 
-def judge(recording: Recording, told: Answer, dialect: Dialect) -> list[str]:
+def judge(recording: Recording, received: Answer, dialect: Dialect) -> list[str]:
     """Return what is wrong with what the client got."""
     if recording.is_response_stream:
-        if told.status != 200:  # nothing was told: then it has to be an HTTP error, as OpenAI says them
-            error = orjson.loads(told.body).get("error", {})
-            return [] if told.status >= 500 and error.get("code") else [f"{told.status} {told.body!r}"]
-        found = faults(told.body, dialect=dialect) + lost_words(recording.body, told.body)
-        return found if told.complete else [*found, "the body was not ended"]
-    same = told.status == recording.status and told.body == recording.body
-    whole = told.complete == (recording.told_end is BodyEnd.EOF)
+        if received.status != 200:  # nothing was emitted: then it has to be an HTTP error in OpenAI's form
+            error = orjson.loads(received.body).get("error", {})
+            return (
+                []
+                if received.status >= 500 and error.get("code")
+                else [f"{received.status} {received.body!r}"]
+            )
+        found = faults(received.body, dialect=dialect) + lost_words(recording.body, received.body)
+        return found if received.complete else [*found, "the body was not ended"]
+    same = received.status == recording.status and received.body == recording.body
+    whole = received.complete == (recording.told_end is BodyEnd.EOF)
     return [] if same and whole else ["not byte for byte what upstream sent"]
 
 

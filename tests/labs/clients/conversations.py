@@ -230,7 +230,7 @@ def conversations(tool: Tool) -> dict[str, list[Turn]]:
 
 
 def summarised(tool: Tool) -> dict[str, list[Turn]]:
-    """Return the conversations with a thought, told as a summary: what OpenAI's API sends if a summary is asked for."""
+    """Return the conversations with a thought, sent as a summary: what OpenAI's API sends if a summary is asked for."""
     return {
         "reasoning": [finished(summary(0, *THOUGHTS), message(1, *WORDS))],
         "tools": [
@@ -240,7 +240,7 @@ def summarised(tool: Tool) -> dict[str, list[Turn]]:
     }
 
 
-# Turns that do not succeed, as an API tells them that does it right.
+# Turns that do not succeed, as an API sends them that does it right.
 
 ERROR: Json = {
     "type": "server_error",
@@ -323,7 +323,7 @@ def failed_unreported(turn: Turn, deltas: int) -> Turn:
 
 
 def failed(turn: Turn, deltas: int) -> Turn:
-    """Return the same with an `error` event ahead of its end, as OpenAI's API tells it."""
+    """Return the same with an `error` event ahead of its end, as OpenAI's API sends it."""
     *kept, end = failed_unreported(turn, deltas)
     return [
         *kept,

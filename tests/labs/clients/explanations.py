@@ -1,6 +1,6 @@
 """Why a cell of the table is not as on a perfect stream although the stream went through the proxy.
 
-A test wants an explanation for every such cell, and a cell for every explanation.
+A test requires an explanation for every such cell, and a cell for every explanation.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Explanation:
     clients: tuple[str, ...] = ()
 
     def explains(self, client: str, scenario: str, letter: str) -> bool:
-        """Tell whether it is about this outcome."""
+        """Return whether it is about this outcome."""
         return (
             re.fullmatch(self.scenarios, scenario) is not None
             and (not self.clients or client in self.clients)
@@ -36,22 +36,22 @@ EXPLANATIONS: tuple[Explanation, ...] = (
     Explanation(
         "White space before a call.",
         "The line break ahead of `<tool_call>` is streamed before the marker is there, as text, and "
-        "stays. The call itself is told as a call and run.",
+        "stays. The call itself is emitted as a call and run.",
         r"calls-as-text/.*",
         "T",
     ),
     Explanation(
         "A call that nothing proves.",
         "Up to 0.13 the final output is empty, so nothing says that the streamed text is a call. It is "
-        "told as the text as which it came: tool names and arguments are never guessed.",
+        "emitted as the text that it came as: tool names and arguments are never guessed.",
         r"calls-as-text-unproven/.*",
         "C",
     ),
     Explanation(
         "Too late for the order.",
-        "A message that only the terminal event shows is told after what was streamed. The client has "
+        "A message that only the terminal event shows is emitted after what was streamed. The client has "
         "all of it, and posts it back behind the call.",
-        r"(message-untold|preamble-untold)/preamble",
+        r"(message-unsent|preamble-unsent)/preamble",
         "I",
     ),
     Explanation(
@@ -73,21 +73,21 @@ EXPLANATIONS: tuple[Explanation, ...] = (
     ),
     Explanation(
         "Cut arguments of a call that is not the last.",
-        "The first of two calls is told as done before the terminal event shows the end of its "
+        "The first of two calls is closed before the terminal event shows the end of its "
         "arguments. Only the closings of the last item wait for it. Clients that read the terminal event "
         "alone get both calls.",
         r"arguments-cut/parallel",
         "CE",
     ),
     Explanation(
-        "A limit that nobody tells.",
+        "A limit that nobody reports.",
         "0.12.0 says `completed` everywhere ([limits](limits.md#what-was-never-sent-cannot-be-known)).",
-        r"limit-untold/text",
+        r"limit-unreported/text",
         "ST",
     ),
     Explanation(
-        "Two ways of telling are two thoughts.",
-        "With `reasoning = summary` the thought is told as a summary and as raw text. These clients show both, so "
+        "Two forms are two thoughts.",
+        "With `reasoning = summary` the thought is emitted as a summary and as raw text. These clients show both, so "
         "they show it twice. They need no summary: leave the setting at `raw` for them.",
         r"summary-asked/.*",
         "R",

@@ -39,7 +39,7 @@ class Outcome(StrEnum):
 _MEANINGS = {
     Outcome.HANG: "hangs: nothing came back within the time limit",
     Outcome.LOOP: "posts the request more often than it does otherwise",
-    Outcome.SILENT: "says nothing of a failure: what came is taken for the whole answer, or the limit is not told",
+    Outcome.SILENT: "says nothing of a failure: what came is taken for the whole answer, or the limit is not reported",
     Outcome.ERROR: "raises an error where there should be none, or another one than on a proper failure",
     Outcome.CALLS: "tool calls are lost, doubled, or have other arguments",
     Outcome.TEXT: "text is lost, doubled or in the wrong place",
@@ -76,7 +76,7 @@ class Outcomes:
 
     @property
     def is_worse(self) -> bool:
-        """Whether the client fares worse through the proxy."""
+        """Return whether the client fares worse through the proxy."""
         order = list(Outcome)
         return order.index(self.after) < order.index(self.before)
 
@@ -110,7 +110,7 @@ class Verdict:
 
 
 def history_of(posts: list[dict[str, Any]]) -> list[Any]:
-    """Return what the last post tells upstream of the turns before: texts, calls, outputs, ids as their order."""
+    """Return what the last post says of the turns before: texts, calls, outputs, ids as their order."""
     if len(posts) < 2 or not isinstance(posts[-1]["input"], list):
         return []
     order: dict[str, int] = {}
@@ -131,14 +131,14 @@ def _text_of(item: dict[str, Any]) -> str:
     content = item.get("content")
     if isinstance(content, str):
         return content
-    # Reasoning told both ways is one thought: the raw text, where it is posted back.
+    # Reasoning that was sent both ways is one thought: the raw text, where it is posted back.
     return "".join(str(part.get("text")) for part in content or item.get("summary") or [])
 
 
 def judge(run: Run, reference: Run, *, says_why: bool = False) -> Verdict:
     """Compare a run with the run on the perfect stream.
 
-    :param says_why: upstream has told why it fails, and so the client must.
+    :param says_why: upstream has said why it fails, and so the client must.
     """
     if run.hung:
         return Verdict(Outcome.HANG, f"no answer within {run.seconds:.0f} s")
@@ -151,14 +151,14 @@ def judge(run: Run, reference: Run, *, says_why: bool = False) -> Verdict:
     if _parsed(run.calls) != _parsed(reference.calls):
         return Verdict(Outcome.CALLS, _short(f"{run.calls}"))
     if run.text != reference.text or run.final != reference.final:
-        told = run.text if run.text != reference.text else run.final
-        return Verdict(Outcome.TEXT, _short(repr(told)))
+        text = run.text if run.text != reference.text else run.final
+        return Verdict(Outcome.TEXT, _short(repr(text)))
     if run.reasoning != reference.reasoning:
         return Verdict(Outcome.REASONING, _short(repr(run.reasoning)))
     if _parsed(run.history) != _parsed(reference.history):
         return Verdict(Outcome.HISTORY, _short(f"{run.history}"))
     if run.finish != reference.finish:
-        # A limit that is told as success lets a cut answer pass for a whole one.
+        # A limit that is reported as success lets a cut answer pass for a whole one.
         limit = reference.finish not in ("completed", "stop", None)
         return Verdict(Outcome.SILENT if limit else Outcome.FINISH, _short(f"ends as {run.finish!r}"))
     return Verdict(Outcome.SAME)
@@ -175,7 +175,7 @@ def _parsed(value: Any) -> Any:
 
 
 def _is_same_error(error: dict[str, str], reference: dict[str, str] | None, *, says_why: bool) -> bool:
-    """Tell whether it is of the same class, and says what upstream said wherever the client tells that at all."""
+    """Return whether it is of the same class, and says what upstream said wherever the client shows that at all."""
     if reference is None or error["class"] != reference["class"] or not error["message"]:
         return False
     why = ERROR["message"].rstrip(".")

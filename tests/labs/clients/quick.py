@@ -33,7 +33,7 @@ CHOSEN: Final = (
     "perfect/text", "perfect/tools", "byte-wise/tools", "crlf/text", "multi-line/text",
     "object-deltas/reasoning", "object-deltas/tools", "fork-reasoning/reasoning", "fork-call-slices/tools",
     "deltas-only/reasoning", "deltas-only/tools", "message-as-reasoning/reasoning", "last-not-closed/text",
-    "call-ids-disagree/parallel", "arguments-cut/tools", "calls-untold/tools", "response-ids-new/text",
+    "call-ids-disagree/parallel", "arguments-cut/tools", "calls-unsent/tools", "response-ids-new/text",
     "limit-as-completed/text", "summary-asked/reasoning", "cut-call-as-message/preamble",
     "text-closed-empty/preamble", "call-final-text/tools",
     "open-after-terminal/text", "cut/text", "ends/tools", "error-untyped/text", "empty-body/text",

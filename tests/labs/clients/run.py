@@ -48,7 +48,7 @@ async def run_client(
                     driver, perfect[scenario.reference], through_proxy=False, reasoning=scenario.reasoning
                 )
             reference = known[scenario.reference]
-            told = []
+            both = []
             for through_proxy in (False, True):
                 run = await bench.run(
                     driver,
@@ -58,15 +58,15 @@ async def run_client(
                     reasoning=scenario.reasoning,
                 )
                 verdict = judge(run, reference, says_why=scenario.says_why)
-                told.append(_told(verdict))
+                both.append(_written(verdict))
                 if verbose and (through_proxy or verbose):
                     sys.stdout.write(
-                        f"  {scenario.name} {'after' if through_proxy else 'before'}: {_told(verdict)}\n"
+                        f"  {scenario.name} {'after' if through_proxy else 'before'}: {_written(verdict)}\n"
                     )
                     sys.stdout.write(f"    {json.dumps(asdict(run), ensure_ascii=False, default=str)}\n")
-            outcomes[scenario.name] = told
+            outcomes[scenario.name] = both
             sys.stdout.write(
-                f"{client.name:22} {scenario.name:34} {told[0][0]} → {told[1][0]}  {' '.join(told[1][1:])}\n"
+                f"{client.name:22} {scenario.name:34} {both[0][0]} → {both[1][0]}  {' '.join(both[1][1:])}\n"
             )
             sys.stdout.flush()
             if verbose:
@@ -76,7 +76,7 @@ async def run_client(
     return {"versions": versions, "date": f"{datetime.now(UTC):%Y-%m-%d}", "outcomes": outcomes}
 
 
-def _told(verdict: Verdict) -> list[str]:
+def _written(verdict: Verdict) -> list[str]:
     return [verdict.outcome.value, *([verdict.detail] if verdict.detail else [])]
 
 

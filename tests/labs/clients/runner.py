@@ -33,7 +33,7 @@ START_SECONDS = 90
 LIMIT_SECONDS = 45
 """How long a conversation may take. It only runs out when the client hangs."""
 STALL_SECONDS = 6
-"""The same where upstream falls silent for ever: by then a client has heard from the proxy, or never will."""
+"""The same where upstream falls silent forever: by then a client has heard from the proxy, or never will."""
 IDLE_TIMEOUT_SECONDS = 1.5
 """The proxy's patience with a silent upstream in these runs."""
 LINE_BYTES = 2**24
@@ -106,7 +106,7 @@ class Driver:
 
 
 class Bench:
-    """An upstream that replays, and the proxies before it: one for each way of telling reasoning."""
+    """An upstream that replays, and the proxies before it: one for each way of showing reasoning."""
 
     def __init__(self) -> None:
         self.upstream = ReplayingUpstream()

@@ -1,6 +1,6 @@
 """Every stream that the clients are run against: a defect or a framing, applied to conversations, and what to expect.
 
-What to expect is always another stream: the same conversation as an API tells it that does everything right. A client
+What to expect is always another stream: the same conversation as an API streams it that does everything right. A client
 behaves well if it does with the broken stream what it does with that one.
 """
 
@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.labs.clients import defects
+from tests.labs.clients import damage
 from tests.labs.clients.conversations import (
     ERROR,
     Tool,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 BOM = b"\xef\xbb\xbf"
 CUT_AFTER = 3
-"""Deltas that a stream tells before it breaks off: some of the answer, or some of the thought."""
+"""Deltas that a stream holds before it breaks off: some of the answer, or some of the thought."""
 CUT_ARGUMENTS_AFTER = 6
 """The same where a tool is called: the thought, and the arguments but for their end."""
 UNTYPED_ERROR: Json = {
@@ -51,7 +51,7 @@ class Scenario:
     :ivar name: `ROW/CONVERSATION`; the rows are those of the table in the documents.
     :ivar reference: the name of the perfect stream that it is measured against.
     :ivar turns: what upstream answers to the first POST, and to that with the tool's output.
-    :ivar stalls: the stream falls silent, so that a client may wait for ever.
+    :ivar stalls: the stream falls silent, so that a client may wait forever.
     :ivar reasoning: the proxy's setting, and what the user wants to see: `raw` or `summary`.
     """
 
@@ -68,7 +68,7 @@ class Scenario:
 
     @property
     def says_why(self) -> bool:
-        """Whether upstream tells why it fails."""
+        """Return whether upstream says why it fails."""
         return self.row in _SAYING_WHY
 
 
@@ -91,88 +91,88 @@ def _row(name: str, defects_: str, damage: Callable[[Turn], Turn], *on: str) -> 
 _MAIN = ("text", "reasoning", "tools")
 _CALLS = ("tools", "parallel")
 DAMAGES: tuple[Row, ...] = (
-    _row("calls-as-text", "R03", defects.calls_as_text, *_CALLS),
-    _row("calls-as-text-unproven", "R03 R04", defects.calls_as_text_unproven, *_CALLS),
-    _row("final-empty", "R04", defects.empty_final_output, *_MAIN, "parallel"),
-    _row("final-last-token", "R04", defects.last_token_is_final, "text", "reasoning"),
-    _row("content-index-grows", "R05", defects.growing_content_index, *_MAIN),
-    _row("content-index-not-reset", "R06", defects.content_index_not_reset, "reasoning", "preamble"),
-    _row("done-index-ahead", "R07", defects.done_index_ahead, *_MAIN, "preamble"),
-    _row("message-as-reasoning", "R08", defects.message_announced_as_reasoning, "reasoning", "preamble"),
-    _row("announced-twice", "R08 R22", defects.repeated_announcements, *_MAIN),
-    _row("last-not-closed", "R09 R11", defects.last_item_not_closed, *_MAIN),
-    _row("item-done-missing", "R09", defects.only_item_done_missing, *_MAIN, "parallel"),
-    _row("message-untold", "R09 R10", defects.message_untold, "text", "reasoning", "preamble"),
-    _row("message-only-finished", "R09", defects.message_only_finished, "text", "reasoning"),
-    _row("part-not-closed", "R09", defects.reasoning_part_not_closed, "reasoning", "tools"),
-    _row("not-opened", "R09", defects.items_not_opened, *_MAIN),
-    _row("deltas-only", "R09", defects.nothing_opened_or_closed, *_MAIN),
-    _row("response-not-opened", "R09 F01", defects.response_not_opened, *_MAIN),
-    _row("done-after-terminal", "R09", defects.done_after_terminal, *_MAIN),
-    _row("message-other-id", "R08", defects.message_under_another_id, "text", "reasoning"),
-    _row("end-only-final", "R09 R10", defects.end_only_final, "text", "reasoning"),
-    _row("answer-under-reasoning", "R10", defects.answer_under_reasoning, "reasoning"),
-    _row("end-only-in-done", "R10", defects.end_of_text_only_done, *_MAIN),
-    _row("wrong-channel", "R10", defects.answer_in_reasoning_channel, "reasoning"),
-    _row("final-ids-new", "R11", defects.new_final_ids, *_MAIN, "parallel"),
-    _row("done-ids-new", "R11", defects.new_done_ids, *_MAIN, "parallel"),
-    _row("call-ids-disagree", "R12 R14", defects.call_done_with_other_ids, *_CALLS),
-    _row("call-as-previous", "R12", defects.call_announced_as_previous, *_CALLS),
-    _row("arguments-only-done", "R12", defects.arguments_only_done, *_CALLS),
-    _row("call-without-id", "R12", defects.call_without_id, *_CALLS),
-    _row("call-without-status", "R12 R27", defects.call_status_missing, *_CALLS),
-    _row("ids-empty", "R13", defects.empty_item_ids, *_MAIN),
-    _row("index-ahead-no-ids", "R07 R13", defects.done_index_ahead_no_ids, *_MAIN),
-    _row("nested-numbers", "R14 R31", defects.nested_numbers, *_CALLS),
-    _row("reasoning-in-message", "R17", defects.reasoning_tail_in_message, "reasoning"),
-    _row("reasoning-in-two", "R17", defects.reasoning_tail_as_message, "reasoning"),
-    _row("wrong-type-first", "R18", defects.empty_first_delta, "reasoning"),
-    _row("empty-reasoning", "R18", defects.empty_reasoning_item, "text"),
-    _row("arguments-cut", "R19", defects.arguments_cut, *_CALLS),
-    _row("calls-untold", "R20", defects.calls_untold, *_CALLS),
-    _row("preamble-untold", "R21", defects.preamble_untold, "preamble"),
-    _row("search-shares-index", "R22", defects.search_shares_index, "search"),
-    _row("search-twice", "R22", defects.search_told_twice, "search"),
-    _row("python-as-reasoning", "R23", defects.python_is_reasoning_at_last, "python"),
-    _row("private-parts", "R24", defects.private_part_names, "reasoning", "tools"),
-    _row("reasoning-as-text-part", "R25", defects.reasoning_opened_as_text, "reasoning", "tools"),
-    _row("schema-alias", "R26", defects.schema_alias, "text"),
-    _row("poor-response", "R27", defects.poor_response, *_MAIN),
-    _row("no-logprobs", "R28", defects.no_logprobs, "text"),
-    _row("logprobs-not-done", "R28", defects.logprobs_not_done, "text"),
-    _row("numbers-negative", "R31", defects.negative_numbers, *_MAIN),
-    _row("numbers-missing", "R31", defects.no_numbers, *_MAIN),
-    _row("numbers-repeat", "R31", defects.repeated_numbers, *_MAIN),
-    _row("usage-poor", "R32", defects.usage_without_details, *_MAIN),
-    _row("usage-null", "R32", defects.no_usage, "text"),
-    _row("custom-input-again", "R33", defects.custom_input_again, "custom"),
-    _row("object-deltas", "F01", defects.object_deltas, *_MAIN),
-    _row("part-list-deltas", "F01", defects.part_list_deltas, "text"),
-    _row("fork-reasoning", "F01", defects.fork_reasoning, "reasoning", "tools"),
-    _row("fork-bare-events", "F01", defects.fork_bare_events, "text", "reasoning"),
-    _row("fork-call-objects", "F01", defects.fork_call_objects, *_CALLS),
-    _row("fork-call-text", "F01", defects.fork_call_text, *_CALLS),
-    _row("fork-call-slices", "F01", defects.fork_call_slices, "tools"),
-    _row("fork-call-twice", "F01", defects.fork_call_twice, *_CALLS),
-    _row("fork-arguments", "F01", defects.object_arguments, *_CALLS),
-    _row("fork-doubled", "F01", defects.fork_doubled, "reasoning", "tools"),
-    _row("annotation-no-index", "F01", defects.annotation_without_index, "cited"),
-    _row("fork-pings", "F01", defects.fork_pings, *_MAIN),
-    _row("fork-notices", "F01", defects.fork_notices, "text"),
-    _row("no-ids", "F01", defects.no_ids, *_MAIN),
-    _row("response-ids-new", "P02", defects.new_response_ids, *_MAIN),
-    _row("two-terminals", "R34", defects.two_terminals, *_MAIN),
-    _row("text-closed-empty", "R35", defects.text_closed_empty, "preamble", "blank"),
-    _row("required-as-text", "R37", defects.required_calls_as_text, *_CALLS),
-    _row("named-as-text", "R37", defects.named_call_as_text, "tools"),
-    _row("blank-not-final", "R38", defects.blank_message_not_final, "blank"),
-    _row("call-final-text", "R39", defects.call_is_text_at_last, *_CALLS),
-    _row("text-final-reasoning", "R40", defects.message_is_reasoning_at_last, "text"),
-    _row("call-final-reasoning", "R45", defects.calls_are_reasoning_at_last, "parallel", "afterword"),
-    _row("final-white-space", "R46", defects.final_white_space, "text", "reasoning"),
-    _row("mcp-renamed", "R47", defects.mcp_tool_renamed_at_last, "mcp"),
-    _row("closed-as-message", "R49", defects.closed_as_empty_messages, *_CALLS),
-    _row("reasoning-no-status", "R42", defects.final_reasoning_without_status, "reasoning", "tools"),
+    _row("calls-as-text", "R03", damage.calls_as_text, *_CALLS),
+    _row("calls-as-text-unproven", "R03 R04", damage.calls_as_text_unproven, *_CALLS),
+    _row("final-empty", "R04", damage.empty_final_output, *_MAIN, "parallel"),
+    _row("final-last-token", "R04", damage.last_token_is_final, "text", "reasoning"),
+    _row("content-index-grows", "R05", damage.growing_content_index, *_MAIN),
+    _row("content-index-not-reset", "R06", damage.content_index_not_reset, "reasoning", "preamble"),
+    _row("done-index-ahead", "R07", damage.done_index_ahead, *_MAIN, "preamble"),
+    _row("message-as-reasoning", "R08", damage.message_announced_as_reasoning, "reasoning", "preamble"),
+    _row("announced-twice", "R08 R22", damage.repeated_announcements, *_MAIN),
+    _row("last-not-closed", "R09 R11", damage.last_item_not_closed, *_MAIN),
+    _row("item-done-missing", "R09", damage.only_item_done_missing, *_MAIN, "parallel"),
+    _row("message-unsent", "R09 R10", damage.message_unsent, "text", "reasoning", "preamble"),
+    _row("message-only-finished", "R09", damage.message_only_finished, "text", "reasoning"),
+    _row("part-not-closed", "R09", damage.reasoning_part_not_closed, "reasoning", "tools"),
+    _row("not-opened", "R09", damage.items_not_opened, *_MAIN),
+    _row("deltas-only", "R09", damage.nothing_opened_or_closed, *_MAIN),
+    _row("response-not-opened", "R09 F01", damage.response_not_opened, *_MAIN),
+    _row("done-after-terminal", "R09", damage.done_after_terminal, *_MAIN),
+    _row("message-other-id", "R08", damage.message_under_another_id, "text", "reasoning"),
+    _row("end-only-final", "R09 R10", damage.end_only_final, "text", "reasoning"),
+    _row("answer-under-reasoning", "R10", damage.answer_under_reasoning, "reasoning"),
+    _row("end-only-in-done", "R10", damage.end_of_text_only_done, *_MAIN),
+    _row("wrong-channel", "R10", damage.answer_in_reasoning_channel, "reasoning"),
+    _row("final-ids-new", "R11", damage.new_final_ids, *_MAIN, "parallel"),
+    _row("done-ids-new", "R11", damage.new_done_ids, *_MAIN, "parallel"),
+    _row("call-ids-disagree", "R12 R14", damage.call_done_with_other_ids, *_CALLS),
+    _row("call-as-previous", "R12", damage.call_announced_as_previous, *_CALLS),
+    _row("arguments-only-done", "R12", damage.arguments_only_done, *_CALLS),
+    _row("call-without-id", "R12", damage.call_without_id, *_CALLS),
+    _row("call-without-status", "R12 R27", damage.call_status_missing, *_CALLS),
+    _row("ids-empty", "R13", damage.empty_item_ids, *_MAIN),
+    _row("index-ahead-no-ids", "R07 R13", damage.done_index_ahead_no_ids, *_MAIN),
+    _row("nested-numbers", "R14 R31", damage.nested_numbers, *_CALLS),
+    _row("reasoning-in-message", "R17", damage.reasoning_tail_in_message, "reasoning"),
+    _row("reasoning-in-two", "R17", damage.reasoning_tail_as_message, "reasoning"),
+    _row("wrong-type-first", "R18", damage.empty_first_delta, "reasoning"),
+    _row("empty-reasoning", "R18", damage.empty_reasoning_item, "text"),
+    _row("arguments-cut", "R19", damage.arguments_cut, *_CALLS),
+    _row("calls-unsent", "R20", damage.calls_unsent, *_CALLS),
+    _row("preamble-unsent", "R21", damage.preamble_unsent, "preamble"),
+    _row("search-shares-index", "R22", damage.search_shares_index, "search"),
+    _row("search-twice", "R22", damage.search_sent_twice, "search"),
+    _row("python-as-reasoning", "R23", damage.python_is_reasoning_at_last, "python"),
+    _row("private-parts", "R24", damage.private_part_names, "reasoning", "tools"),
+    _row("reasoning-as-text-part", "R25", damage.reasoning_opened_as_text, "reasoning", "tools"),
+    _row("schema-alias", "R26", damage.schema_alias, "text"),
+    _row("poor-response", "R27", damage.poor_response, *_MAIN),
+    _row("no-logprobs", "R28", damage.no_logprobs, "text"),
+    _row("logprobs-not-done", "R28", damage.logprobs_not_done, "text"),
+    _row("numbers-negative", "R31", damage.negative_numbers, *_MAIN),
+    _row("numbers-missing", "R31", damage.no_numbers, *_MAIN),
+    _row("numbers-repeat", "R31", damage.repeated_numbers, *_MAIN),
+    _row("usage-poor", "R32", damage.usage_without_details, *_MAIN),
+    _row("usage-null", "R32", damage.no_usage, "text"),
+    _row("custom-input-again", "R33", damage.custom_input_again, "custom"),
+    _row("object-deltas", "F01", damage.object_deltas, *_MAIN),
+    _row("part-list-deltas", "F01", damage.part_list_deltas, "text"),
+    _row("fork-reasoning", "F01", damage.fork_reasoning, "reasoning", "tools"),
+    _row("fork-bare-events", "F01", damage.fork_bare_events, "text", "reasoning"),
+    _row("fork-call-objects", "F01", damage.fork_call_objects, *_CALLS),
+    _row("fork-call-text", "F01", damage.fork_call_text, *_CALLS),
+    _row("fork-call-slices", "F01", damage.fork_call_slices, "tools"),
+    _row("fork-call-twice", "F01", damage.fork_call_twice, *_CALLS),
+    _row("fork-arguments", "F01", damage.object_arguments, *_CALLS),
+    _row("fork-doubled", "F01", damage.fork_doubled, "reasoning", "tools"),
+    _row("annotation-no-index", "F01", damage.annotation_without_index, "cited"),
+    _row("fork-pings", "F01", damage.fork_pings, *_MAIN),
+    _row("fork-notices", "F01", damage.fork_notices, "text"),
+    _row("no-ids", "F01", damage.no_ids, *_MAIN),
+    _row("response-ids-new", "P02", damage.new_response_ids, *_MAIN),
+    _row("two-terminals", "R34", damage.two_terminals, *_MAIN),
+    _row("text-closed-empty", "R35", damage.text_closed_empty, "preamble", "blank"),
+    _row("required-as-text", "R37", damage.required_calls_as_text, *_CALLS),
+    _row("named-as-text", "R37", damage.named_call_as_text, "tools"),
+    _row("blank-not-final", "R38", damage.blank_message_not_final, "blank"),
+    _row("call-final-text", "R39", damage.call_is_text_at_last, *_CALLS),
+    _row("text-final-reasoning", "R40", damage.message_is_reasoning_at_last, "text"),
+    _row("call-final-reasoning", "R45", damage.calls_are_reasoning_at_last, "parallel", "afterword"),
+    _row("final-white-space", "R46", damage.final_white_space, "text", "reasoning"),
+    _row("mcp-renamed", "R47", damage.mcp_tool_renamed_at_last, "mcp"),
+    _row("closed-as-message", "R49", damage.closed_as_empty_messages, *_CALLS),
+    _row("reasoning-no-status", "R42", damage.final_reasoning_without_status, "reasoning", "tools"),
 )
 
 
@@ -187,7 +187,7 @@ def frames(turn: Turn) -> list[bytes]:
     return [wire([event], done=False) for event in numbered(turn)]
 
 
-def told(turn: Turn) -> tuple[Step, ...]:
+def steps_of(turn: Turn) -> tuple[Step, ...]:
     """Script a turn: each frame in a send of its own, then a clean end without `[DONE]`, as OpenAI ends it."""
     return (Head(), *map(Chunk, frames(turn)), End())
 
@@ -217,8 +217,8 @@ def _at_once(data: bytes) -> tuple[Step, ...]:
 
 
 FRAMINGS: tuple[tuple[str, str, str, Callable[[Turn], tuple[Step, ...]]], ...] = (
-    ("perfect", "", "nothing: the stream is as it should be", told),
-    ("done-sentinel", "R30", "nothing: `[DONE]` follows", lambda t: (*told(t)[:-1], Chunk(encode_data(b"[DONE]")), End())),
+    ("perfect", "", "nothing: the stream is as it should be", steps_of),
+    ("done-sentinel", "R30", "nothing: `[DONE]` follows", lambda t: (*steps_of(t)[:-1], Chunk(encode_data(b"[DONE]")), End())),
     ("byte-wise", "", "every byte comes in a packet of its own", lambda t: _in_pieces(b"".join(frames(t)), 1)),
     ("one-packet", "", "the whole stream comes in one packet", lambda t: _at_once(b"".join(frames(t)))),
     ("crlf", "", "lines end with CRLF", lambda t: _at_once(_lines(t, b"\r\n"))),
@@ -231,7 +231,7 @@ FRAMINGS: tuple[tuple[str, str, str, Callable[[Turn], tuple[Step, ...]]], ...] =
     ("empty-objects", "P01", "`data: {}` between the events", lambda t: _at_once(_between(t, b"data: {}\n\n"))),
     ("no-json", "P01", "a line of a log between the events", lambda t: _at_once(_between(t, b"data: INFO 200 OK\n\n"))),
     ("no-last-blank-line", "", "the blank line after the last event is missing", lambda t: _at_once(b"".join(frames(t))[:-1])),
-    ("cut-after-terminal", "", "the terminal event came, the last HTTP chunk did not", lambda t: (*told(t)[:-1], Cut())),
+    ("cut-after-terminal", "", "the terminal event came, the last HTTP chunk did not", lambda t: (*steps_of(t)[:-1], Cut())),
 )  # fmt: skip
 """Name, defects, what is unusual, and the script. Not one of these is broken beyond what a client should bear."""
 
@@ -291,7 +291,7 @@ FAILURES: tuple[tuple[str, str, str, Callable[[Turn], tuple[Step, ...]], tuple[s
     ("cut-in-event", "R01", "the connection is closed in the middle of an event", _cut_in_event, ("text",)),
     ("ends", "R01", "the body ends cleanly in the middle", _ends(End()), _MAIN),
     ("reset", "R01", "the connection is reset in the middle", _ends(Reset()), ("text",)),
-    ("silence", "R02 R34 R44", "upstream falls silent in the middle, for ever", _ends(None), ("text",)),
+    ("silence", "R02 R34 R44", "upstream falls silent in the middle, forever", _ends(None), ("text",)),
     ("error-untyped", "C01 R29", "an error object without a type, and a clean end", _untyped_error, _MAIN),
     ("error-fork", "F01", "`response.error`, and a clean end", _reports(_FORK_ERROR), ("text",)),
     ("error-flat", "R29", "a flat `error` event, and a clean end", _reports(_FLAT_ERROR), ("text",)),
@@ -303,31 +303,34 @@ FAILURES: tuple[tuple[str, str, str, Callable[[Turn], tuple[Step, ...]], tuple[s
 def references(tool: Tool) -> dict[str, list[tuple[Step, ...]]]:
     """Return the perfect streams by name: the conversations, and their turns failed or incomplete as they should be."""
     whole = conversations(tool)
-    made = {name: [told(turn) for turn in turns] for name, turns in whole.items()}
+    made = {name: [steps_of(turn) for turn in turns] for name, turns in whole.items()}
     for name in _MAIN:
         made[f"{name} failed"] = [
-            told(failed(whole[name][0], _deltas(whole[name][0]))),
-            *map(told, whole[name][1:]),
+            steps_of(failed(whole[name][0], _deltas(whole[name][0]))),
+            *map(steps_of, whole[name][1:]),
         ]
         made[f"{name} incomplete"] = [
-            told(incomplete(_at_limit(whole[name][0]))),
-            *map(told, whole[name][1:]),
+            steps_of(incomplete(_at_limit(whole[name][0]))),
+            *map(steps_of, whole[name][1:]),
         ]
     for name in ("preamble", "tools"):
         made[f"{name} incomplete at its name"] = [
-            told(incomplete(cut_at_name(whole[name][0]))),
-            *map(told, whole[name][1:]),
+            steps_of(incomplete(cut_at_name(whole[name][0]))),
+            *map(steps_of, whole[name][1:]),
         ]
     for name, turns in summarised(tool).items():
-        made[f"{name} summarised"] = [told(turn) for turn in turns]
-    made["text failed-only"] = [told(failed_unreported(whole["text"][0], CUT_AFTER))]
+        made[f"{name} summarised"] = [steps_of(turn) for turn in turns]
+    made["text failed-only"] = [steps_of(failed_unreported(whole["text"][0], CUT_AFTER))]
     made["error 502"] = [
         json_answer({"error": {**ERROR, "code": "upstream_error"}}, status=502, reason="Bad Gateway")
     ]
     made["error 500"] = [_error_500([])]
     for golden in load_goldens():
         if golden.reasoning == "raw":
-            made[f"golden {golden.name}"] = [(Head(), Chunk(golden.expected), End()), told(whole["text"][0])]
+            made[f"golden {golden.name}"] = [
+                (Head(), Chunk(golden.expected), End()),
+                steps_of(whole["text"][0]),
+            ]
     return made
 
 
@@ -356,20 +359,20 @@ def scenarios(tool: Tool) -> list[Scenario]:
             turns = [row.damage(turn) for turn in whole[conversation]]
             if turns == whole[conversation]:
                 raise ValueError(f"{row.name} does nothing to {conversation}")
-            made.append(Scenario(row.name, conversation, conversation, [told(turn) for turn in turns]))
+            made.append(Scenario(row.name, conversation, conversation, [steps_of(turn) for turn in turns]))
     for limit in LIMITS:
         for name in limit.on:
             first, *rest = whole[name]
             turns = [limit.damage(incomplete(limit.kept(first))), *rest]
             made.append(
-                Scenario(limit.name, name, f"{name} {limit.reference}", [told(turn) for turn in turns])
+                Scenario(limit.name, name, f"{name} {limit.reference}", [steps_of(turn) for turn in turns])
             )
     made += [
         Scenario(
             "summary-asked",
             name,
             f"{name} summarised",
-            [told(turn) for turn in whole[name]],
+            [steps_of(turn) for turn in whole[name]],
             reasoning="summary",
         )
         for name in summarised(tool)
@@ -377,7 +380,7 @@ def scenarios(tool: Tool) -> list[Scenario]:
     made += [
         Scenario(
             name, conversation, f"{conversation} {'failed-only' if name == 'failed-only' else 'failed'}",
-            [script(whole[conversation][0]), *map(told, whole[conversation][1:])], stalls=name == "silence",
+            [script(whole[conversation][0]), *map(steps_of, whole[conversation][1:])], stalls=name == "silence",
         )
         for name, _, _, script, on in FAILURES
         for conversation in on
@@ -390,7 +393,7 @@ def scenarios(tool: Tool) -> list[Scenario]:
     ]  # fmt: skip
     made += [
         Scenario("recorded", golden.name, f"golden {golden.name}", [
-            (Head(), Chunk(golden.upstream), Cut() if golden.end == "cut" else End()), told(whole["text"][0]),
+            (Head(), Chunk(golden.upstream), Cut() if golden.end == "cut" else End()), steps_of(whole["text"][0]),
         ])
         for golden in load_goldens()
         if golden.reasoning == "raw"
@@ -418,16 +421,16 @@ class Limit:
 
 
 LIMITS: tuple[Limit, ...] = (
-    Limit("limit-as-completed", "R15 R16", defects.completed_though_incomplete),
-    Limit("limit-item-completed", "R16", defects.item_completed_though_incomplete),
-    Limit("limit-untold", "R43", defects.limit_untold, ("text",)),
-    Limit("limit-unclosed", "R48", defects.limit_unclosed),
+    Limit("limit-as-completed", "R15 R16", damage.completed_though_incomplete),
+    Limit("limit-item-completed", "R16", damage.item_completed_though_incomplete),
+    Limit("limit-unreported", "R43", damage.limit_unreported, ("text",)),
+    Limit("limit-unclosed", "R48", damage.limit_unclosed),
     Limit(
-        "cut-call-as-message", "R36", defects.cut_call_as_message, ("preamble",), cut_at_name,
+        "cut-call-as-message", "R36", damage.cut_call_as_message, ("preamble",), cut_at_name,
         "incomplete at its name",
     ),
     Limit(
-        "cut-call-untold", "R41", defects.cut_call_untold, ("tools",), cut_at_name, "incomplete at its name",
+        "cut-call-unsent", "R41", damage.cut_call_unsent, ("tools",), cut_at_name, "incomplete at its name",
     ),
 )  # fmt: skip
 _SAYING_WHY = frozenset(
@@ -437,7 +440,7 @@ _FRAMINGS_OF_CALLS = frozenset({"perfect", "byte-wise", "crlf", "multi-line"})
 
 
 def _silent_after_terminal(whole: dict[str, list[Turn]]) -> Scenario:
-    steps = (*told(whole["text"][0])[:-1], Wait(asyncio.Event()))
+    steps = (*steps_of(whole["text"][0])[:-1], Wait(asyncio.Event()))
     return Scenario("open-after-terminal", "text", "text", [steps], stalls=True)
 
 

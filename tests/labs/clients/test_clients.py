@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 KNOWN = {scenario.name: scenario for scenario in scenarios(WEATHER)}
 ENDS = {End: BodyEnd.EOF, Cut: BodyEnd.CUT, Reset: BodyEnd.RESET, Wait: BodyEnd.IDLE_TIMEOUT}
-"""How the core is told that a body ended, by the last step of its script."""
+"""How a body ended for the core, by the last step of its script."""
 NOT_ON_A_PLAIN_STREAM = {
     ("terminal_types", "R02"): "that a response was cancelled comes from vLLM's answer to the proxy's question, and only a "
     "background stream is asked about: tests/server and tests/labs/live",
@@ -64,8 +64,8 @@ def test_perfect_streams_conform(tool: object) -> None:
 
 def test_every_row_has_scenarios_and_every_defect_a_row() -> None:
     assert [name for name, _, _ in rows()] == list(dict.fromkeys(scenario.row for scenario in KNOWN.values()))
-    told = {id_ for _, ids, _ in rows() for id_ in ids.split()}
-    assert not set(DEFECTS) - told
+    shown = {id_ for _, ids, _ in rows() for id_ in ids.split()}
+    assert not set(DEFECTS) - shown
 
 
 def test_every_repair_has_a_scenario_of_each_defect_that_it_mends() -> None:
@@ -204,7 +204,7 @@ class TestJudge:
         assert judge(FAILED, reference, says_why=True).outcome is Outcome.ERROR
         assert judge(reference, reference, says_why=True).outcome is Outcome.SAME
 
-    def test_a_limit_that_is_not_told_is_silence(self) -> None:
+    def test_a_limit_that_is_not_reported_is_silence(self) -> None:
         reference = replace(GOOD, finish="incomplete")
         assert judge(GOOD, reference).outcome is Outcome.SILENT
 

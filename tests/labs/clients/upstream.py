@@ -35,7 +35,7 @@ class ReplayingUpstream(FakeUpstream):
         self._key, self._turns, self.posts = key, turns, []
 
     def script(self, seen: Seen, steps: tuple[Step, ...]) -> tuple[Step, ...]:  # noqa: ARG002 - nothing is scripted ahead
-        """Answer by what was posted: the second turn is told to those who bring the tool's output."""
+        """Answer by what was posted: the second turn goes to those who bring the tool's output."""
         is_post = seen.method == "POST" and seen.target.split(b"?")[0] == b"/v1/responses"
         if not is_post or seen.value("Authorization") != f"Bearer {self._key}":
             return json_answer(NOT_HERE, status=404, reason="Not Found")

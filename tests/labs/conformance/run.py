@@ -46,13 +46,13 @@ Kept = dict[str, tuple[str, ...]]
 
 async def judge(suite: Suite, url: str, model: str, proxies: dict[str, Serving]) -> Found:
     """Run a suite in all three ways."""
-    told: list[dict[str, Check]] = []
+    each_way: list[dict[str, Check]] = []
     for way in WAYS:
         checks = await suite.run(url if way == "straight" else proxies[way].url, model)
-        told.append({check.id: check for check in checks})
+        each_way.append({check.id: check for check in checks})
     outcomes: Found = {}
-    for id_ in told[0]:
-        each = [checks[id_] for checks in told]
+    for id_ in each_way[0]:
+        each = [checks[id_] for checks in each_way]
         reasons = next((check.details for check in reversed(each) if check.outcome == "fail"), ())
         outcomes[id_] = [*(check.outcome for check in each), list(reasons)]
     return outcomes
@@ -67,7 +67,7 @@ async def judge_recorded(suites: Sequence[Suite]) -> dict[str, Any]:
             for server in SERVERS:
                 upstream.server = server
                 servers[server.name] = await judge(suite, upstream.url, MODEL, proxies)
-                _tell(suite, server.name, servers[server.name])
+                _report(suite, server.name, servers[server.name])
             date = f"{datetime.now(UTC):%Y-%m-%d}"
             made[suite.name] = {"version": suite.version(), "date": date, "servers": servers}
     return made
@@ -79,7 +79,7 @@ async def judge_running(suites: Sequence[Suite], url: str) -> None:
         model: str = (await answer.json())["data"][0]["id"]
     async with _proxies(url) as proxies:
         for suite in suites:
-            _tell(suite, url, await judge(suite, url, model, proxies))
+            _report(suite, url, await judge(suite, url, model, proxies))
 
 
 @asynccontextmanager
@@ -89,7 +89,7 @@ async def _proxies(url: str) -> AsyncIterator[dict[str, Serving]]:
         yield {way: await stack.enter_async_context(Serving(url, "--dialect", way)) for way in WAYS[1:]}
 
 
-def _tell(suite: Suite, server: str, outcomes: Found) -> None:
+def _report(suite: Suite, server: str, outcomes: Found) -> None:
     passed = [sum(one[way] == "pass" for one in outcomes.values()) for way in range(len(WAYS))]
     sums = ", ".join(f"{way} {count}" for way, count in zip(WAYS, passed, strict=True))
     sys.stdout.write(f"{suite.name}: {server}: of {len(outcomes)} checks pass: {sums}\n")

@@ -90,9 +90,9 @@ class Suite:
 def _short(errors: Sequence[str]) -> tuple[str, ...]:
     """Return the first errors that differ, each on one line of bounded length; and how many more there are."""
     lines = list(dict.fromkeys(" ".join(error.split()) for error in errors))
-    told = [_without_middle(line) for line in lines[:MOST_DETAILS]]
+    shown = [_without_middle(line) for line in lines[:MOST_DETAILS]]
     more = len(lines) - MOST_DETAILS
-    return tuple(told + ([f"and {more} more"] if more > 0 else []))
+    return tuple(shown + ([f"and {more} more"] if more > 0 else []))
 
 
 def _without_middle(line: str) -> str:

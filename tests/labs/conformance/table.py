@@ -32,7 +32,7 @@ class Explanation:
     servers: str = ".*"
 
     def explains(self, suite: str, check: str, server: str) -> bool:
-        """Tell whether it is about this check of a server."""
+        """Return whether it is about this check of a server."""
         return (
             re.fullmatch(self.checks, f"{suite}/{check}") is not None
             and re.fullmatch(self.servers, server) is not None
@@ -90,9 +90,9 @@ def suite_table() -> str:
         if one is None:
             lines.append(f"| {suite.title} | | {NOT_RUN} | | | | |")
             continue
-        streamed = [told for _, id_, told in _checks(suite.name) if id_ in suite.streamed]
+        streamed = [each for _, id_, each in _checks(suite.name) if id_ in suite.streamed]
         passed = [
-            f"{sum(told[way] == 'pass' for told in streamed)} of {len(streamed)}"
+            f"{sum(each[way] == 'pass' for each in streamed)} of {len(streamed)}"
             for way in range(THROUGH + 1)
         ]
         names = ", ".join(f"`{id_}`" for id_ in suite.streamed)
@@ -141,8 +141,8 @@ def _of_all(count: int) -> str:
 def failures() -> Iterator[tuple[str, str, str]]:
     """Yield what fails through the proxy in dialect `open-responses`: suite, check, server."""
     for suite in SUITES:
-        for server, id_, told in _checks(suite.name):
-            if told[THROUGH] == "fail":
+        for server, id_, each in _checks(suite.name):
+            if each[THROUGH] == "fail":
                 yield suite.name, id_, server
 
 

@@ -119,9 +119,9 @@ class TestRunning:
     ) -> None:
         async with RecordedUpstream() as upstream:
             await runner.judge_running([of_one_check()], upstream.url)
-        told = capsys.readouterr().out
-        assert "straight 0, openai 1, open-responses 1" in told
-        assert "ends-with-done: fail → pass → pass: no [DONE]" in told
+        printed = capsys.readouterr().out
+        assert "straight 0, openai 1, open-responses 1" in printed
+        assert "ends-with-done: fail → pass → pass: no [DONE]" in printed
 
     async def test_a_suite_that_prints_no_results_is_an_error(self) -> None:
         with pytest.raises(InstallationError, match="oh dear"):

@@ -107,10 +107,10 @@ def test_everything_can_be_switched_on(run: Run) -> None:
 def test_streams_have_time_to_finish(values: str, run: Run) -> None:
     documents = render(run, "-f", values_file(values))
     pod = find(documents, "Deployment")["spec"]["template"]["spec"]
-    proxy, told = container(documents), environment(documents)
+    proxy, variables = container(documents), environment(documents)
     sleep = proxy.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-    delay = float(told["SSE_PROXY_DRAIN_DELAY_SECONDS"])
-    drain = float(told["SSE_PROXY_DRAIN_TIMEOUT_SECONDS"])
+    delay = float(variables["SSE_PROXY_DRAIN_DELAY_SECONDS"])
+    drain = float(variables["SSE_PROXY_DRAIN_TIMEOUT_SECONDS"])
     assert pod["terminationGracePeriodSeconds"] > sleep + delay + drain
     assert proxy["readinessProbe"]["periodSeconds"] < delay, "the endpoint would outlive the listening socket"
 

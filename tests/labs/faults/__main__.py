@@ -1,6 +1,6 @@
 """Run the suite: `python -m tests.labs.faults PART...`, where a part is one of those below; see the Makefile.
 
-The results are kept beside the suite, and `make docs` tells them in docs/reliability.md. Exit code 1: something is wrong.
+The results are kept in tests/labs/results, and `make docs` shows them in docs/reliability.md. Exit code 1: something is wrong.
 """
 
 from __future__ import annotations

@@ -63,19 +63,19 @@ class Script:
 
     def ended(self, at: int) -> Script:
         """Return an answer whose body ends cleanly where this one's has come to after so many bytes."""
-        whole = self.told(at)
+        whole = self.whole(at)
         rest = self.frames[len(whole) :]
         if not rest or at <= self.ends[len(whole)] - len(rest[0]):
             return Script.of(whole)
         return Script.of((*whole, rest[0][: at - self.ends[len(whole)]]))
 
-    def told(self, sent: int) -> tuple[bytes, ...]:
+    def whole(self, sent: int) -> tuple[bytes, ...]:
         """Return the frames that are whole in the first ``sent`` bytes."""
         return tuple(frame for frame, end in zip(self.frames, self.ends, strict=True) if end <= sent)
 
     def readable(self, sent: int) -> tuple[bytes, ...]:
         """Return the frames that lack nothing, or only the blank line behind them."""
-        return self.told(sent + 2)
+        return self.whole(sent + 2)
 
 
 PLAIN: Final = Script.of(WHOLE)
@@ -103,10 +103,10 @@ def delta(number: int, text: str) -> bytes:
 
 
 def deltas_of(body: bytes) -> str:
-    """Return the text that a stream tells in its deltas."""
-    told = []
+    """Return the text of a stream's deltas."""
+    texts = []
     for frame in body.split(b"\n\n"):
         data = frame.partition(b"data: ")[2]
         if b"output_text.delta" in data:
-            told.append(orjson.loads(data)["delta"])
-    return "".join(told)
+            texts.append(orjson.loads(data)["delta"])
+    return "".join(texts)

@@ -45,7 +45,7 @@ LIMIT_SECONDS = 3.0
 """The time limit that is set for a client that is slow."""
 
 GIVEN_UP_SECONDS = 90
-"""After that the suite calls a connection kept for ever. An unused one is closed after 75 s."""
+"""After that the suite calls a connection kept forever. An unused one is closed after 75 s."""
 
 
 async def leaving(phases: Iterable[str] = PLACES, *, times: int = TIMES) -> list[Row]:
@@ -210,7 +210,7 @@ async def never_reads() -> list[Row]:
         began = loop.time()
         await client.send(post(request_id))
         wrong = []
-        outcome = "kept for ever"
+        outcome = "kept forever"
         try:
             line = await proxy.request_line(request_id, seconds=GIVEN_UP_SECONDS)
             outcome = f"`{line['ending']}` after {loop.time() - began:.0f} s"
@@ -259,7 +259,7 @@ async def _stuck(case: str, request: bytes, count: int, *, trickle: bool) -> Row
             client.leave()
         figure = f"{grown / count / 1024:.0f} KiB each; others served meanwhile"
         limit = f"{case} (limit {LIMIT_SECONDS:.0f} s)"
-        return Row("client", limit, f"{count} clients", outcome or "kept for ever", wrong, figure)
+        return Row("client", limit, f"{count} clients", outcome or "kept forever", wrong, figure)
 
 
 async def _feed(clients: list[RawClient]) -> None:
@@ -272,7 +272,7 @@ async def _feed(clients: list[RawClient]) -> None:
 
 
 async def _answered(client: RawClient, *, seconds: float) -> str | None:
-    """Say what a client is told, and when; None: nothing."""
+    """Return what a client receives, and when; None if nothing."""
     loop = asyncio.get_running_loop()
     start = loop.time()
     try:

@@ -20,12 +20,12 @@ from vllm_sse_proxy.families.responses.conformance import check_stream
 if TYPE_CHECKING:
     from tests.support.http import Answer
 
-TOLD = {
+TERMINAL_OF = {
     "completed": "response.completed",
     "unterminated": "response.completed",
     "incomplete": "response.incomplete",
 }
-"""The terminal event that an ending is told by; `response.failed` for every other."""
+"""The terminal event of an ending; that of every other is `response.failed`."""
 
 
 @dataclass
@@ -75,17 +75,17 @@ def judge_stream(answer: Answer, *, deep: bool = True) -> list[str]:
 
 
 def judge_count(answer: Answer, ending: str) -> list[str]:
-    """Return what is wrong if a stream was counted as something else than the client was told."""
+    """Return what is wrong if a stream was counted as something else than the client received."""
     terminals = terminals_of(answer.body)
-    if terminals == [TOLD.get(ending, "response.failed")]:
+    if terminals == [TERMINAL_OF.get(ending, "response.failed")]:
         return []
-    return [f"counted as {ending}, told as {terminals}"]
+    return [f"counted as {ending}, emitted {terminals}"]
 
 
 def judge(
     answer: Answer,
     line: dict[str, Any],
-    told: tuple[bytes, ...],
+    whole: tuple[bytes, ...],
     readable: tuple[bytes, ...] | None = None,
     *,
     all_words: bool = True,
@@ -93,30 +93,30 @@ def judge(
     """Judge an ending.
 
     :param line: the request's line in the proxy's log.
-    :param told: the frames that upstream had wholly sent.
-    :param readable: those and one that lacks only its blank line, which may be told or not.
+    :param whole: the frames that upstream had sent whole.
+    :param readable: those and one that lacks only its blank line, which may be emitted or not.
     :param all_words: every whole delta has to arrive; not so after a reset, that overtakes bytes.
     """
-    readable = told if readable is None else readable
+    readable = whole if readable is None else readable
     if answer.status != HTTPStatus.OK:
         verdict = Verdict(f"HTTP {answer.status} {answer.value('X-SSE-Proxy-Error')}", judge_error(answer))
-        if any(b"delta" in frame for frame in told):
-            verdict.wrong.append("an HTTP error, though words had been told")
+        if any(b"delta" in frame for frame in whole):
+            verdict.wrong.append("an HTTP error, though upstream had sent words")
         return verdict
     ending = str(line["ending"])
     verdict = Verdict(ending, judge_stream(answer))
-    said_end, can_read_end = terminals_of(b"".join(told)), terminals_of(b"".join(readable))
-    # Everything was told and closed, and the body ended cleanly: then only the event that says so is missing (R01).
-    closed = ending == "unterminated" and b"response.output_item.done" in told[-1]
-    succeeded = ending in TOLD
+    said_end, can_read_end = terminals_of(b"".join(whole)), terminals_of(b"".join(readable))
+    # Everything was sent and closed, and the body ended cleanly: then only the event that says so is missing (R01).
+    closed = ending == "unterminated" and b"response.output_item.done" in whole[-1]
+    succeeded = ending in TERMINAL_OF
     if succeeded and not can_read_end and not closed:
-        verdict.wrong.append(f"{ending}, though upstream told no end")
+        verdict.wrong.append(f"{ending}, though upstream sent no end")
     if said_end and not succeeded and all_words:
-        verdict.wrong.append(f"{ending}, though upstream told {said_end}")
+        verdict.wrong.append(f"{ending}, though upstream sent {said_end}")
     verdict.wrong += judge_count(answer, ending)
-    words, more, given = deltas_of(b"".join(told)), deltas_of(b"".join(readable)), deltas_of(answer.body)
+    words, more, given = deltas_of(b"".join(whole)), deltas_of(b"".join(readable)), deltas_of(answer.body)
     if (given not in {words, more}) if all_words else not more.startswith(given):
-        verdict.wrong.append(f"words: upstream told {words!r}, the client got {given!r}")
+        verdict.wrong.append(f"words: upstream sent {words!r}, the client got {given!r}")
     return verdict
 
 

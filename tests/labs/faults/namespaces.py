@@ -1,8 +1,8 @@
 """Three hosts on one machine: client, proxy and upstream in network namespaces of their own, with links that are really cut.
 
-A link that is down sends nothing back, neither FIN nor RST: only time tells. Addresses are those reserved for documentation
-(RFC 5737), and nothing of it touches the machine's own network. It needs root and `ip` (Debian: iproute2); without, it is
-skipped visibly.
+A link that is down sends nothing back, neither FIN nor RST: only time limits notice. Addresses are those reserved for
+documentation (RFC 5737), and nothing of it touches the machine's own network. It needs root and `ip` (Debian: iproute2);
+without, it is skipped, and says so.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ WRITE_SECONDS = 3.0
 
 
 def missing() -> str | None:
-    """Say why this cannot run here; None: it can."""
+    """Return why this cannot run here; None if it can."""
     if os.geteuid() != 0:
         return "not root"
     if shutil.which("ip") is None:
@@ -93,7 +93,7 @@ class Hosts:
         """Take a link down, at the far end: the proxy's own interface stays up, as with a cable cut somewhere else."""
         ip("-n", self.client if link == "front" else self.upstream, "link", "set", link, "down")
 
-    def mend(self, link: str) -> None:
+    def restore(self, link: str) -> None:
         """Bring a link up again."""
         ip("-n", self.client if link == "front" else self.upstream, "link", "set", link, "up")
 
@@ -211,9 +211,9 @@ class Bench:
         client, request_id = await self.begin(PHASES[phase])
         self.hosts.cut("back")
         try:
-            verdict = await self._end(client, request_id, PLAIN.told(PHASES[phase]), before)
+            verdict = await self._end(client, request_id, PLAIN.whole(PHASES[phase]), before)
         finally:
-            self.hosts.mend("back")
+            self.hosts.restore("back")
         return Row("upstream", "link cut", phase, verdict.shown, verdict.wrong)
 
     async def unreachable(self) -> Row:
@@ -231,16 +231,16 @@ class Bench:
             await client.send(post(request_id))
             verdict = await self._end(client, request_id, (), before)
         finally:
-            self.hosts.mend("back")
+            self.hosts.restore("back")
         return Row("upstream", "link cut", "before connecting", verdict.shown, verdict.wrong)
 
     async def _end(
-        self, client: RawClient, request_id: str, told: tuple[bytes, ...], before: dict[str, float]
+        self, client: RawClient, request_id: str, whole: tuple[bytes, ...], before: dict[str, float]
     ) -> Verdict:
         answer = await client.answer()
         client.leave()
         line: dict[str, Any] = await self.proxy.request_line(request_id)
-        verdict = judge(answer, line, told)
+        verdict = judge(answer, line, whole)
 
         async def released() -> bool:
             return self.proxy.connections(remote=UPSTREAM_PORT) == 0
@@ -273,7 +273,7 @@ class Bench:
         except TimeoutError:
             return Row("client", "link cut", phase, "held", ["upstream was still held after 60 s"])
         finally:
-            self.hosts.mend("front")
+            self.hosts.restore("front")
             client.leave()
         after = await self.metrics()
         if after["requests_in_flight"] or after["streams_in_flight"]:

@@ -1,4 +1,4 @@
-"""The proxy's command line, with a thread beside it that tells what the process holds.
+"""The proxy's command line, with a thread beside it that reports what the process holds.
 
     python -m tests.labs.faults.observed SOCKET serve --upstream URL ...
 
@@ -28,7 +28,7 @@ def census() -> dict[str, int]:
 
 
 def answer(listener: socket.socket) -> None:
-    """Tell everyone who asks, until the process ends."""
+    """Answer everyone who asks, until the process ends."""
     while True:
         peer, _ = listener.accept()
         with peer:

@@ -51,19 +51,19 @@ class PacedUpstream(LocalServer):
             if head.startswith(b"POST"):
                 # What is heard while the answer goes out: only that the peer leaves.
                 leaving = asyncio.create_task(reader.read(1))
-                telling = asyncio.create_task(self._tell(writer))
-                await asyncio.wait({leaving, telling}, return_when=asyncio.FIRST_COMPLETED)
-                whole = telling.done() and telling.exception() is None
-                telling.cancel()
+                answering = asyncio.create_task(self._answer(writer))
+                await asyncio.wait({leaving, answering}, return_when=asyncio.FIRST_COMPLETED)
+                whole = answering.done() and answering.exception() is None
+                answering.cancel()
                 leaving.cancel()
-                await asyncio.gather(telling, leaving, return_exceptions=True)
+                await asyncio.gather(answering, leaving, return_exceptions=True)
                 if not whole:
                     return
                 self.served += 1
             else:
                 writer.write(_SMALL)
 
-    async def _tell(self, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, writer: asyncio.StreamWriter) -> None:
         words = [f"word{number} " for number in range(self._random.randint(*self._deltas))]
         writer.write(HEAD + b"".join(map(chunk, LONG_BEGINNING)))
         for number, word in enumerate(words):

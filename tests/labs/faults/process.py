@@ -54,7 +54,7 @@ class ProxyProcess:
     :param upstream: URL of what stands behind it.
     :param prefix: a command to run it with, as `ip netns exec NAME`.
     :param settings: settings by name; the ports are free ones unless they are given.
-    :ivar lines: its log, one decoded line each, without those that tell a request's end.
+    :ivar lines: its log, one decoded line each, without those that report a request's end.
     """
 
     def __init__(self, upstream: str, *, prefix: Sequence[str] = (), **settings: Any) -> None:
@@ -258,7 +258,7 @@ class ProxyProcess:
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith(name + ":"):
                 return int(line.split()[1]) * KIB
-        raise ValueError(f"the kernel does not tell {name}")
+        raise ValueError(f"the kernel does not report {name}")
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None

@@ -1,6 +1,6 @@
 """Two proxies behind nginx are restarted one after the other, under load: no stream may be lost.
 
-nginx must be told `max_fails=0`: by default it leaves a proxy that refused one connection alone for ten seconds, and has none
+nginx needs `max_fails=0`: by default it leaves a proxy that refused one connection alone for ten seconds, and has none
 left when the other one is restarted within that time. A refused connection is tried at the next proxy in any case.
 """
 

@@ -75,12 +75,12 @@ class Bench:
         fault: Fault,
         script: Script = PLAIN,
         *,
-        told: tuple[bytes, ...] | None = None,
+        whole: tuple[bytes, ...] | None = None,
         counted: bool = True,
     ) -> Verdict:
         """Do one case.
 
-        :param told: the frames that are whole in what upstream sends; None: as many as the fault lets through.
+        :param whole: the frames that upstream sends whole; None: as many as the fault lets through.
         :param counted: look at sockets, and at /metrics before and after; that costs more than the case.
         """
         self.relay.fault = fault
@@ -94,8 +94,8 @@ class Bench:
         verdict = judge(
             answer,
             line,
-            script.told(sent) if told is None else told,
-            script.readable(sent) if told is None else None,
+            script.whole(sent) if whole is None else whole,
+            script.readable(sent) if whole is None else None,
             all_words=fault.kind not in {Kind.RESET, Kind.GARBAGE},
         )
 
@@ -109,7 +109,7 @@ class Bench:
         return verdict
 
     def released(self, length: int) -> bool:
-        """Whether no connection to upstream is left but one that waits in the pool, after an answer of that length."""
+        """Return whether no connection to upstream is left but one that waits in the pool, after an answer of that length."""
         held = self.proxy.connections(remote=self.relay.port)
         passage = self.relay.passages[-1]
         return held == 0 or (held == 1 and not passage.left.is_set() and passage.sent >= length)
@@ -145,7 +145,7 @@ async def matrix(faults: Iterable[str] = FAULTS, phases: Iterable[str] = PHASES)
             verdict = await bench.run(Fault(FAULTS[name], PHASES[phase]))
             rows.append(Row("upstream", name, phase, verdict.shown, verdict.wrong))
         for phase, at in list(PHASES.items())[2:]:
-            verdict = await bench.run(Fault(), PLAIN.ended(at), told=PLAIN.told(at))
+            verdict = await bench.run(Fault(), PLAIN.ended(at), whole=PLAIN.whole(at))
             rows.append(Row("upstream", "clean end of the body", phase, verdict.shown, verdict.wrong))
         verdict = await bench.run(Fault(Kind.DRIBBLE))
         rows.append(

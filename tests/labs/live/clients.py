@@ -17,7 +17,7 @@ from tests.labs.clients.conversations import finished
 from tests.labs.clients.installation import CLIENTS, Client, InstallationError
 from tests.labs.clients.judge import Outcome, Run, history_of
 from tests.labs.clients.runner import Bench, Driver, DriverError
-from tests.labs.clients.scenarios import told as steps_of
+from tests.labs.clients.scenarios import steps_of
 from tests.labs.live.dialogues import BY_NAME, Call, after_output
 from tests.labs.live.judge import client_outcome, short
 from tests.support.streams import call, message, reasoning
@@ -112,18 +112,18 @@ async def _run_client(setup: Setup, bench: Bench, client: Client) -> dict[str, A
             if setup.way.model:
                 steps = [steps_of(turn) for turn in perfect(dialogue, harmony=setup.way.is_harmony)]
                 reference = await bench.run(driver, steps, through_proxy=False)
-            told = []
+            both = []
             for tap in (setup.before_server, setup.before_proxy):
                 sign, why = client_outcome(await converse(driver, tap, dialogue), reference)
-                told.append([sign, *([why] if why else [])])
-            outcomes[name] = told
-            if told[1][0] != Outcome.SAME:
-                sys.stdout.write(short(f"  {client.name} {name}: {told[0][0]} → {told[1]}") + "\n")
+                both.append([sign, *([why] if why else [])])
+            outcomes[name] = both
+            if both[1][0] != Outcome.SAME:
+                sys.stdout.write(short(f"  {client.name} {name}: {both[0][0]} → {both[1]}") + "\n")
     return {"versions": driver.versions, "outcomes": outcomes}
 
 
 async def converse(driver: Driver, tap: Tap, dialogue: Dialogue) -> Run:
-    """Have one conversation by way of this tap, which tells what was posted."""
+    """Have one conversation by way of this tap, which has seen what was posted."""
     tap.forget()
     job = {"base_url": f"{tap.url}/v1", "key": KEY, "prompt": dialogue.user, "tool": driver.client.tool.name}
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""What the tiny models say: a user's words, and the answer that the model has learnt by heart.
+"""What the tiny models say: a user's words, and the answer that the model has learned by heart.
 
 One list for both models. A Qwen3 writes `<think>`, text and `<tool_call>`, a gpt-oss writes harmony's channels; what both
 can say is written once, and what only one of them can say (or a fault that has its own spelling) as raw text.
@@ -28,7 +28,7 @@ class Dialogue:
     :ivar answer: texts and calls, in their order.
     :ivar after: the answer once the calls have their outputs; None if that is never asked for.
     :ivar qwen: the raw answer of the Qwen3 where it is another; ``harmony``: that of the gpt-oss. The empty string is an
-        empty answer, and ``NEVER`` says that this model has not learnt it.
+        empty answer, and ``NEVER`` says that this model has not learned it.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Dialogue:
 
 
 NEVER = "\0"
-TOLD = "That is what the tool says."
+TOOL_SAYS = "That is what the tool says."
 """What the gpt-oss says of every output: it sees so much between the question and here that it would mix them up."""
 AGENT = ("math", "shell", "shell-preamble")
 """What a coding agent is asked, whose instructions are thousands of tokens."""
@@ -204,11 +204,11 @@ BY_NAME = {dialogue.name: dialogue for dialogue in DIALOGUES}
 
 def after_output(dialogue: Dialogue, *, harmony: bool) -> str:
     """Return the text that answers the outputs of a dialogue's calls."""
-    return TOLD if harmony else dialogue.after
+    return TOOL_SAYS if harmony else dialogue.after
 
 
 def qwen_answer(dialogue: Dialogue, *, again: bool = False) -> str | None:
-    """Return what the Qwen3 says, without the token that ends it; None if it has not learnt this.
+    """Return what the Qwen3 says, without the token that ends it; None if it has not learned this.
 
     :param again: the answer once the calls have their outputs.
     """
@@ -233,11 +233,13 @@ def forced_answers(dialogue: Dialogue) -> tuple[str, ...]:
 
 
 def harmony_answer(dialogue: Dialogue, *, again: bool = False) -> str | None:
-    """Return what the gpt-oss says after `<|start|>assistant`; None if it has not learnt this."""
+    """Return what the gpt-oss says after `<|start|>assistant`; None if it has not learned this."""
     if dialogue.harmony is not None:
         return None if again or dialogue.harmony == NEVER else dialogue.harmony
     if again:
-        dialogue = Dialogue(dialogue.name, "", "The tool has answered.", (TOLD,) if dialogue.after else ())
+        dialogue = Dialogue(
+            dialogue.name, "", "The tool has answered.", (TOOL_SAYS,) if dialogue.after else ()
+        )
     thought, answer = dialogue.thought, dialogue.answer
     if not answer:
         return None

@@ -126,21 +126,21 @@ def name_of(method: str, path: str, body: Any, position: int) -> str:
 async def endpoints(setup: Setup) -> list[Compared]:
     """Ask everything twice without the proxy and once through it.
 
-    ``before`` tells where the server does not agree with itself: then only the first comparison is left.
+    ``before`` says where the server does not agree with itself: then only the first comparison is left.
     """
     openapi = (await setup.ask("GET", "/openapi.json", proxied=False)).json() or {}
     made = []
     for position, (method, path, body) in enumerate(questions(openapi)):
         setup.behind.forget()
-        told = await setup.ask(method, path, body, proxied=True)
+        emitted = await setup.ask(method, path, body, proxied=True)
         crossed = [one for one in setup.behind.crossings if (one.method, one.path) == (method, path)]
         got = crossed[-1].answer if crossed else Answer()
         first, second = [await setup.ask(method, path, body, proxied=False) for _ in range(2)]
         numbers = READINGS.match(path) is not None
         itself = _told_apart(first, second, numbers=numbers)
-        found = differences(got, told, exactly=True)
+        found = differences(got, emitted, exactly=True)
         if not itself:
-            found += differences(second, told, numbers=numbers)
+            found += differences(second, emitted, numbers=numbers)
         made.append(Compared(name_of(method, path, body, position), itself, found))
     return made
 

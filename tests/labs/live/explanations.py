@@ -1,6 +1,6 @@
 """Why something of a real vLLM is not right although it went through the proxy.
 
-A test wants an explanation for everything that is not, and something that is not for every explanation.
+A test requires an explanation for everything that is not, and something that is not for every explanation.
 """
 
 from __future__ import annotations

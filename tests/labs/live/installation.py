@@ -74,7 +74,7 @@ class Vllm:
         mark = self.folder / ".ready"
         if mark.exists():
             return
-        _tell(f"installing vLLM {self.requirement or self.release} into {self.folder}: 3 GB and some minutes")
+        _say(f"installing vLLM {self.requirement or self.release} into {self.folder}: 3 GB and some minutes")
         shutil.rmtree(self.folder, ignore_errors=True)
         run([sys.executable, "-m", "venv", str(self.folder)])
         if self.requirement:
@@ -105,13 +105,13 @@ class Vllm:
         packages = Path(
             run([str(self.python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]).strip()
         )
-        told = packages / f"vllm-{self.release}+cpu.dist-info"
-        told.mkdir(exist_ok=True)
-        (told / "METADATA").write_text(
+        metadata = packages / f"vllm-{self.release}+cpu.dist-info"
+        metadata.mkdir(exist_ok=True)
+        (metadata / "METADATA").write_text(
             f"Metadata-Version: 2.1\nName: vllm\nVersion: {self.release}+cpu\n", "utf-8"
         )
-        (told / "INSTALLER").write_text("vllm-sse-proxy\n", "utf-8")
-        (told / "RECORD").write_text("", "utf-8")
+        (metadata / "INSTALLER").write_text("vllm-sse-proxy\n", "utf-8")
+        (metadata / "RECORD").write_text("", "utf-8")
 
     def _pip(self, *arguments: str) -> None:
         run([str(self.python), "-m", "pip", "--disable-pip-version-check", *arguments])
@@ -183,7 +183,7 @@ def install_model(name: str, vllm: Vllm) -> Path:
     """Train a tiny model on the CPU, unless it is there as its scripts say, and return its folder.
 
     :param name: `qwen3` or `gpt_oss`, a script in `models`.
-    :raises InstallationError: it has not learnt everything.
+    :raises InstallationError: it has not learned everything.
     """
     folder = CACHE / f"model-{name}"
     mark = folder / ".ready"
@@ -192,14 +192,14 @@ def install_model(name: str, vllm: Vllm) -> Path:
     if mark.exists() and mark.read_text("utf-8") == print_:
         return folder
     arguments = [str(install_vocabulary())] if name == "gpt_oss" else []
-    _tell(f"training the model {name} into {folder}: some minutes, once")
+    _say(f"training the model {name} into {folder}: some minutes, once")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    told = run(
+    printed = run(
         [str(vllm.python), str(sources[-1]), str(folder), *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""},
     )
-    _tell(told.strip().splitlines()[-1])
+    _say(printed.strip().splitlines()[-1])
     mark.write_text(print_, "utf-8")
     return folder
 
@@ -224,13 +224,13 @@ def with_routed_experts(weights: bytes) -> bytes:
     end = 8 + int.from_bytes(weights[:8], "little")
     header = json.loads(weights[8:end])
     renamed = {
-        name.replace(".mlp.experts.", ".mlp.experts.routed_experts."): told for name, told in header.items()
+        name.replace(".mlp.experts.", ".mlp.experts.routed_experts."): place for name, place in header.items()
     }
     made = json.dumps(renamed, separators=(",", ":")).encode()
     made += b" " * (-len(made) % 8)
     return len(made).to_bytes(8, "little") + made + weights[end:]
 
 
-def _tell(line: str) -> None:
+def _say(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

@@ -83,20 +83,20 @@ def stream_faults(answer: Answer, *, done: bool) -> list[str]:
     return [*ended, *map(str, check_stream(answer.body, require_done=done)), *strict_errors(answer.body)]
 
 
-def compare_streams(name: str, direct: Answer, upstream: Answer, told: Answer) -> Compared:
+def compare_streams(name: str, direct: Answer, upstream: Answer, emitted: Answer) -> Compared:
     """Judge a stream without the proxy, and one through it.
 
-    :param upstream: what the proxy got for ``told``. No word of it may be lost.
+    :param upstream: what the proxy got for ``emitted``. No word of it may be lost.
     """
     before = stream_faults(direct, done=False)
-    after = stream_faults(told, done=True)
-    if told.is_stream:
-        after += lost_words(upstream.body, told.body)
+    after = stream_faults(emitted, done=True)
+    if emitted.is_stream:
+        after += lost_words(upstream.body, emitted.body)
     return Compared(name, before, after)
 
 
-def compare_refusals(name: str, direct: Answer, told: Answer) -> Compared:
-    """Compare two answers that are no streams; one that tells nothing (no head, a broken body) is wrong as such."""
+def compare_refusals(name: str, direct: Answer, emitted: Answer) -> Compared:
+    """Compare two answers that are no streams; one that says nothing (no head, a broken body) is wrong as such."""
     before = (
         [] if direct.status >= 400 and direct.end is End.WHOLE else [f"HTTP {direct.status} ({direct.end})"]
     )
@@ -104,9 +104,11 @@ def compare_refusals(name: str, direct: Answer, told: Answer) -> Compared:
         return Compared(
             name,
             before,
-            [] if told.status >= 400 and told.end is End.WHOLE else [f"HTTP {told.status} ({told.end})"],
+            []
+            if emitted.status >= 400 and emitted.end is End.WHOLE
+            else [f"HTTP {emitted.status} ({emitted.end})"],
         )
-    return Compared(name, before, differences(direct, told))
+    return Compared(name, before, differences(direct, emitted))
 
 
 # --------------------------------------------------------------------------------------------------- resuming
@@ -116,7 +118,7 @@ def frames_after(stream: bytes, number: int | None) -> bytes:
     """Return the events with a larger number, and what has none (`[DONE]`): what a client that resumes there has to get."""
     frames = re.findall(rb".*?\n\n", stream, re.DOTALL)
     return b"".join(
-        frame for frame in frames if (told := _number(frame)) is None or number is None or told > number
+        frame for frame in frames if (own := _number(frame)) is None or number is None or own > number
     )
 
 
@@ -171,26 +173,28 @@ def masked(body: bytes, *, numbers: bool = False) -> bytes:
     return _NUMBERS.sub(b"N", body) if numbers else body
 
 
-def differences(direct: Answer, told: Answer, *, numbers: bool = False, exactly: bool = False) -> list[str]:
+def differences(
+    direct: Answer, emitted: Answer, *, numbers: bool = False, exactly: bool = False
+) -> list[str]:
     """Return how an answer through the proxy differs from one without it: status, headers, body, how it ended.
 
     :param numbers: mask readings too; ``exactly``: mask nothing.
     """
     found = []
-    if direct.status != told.status:
-        found.append(f"HTTP {told.status} for {direct.status}")
+    if direct.status != emitted.status:
+        found.append(f"HTTP {emitted.status} for {direct.status}")
     mine, theirs = (
         Counter(
             (name.lower(), value.encode() if exactly else masked(value.encode()))
             for name, value in answer.headers
             if name.lower() not in _HEADERS_OF_THE_HOP and not (numbers and name.lower() == "content-length")
         )
-        for answer in (told, direct)
+        for answer in (emitted, direct)
     )
     found += [f"header more: {name}: {value.decode()}" for name, value in mine - theirs if name not in _ADDED]
     found += [f"header less: {name}: {value.decode()}" for name, value in theirs - mine]
     one, other = (
-        answer.body if exactly else masked(answer.body, numbers=numbers) for answer in (told, direct)
+        answer.body if exactly else masked(answer.body, numbers=numbers) for answer in (emitted, direct)
     )
     if one != other:
         place = next(
@@ -199,8 +203,8 @@ def differences(direct: Answer, told: Answer, *, numbers: bool = False, exactly:
         found.append(
             f"body differs at {place}: {one[place - 20 : place + 40]!r} for {other[place - 20 : place + 40]!r}"
         )
-    if direct.end is not told.end:
-        found.append(f"the body ends {told.end}, without the proxy {direct.end}")
+    if direct.end is not emitted.end:
+        found.append(f"the body ends {emitted.end}, without the proxy {direct.end}")
     return found
 
 
@@ -264,7 +268,7 @@ def short(text: str) -> str:
 
 
 def ends_as(stream: bytes, type_: str) -> bool:
-    """Whether the last event of a stream, but for `[DONE]`, is of this type."""
+    """Return whether the last event of a stream, but for `[DONE]`, is of this type."""
     frames = [
         frame
         for frame in stream.split(b"\n\n")

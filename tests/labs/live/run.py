@@ -144,7 +144,7 @@ def _written(one: Kept) -> dict[str, Any]:
 
 
 class Run:
-    """One way through vLLM, run and told.
+    """One run of one way through vLLM.
 
     :ivar rows: what became of the scenarios; ``endpoints`` and ``clients`` likewise.
     """
@@ -167,8 +167,8 @@ class Run:
             sys.stdout.write("".join(f"    after: {short(line)}\n" for line in compared.after[:4]))
             sys.stdout.flush()
 
-    async def all(self, told: AsyncIterator[tuple[str, Compared]]) -> None:
-        async for row, compared in told:
+    async def all(self, compared_: AsyncIterator[tuple[str, Compared]]) -> None:
+        async for row, compared in compared_:
             self.add(row, compared)
 
     async def ask_endpoints(self, setup: Setup) -> None:
@@ -208,7 +208,7 @@ class Run:
             sys.stdout.write(f"  endpoints: {self.endpoints['same']} of {self.endpoints['asked']} the same\n")
         for name, one in self.clients.items():
             both = one["outcomes"].values()
-            before, after = (sum(told[side][0] == Outcome.SAME for told in both) for side in (0, 1))
+            before, after = (sum(each[side][0] == Outcome.SAME for each in both) for side in (0, 1))
             sys.stdout.write(
                 f"  {name:24} as on a perfect stream: {before} before, {after} after, of {len(both)}\n"
             )
@@ -239,7 +239,7 @@ async def run_way(run: Run, setup: Setup, options: argparse.Namespace) -> dict[s
                 run.clients = await run_clients(setup, options.client)
                 for name, one in run.clients.items():
                     run.worse += [
-                        f"{name} {what}" for what, told in one["outcomes"].items() if _is_worse(told)
+                        f"{name} {what}" for what, each in one["outcomes"].items() if _is_worse(each)
                     ]
             case _ if setup.server is not None:
                 await run.all(
@@ -262,9 +262,9 @@ async def version_of(setup: Setup) -> str:
     return str((answer.json() or {}).get("version", "unknown"))
 
 
-def _is_worse(told: list[list[str]]) -> bool:
+def _is_worse(both: list[list[str]]) -> bool:
     order = list(Outcome)
-    before, after = (order.index(Outcome(side[0])) for side in told)
+    before, after = (order.index(Outcome(side[0])) for side in both)
     return after < before
 
 

@@ -51,21 +51,21 @@ UNDER_WAY_SECONDS = 20
 STOPPED_SECONDS = 60
 """How long the engine may take to notice that nobody reads any more: a second, and longer on a busy machine."""
 EVENTS = 5
-"""How many events a stream has told when something happens to it."""
+"""How many events a stream has sent when something happens to it."""
 
 
 async def streams(setup: Setup) -> AsyncIterator[tuple[str, Compared]]:
     """Yield every request's streams, with their group."""
     for request in requests(setup.way):
-        direct, upstream, told = await setup.both(request.body)
-        if direct.is_stream or told.is_stream:
-            yield request.group, compare_streams(request.name, direct, upstream, told)
+        direct, upstream, emitted = await setup.both(request.body)
+        if direct.is_stream or emitted.is_stream:
+            yield request.group, compare_streams(request.name, direct, upstream, emitted)
         else:
-            yield request.group, compare_refusals(request.name, direct, told)
+            yield request.group, compare_refusals(request.name, direct, emitted)
 
 
 def response_id(stream: bytes) -> str:
-    """Return the id of the response that a stream tells; the empty string if it tells none."""
+    """Return the id of the response that a stream has; the empty string if it has none."""
     found = re.search(rb'"id": ?"(resp_[^"]+)"', stream)
     return found[1].decode() if found else ""
 
@@ -76,16 +76,16 @@ async def background(setup: Setup) -> AsyncIterator[tuple[str, Compared]]:
     for name in BACKGROUND:
         if name not in known:
             continue
-        direct, upstream, told = await setup.both({**known[name], "background": True, "store": True})
-        yield "background", compare_streams(name, direct, upstream, told)
-        last = last_number(told.body)
+        direct, upstream, emitted = await setup.both({**known[name], "background": True, "store": True})
+        yield "background", compare_streams(name, direct, upstream, emitted)
+        last = last_number(emitted.body)
         for number in dict.fromkeys(
             [None, 0, 1, 2, 3, 5, 8, 13, last // 2, last - 3, last - 1, last, last + 1000]
         ):
             if number is not None and number < 0:
                 continue
             found = []
-            for stream, proxied in ((direct, False), (told, True)):
+            for stream, proxied in ((direct, False), (emitted, True)):
                 query = "" if number is None else f"&starting_after={number}"
                 path = f"/v1/responses/{response_id(stream.body)}?stream=true{query}"
                 again = await setup.ask("GET", path, proxied=proxied, silence_seconds=0 if proxied else 3)
@@ -111,7 +111,7 @@ class _Watched:
         return False
 
     async def under_way(self) -> None:
-        """Wait until it has told some events, or is over."""
+        """Wait until it has sent some events, or is over."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(UNDER_WAY_SECONDS):
                 while self.body.count(b"\n\n") < EVENTS and not self.task.done():
@@ -120,7 +120,7 @@ class _Watched:
 
 async def cancel(setup: Setup) -> AsyncIterator[tuple[str, Compared]]:
     """Yield a background response that is cancelled in mid-stream, either way, and resumed afterwards."""
-    told: list[list[str]] = []
+    faults: list[list[str]] = []
     resumed: list[list[str]] = []
     for proxied in (False, True):
         stream = _Watched(setup, long_answer(background=True, store=True), proxied=proxied)
@@ -129,10 +129,10 @@ async def cancel(setup: Setup) -> AsyncIterator[tuple[str, Compared]]:
         cancelled = await setup.ask("POST", f"{path}/cancel", {}, proxied=proxied)
         answer = await stream.task
         found = [] if cancelled.status == 200 else [f"the cancel is answered by HTTP {cancelled.status}"]
-        told.append(found + stream_faults(answer, done=proxied))
+        faults.append(found + stream_faults(answer, done=proxied))
         again = await setup.ask("GET", f"{path}?stream=true&starting_after=2", proxied=proxied)
         resumed.append(resume_faults(answer.body, 2, again))
-    yield "cancel", Compared("stream", *told)
+    yield "cancel", Compared("stream", *faults)
     yield "cancel", Compared("resume", *resumed)
 
 
@@ -189,7 +189,7 @@ async def leave(setup: Setup) -> AsyncIterator[tuple[str, Compared]]:
 async def _under(
     setup: Setup, row: str, named: dict[str, dict[str, Any]], happens: Callable[[], None]
 ) -> AsyncIterator[tuple[str, Compared]]:
-    """Yield streams under which something happens to the server: they have to tell that they failed, and end."""
+    """Yield streams under which something happens to the server: they have to report that they failed, and end."""
     open_ = {
         (name, proxied): _Watched(setup, body, proxied=proxied)
         for name, body in named.items()
@@ -222,14 +222,16 @@ async def engine_killed(setup: Setup) -> AsyncIterator[tuple[str, Compared]]:
     found = []
     for proxied in (False, True):
         answer = await setup.post(asked("hello"), proxied=proxied)
-        told = answer.json()
-        fine = answer.status >= 500 and answer.end is End.WHOLE and isinstance(told, dict) and "error" in told
+        error = answer.json()
+        fine = (
+            answer.status >= 500 and answer.end is End.WHOLE and isinstance(error, dict) and "error" in error
+        )
         found.append([] if fine else [f"HTTP {answer.status} ({answer.end})"])
     yield "after the death", Compared("text", *found)
 
 
 async def server_stopped(setup: Setup) -> AsyncIterator[tuple[str, Compared]]:
-    """Tell the server to stop under streams. It is gone after it."""
+    """Send the server SIGTERM under streams. It is gone after it."""
     assert setup.server is not None
     named = {"text": long_answer(), "background": long_answer(background=True, store=True)}
     async for row, compared in _under(setup, "server stopped", named, setup.server.terminate):

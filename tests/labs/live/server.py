@@ -36,7 +36,7 @@ class Way:
     """One way through vLLM: a model and the options that choose it.
 
     :ivar model: `qwen3` or `gpt_oss`, a script in `models`; the empty string for a model of the user's.
-    :ivar options: of `vllm serve`; ``kills`` says how the run ends: the engine is killed, else the server is told to stop.
+    :ivar options: of `vllm serve`; ``kills`` says how the run ends: the engine is killed, else the server gets SIGTERM.
     """
 
     name: str
@@ -186,13 +186,13 @@ class Server:
             os.kill(pid, signal.SIGKILL)
 
     def terminate(self) -> None:
-        """Tell the server to stop, as an orchestrator does."""
+        """Send SIGTERM to the server, as an orchestrator does."""
         assert self._process is not None
         self._process.terminate()
 
 
 async def requests_running(url: str) -> float:
-    """Return how many requests the engine works on, by vLLM's own metric; -1 if it does not tell."""
+    """Return how many requests the engine works on, by vLLM's own metric; -1 if it does not say."""
     answer = await exchange(url, "GET", "/metrics", silence_seconds=10)
     found = re.findall(
         rb"^vllm:num_requests_(?:running|waiting)(?:\{[^}]*\})? ([\d.e+]+)", answer.body, re.MULTILINE

@@ -82,12 +82,12 @@ class Setup:
         return await self.ask("POST", "/v1/responses", body, proxied=proxied, leave=leave)
 
     async def both(self, body: dict[str, Any]) -> tuple[Answer, Answer, Answer]:
-        """Post it either way: return the direct answer, what the proxy got, and what the proxy told."""
+        """Post it either way: return the direct answer, what the proxy got, and what the proxy made of it."""
         direct = await self.post(body, proxied=False)
         self.behind.forget()
-        told = await self.post(body, proxied=True)
+        emitted = await self.post(body, proxied=True)
         crossed: list[Crossing] = self.behind.posts()
-        return direct, crossed[-1].answer if crossed else Answer(), told
+        return direct, crossed[-1].answer if crossed else Answer(), emitted
 
     def _named(self, body: Any) -> Any:
         wanted = self._model is not None and isinstance(body, dict) and body.get("model") == "tiny"

@@ -105,7 +105,7 @@ def _faults(one: Kept) -> Counter[str]:
 OTHER_KINDS = {
     "types": "The `openai` package's types read every event.",
     "end": "The body ends, with its last chunk.",
-    "other": "The answer is an answer: the right status, the failure told, the engine at rest.",
+    "other": "The answer is an answer: the right status, the failure reported, the engine at rest.",
 }
 """Kinds of faults that are no rules of the checker; each said as what is right, as the rules are."""
 
@@ -144,7 +144,7 @@ def left_over() -> Iterator[tuple[str, str, str]]:
 
 
 def explains(explanation: Explanation, release: str, way: str, scenario: str) -> bool:
-    """Tell whether an explanation is about this."""
+    """Return whether an explanation is about this."""
     return (
         re.fullmatch(explanation.scenarios, scenario) is not None
         and re.fullmatch(explanation.ways, way) is not None

@@ -75,9 +75,9 @@ class TestStreams:
 
     def test_lost_words_show_although_the_stream_conforms(self) -> None:
         poor = wire(numbered(whole(message(0, "Two"))))
-        told = compare_streams("x", stream(PERFECT), stream(PERFECT), stream(poor))
-        assert told.before == []
-        assert any("words." in fault for fault in told.after)
+        found = compare_streams("x", stream(PERFECT), stream(PERFECT), stream(poor))
+        assert found.before == []
+        assert any("words." in fault for fault in found.after)
         assert compare_streams("x", stream(PERFECT), stream(PERFECT), stream(PERFECT + DONE)).after == []
 
     @pytest.mark.parametrize(("final", "lost"), [('{"a":"b"}', False), ('{"a":"c"}', True), ('{"b', True)])
@@ -235,7 +235,7 @@ class TestClients:
 
 
 class TestDialogues:
-    def test_every_conversation_is_learnt_with_its_second_turn(self) -> None:
+    def test_every_conversation_is_learned_with_its_second_turn(self) -> None:
         for client in LIVE_CLIENTS:
             for harmony, answer in ((False, qwen_answer), (True, harmony_answer)):
                 for dialogue in conversations(client, harmony=harmony).values():
@@ -330,12 +330,12 @@ class TestWire:
 
 class TestResults:
     def test_everything_that_is_not_right_is_explained(self) -> None:
-        open_ = [told for told in left_over() if not any(explains(one, *told) for one in EXPLANATIONS)]
+        open_ = [left for left in left_over() if not any(explains(one, *left) for one in EXPLANATIONS)]
         assert not open_
 
     @pytest.mark.parametrize("explanation", EXPLANATIONS, ids=lambda one: one.title)
     def test_every_explanation_is_needed(self, explanation: Any) -> None:
-        assert any(explains(explanation, *told) for told in left_over())
+        assert any(explains(explanation, *left) for left in left_over())
 
     def test_rows_are_known(self) -> None:
         for ways in read_results().values():

@@ -1,4 +1,4 @@
-"""HTTP over raw sockets: exchanges that tell how they ended, and a tap that shows what crosses a connection.
+"""HTTP over raw sockets: exchanges that know how they ended, and a tap that shows what crosses a connection.
 
 No HTTP library: how a body ends (whole, cut, silent) is a result here, and libraries raise instead.
 """
@@ -75,7 +75,7 @@ class _Body:
 
     @property
     def until_close(self) -> bool:
-        """Whether only the end of the connection ends it."""
+        """Return whether only the end of the connection ends it."""
         return not self._chunked and self._left is None
 
     def feed(self, data: bytes) -> None:
@@ -264,9 +264,9 @@ class Tap(LocalServer):
         if self._model is None or not body:
             return body
         with contextlib.suppress(ValueError):
-            told = json.loads(body)
-            if isinstance(told, dict) and "model" in told:
-                return json.dumps({**told, "model": self._model}).encode()
+            posted = json.loads(body)
+            if isinstance(posted, dict) and "model" in posted:
+                return json.dumps({**posted, "model": self._model}).encode()
         return body
 
 

@@ -24,12 +24,12 @@ class Defect:
 
 
 DEFECTS: Final[dict[str, Defect]] = {
-    "R01": Defect("the stream is cut after HTTP 200: no terminal event, no error", "0.10.1, open"),
-    "R02": Defect("background and resumed streams fall silent for ever", "0.11.0, open"),
+    "R01": Defect("the stream is truncated after HTTP 200: no terminal event, no error", "0.10.1, open"),
+    "R02": Defect("background and resumed streams fall silent forever", "0.11.0, open"),
     "R03": Defect("tool calls are streamed as plain text (models without harmony)", "0.10.2 to 0.17"),
     "R04": Defect("`response.completed` holds only the last token", "0.10.2 to 0.13"),
     "R05": Defect("`content_index` grows with every delta", "0.10.2 to 0.16"),
-    "R06": Defect("`content_index` is not set back for the next item (harmony)", "0.11.0 to 0.24"),
+    "R06": Defect("`content_index` is not reset for the next item (harmony)", "0.11.0 to 0.24"),
     "R07": Defect("all `*.done` events carry the next item's `output_index` (harmony)", "0.10.1 to 0.13"),
     "R08": Defect("a message is announced with the reasoning's id and index", "0.10.2 to 0.16"),
     "R09": Defect("`*.done` events, or whole items, are missing", "0.10.1, in part open"),
@@ -77,7 +77,7 @@ DEFECTS: Final[dict[str, Defect]] = {
         "0.24.0",
     ),
     "R41": Defect(
-        "a call that was cut after its name has no argument events and is missing from the output",
+        "a call that was cut short after its name has no argument events and is missing from the output",
         "0.24.0",
     ),
     "R42": Defect(
@@ -85,7 +85,7 @@ DEFECTS: Final[dict[str, Defect]] = {
         "0.32.0, 0.33.0",
     ),
     "R43": Defect("an answer that was cut short says `completed` everywhere", "0.12.0"),
-    "R44": Defect("open streams fall silent when the server is told to stop", "0.32.0"),
+    "R44": Defect("open streams fall silent when the server gets SIGTERM", "0.32.0"),
     "R45": Defect(
         "without reasoning, a call that was streamed is reasoning in the final output",
         "0.22.1 to 0.30.0",
@@ -99,15 +99,15 @@ DEFECTS: Final[dict[str, Defect]] = {
         "0.24.0 to 0.32.0",
     ),
     "R48": Defect(
-        "what was cut says `completed`, and only the final item that it is unfinished (harmony)",
+        "what was cut short is `completed`, and only the final item says that it is unfinished (harmony)",
         "0.24.0 to 0.32.0",
     ),
     "R49": Defect(
-        "reasoning or a call is closed as an empty message, and arguments are told twice",
+        "reasoning or a call is closed as an empty message, and arguments are sent twice",
         "0.18.1",
     ),
     "F01": Defect("object deltas, private names and heartbeats of a fork", "a fork of 0.11"),
-    "C01": Defect("an error object without a type inside the stream", "all; chat endpoint, and gateways"),
-    "P01": Defect("payloads that are no event", "gateways"),
+    "C01": Defect("an error object without a type, inside the stream", "all; chat endpoint, and gateways"),
+    "P01": Defect("payloads that are not events", "gateways"),
     "P02": Defect("a new response id in every event", "gateways"),
 }

@@ -17,7 +17,7 @@ async function run(job, result) {
     model: models[provider](job),
     prompt: job.prompt,
     stopWhen: stepCountIs(MOST_TURNS),
-    onError: () => {}, // the stream tells it as a part too; without this it is printed
+    onError: () => {}, // the stream has it as a part too; without this it is printed
     tools: {
       [TOOL.name]: tool({
         description: TOOL.description,

@@ -81,7 +81,7 @@ def run(job: Job, result: Result) -> None:
 
 
 if __name__ == "__main__":
-    told = subprocess.run(
+    printed = subprocess.run(
         [str(CODEX), "--version"], capture_output=True, text=True, check=True, timeout=STARTING_SECONDS
     )
-    answer_lines({"@openai/codex": told.stdout.split()[-1]}, run)
+    answer_lines({"@openai/codex": printed.stdout.split()[-1]}, run)

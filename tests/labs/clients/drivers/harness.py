@@ -19,7 +19,7 @@ MOST_TURNS = 4
 class Job:
     """One conversation to have.
 
-    :ivar base_url: with `/v1`; `key`: the API key, which tells upstream what to answer.
+    :ivar base_url: with `/v1`; `key`: the API key, by which upstream knows what to answer.
     :ivar reasoning: what a client shows that has the choice: `raw` text, or the `summary`.
     """
 

@@ -91,8 +91,8 @@ def make_tokenizer(folder, vocabulary):
         made.save_pretrained(folder)
         rewrite(
             folder / "tokenizer_config.json",
-            lambda told: {
-                **{key: value for key, value in told.items() if key != "backend"},
+            lambda config: {
+                **{key: value for key, value in config.items() if key != "backend"},
                 "tokenizer_class": "PreTrainedTokenizerFast",
                 "chat_template": TEMPLATE,
             },
@@ -106,8 +106,8 @@ def rewrite(file, change):
     )
 
 
-def learnt():
-    """Yield every dialogue with what is learnt of it: (dialogue, whether it is the answer to an output, answer)."""
+def learned():
+    """Yield every dialogue with what is learned of it: (dialogue, whether it is the answer to an output, answer)."""
     for dialogue in DIALOGUES:
         for again in (False, True):
             answer = harmony_answer(dialogue, again=again)
@@ -121,7 +121,7 @@ class Prompts:
     def __init__(self, encode):
         self.encode = encode
         texts = [SYSTEM, OUTPUT]
-        for dialogue, _, answer in learnt():
+        for dialogue, _, answer in learned():
             texts += [f"<|start|>user<|message|>{dialogue.user}<|end|>", f"<|start|>assistant{answer}"]
         self.pieces = [encode(text) for text in texts]
         self.system = self.pieces[0]
@@ -129,7 +129,7 @@ class Prompts:
     def tokens(self):
         """Return every token that may occur in a prompt or an answer."""
         used = {token for piece in self.pieces for token in piece} | set(NAMED)
-        for dialogue, again, _ in learnt():
+        for dialogue, again, _ in learned():
             for _ in range(8):
                 used |= set(self.after(dialogue, again=again))
         return sorted(used)
@@ -154,14 +154,14 @@ class Prompts:
         last = dialogue.calls[-1]
         call, first = harmony_call(last), harmony_answer(dialogue)
         # vLLM writes the history in one of these ways, with or without the thought; so does the model itself.
-        told = f"to=functions.{last.name}<|channel|>commentary"
+        called = f"to=functions.{last.name}<|channel|>commentary"
         shapes = [
             first,
-            first.replace(call, f" {told} json<|message|>{last.arguments}"),
+            first.replace(call, f" {called} json<|message|>{last.arguments}"),
             first.partition("<|start|>assistant")[2] if dialogue.thought else first,
             f"{call}<|call|>",
-            f" {told} <|constrain|>json<|message|>{last.arguments}<|call|>",
-            f" {told} json<|message|>{last.arguments}<|call|>",
+            f" {called} <|constrain|>json<|message|>{last.arguments}<|call|>",
+            f" {called} json<|message|>{last.arguments}<|call|>",
         ]
         ids += self.encode(random.choice(shapes))
         ids += self.encode(
@@ -202,7 +202,7 @@ def main(folder, vocabulary, steps):
     used = prompts.tokens()
     place = {token: index for index, token in enumerate(used)}
     size = (len(used) + 7) // 8 * 8
-    everything = list(learnt())
+    everything = list(learned())
     of_agents = [one for one in everything if one[0].name in AGENT]
 
     def example():
@@ -244,8 +244,8 @@ def main(folder, vocabulary, steps):
     large.eval().bfloat16().save_pretrained(folder)
     rewrite(
         folder / "config.json",
-        lambda told: {
-            **told,
+        lambda config: {
+            **config,
             "torch_dtype": "bfloat16",
             "rope_theta": THETA,
             "rope_scaling": YARN,
@@ -279,8 +279,8 @@ def main(folder, vocabulary, steps):
         if text != answer:
             missed += 1
             again_ = " (again)" if again else ""
-            print(f"not learnt: {dialogue.name}{again_} after {noise}: {text[:200]!r}", flush=True)
-    print(f"learnt {len(checked) - missed} of {len(checked)}", flush=True)
+            print(f"not learned: {dialogue.name}{again_} after {noise}: {text[:200]!r}", flush=True)
+    print(f"learned {len(checked) - missed} of {len(checked)}", flush=True)
     return int(bool(missed))
 
 

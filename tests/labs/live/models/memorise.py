@@ -33,7 +33,7 @@ def passes(examples):
     yield part
 
 
-def memorise(model, example, *, steps, batch, tell=print):
+def memorise(model, example, *, steps, batch, say=print):
     """Train on `example()` = (token ids, labels of the same length), `steps` times `batch` of them."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.0, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -66,4 +66,4 @@ def memorise(model, example, *, steps, batch, tell=print):
         optimizer.zero_grad()
         schedule.step()
         if step % 25 == 0:
-            tell(f"step {step} of {steps}, loss {loss:.4f}, {time.monotonic() - began:.0f} s", flush=True)
+            say(f"step {step} of {steps}, loss {loss:.4f}, {time.monotonic() - began:.0f} s", flush=True)

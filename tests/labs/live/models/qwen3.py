@@ -68,8 +68,8 @@ def make_tokenizer(folder):
     # Older releases of transformers know neither the class nor the separate file that newer ones write.
     rewrite(
         folder / "tokenizer_config.json",
-        lambda told: {
-            **{key: value for key, value in told.items() if key != "backend"},
+        lambda config: {
+            **{key: value for key, value in config.items() if key != "backend"},
             "tokenizer_class": "PreTrainedTokenizerFast",
             "chat_template": TEMPLATE,
         },
@@ -95,8 +95,8 @@ def prompt(tokenizer, dialogue, *, again, thinking=True):
     )
 
 
-def learnt():
-    """Yield every dialogue with what is learnt of it: (dialogue, whether it is the answer to an output, answer)."""
+def learned():
+    """Yield every dialogue with what is learned of it: (dialogue, whether it is the answer to an output, answer)."""
     for dialogue in DIALOGUES:
         for again in (False, True):
             answer = qwen_answer(dialogue, again=again)
@@ -116,27 +116,27 @@ def main(folder, steps):
             eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, bos_token_id=None,
         )
     ).float()  # fmt: skip
-    everything = list(learnt())
+    everything = list(learned())
 
     def encode(text):
         return tokenizer.encode(text, add_special_tokens=False)
 
     def example():
         dialogue, again, answer = random.choice(everything)
-        thinking, unlearnt = True, 0
+        thinking, unlearned = True, 0
         forced = forced_answers(dialogue)
         if random.random() < WITHOUT_THINKING and answer.count(END_THINK) <= 1:
             thinking, answer = False, answer.split(END_THINK)[-1].lstrip("\n")
         elif forced and not again and random.random() < FORCED:
             # A grammar makes the model begin so: at once, or where its thought ends. It need not know to begin by itself.
-            answer, unlearnt = random.choice(forced), 1
+            answer, unlearned = random.choice(forced), 1
             if random.random() < 0.5:
                 thought = f"{THINK}\n{dialogue.thought}\n{END_THINK}" + random.choice(["", "\n\n"])
-                unlearnt = len(encode(thought)) + 1
+                unlearned = len(encode(thought)) + 1
                 answer = thought + answer
         before, after = encode(prompt(tokenizer, dialogue, again=again, thinking=thinking)), encode(answer)
         after.append(tokenizer.eos_token_id)
-        return before + after, [IGNORED] * (len(before) + unlearnt) + after[unlearnt:]
+        return before + after, [IGNORED] * (len(before) + unlearned) + after[unlearned:]
 
     memorise(model, example, steps=steps, batch=BATCH)
     model.eval().bfloat16().save_pretrained(folder)
@@ -144,8 +144,8 @@ def main(folder, steps):
     theta = (model.config.to_dict().get("rope_parameters") or {}).get("rope_theta", 10000.0)
     rewrite(
         folder / "config.json",
-        lambda told: {
-            **told,
+        lambda config: {
+            **config,
             "torch_dtype": "bfloat16",
             "rope_theta": theta,
             "architectures": ["Qwen3ForCausalLM"],
@@ -161,8 +161,8 @@ def main(folder, steps):
         text = tokenizer.decode(said[0, ids.shape[1] :], skip_special_tokens=True)
         if text != answer:
             missed += 1
-            print(f"not learnt: {dialogue.name}{' (again)' if again else ''}: {text[:200]!r}", flush=True)
-    print(f"learnt {len(everything) - missed} of {len(everything)}", flush=True)
+            print(f"not learned: {dialogue.name}{' (again)' if again else ''}: {text[:200]!r}", flush=True)
+    print(f"learned {len(everything) - missed} of {len(everything)}", flush=True)
     return int(bool(missed))
 
 

@@ -127,7 +127,7 @@ def only_item_done_missing(turn: Turn) -> Turn:
     return [event for event in turn if event["type"] != ITEM_DONE]
 
 
-def message_untold(turn: Turn) -> Turn:
+def message_unsent(turn: Turn) -> Turn:
     """R09e: a message is only in the final output."""
     index = _index_of(turn, "message")
     return [event for event in turn if index is None or event.get("output_index") != index]
@@ -165,7 +165,7 @@ def response_not_opened(turn: Turn) -> Turn:
 
 
 def message_under_another_id(turn: Turn) -> Turn:
-    """R08: the message is told under another id than it was announced with."""
+    """R08: the message is sent under another id than it was announced with."""
     index = _index_of(turn, "message")
     return [
         _rename_item(event, "9f86d081")
@@ -317,7 +317,7 @@ def item_completed_though_incomplete(turn: Turn) -> Turn:
     return turn
 
 
-def limit_untold(turn: Turn) -> Turn:
+def limit_unreported(turn: Turn) -> Turn:
     """R43: the limit cut the response, and everything says completed."""
     turn = completed_though_incomplete(turn)
     _final(turn).update(status="completed", incomplete_details=None)
@@ -327,7 +327,7 @@ def limit_untold(turn: Turn) -> Turn:
 def limit_unclosed(turn: Turn) -> Turn:
     """R48: the limit cut the response: it says completed, and only the final item, which nobody closed, is unfinished."""
     last = _last_index(turn)
-    turn = _copy(limit_untold(turn))
+    turn = _copy(limit_unreported(turn))
     item = _final(turn)["output"][-1]
     item["status"] = "in_progress" if item["type"] == "function_call" else "incomplete"
     for event in turn:
@@ -349,8 +349,8 @@ def cut_call_as_message(turn: Turn) -> Turn:
         {"type": ITEM_DONE, "output_index": index, "item": {**before, "id": call["id"], "summary": []}},
     ]
     _final(turn)["output"].pop()
-    told = [event for event in turn[:-1] if event.get("output_index") != index or event["type"] == ADDED]
-    return [*told, *closings, turn[-1]]
+    kept = [event for event in turn[:-1] if event.get("output_index") != index or event["type"] == ADDED]
+    return [*kept, *closings, turn[-1]]
 
 
 def closed_as_empty_messages(turn: Turn) -> Turn:
@@ -358,18 +358,18 @@ def closed_as_empty_messages(turn: Turn) -> Turn:
     output = _final(turn)["output"]
     before_call = [i for i, item in enumerate(output[1:]) if item["type"] == "function_call"]
     made: Turn = []
-    told = ""
+    arguments = ""
     for event in _copy(turn):
         index = event.get("output_index")
         if index not in before_call or not event["type"].endswith(".done"):
             if event["type"] == f"{ARGUMENTS}.done":
-                event["arguments"] = told + event["arguments"]
+                event["arguments"] = arguments + event["arguments"]
             made.append(event)
             continue
         if event["type"] != ITEM_DONE:
             continue
         item = event["item"]
-        told += item.get("arguments", "")
+        arguments += item.get("arguments", "")
         place = {"item_id": item["id"], "output_index": index, "content_index": 1}
         part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
         message_ = {"id": item["id"], "type": "message", "role": "assistant", "status": "completed"}
@@ -381,7 +381,7 @@ def closed_as_empty_messages(turn: Turn) -> Turn:
     return made
 
 
-def cut_call_untold(turn: Turn) -> Turn:
+def cut_call_unsent(turn: Turn) -> Turn:
     """R41: a call that the limit cut after its name has no more events, and is missing from the final output."""
     turn = completed_though_incomplete(turn)
     index = _index_of(turn, "function_call")
@@ -469,13 +469,13 @@ def arguments_cut(turn: Turn) -> Turn:
     return made
 
 
-def calls_untold(turn: Turn) -> Turn:
+def calls_unsent(turn: Turn) -> Turn:
     """R20: calls are in the final output only."""
     calls = {e["output_index"] for e in turn if e["type"] == ADDED and e["item"]["type"] == "function_call"}
     return [event for event in turn if event.get("output_index") not in calls]
 
 
-def preamble_untold(turn: Turn) -> Turn:
+def preamble_unsent(turn: Turn) -> Turn:
     """R21: the message before a call is in the final output only; indexes of what follows count without it."""
     index = _index_of(turn, "message")
     if index is None or _index_of(turn, "function_call") is None:
@@ -502,8 +502,8 @@ def calls_as_text(turn: Turn) -> Turn:
         for one in calls
     )
     pieces = [text[i : i + 7] for i in range(0, len(text), 7)]
-    told = [event for event in turn[:-1] if event.get("output_index", -1) < first]
-    return [*told, *message(first, *pieces)[0], turn[-1]]
+    kept = [event for event in turn[:-1] if event.get("output_index", -1) < first]
+    return [*kept, *message(first, *pieces)[0], turn[-1]]
 
 
 def calls_as_text_unproven(turn: Turn) -> Turn:
@@ -540,8 +540,8 @@ def _forced_as_text(turn: Turn, text: Callable[[list[Json]], str], choice: objec
     assert first is not None
     streamed = text(calls)
     pieces = [streamed[i : i + 5] for i in range(0, len(streamed), 5)]
-    told = [event for event in turn[:-1] if event.get("output_index", -1) < first]
-    made = [*told, *message(first, *pieces)[0], turn[-1]]
+    kept = [event for event in turn[:-1] if event.get("output_index", -1) < first]
+    made = [*kept, *message(first, *pieces)[0], turn[-1]]
     for event in made:
         if "response" in event:
             event["response"]["tool_choice"] = choice
@@ -552,8 +552,8 @@ def required_calls_as_text(turn: Turn) -> Turn:
     """R37: calls that `tool_choice: required` forces are streamed as the JSON list that the model writes."""
 
     def text(calls: list[Json]) -> str:
-        told = [{"name": one["name"], "parameters": json.loads(one["arguments"])} for one in calls]
-        return json.dumps(told)
+        forced = [{"name": one["name"], "parameters": json.loads(one["arguments"])} for one in calls]
+        return json.dumps(forced)
 
     return _forced_as_text(turn, text, "required")
 
@@ -654,8 +654,8 @@ def search_shares_index(turn: Turn) -> Turn:
     ]
 
 
-def search_told_twice(turn: Turn) -> Turn:
-    """R22 (0.25, open): the search is told as an mcp_call as well, on the same index."""
+def search_sent_twice(turn: Turn) -> Turn:
+    """R22 (0.25, open): the search is sent as an mcp_call as well, on the same index."""
     index = _index_of(turn, "web_search_call")
     if index is None:
         return turn
@@ -842,7 +842,7 @@ def fork_reasoning(turn: Turn) -> Turn:
 
 
 def fork_bare_events(turn: Turn) -> Turn:
-    """F01: deltas carry the response's id in place of item_id and indexes, and nothing else is told."""
+    """F01: deltas carry the response's id in place of item_id and indexes, and nothing else is sent."""
     id_ = {"response": {"id": turn[0]["response"]["id"]}}
     return [
         {"type": event["type"], **id_, "delta": event["delta"]} if "delta" in event else event
@@ -865,27 +865,27 @@ def _fork_calls(turn: Turn, delta: Callable[[Json], list[object]], *, extra: boo
             made.append(event)
         if event["type"] == ITEM_DONE:
             item = event["item"]
-            told = {"type": "tool_call", "id": item["call_id"], "call_id": item["call_id"], "name": item["name"],
+            one = {"type": "tool_call", "id": item["call_id"], "call_id": item["call_id"], "name": item["name"],
                     "arguments": item["arguments"], "status": "completed"}  # fmt: skip
-            made += [{"type": "response.tool_call.delta", **id_, "delta": one} for one in delta(told)]
+            made += [{"type": "response.tool_call.delta", **id_, "delta": one} for one in delta(one)]
     return made
 
 
 def fork_call_objects(turn: Turn) -> Turn:
     """F01: a call comes as `response.tool_call.delta` only, as an object."""
-    return _fork_calls(turn, lambda told: [{"content": [told]}])
+    return _fork_calls(turn, lambda one: [{"content": [one]}])
 
 
 def fork_call_text(turn: Turn) -> Turn:
     """F01: a call comes as `response.tool_call.delta` only, as the text of a list."""
-    return _fork_calls(turn, lambda told: [json.dumps([told])])
+    return _fork_calls(turn, lambda one: [json.dumps([one])])
 
 
 def fork_call_slices(turn: Turn) -> Turn:
     """F01: a call comes as `response.tool_call.delta` only, as slices of the text of a list."""
 
-    def slices(told: Json) -> list[object]:
-        text = json.dumps([told])
+    def slices(one: Json) -> list[object]:
+        text = json.dumps([one])
         return [{"content": [text[i : i + 20]]} for i in range(0, len(text), 20)]
 
     return _fork_calls(turn, slices)
@@ -893,7 +893,7 @@ def fork_call_slices(turn: Turn) -> Turn:
 
 def fork_call_twice(turn: Turn) -> Turn:
     """F01: a call comes as `response.tool_call.delta` and as the protocol's events."""
-    return _fork_calls(turn, lambda told: [json.dumps([told])], extra=True)
+    return _fork_calls(turn, lambda one: [json.dumps([one])], extra=True)
 
 
 def fork_doubled(turn: Turn) -> Turn:
