@@ -9,8 +9,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.support.documentation import DEFECTS, PARTS, ROOT, in_order, readme_after, with_example, with_part
+from docs.generate import PARTS, ROOT, in_order, readme_after, with_example, with_part
 from vllm_sse_proxy import __version__
+from vllm_sse_proxy.advice import ADVICE
 from vllm_sse_proxy.cli import main
 from vllm_sse_proxy.config import ServerSettings
 from vllm_sse_proxy.families.responses import (
@@ -23,6 +24,7 @@ from vllm_sse_proxy.families.responses import (
     StreamNormalizer,
 )
 from vllm_sse_proxy.families.responses.conformance import check_stream
+from vllm_sse_proxy.families.responses.defects import DEFECTS
 from vllm_sse_proxy.metrics import PREFIX, Metrics
 
 if TYPE_CHECKING:
@@ -55,9 +57,14 @@ def test_generated_parts_are_in_step(document: str, name: str) -> None:
 
 
 def test_every_defect_named_by_a_repair_is_in_the_catalogue() -> None:
-    known = [id_ for id_, _, _ in DEFECTS]
-    assert not {id_ for repair in REPAIRS for id_ in repair.fixes} - set(known)
-    assert len(known) == len(set(known))
+    assert not {id_ for repair in REPAIRS for id_ in repair.fixes} - set(DEFECTS)
+
+
+def test_every_ending_has_advice() -> None:
+    assert list(ADVICE) == list(Ending)
+    named = {name for each in ADVICE.values() for name in re.findall(r"`([a-z_]+_[a-z_]+)`", each.remedy)}
+    assert "drain_timeout_seconds" in named
+    assert named - {"max_output_tokens"} <= set(ServerSettings.model_fields), "settings that are gone"
 
 
 def test_entries_stand_in_the_order_of_the_repairs() -> None:
