@@ -9,19 +9,24 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.support.documentation import DEFECTS, PARTS, ROOT, in_order, readme_after, with_example, with_part
+from docs.generate import PARTS, ROOT, in_order, readme_after, with_example, with_part
 from vllm_sse_proxy import BodyEnd, Dialect, Ending, Reasoning, StreamNormalizer, __version__, build_plan
+from vllm_sse_proxy.advice import ADVICE
 from vllm_sse_proxy.cli import main
-from vllm_sse_proxy.config import Settings
+from vllm_sse_proxy.config import ServerSettings
+from vllm_sse_proxy.families import RESPONSES
 from vllm_sse_proxy.families.responses.conformance import check_stream
-from vllm_sse_proxy.families.responses.repairs import REPAIRS
+from vllm_sse_proxy.families.responses.defects import DEFECTS
 from vllm_sse_proxy.metrics import PREFIX, Metrics
+from vllm_sse_proxy.stream.plan import corrections_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
     from vllm_sse_proxy.stream.repair import Repair
+
+CORRECTIONS = corrections_of(RESPONSES)
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -47,18 +52,23 @@ def test_generated_parts_are_in_step(document: str, name: str) -> None:
 
 
 def test_every_defect_named_by_a_repair_is_in_the_catalogue() -> None:
-    known = [id_ for id_, _, _ in DEFECTS]
-    assert not {id_ for repair in REPAIRS for id_ in repair.fixes} - set(known)
-    assert len(known) == len(set(known))
+    assert not {id_ for repair in CORRECTIONS for id_ in repair.fixes} - set(DEFECTS)
+
+
+def test_every_ending_has_advice() -> None:
+    assert list(ADVICE) == list(Ending)
+    named = {name for each in ADVICE.values() for name in re.findall(r"`([a-z_]+_[a-z_]+)`", each.remedy)}
+    assert "drain_timeout_seconds" in named
+    assert named - {"max_output_tokens"} <= set(ServerSettings.model_fields), "settings that are gone"
 
 
 def test_entries_stand_in_the_order_of_the_repairs() -> None:
     text = read("docs/repairs.md")
-    assert re.findall(r"^### (.*)", text, flags=re.MULTILINE) == [repair.name for repair in REPAIRS]
+    assert re.findall(r"^### (.*)", text, flags=re.MULTILINE) == [repair.name for repair in CORRECTIONS]
     assert text == in_order(text), "run `make docs`"
 
 
-@pytest.mark.parametrize("repair", [repair.name for repair in REPAIRS])
+@pytest.mark.parametrize("repair", [repair.name for repair in CORRECTIONS])
 def test_every_repair_has_an_entry_that_says_all(repair: str) -> None:
     entry = read("docs/repairs.md").partition(f"\n### {repair}\n")[2].partition("\n### ")[0]
     for part in ("**Symptom.**", "**Cause.**", "**Releases.**"):
@@ -66,7 +76,7 @@ def test_every_repair_has_an_entry_that_says_all(repair: str) -> None:
     assert entry.count("```") >= 2, f"{repair}: no before and after"
 
 
-@pytest.mark.parametrize("repair", REPAIRS, ids=lambda repair: repair.name)
+@pytest.mark.parametrize("repair", CORRECTIONS, ids=lambda repair: repair.name)
 def test_every_repair_entry_names_its_defects(repair: type[Repair]) -> None:
     entry = read("docs/repairs.md").partition(f"\n### {repair.name}\n")[2].partition("\n### ")[0]
     assert not [defect for defect in repair.fixes if defect not in entry]
@@ -123,7 +133,7 @@ def normalize_example(block: str, disabled: Collection[str] = ()) -> tuple[bytes
     return normalizer.feed(stream.encode()) + normalizer.finish(end), normalizer
 
 
-@pytest.mark.parametrize("repair", [repair.name for repair in REPAIRS])
+@pytest.mark.parametrize("repair", [repair.name for repair in CORRECTIONS])
 class TestRepairExamples:
     def blocks(self, repair: str) -> tuple[str, list[str]]:
         entry = read("docs/repairs.md").partition(f"\n### {repair}\n")[2].partition("\n### ")[0]
@@ -156,16 +166,16 @@ class TestSeenInRecordings:
         assert holds_in_order(made, lines_of(after)), id_ + "\n" + "\n".join(made)
 
     def test_the_repairs_that_claim_it_do_it(self, id_: str, before: str, after: str) -> None:
-        named = [repair.name for repair in REPAIRS if id_ in repair.fixes]
+        named = [repair.name for repair in CORRECTIONS if id_ in repair.fixes]
         assert named
         assert set(named) <= set(normalize_example(before)[1].tally.repairs)
         assert not holds_in_order(run_example(before, named), lines_of(after))
 
 
-@pytest.mark.parametrize("setting", list(Settings.model_fields))
+@pytest.mark.parametrize("setting", list(ServerSettings.model_fields))
 def test_every_setting_is_documented(setting: str) -> None:
     assert f"\n### {setting}\n" in read("docs/configuration.md")
-    assert Settings.model_fields[setting].description
+    assert ServerSettings.model_fields[setting].description
 
 
 def test_every_metric_is_documented() -> None:
@@ -199,7 +209,7 @@ def test_metrics_and_variables_named_in_prose_exist(document: Path) -> None:
         family.name for family in Metrics().registry.collect()
     }
     assert not [name for name in re.findall(r"\bsse_proxy_[a-z_]+\b", text) if name not in samples]
-    variables = {"SSE_PROXY_" + name.upper() for name in (*Settings.model_fields, "config")}
+    variables = {"SSE_PROXY_" + name.upper() for name in (*ServerSettings.model_fields, "config")}
     assert not [name for name in re.findall(r"\bSSE_PROXY_[A-Z_]+[A-Z]\b", text) if name not in variables]
 
 

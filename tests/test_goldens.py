@@ -11,13 +11,16 @@ from tests.support.goldens import RECORDINGS, Golden, load_goldens, main
 from tests.support.recordings import load
 from tests.support.replay import faults, normalize
 from vllm_sse_proxy import build_plan, check_stream
-from vllm_sse_proxy.families.responses.repairs import REPAIRS
+from vllm_sse_proxy.families import RESPONSES
+from vllm_sse_proxy.stream.plan import corrections_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+CORRECTIONS = corrections_of(RESPONSES)
+
 GOLDENS = load_goldens()
-FIXES = {repair.name: repair.fixes for repair in REPAIRS}
+FIXES = {repair.name: repair.fixes for repair in CORRECTIONS}
 
 
 def test_every_repair_has_a_golden_and_every_golden_a_repair() -> None:

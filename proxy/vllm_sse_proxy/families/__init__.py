@@ -1,1 +1,17 @@
-"""The protocols whose streams are repaired, one package each."""
+"""The protocols whose streams are repaired, one package each.
+
+:data:`FAMILIES` is the one list that the routes, the metrics, the configuration and the documentation enumerate.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from vllm_sse_proxy.families.responses.family import RESPONSES
+
+if TYPE_CHECKING:
+    from vllm_sse_proxy.stream.family import Family
+
+__all__ = ["FAMILIES", "RESPONSES"]
+
+FAMILIES: Final[tuple[Family, ...]] = (RESPONSES,)

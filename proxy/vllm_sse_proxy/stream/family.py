@@ -12,11 +12,15 @@ fast path learns; a family knows what its events mean. It is four things:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from vllm_sse_proxy.stream.plan import Plan
+from vllm_sse_proxy.stream.repair import RequestContext, StreamSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping
 
     from vllm_sse_proxy.stream.ending import Ending, Failure
     from vllm_sse_proxy.stream.engine import Exit
@@ -122,23 +126,75 @@ class Writer(ABC):
         """Add what comes after the last event."""
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Requests that may be answered by a stream of a family.
+
+    :ivar route: the ``route`` label of the metrics.
+    :ivar path: the path as vLLM's router has it, percent-decoded. A final ``{id}`` stands for one segment.
+    :ivar stream_in_query: only a request with ``stream=true`` in its query is meant. Otherwise the JSON body says so, and
+        it is read before it is forwarded.
+    """
+
+    route: str
+    method: str
+    path: str
+    stream_in_query: bool = False
+
+
 class Family(ABC):
     """One protocol.
 
     :ivar name: as in metrics, settings and documentation.
+    :ivar endpoints: where its streams come from.
+    :ivar settings: the class of what steers its repairs.
     :ivar repairs: those of the first station, in order.
-    :ivar corrections: what the other stations correct, by name.
+    :ivar corrections: what the other stations correct, in order.
+    :ivar limits: names of what may end a stream because there is too much of it.
     :ivar deltas: types of the events that only add words to a text: these the fast path rewrites.
     :ivar types: all types of events that the family knows.
     :ivar is_numbered: whether events have numbers.
     """
 
     name: str
-    repairs: Sequence[type[Repair]]
-    corrections: Sequence[Correction]
-    deltas: frozenset[str]
-    types: frozenset[str]
-    is_numbered: bool
+    endpoints: tuple[Endpoint, ...]
+    settings: type[StreamSettings] = StreamSettings
+    repairs: tuple[type[Repair], ...] = ()
+    corrections: tuple[Correction, ...] = ()
+    limits: tuple[str, ...] = ("max_frame_bytes", "max_text_bytes")
+    deltas: frozenset[str] = frozenset()
+    types: frozenset[str] = frozenset()
+    is_numbered: bool = False
+
+    def plan(self, disabled: Collection[str] = (), **settings: Any) -> Plan:
+        """Return what all streams of a process share.
+
+        :param disabled: names of repairs and corrections that are switched off; those of other families are of no account.
+        :param settings: members of the family's settings; others are of no account.
+        """
+        known = {
+            name: value for name, value in settings.items() if name in self.settings.__dataclass_fields__
+        }
+        return Plan(self, self.settings(**known), disabled)
+
+    def context(self, resource: str, body: Mapping[str, Any] | None) -> RequestContext:
+        """Return what the repairs may know of a request.
+
+        :param resource: the id in its path; "" without one.
+        :param body: its JSON body; None if that was not read.
+        """
+        return RequestContext(seed=resource, body=body)
+
+    def error(self, message: str, type_: str, code: str) -> dict[str, Any]:
+        """Return the body of an HTTP error as a JSON object."""
+        return openai_error(message, type_, code)
+
+    def keepalive(self, next_number: int) -> bytes | None:  # noqa: ARG002 - most families have none
+        """Return the frame of a keep-alive event that fits into a stream now; None if only a comment does.
+
+        :param next_number: the number that its next event takes.
+        """
+        return None
 
     @abstractmethod
     def read(self, data: bytes, name: str | None) -> Event:
@@ -170,3 +226,8 @@ class Family(ABC):
     @abstractmethod
     def writer(self, context: StreamContext, view: View, exit_: Exit) -> Writer:
         """Return the last station of a stream."""
+
+
+def openai_error(message: str, type_: str, code: str) -> dict[str, Any]:
+    """Return the body of an HTTP error as OpenAI's API has it. Requests of no family get it too."""
+    return {"error": {"message": message, "type": type_, "param": None, "code": code}}

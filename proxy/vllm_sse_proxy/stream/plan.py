@@ -6,6 +6,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 from vllm_sse_proxy.stream.event import COMMENT, END, OPAQUE
+from vllm_sse_proxy.stream.repair import Correction
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -21,12 +22,7 @@ class Plan:
     """
 
     def __init__(self, family: Family, settings: StreamSettings, disabled: Collection[str] = ()) -> None:
-        """Leave out what is disabled, and what the settings do not ask for.
-
-        :raises ValueError: for a name that is no repair's, and for a repair that the others need; the message says why and
-            names the nearest one that can be switched off.
-        """
-        check_names(family, disabled)
+        """Leave out what is disabled, and what the settings do not ask for."""
         self.family = family
         self.settings = settings
         self.disabled = frozenset(disabled)
@@ -45,33 +41,28 @@ class Plan:
         return known
 
 
+def corrections_of(family: Family) -> tuple[Correction, ...]:
+    """Return all that a family corrects, in order: what metrics, settings, documentation and tests enumerate."""
+    repairs = (Correction(one.name, one.summary, one.fixes, needed=one.needed) for one in family.repairs)
+    return (*repairs, *family.corrections)
+
+
 def names_of(family: Family) -> tuple[str, ...]:
-    """Return the names of all repairs and corrections of a family, in order."""
-    return (
-        *(repair.name for repair in family.repairs),
-        *(correction.name for correction in family.corrections),
-    )
+    """Return the names of all that a family corrects, in order."""
+    return tuple(one.name for one in corrections_of(family))
 
 
-def optional_names_of(family: Family) -> tuple[str, ...]:
-    """Return the names of those that can be switched off."""
-    needed = _reasons(family)
-    return tuple(name for name in names_of(family) if name not in needed)
+def check_names(families: Collection[Family], disabled: Collection[str]) -> None:
+    """Check names of repairs and corrections that are to be switched off.
 
-
-def _reasons(family: Family) -> dict[str, str]:
-    """Return name → why it cannot be switched off, for those that cannot."""
-    reasons = {repair.name: repair.needed for repair in family.repairs}
-    reasons |= {correction.name: correction.needed for correction in family.corrections}
-    return {name: reason for name, reason in reasons.items() if reason}
-
-
-def check_names(family: Family, disabled: Collection[str]) -> None:
-    """Raise a ValueError for the first name that cannot be switched off; it says why, and names the nearest that can."""
-    optional, reasons = optional_names_of(family), _reasons(family)
+    :raises ValueError: for the first that no family has, or that one needs; the message says why, and names the nearest one
+        that can be switched off.
+    """
+    known = {one.name: one for family in families for one in corrections_of(family)}
+    optional = [name for name, one in known.items() if not one.needed]
     for name in disabled:
         if name not in optional:
-            why = f"cannot be switched off: {reasons[name]}" if name in reasons else "is not known"
+            why = f"cannot be switched off: {known[name].needed}" if name in known else "is not known"
             (near,) = difflib.get_close_matches(name, optional, 1, 0)
             message = f"repair {name!r} {why}; the nearest one that can be switched off is {near!r}"
             raise ValueError(message)

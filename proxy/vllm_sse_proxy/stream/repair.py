@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 if TYPE_CHECKING:
@@ -48,6 +49,15 @@ class StreamSettings:
     max_text_bytes: int = MAX_TEXT_BYTES
 
 
+class Station(Enum):
+    """Where on an event's way something is corrected; the values are titles."""
+
+    READ = "Read: each event can be understood by itself"
+    ADDRESS = "Address: each event names its response, its item and its part"
+    COMPLETE = "Complete: nothing comes before its opening, nothing after its end, and the end sums up what was streamed"
+    EMIT = "Emit: each event has the form of its dialect, and its number"
+
+
 @dataclass(frozen=True, slots=True)
 class Correction:
     """What a later station corrects: one name, counted and switched like a repair.
@@ -55,12 +65,14 @@ class Correction:
     :ivar name: the one name: counter label, configuration, golden, docs anchor.
     :ivar summary: one line for tables.
     :ivar fixes: ids of the defects that it corrects (docs/repairs.md).
+    :ivar station: where it is corrected.
     :ivar needed: why it cannot be switched off: what else relies on it. Empty for one that can.
     """
 
     name: str
     summary: str
     fixes: tuple[str, ...]
+    station: Station = Station.READ
     needed: str = ""
 
 

@@ -11,7 +11,6 @@ from tests.support.repairing import opened, repaired, terminal
 from tests.support.streams import events_of, message, reasoning
 from vllm_sse_proxy import Dialect, RequestContext, Tally, build_plan
 from vllm_sse_proxy.families.responses.events import inserted, parse_event
-from vllm_sse_proxy.families.responses.repairs import REPAIRS
 from vllm_sse_proxy.stream.event import END, OPAQUE, Event
 from vllm_sse_proxy.stream.repair import HOLD, Repair
 

@@ -27,7 +27,7 @@ class TestReading:
         event = parse_event(data)
         assert event.type == type_
         assert event.raw == data
-        assert not event.invented
+        assert not event.inserted
 
     @pytest.mark.parametrize(
         "data",
@@ -184,9 +184,9 @@ class TestEvent:
     def test_an_invented_event_stays_invented(self) -> None:
         event = inserted("error", message="m")
         assert event.body == {"type": "error", "message": "m", "sequence_number": -1}
-        assert event.having(message="n").invented
-        assert event.without("message").invented
-        assert event.renamed("x").invented
+        assert event.having(message="n").inserted
+        assert event.without("message").inserted
+        assert event.renamed("x").inserted
 
     def test_it_says_where_it_comes_from(self) -> None:
         raw = parse_event(b'{"type":"x"}')

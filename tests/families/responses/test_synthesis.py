@@ -123,7 +123,7 @@ class TestItems:
         assert (life[0].type, life[-1].type) == ("response.output_item.added", "response.output_item.done")
         assert life[-1].body["item"]["status"] == "completed"
         for event in life:
-            assert event.invented
+            assert event.inserted
             assert EVENT_FIELDS[event.type].keys() <= event.body.keys()
 
     def test_an_unknown_kind_is_announced_and_closed(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.complete import ResponsesCompleter
@@ -13,16 +13,18 @@ from vllm_sse_proxy.families.responses.exit import ResponsesWriter
 from vllm_sse_proxy.families.responses.repairs import READ
 from vllm_sse_proxy.families.responses.settings import Dialect, NestedNumbers, Reasoning, ResponsesSettings
 from vllm_sse_proxy.families.responses.view import ClientView
+from vllm_sse_proxy.sse import encode_event
 from vllm_sse_proxy.stream.event import OPAQUE, Event
-from vllm_sse_proxy.stream.family import Family
-from vllm_sse_proxy.stream.plan import Plan
-from vllm_sse_proxy.stream.repair import MAX_FRAME_BYTES, MAX_TEXT_BYTES
+from vllm_sse_proxy.stream.family import Endpoint, Family
+from vllm_sse_proxy.stream.plan import check_names
+from vllm_sse_proxy.stream.repair import MAX_FRAME_BYTES, MAX_TEXT_BYTES, RequestContext
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from vllm_sse_proxy.stream.engine import Exit
     from vllm_sse_proxy.stream.family import Completer, View, Writer
+    from vllm_sse_proxy.stream.plan import Plan
     from vllm_sse_proxy.stream.repair import StreamContext
 
 
@@ -30,13 +32,32 @@ class Responses(Family):
     """``POST /v1/responses`` and ``GET /v1/responses/{id}?stream=true``."""
 
     name = "responses"
+    endpoints = (
+        Endpoint("responses", "POST", "/v1/responses"),
+        Endpoint("responses_get", "GET", "/v1/responses/{id}", stream_in_query=True),
+    )
+    settings = ResponsesSettings
     repairs = READ
     corrections = CORRECTIONS
+    limits = ("max_frame_bytes", "max_text_bytes", "max_unsent_items")
     deltas = frozenset(grammar.RUN_OF_DELTA)
     types = frozenset(
         {*grammar.EVENT_FIELDS, *grammar.PINGS, *grammar.PRIVATE_NOTICES, grammar.TOOL_CALL_DELTA}
     )
     is_numbered = True
+
+    def context(self, resource: str, body: Mapping[str, Any] | None) -> RequestContext:
+        """Return what the repairs may know of a request: all but its input, an agent's whole history, which no response repeats."""
+        kept = None if body is None else {name: value for name, value in body.items() if name != "input"}
+        return RequestContext(seed=resource, body=kept)
+
+    def keepalive(self, next_number: int) -> bytes | None:
+        """Return a ``keepalive`` event: it repeats the last number, so that no number is used up."""
+        if next_number == 0:
+            return None
+        return encode_event(
+            grammar.KEEPALIVE, b'{"type":"keepalive","sequence_number":%d}' % (next_number - 1)
+        )
 
     def read(self, data: bytes, name: str | None) -> Event:
         """Read one payload."""
@@ -105,7 +126,9 @@ def build_plan(
     :param strict: let an exception of a repair through (tests) instead of leaving the repair out.
     :raises ValueError: for a name that is no repair's, and for a repair that the others need.
     """
-    settings = ResponsesSettings(
+    check_names([RESPONSES], disabled)
+    return RESPONSES.plan(
+        disabled,
         dialect=dialect,
         reasoning=reasoning,
         nested_numbers=nested_numbers,
@@ -115,4 +138,3 @@ def build_plan(
         max_frame_bytes=max_frame_bytes,
         max_text_bytes=max_text_bytes,
     )
-    return Plan(RESPONSES, settings, disabled)

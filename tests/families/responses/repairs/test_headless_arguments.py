@@ -80,9 +80,9 @@ def test_a_beginning_that_comes_late_does_not_end_a_call() -> None:
 
 
 def test_a_call_that_never_ends_is_told_after_all() -> None:
-    life, _ = call(0, *["x"] * (MAX_HELD_DELTAS + 5))
-    made = repaired(opened(*life[: MAX_HELD_DELTAS + 2]), end=BodyEnd.CUT)
-    assert len(made.all(DELTA)) == MAX_HELD_DELTAS + 1
+    life, _ = call(0, *["x"] * (MAX_HELD_EVENTS + 5))
+    made = repaired(opened(*life[: MAX_HELD_EVENTS + 2]), end=BodyEnd.CUT)
+    assert len(made.all(DELTA)) == MAX_HELD_EVENTS + 1
     assert not made.repairs.get("headless_arguments")
 
 

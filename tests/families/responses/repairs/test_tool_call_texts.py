@@ -141,7 +141,7 @@ def test_a_message_that_is_a_forced_call_is_never_told(pieces: list[str]) -> Non
     assert made.output == [CALL]
 
 
-@pytest.mark.parametrize("pieces", [["[1", "]"], ["\n", "See."], ["\n"], [], ["\n"] * (MAX_HELD_DELTAS + 2)])
+@pytest.mark.parametrize("pieces", [["[1", "]"], ["\n", "See."], ["\n"], [], ["\n"] * (MAX_HELD_EVENTS + 2)])
 def test_a_message_that_is_none_is_told_as_it_came(pieces: list[str]) -> None:
     life, done = message(0, *pieces)
     made = repaired(stream(*life, terminal(done), **FORCED))
@@ -203,7 +203,7 @@ def test_a_delta_of_another_item_frees_it() -> None:
 
 
 def test_text_that_never_ends_is_told_after_all() -> None:
-    pieces = ["<tool_call>", *["x"] * MAX_HELD_DELTAS]
+    pieces = ["<tool_call>", *["x"] * MAX_HELD_EVENTS]
     life, _ = message(0, *pieces)
     made = repaired(stream(*life[: 2 + len(pieces)]), end=BodyEnd.CUT)
     assert texts(made) == "".join(pieces)
@@ -617,16 +617,16 @@ def test_reasoning_is_not_held() -> None:
 @pytest.mark.parametrize("first", ["<", "<tool_call>{", " ", "Hi <"])
 def test_empty_deltas_are_held_in_bounds_and_in_no_time(first: str) -> None:
     """They were read again and again, and without an end."""
-    pieces = [first, *[""] * (2 * MAX_HELD_DELTAS)]
+    pieces = [first, *[""] * (2 * MAX_HELD_EVENTS)]
     life, _ = message(0, *pieces)
     normalizer = StreamNormalizer(build_plan(strict=True))
     sent = [normalizer.feed(frame) for frame in frames(stream(*life[: 2 + len(pieces)]))]
-    assert sum(map(bool, sent)) > len(pieces) - MAX_HELD_DELTAS - 10
-    assert b"".join(sent).count(b"output_text.delta") >= len(pieces) - MAX_HELD_DELTAS
+    assert sum(map(bool, sent)) > len(pieces) - MAX_HELD_EVENTS - 10
+    assert b"".join(sent).count(b"output_text.delta") >= len(pieces) - MAX_HELD_EVENTS
 
 
 def test_white_space_is_held_in_bounds_and_in_no_time() -> None:
-    life, done = message(0, *[" " * 50] * (2 * MAX_HELD_DELTAS))
+    life, done = message(0, *[" " * 50] * (2 * MAX_HELD_EVENTS))
     assert untouched(stream(*life, terminal(done)))
 
 
@@ -646,7 +646,7 @@ def test_no_more_is_held_than_a_response_may_have() -> None:
 
 def test_a_call_behind_a_text_is_held_in_bounds() -> None:
     life, done = message(0, HERMES)
-    streamed, item = call(1, '{"city": "', *["Rome"] * MAX_HELD_DELTAS, '"}')
+    streamed, item = call(1, '{"city": "', *["Rome"] * MAX_HELD_EVENTS, '"}')
     made = repaired(stream(*life, *streamed, terminal(done, item)))
     assert texts(made) == HERMES
     assert made.output == [done, item]

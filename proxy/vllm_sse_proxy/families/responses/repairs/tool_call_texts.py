@@ -8,7 +8,7 @@ Where the request has tools, text is held from the place on where a call begins 
 shows what it is:
 
 - The final output has a call that the text names, and no message with that text: the text was a call. It is dropped, and
-  ``untold_items`` sends the call if it was not streamed. What the final message says around it is emitted.
+  ``unsent_items`` sends the call if it was not streamed. What the final message says around it is emitted.
 - Anything else: it is text, and leaves as it came. A model may explain how calls are written, and nothing here makes a call.
 
 A call that upstream streams behind such a text, too, and that the text names, is held with it, so that the order stays. If
