@@ -1,4 +1,4 @@
-"""Each limit: what it stops, what the other side is told, and that it is counted under the setting's name."""
+"""Each limit: what it stops, what the other side is sent, and that it is counted under its name."""
 
 from __future__ import annotations
 
