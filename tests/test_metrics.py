@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 
 import pytest
 
@@ -69,15 +67,9 @@ def test_code_class(status: int | None, code: str) -> None:
 
 
 def test_names_and_help_follow_the_conventions() -> None:
-    """What `promtool check metrics` asks for, where it is not installed; then itself, where it is."""
+    """What `promtool check metrics` asks for; `make check-deploy` asks itself."""
     text = Metrics().expose().decode()
     families = re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE)
     for name, kind in families:
         assert name.endswith("_total") == (kind == "counter"), name
         assert re.search(rf"^# HELP {name} \S", text, re.MULTILINE), name
-    promtool = shutil.which("promtool")
-    if promtool is not None:
-        checked = subprocess.run(
-            [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
-        )
-        assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")

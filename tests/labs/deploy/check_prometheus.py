@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.support.deploying import DEPLOY, RULES, rules
+from vllm_sse_proxy.metrics import Metrics
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +28,10 @@ def test_promtool_accepts_configuration_and_rules(run: Run) -> None:
     code, output = run("promtool", "check", "config", "--lint-fatal", "deploy/prometheus/prometheus.yaml")
     assert code == 0, output
     assert "1 rule files found" in output
+
+
+def test_promtool_accepts_the_proxys_metrics(run: Run) -> None:
+    assert run("promtool", "check", "metrics", text=Metrics().expose().decode()) == (0, "")
 
 
 def test_every_rule_does_what_its_test_says(run: Run) -> None:
