@@ -16,6 +16,7 @@ import pytest
 from tests.support.compiled import python_core
 from vllm_sse_proxy.families import RESPONSES
 from vllm_sse_proxy.stream.plan import corrections_of
+from vllm_sse_proxy.stream.repair import Correction, Station
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -257,44 +258,49 @@ def test_the_core_loads_nothing_that_waits_or_varies() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=ROOT
     ).stdout.split()
-    assert "vllm_sse_proxy.families.responses.engine" in loaded
+    assert "vllm_sse_proxy.stream.engine" in loaded
     assert not [
         name for name in loaded if any(inside(name, bad) for bad in (*rule.forbidden, *NO_CORE_IMPORTS))
     ]
 
 
-def test_repairs_are_sorted_by_phase() -> None:
-    phases = [repair.phase for repair in CORRECTIONS]
-    assert phases == sorted(phases)
+def test_corrections_are_sorted_by_station() -> None:
+    stations = list(Station)
+    places = [stations.index(one.station) for one in CORRECTIONS]
+    assert places == sorted(places)
 
 
 def test_every_repair_module_is_in_the_list() -> None:
     folder = PROXY / "families" / "responses" / "repairs"
-    assert {path.stem for path in folder.glob("*.py")} - {"__init__", "base"} == {r.name for r in CORRECTIONS}
+    assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == {
+        one.name for one in RESPONSES.repairs
+    }
+
+
+@python_core
+@pytest.mark.parametrize("repair", RESPONSES.repairs, ids=lambda repair: repair.name)
+def test_a_repair_has_the_name_of_its_module(repair: type[Repair]) -> None:
+    assert repair.__module__ == f"vllm_sse_proxy.families.responses.repairs.{repair.name}"
+    assert importlib.import_module(repair.__module__).__doc__
 
 
 @pytest.mark.parametrize("repair", CORRECTIONS, ids=lambda repair: repair.name)
 class TestOneName:
-    def test_form(self, repair: type[Repair]) -> None:
+    def test_form(self, repair: Correction) -> None:
         assert re.fullmatch(r"[a-z]+(_[a-z]+)*", repair.name)
         assert repair.summary
         assert "\n" not in repair.summary
         assert "|" not in repair.summary, "it stands in tables"
         assert repair.fixes
 
-    @python_core
-    def test_module(self, repair: type[Repair]) -> None:
-        assert repair.__module__ == f"vllm_sse_proxy.families.responses.repairs.{repair.name}"
-        assert importlib.import_module(repair.__module__).__doc__
-
-    def test_has_its_test_file(self, repair: type[Repair]) -> None:
+    def test_has_its_test_file(self, repair: Correction) -> None:
         assert (ROOT / "tests" / "families" / "responses" / "repairs" / f"test_{repair.name}.py").is_file()
 
-    def test_has_its_golden(self, repair: type[Repair]) -> None:
+    def test_has_its_golden(self, repair: Correction) -> None:
         golden = ROOT / "tests" / "recordings" / repair.name
         assert golden.is_dir()
         assert {path.name for path in golden.iterdir()} >= {"upstream.sse", "expected.sse", "origin.toml"}
 
-    def test_is_documented(self, repair: type[Repair]) -> None:
+    def test_is_documented(self, repair: Correction) -> None:
         text = (ROOT / "docs" / "repairs.md").read_text("utf-8")
         assert f"\n### {repair.name}\n" in text

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vllm_sse_proxy import Dialect
+from vllm_sse_proxy import Dialect, NestedNumbers
 from vllm_sse_proxy.config import CoreSettings, ServerSettings, SettingsError, flag_name, load
+from vllm_sse_proxy.families.responses.settings import ResponsesSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -164,11 +165,16 @@ def test_the_plan_follows_the_settings() -> None:
         {
             "mode": "observe",
             "dialect": "upstream",
-            "disable_repairs": ("item_ids",),
+            "disable_repairs": ("done_items",),
             "nested_sequence_number": "remove",
         },
     )
-    assert "item_ids" in settings.plan().repair_names
+    plan = settings.plan()
+    assert "done_items" in plan.disabled
+    assert isinstance(plan.settings, ResponsesSettings)
+    assert plan.settings.observe
+    assert plan.settings.dialect is Dialect.UPSTREAM
+    assert plan.settings.nested_numbers is NestedNumbers.REMOVE
 
 
 def test_every_setting_says_what_it_is_for() -> None:

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.compiled import python_core
 from tests.support.judging import violations
 from tests.support.streams import (
     conforming_events,
@@ -20,10 +19,13 @@ from tests.support.streams import (
 )
 from tests.support.strict import strict_errors
 from vllm_sse_proxy import BodyEnd, Dialect, Plan, RequestContext, StreamNormalizer, build_plan, check_stream
+from vllm_sse_proxy.families import RESPONSES
 from vllm_sse_proxy.families.responses.final_match import text_of
+from vllm_sse_proxy.stream.plan import corrections_of
 
 STRICT = build_plan(strict=True)
 LENIENT = build_plan()
+OPTIONAL = [one.name for one in corrections_of(RESPONSES) if not one.needed]
 ENDS = st.sampled_from([end for end in BodyEnd if end is not BodyEnd.CLIENT_GONE])
 
 
@@ -32,7 +34,7 @@ def repair(stream: bytes, end: BodyEnd = BodyEnd.EOF, plan: Plan = STRICT, **opt
     return normalizer.feed(stream) + normalizer.finish(end)
 
 
-def stays(once: bytes, plan: Plan = STRICT) -> bool:
+def stays(once: bytes, plan: Plan = STRICT, dialect: Dialect = Dialect.OPENAI) -> bool:
     """Say whether a repaired stream stays as it is when it is repaired again.
 
     Arguments that were put right at their end may be: deltas without their beginning, and something between them that is left
@@ -40,7 +42,7 @@ def stays(once: bytes, plan: Plan = STRICT) -> bool:
     third time changes nothing.
     """
     again = repair(once, plan=plan)
-    if check_stream(once, dialect=plan.settings.dialect):  # by `violations`, arguments and no more
+    if check_stream(once, dialect=dialect):  # by `violations`, arguments and no more
         once, again = again, repair(again, plan=plan)
     return again == once
 
@@ -70,7 +72,7 @@ def test_open_responses(events: list[dict[str, Any]], end: BodyEnd) -> None:
     plan = build_plan(strict=True, dialect=Dialect.OPEN_RESPONSES)
     once = repair(wire(events), end, plan)
     assert violations(once, Dialect.OPEN_RESPONSES) == []
-    assert stays(once, plan)
+    assert stays(once, plan, Dialect.OPEN_RESPONSES)
 
 
 @given(damaged_events(), ENDS)
@@ -86,23 +88,6 @@ def test_chunking(events: list[dict[str, Any]], places: list[int], end: BodyEnd)
     normalizer = StreamNormalizer(STRICT, RequestContext(seed="seed"))
     pieces = [normalizer.feed(chunk) for chunk in cut(stream, places)]
     assert b"".join(pieces) + normalizer.finish(end) == repair(stream, end)
-
-
-@python_core
-@given(damaged_events(), ENDS, st.sampled_from(Dialect))
-def test_streaks(events: list[dict[str, Any]], end: BodyEnd, dialect: Dialect) -> None:
-    """That most repairs are not asked about a delta like the one before it changes nothing."""
-    plan = build_plan(strict=True, dialect=dialect)
-    every = Plan(
-        plan.settings, [type(repair.__name__, (repair,), {"reads_deltas": True}) for repair in plan.repairs]
-    )
-    doubled = [
-        twin
-        for event in events
-        for twin in ([event] * 3 if str(event.get("type")).endswith("delta") else [event])
-    ]
-    stream = wire(doubled)
-    assert repair(stream, end, plan) == repair(stream, end, every)
 
 
 @given(st.binary(max_size=400), ENDS)
@@ -190,7 +175,7 @@ def _texts(events: list[dict[str, Any]]) -> dict[str, str]:
     return {type_: text for type_, text in texts.items() if text}
 
 
-@given(damaged_events(), st.sets(st.sampled_from(Plan.repair_names)), ENDS)
+@given(damaged_events(), st.sets(st.sampled_from(OPTIONAL)), ENDS)
 def test_isolation(events: list[dict[str, Any]], disabled: set[str], end: BodyEnd) -> None:
     """Any repairs may be switched off: nothing raises, numbers stay right, the stream ends once."""
     plan = build_plan(disabled=disabled)

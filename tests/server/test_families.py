@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -12,11 +11,11 @@ import pytest
 from tests.support.http import metric
 from tests.support.upstream import Chunk, Cut, End, Head, Wait, json_answer, stream
 from tests.support.whole_stream import BODY, DELTA, WHOLE
-from vllm_sse_proxy.families import FAMILIES, RESPONSES
+from vllm_sse_proxy.families import FAMILIES
+from vllm_sse_proxy.families.responses.family import Responses
 from vllm_sse_proxy.server.handling import FamilyHandler
 from vllm_sse_proxy.server.routes import OTHER, RouteTable
 from vllm_sse_proxy.stream.family import Endpoint, Family
-from vllm_sse_proxy.stream.normalizer import StreamNormalizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,31 +30,27 @@ PING = b"event: ping\ndata: {}\n\n"
 SEEN: list[tuple[str, Mapping[str, Any] | None]] = []
 
 
-def error(message: str, type_: str, code: str) -> dict[str, Any]:
-    return {"type": "error", "error": {"type": type_, "message": message}, "request": code}
+class Toy(Responses):
+    """Responses under another name, with forms of its own."""
 
-
-def context(resource: str, body: Mapping[str, Any] | None) -> RequestContext:
-    SEEN.append((resource, body))
-    return RESPONSES.context(resource, body)
-
-
-def ping(_: StreamNormalizer) -> bytes:
-    return PING
-
-
-TOY = replace(
-    RESPONSES,
-    name="toy",
-    endpoints=(
+    name = "toy"
+    endpoints = (
         Endpoint("toy", "POST", "/v1/toys"),
         Endpoint("toy_get", "GET", "/v1/toys/{id}", stream_in_query=True),
-    ),
-    context=context,
-    error=error,
-    keepalive=ping,
-)
-BOTH: tuple[Family, ...] = (*FAMILIES, TOY)
+    )
+
+    def error(self, message: str, type_: str, code: str) -> dict[str, Any]:
+        return {"type": "error", "error": {"type": type_, "message": message}, "request": code}
+
+    def context(self, resource: str, body: Mapping[str, Any] | None) -> RequestContext:
+        SEEN.append((resource, body))
+        return super().context(resource, body)
+
+    def keepalive(self, next_number: int) -> bytes | None:  # noqa: ARG002 - its events have no numbers
+        return PING
+
+
+BOTH: tuple[Family, ...] = (*FAMILIES, Toy())
 
 
 @pytest.mark.parametrize(

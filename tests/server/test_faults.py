@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from dataclasses import replace
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
 import pytest
@@ -13,9 +12,11 @@ import pytest
 from tests.support.http import metric
 from tests.support.upstream import PATIENCE_SECONDS, Chunk, Cut, Head, Raw, Reset, Wait, stream
 from tests.support.whole_stream import BODY, CREATED, WHOLE
-from vllm_sse_proxy.families import RESPONSES
+from vllm_sse_proxy.families.responses.family import Responses
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.server.conftest import Connect, Start
     from tests.support.http import Answer
     from tests.support.upstream import FakeUpstream, Step
@@ -235,10 +236,11 @@ async def test_an_early_answer_to_a_long_upload(
 
 
 async def test_a_fault_of_our_own_is_a_500(upstream: FakeUpstream, start: Start, connect: Connect) -> None:
-    def fail(*_: object, **__: object) -> NoReturn:
-        raise RuntimeError("secret detail")
+    class Broken(Responses):
+        def context(self, resource: str, body: Mapping[str, Any] | None) -> NoReturn:  # noqa: ARG002 - it fails anyway
+            raise RuntimeError("secret detail")
 
-    proxy = await start((replace(RESPONSES, normalizer=fail),))
+    proxy = await start((Broken(),))
     upstream.answer(*stream(*WHOLE))
     client = await connect(proxy)
     await client.post("/v1/responses", BODY)

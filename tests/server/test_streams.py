@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
@@ -25,13 +24,13 @@ from tests.support.upstream import (
     stream,
 )
 from tests.support.whole_stream import BODY, CREATED, DELTA, DONE, WHOLE
-from vllm_sse_proxy.families import RESPONSES
 from vllm_sse_proxy.families.responses.conformance import check_stream
-from vllm_sse_proxy.stream.normalizer import StreamNormalizer
-from vllm_sse_proxy.stream.plan import Plan
+from vllm_sse_proxy.families.responses.family import Responses
 from vllm_sse_proxy.stream.repair import RequestContext
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.server.conftest import Connect, Start
     from tests.support.http import RawClient
     from tests.support.upstream import FakeUpstream, Step
@@ -91,18 +90,19 @@ async def test_an_open_stream_does_not_hold_the_requests_input(
     """An agent's history takes three times its bytes as objects: 290 KiB for each stream, seen with requests of 92 KiB."""
     contexts: list[RequestContext] = []
 
-    def normalizer(plan: Plan, context: RequestContext, *, starting_after: int | None) -> StreamNormalizer:
-        contexts.append(context)
-        return StreamNormalizer(plan, context, starting_after=starting_after)
+    class Noting(Responses):
+        def context(self, resource: str, body: Mapping[str, Any] | None) -> RequestContext:
+            contexts.append(super().context(resource, body))
+            return contexts[-1]
 
-    proxy = await start((replace(RESPONSES, normalizer=normalizer),))
+    proxy = await start((Noting(),))
     upstream.answer(*stream(*WHOLE))
     client = await connect(proxy)
     await client.post("/v1/responses", BODY)
     assert (await client.answer()).body == b"".join(WHOLE)
     asked_for = {name: value for name, value in orjson.loads(BODY).items() if name != "input"}
     assert "input" in orjson.loads(BODY)
-    assert [context.body for context in contexts] == [asked_for]
+    assert [context.body for context in contexts] == [None, asked_for]
     assert (await upstream.next_request()).body == BODY
 
 

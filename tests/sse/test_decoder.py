@@ -275,27 +275,29 @@ def test_finish_hands_out_what_came_of_the_last_frame(stream: bytes, rest: Frame
         assert decoder.finish() == rest
 
 
-def test_who_skims_is_offered_whole_frames_only() -> None:
-    offered: list[list[bytes]] = []
-
-    def skim(blocks: list[bytes], at: int) -> int:
-        offered.append(blocks[at:])
-        return 2 if blocks[at].endswith(b"s") else 0
-
-    decoder = FrameDecoder(skim=skim, max_frame_bytes=64)
-    assert decoder.feed(b"data: a\n\ndata: s\n\n: c\n\ndata: b\n\ndata: s\n\nx\n\ndata: d") == [
-        message(b"a"),
-        message(b"b"),
-    ]
-    assert [blocks[0] for blocks in offered] == [b"data: a", b"data: s", b"data: s"]
-    offered.clear()
-    assert decoder.feed(b"\n") == decoder.feed(b"data: e\r") == []
-    assert decoder.feed(b"\r") == [message(b"d\ne")]
-    assert offered == []  # the block is the end of a frame whose beginning is held
-    assert decoder.feed(b"data: f\n\n") == [message(b"f")]
-    assert offered == [[b"data: f"]]
-    assert decoder.feed(b"data: s\n\n" * 9) == [message(b"s")] * 9
-    assert len(offered) == 1  # what may hold a frame beyond the limit is not offered
+def test_a_frame_as_servers_send_it_is_handed_out_as_it_came_too() -> None:
+    decoder = FrameDecoder(max_frame_bytes=64)
+    plain = (b"data: a", b"event: e\ndata: b", b"event: \ndata: ")
+    assert [frame.block for frame in decoder.feed(b"\n\n".join((*plain, b"")))] == list(plain)
+    for other in (
+        b": c",
+        b"data:d",
+        b"data: d\ndata: e",
+        b"id: 1\ndata: d",
+        b"event:e\ndata: d",
+        b"data: d\nx",
+        b"\ndata: d",
+    ):
+        (frame,) = decoder.feed(other + b"\n\n")
+        assert frame.block is None, other
+    assert decoder.feed(b"data: f\n") == []
+    (frame,) = decoder.feed(b"\n")  # in two pieces
+    assert (frame.data, frame.block) == (b"f", None)
+    (frame,) = decoder.feed(b"data: g\r\n\r\n")
+    assert frame.block == b"data: g"  # a line end is a line end
+    assert decoder.feed(b"data: " + b"x" * 58 + b"\n\n")[0].block is not None
+    with pytest.raises(FrameTooLargeError):
+        decoder.feed(b"data: " + b"x" * 59 + b"\n\n")
 
 
 # Properties

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from vllm_sse_proxy.sse import encode_comment
 from vllm_sse_proxy.stream.event import COMMENT, END, Event, dump_json
 from vllm_sse_proxy.stream.repair import HOLD, MAX_HELD_EVENTS, PASS, Released, Repair, StreamContext, Verdict
-from vllm_sse_proxy.stream.rewrites import Form, Rewrite, spelled_words, words_in
+from vllm_sse_proxy.stream.rewrites import KEPT, WALKED, WHOLE, Form, Rewrite, spelled_words, words_in
 from vllm_sse_proxy.stream.tally import Tally
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ class Exit:
         self.out: list[bytes] = []
         self.last: Event | None = None
         self.corrections: list[str] = []
+        self._has_begun = False
+        """whether the client was sent an event"""
         self._unheard: list[bytes] = []
         """where events go that the client has already"""
         self._writer = plan.family.writer(context, self.view, self)
@@ -59,6 +61,7 @@ class Exit:
             tally.events_inserted += 1
         self.last = event
         if view.next_number > self.starting_after:
+            self._has_begun = True
             self._writer.write(event, self.out)
         else:
             self._writer.write(event, self._unheard)
@@ -83,7 +86,7 @@ class Exit:
     def comment(self, text: bytes) -> None:
         """Emit a comment; before the first event that the client is sent it goes no further."""
         self.tally.comments += 1
-        if self.view.next_number > self.starting_after + 1:
+        if self._has_begun:
             self.out.append(encode_comment(text))
 
     def sentinel(self) -> None:
@@ -229,17 +232,21 @@ class Engine:
             return False
         exit_ = self.exit
         view, tally, out = exit_.view, exit_.tally, exit_.out
-        number, came = b"", rewrite.before.number
-        if rewrite.after.is_numbered:
-            number = b"%d" % view.next_number
-            view.next_number += 1
-            if came != number:
-                tally.events_renumbered += 1
-        if came == number and not rewrite.is_needed:
+        before = rewrite.before
+        number = b"%d" % view.next_number if rewrite.after.is_numbered else b""
+        is_right = before.number == number and before.idle == rewrite.idle
+        change = rewrite.if_right if is_right else rewrite.if_wrong
+        if change == WALKED:
+            return False
+        if change == WHOLE:
             out.append(frame)
             out.append(b"\n\n")
         else:
-            rewrite.after.write(number, spelled_words(spelled, words), out)
+            rewrite.after.write(number, spelled if change == KEPT else spelled_words(spelled, words), out)
+        if rewrite.after.is_numbered:
+            view.next_number += 1
+            if before.number != number:
+                tally.events_renumbered += 1
         rewrite.text.grow(words)
         view.size += len(words)
         tally.events_in += 1
@@ -293,10 +300,14 @@ class Engine:
             return
         spelled = dump_json(words)
         before = Form.of(frame, spelled, view.idle_index(last))
-        after = Form.of(b"".join(exit_.out[mark:]).removesuffix(b"\n\n"), spelled)
-        if before is not None and after is not None and after.is_numbered == self._family.is_numbered:
-            self._rewrites.insert(0, Rewrite(event.type, before, after, text, tuple(exit_.corrections)))
-            del self._rewrites[_KNOWN_AT_ONCE:]
+        emitted = b"".join(exit_.out[mark:]).removesuffix(b"\n\n")
+        after = Form.of(emitted, spelled)
+        if before is None or after is None or after.is_numbered != self._family.is_numbered:
+            return
+        rewrite = Rewrite(event.type, before, after, text, tuple(exit_.corrections))
+        rewrite.compare(frame, emitted, spelled)
+        self._rewrites.insert(0, rewrite)
+        del self._rewrites[_KNOWN_AT_ONCE:]
 
 
 COMPLETION: Final = "completion"

@@ -83,7 +83,7 @@ class View(ABC):
         """Take note of an event that goes out."""
 
     def text_of(self, event: Event) -> TextView | None:  # noqa: ARG002 - a family without texts has none
-        """Return the text that a delta goes on with; None if the client knows of none, or if the delta says more than words."""
+        """Return the text that a delta goes on with; None if the client knows of none."""
         return None
 
     def words_of(self, event: Event) -> str | None:  # noqa: ARG002 - as above
@@ -104,7 +104,7 @@ class Completer(ABC):
 
     @abstractmethod
     def complete(self, event: Event) -> None:
-        """Emit an event of upstream, with what it lacks, or drop it; END too, for which the stream's last events are emitted."""
+        """Emit an event of upstream, with what it lacks, or drop it; for END, emit the last events of the stream."""
 
     def release(self) -> None:  # noqa: B027 - most hold nothing
         """Emit what waits for the next event: upstream's heartbeat says that time passes."""

@@ -1,4 +1,4 @@
-"""What one process does with the streams of one family: which repairs, in which order, for which events. Shared by all streams."""
+"""What one process does with the streams of one family: which repairs, in which order, for which events."""
 
 from __future__ import annotations
 

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from vllm_sse_proxy.stream.event import dump_json
+
 if TYPE_CHECKING:
     from vllm_sse_proxy.stream.family import TextView
 
@@ -52,9 +54,10 @@ class Form:
     """How the frame of a delta is spelled but for its words and its numbers.
 
     :ivar number: the number of the frame that was read last; empty if it has none.
+    :ivar idle: its index that makes no difference; empty if it has none.
     """
 
-    __slots__ = ("_after", "_before", "_head", "_shortest", "_tail", "is_numbered", "number")
+    __slots__ = ("_after", "_before", "_head", "_shortest", "_tail", "idle", "is_numbered", "number")
 
     def __init__(self, head: bytes, before: list[_Gap], after: list[_Gap], tail: bytes) -> None:
         self._head = head
@@ -64,6 +67,7 @@ class Form:
         self._shortest = len(head) + len(tail) + 2
         self.is_numbered = any(not gap.is_idle for gap in (*before, *after))
         self.number = b""
+        self.idle = b""
 
     @classmethod
     def of(cls, frame: bytes, words: bytes, idle: bytes = b"") -> Form | None:
@@ -135,6 +139,7 @@ class Form:
 
     def _note(self, value: bytes, gap: _Gap) -> bool:
         if gap.is_idle:
+            self.idle = value
             return _is_number(value)
         self.number = value
         return value == _UNNUMBERED or _is_number(value)
@@ -163,6 +168,17 @@ class Form:
 
 
 _EMPTY_WORDS: Final = b'""'
+_DATA: Final = b"data: "
+
+
+WALKED: Final = 0
+"""The delta must be walked: its JSON would be written anew, and that is not known."""
+WRITTEN: Final = 1
+"""The delta is spelled as the proxy writes JSON."""
+KEPT: Final = 2
+"""Its JSON leaves as it came, below another ``event:`` line."""
+WHOLE: Final = 3
+"""The frame leaves as it came."""
 
 
 class Rewrite:
@@ -172,12 +188,25 @@ class Rewrite:
     :ivar after: how it goes out.
     :ivar text: the text that it grows.
     :ivar corrections: names of the corrections that it takes.
-    :ivar is_needed: something but the number is corrected.
+    :ivar idle: the index that makes no difference, as it goes out.
+    :ivar if_right: what becomes of one whose number and index are right already.
+    :ivar if_wrong: what becomes of any other.
     :ivar walk: number of the walk for which ``signs`` was asked.
     :ivar signs: characters for which a repair must see the words; None if one must see them anyway.
     """
 
-    __slots__ = ("after", "before", "corrections", "is_needed", "signs", "text", "type", "walk")
+    __slots__ = (
+        "after",
+        "before",
+        "corrections",
+        "idle",
+        "if_right",
+        "if_wrong",
+        "signs",
+        "text",
+        "type",
+        "walk",
+    )
 
     def __init__(
         self, type_: str, before: Form, after: Form, text: TextView, corrections: tuple[str, ...]
@@ -187,9 +216,34 @@ class Rewrite:
         self.after = after
         self.text = text
         self.corrections = corrections
-        self.is_needed = not before.is_like(after)
+        self.idle = b""
+        self.if_right = self.if_wrong = WRITTEN
         self.walk = -1
         self.signs: str | None = None
+
+    def compare(self, frame: bytes, emitted: bytes, words: bytes) -> None:
+        """Note what is changed of the delta that was walked, beside its number.
+
+        JSON that nobody changed keeps its bytes; with another number it is written anew. Both come to the same if it is
+        spelled as the proxy spells it, and else only one of them is known.
+        """
+        came, left = Form.of(_data_of(frame), words), Form.of(_data_of(emitted), words)
+        plain = Form.of(dump_json(orjson.loads(_data_of(frame))), words)
+        if came is None or left is None or plain is None:
+            return
+        self.before.read(frame)
+        self.idle = self.before.idle
+        if left.is_like(came):
+            is_whole = frame[: -len(_data_of(frame))] == emitted[: -len(_data_of(emitted))]
+            self.if_right = WHOLE if is_whole else KEPT
+            self.if_wrong = WRITTEN if plain.is_like(came) else WALKED
+        elif left.is_like(plain):
+            self.if_right = WALKED
+
+
+def _data_of(frame: bytes) -> bytes:
+    """Return the payload of a plain frame."""
+    return frame[frame.index(_DATA) + len(_DATA) :]
 
 
 def words_in(spelled: bytes) -> str | None:

@@ -173,19 +173,12 @@ class TestItems:
         assert synthesis.final_item(item, {"type": "reasoning", "x": 1}) == item.item
         assert synthesis.final_item(item, {"type": "web_search_call", "x": 1})["x"] == 1
 
-    def test_annotations_that_only_the_account_has_are_told(self) -> None:
-        events, _ = message(0, "Hi")
-        account = {"type": "message", "content": [{**text_part("Hi"), "annotations": [NOTE]}]}
-        made = synthesis.close_item(told(events[:3]), status="completed", account=account)
-        assert names(made)[0] == "output_text.annotation.added"
-        assert made[-1].body["item"]["content"][0]["annotations"] == [NOTE]
-
-    def test_arguments_that_lost_their_beginning_end_as_the_account_has_them(self) -> None:
-        events, done = call(0, 'y": "Paris"}')
-        account = {**done, "arguments": '{"city": "Paris"}'}
-        made = synthesis.close_item(told(events[:2]), status="completed", account=account)
-        assert names(made) == ["function_call_arguments.done", "output_item.done"]
-        assert made[0].body["arguments"] == made[1].body["item"]["arguments"] == '{"city": "Paris"}'
+    def test_annotations_that_only_the_account_has_are_emitted(self) -> None:
+        item = told(message(0, "Hi")[0][:3])
+        account = {**text_part("Hi"), "annotations": [NOTE]}
+        made = synthesis.end_of_part(item, item.parts[0], account)
+        assert names(made) == ["output_text.annotation.added", "output_text.done", "content_part.done"]
+        assert made[-1].body["part"]["annotations"] == [NOTE]
 
     @pytest.mark.parametrize(
         ("part", "texts"),
@@ -231,10 +224,10 @@ class TestParts:
 
     def test_a_part_of_an_unknown_type_has_no_life_and_no_text(self) -> None:
         item = ItemView(0, {"id": "v", "type": "vendor"})
-        assert synthesis.life_of_part(item, {"type": "vendor"}) == []
+        assert synthesis.life_of_part(item, 0, {"type": "vendor"}) == []
         with pytest.raises(ValueError, match="unknown type"):
             synthesis.text_done(item, PartView(0, {"type": "vendor"}))
-        closing = synthesis.close_part(item, PartView(0, {"type": "vendor", "x": 1}))
+        closing = synthesis.end_of_part(item, PartView(0, {"type": "vendor", "x": 1}), None)
         assert names(closing) == ["content_part.done"]
 
     def test_a_closed_part_stays_as_it_was_told(self) -> None:

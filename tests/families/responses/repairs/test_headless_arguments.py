@@ -10,6 +10,7 @@ from vllm_sse_proxy import BodyEnd
 
 ARGUMENTS = '{"city": "Paris"}'
 DELTA, DONE = "function_call_arguments.delta", "function_call_arguments.done"
+from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS
 
 
 def told(

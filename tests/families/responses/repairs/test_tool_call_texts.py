@@ -30,6 +30,7 @@ TOOLS = [{"type": "function", "name": "get_weather", "parameters": {}, "strict":
 CALL = call(1, '{"city": "Paris"}')[1]
 HERMES = '<tool_call>{"name": "get_weather", "arguments": {"city": "Rome"}}</tool_call>'
 TEXT = '<tool_call>\n{"name": "get_weather"}\n</tool_call>'
+from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS
 
 
 def stream(*events: Json, **asked: Any) -> list[Json]:

@@ -1,8 +1,9 @@
-"""Deltas that are taken by their bytes: what comes out must be what parsing each of them would have made."""
+"""Deltas that are rewritten by their bytes: what comes out must be what walking each of them would have made."""
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from typing import Any
 from unittest.mock import patch
@@ -11,9 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.compiled import python_core
 from tests.support.repairing import opened
 from tests.support.streams import call, cut, message, reasoning, response, wire
-from vllm_sse_proxy import BodyEnd, Dialect, RequestContext, StreamNormalizer, build_plan
+from vllm_sse_proxy import BodyEnd, Dialect, Plan, RequestContext, StreamNormalizer, build_plan
+from vllm_sse_proxy.families import RESPONSES
+from vllm_sse_proxy.stream.engine import Engine
+from vllm_sse_proxy.stream.plan import corrections_of
 
 Outcome = tuple[bytes, dict[str, Any], str | None, str | None]
 
@@ -59,22 +64,23 @@ def outcome(stream: list[bytes], end: BodyEnd, plan: Plan, after: int | None = N
     return made, asdict(normalizer.tally), normalizer.ending, normalizer.limit
 
 
-def parsed(stream: list[bytes], end: BodyEnd, plan: Plan, after: int | None = None) -> Outcome:
-    """Return what becomes of the stream if every delta is parsed."""
-    with patch.object(RepairEngine, "skim", lambda *_: 0):
-        return outcome(stream, end, plan, after)
+def walked(stream: list[bytes], end: BodyEnd, plan: Plan, after: int | None = None) -> Outcome:
+    """Return what becomes of the stream if every delta is walked: one whose frame has another field, which says nothing."""
+    marked = re.sub(rb"(?<=\n\n)(?=event:|data:)", b"id: 1\n", b"".join(stream))
+    made, tally, ending, limit = outcome([marked], end, plan, after)
+    return made, {**tally, "bytes_in": sum(map(len, stream))}, ending, limit
 
 
-def skimmed(stream: bytes, plan: Plan) -> int:
-    """Return how many deltas are taken by their bytes."""
-    counts = []
+def rewritten(stream: bytes, plan: Plan) -> int:
+    """Return how many deltas are rewritten."""
+    counts: list[bool] = []
 
-    def skim(engine: RepairEngine, blocks: list[bytes], at: int) -> int:
-        counts.append(original(engine, blocks, at))
+    def rewrite(engine: Engine, frame: bytes) -> bool:
+        counts.append(original(engine, frame))
         return counts[-1]
 
-    original = RepairEngine.skim
-    with patch.object(RepairEngine, "skim", skim):
+    original = Engine.rewrite
+    with patch.object(Engine, "rewrite", rewrite):
         outcome([stream], BodyEnd.EOF, plan)
     return sum(counts)
 
@@ -89,6 +95,7 @@ def opening(**fields: Any) -> bytes:
     return wire(events, done=False)
 
 
+OPTIONAL = [one.name for one in corrections_of(RESPONSES) if not one.needed]
 NUMBERS = range(4, 10_000)
 PLAN = build_plan(strict=True)
 
@@ -97,44 +104,49 @@ def deltas(*words: str, form: str = "after", numbers: Any = NUMBERS) -> bytes:
     return b"".join(frame(each, str(number), form=form) for each, number in zip(words, numbers, strict=False))
 
 
-@pytest.mark.parametrize("form", ["after", "before"])
-def test_deltas_spelled_alike_are_taken_by_their_bytes(form: str) -> None:
+@python_core
+@pytest.mark.parametrize("form", ["after", "before", "elsewhere", "unnumbered"])
+def test_deltas_spelled_alike_are_rewritten(form: str) -> None:
+    """The first of a text is walked, from the second it is learned how they go."""
     words = [f'" {word}"' for word in ("so", "it", "goes", "caf\\u00e9", "“on”")]
     for numbers in (NUMBERS, [-1] * 5, range(7, 99)):
         stream = opening() + deltas(*words, form=form, numbers=numbers)
-        assert skimmed(stream, PLAN) == 4
-        assert outcome([stream], BodyEnd.EOF, PLAN) == parsed([stream], BodyEnd.EOF, PLAN)
+        assert rewritten(stream, PLAN) == 3
+        assert outcome([stream], BodyEnd.EOF, PLAN) == walked([stream], BodyEnd.EOF, PLAN)
 
 
-def test_words_that_are_no_string_are_taken_too() -> None:
-    words = ['"a"', '{"content":"b","reasoning":null}', '["c",{"text":"d"}]', "5", '"e"']
+@python_core
+def test_words_that_are_no_string_are_rewritten_too() -> None:
+    """A fork's deltas are objects and lists (F01)."""
+    words = [json.dumps({"content": word, "reasoning": None}, separators=(",", ":")) for word in "abcde"]
     for numbers in (NUMBERS, [-1] * 5):
         stream = opening() + deltas(*words, numbers=numbers)
-        assert skimmed(stream, PLAN) == 4
+        assert rewritten(stream, PLAN) == 3
         made, tally, *_ = outcome([stream], BodyEnd.EOF, PLAN)
-        assert tally["repairs"]["string_deltas"] == 3
-        assert (made, tally) == parsed([stream], BodyEnd.EOF, PLAN)[:2]
+        assert tally["repairs"]["string_deltas"] == 5
+        assert (made, tally) == walked([stream], BodyEnd.EOF, PLAN)[:2]
 
 
+@python_core
 def test_without_the_repair_for_them_they_are_not() -> None:
     plan = build_plan(strict=True, disabled=["string_deltas"])
-    stream = opening() + deltas('"a"', '{"content":"b"}', '"c"')
-    assert skimmed(stream, plan) == 1
-    assert outcome([stream], BodyEnd.EOF, plan) == parsed([stream], BodyEnd.EOF, plan)
-    assert skimmed(opening() + deltas('"a"', '"b"', '"c"'), plan) == 2
-    assert skimmed(opening() + deltas('"a"', '"b"', '"c"'), build_plan(disabled=Plan.repair_names)) == 2
+    stream = opening() + deltas(*['{"content":"b"}'] * 4)
+    assert rewritten(stream, plan) == 0
+    assert outcome([stream], BodyEnd.EOF, plan) == walked([stream], BodyEnd.EOF, plan)
+    assert rewritten(opening() + deltas('"a"', '"b"', '"c"'), build_plan(disabled=OPTIONAL)) == 1
 
 
-@pytest.mark.parametrize("form", sorted(set(FORMS) - {"after", "before"}))
-def test_other_spellings_are_parsed(form: str) -> None:
-    stream = opening() + deltas('"a"', '"b"', '"c"', form=form)
-    assert skimmed(stream, PLAN) == 0
-    assert outcome([stream], BodyEnd.EOF, PLAN) == parsed([stream], BodyEnd.EOF, PLAN)
+@python_core
+@pytest.mark.parametrize("form", ["spaced", "escaped", "vendor", "two lines", "half"])
+def test_other_spellings_are_walked(form: str) -> None:
+    stream = opening() + deltas('"a"', '"b"', '"c"', form=form, numbers=[4, 6, 5])
+    assert rewritten(stream, PLAN) == 0
+    assert outcome([stream], BodyEnd.EOF, PLAN) == walked([stream], BodyEnd.EOF, PLAN)
 
 
 def test_what_came_in_two_lines_is_not_looked_for_in_one() -> None:
     stream = opening() + deltas('"a"', form="two lines") + deltas('"b"', form="half", numbers=[5])
-    assert outcome([stream], BodyEnd.EOF, PLAN) == parsed([stream], BodyEnd.EOF, PLAN)
+    assert outcome([stream], BodyEnd.EOF, PLAN) == walked([stream], BodyEnd.EOF, PLAN)
 
 
 @pytest.mark.parametrize(
@@ -153,52 +165,56 @@ def test_what_came_in_two_lines_is_not_looked_for_in_one() -> None:
         '"\udcff"',
     ],
 )
-def test_words_that_are_no_plain_json_are_parsed(words: str) -> None:
+def test_words_that_are_no_plain_json_are_walked(words: str) -> None:
     stream = opening() + deltas('"a"', words, '"c"')
-    assert skimmed(stream, PLAN) in (0, 1)
-    assert outcome([stream], BodyEnd.EOF, PLAN) == parsed([stream], BodyEnd.EOF, PLAN)
+    assert outcome([stream], BodyEnd.EOF, PLAN) == walked([stream], BodyEnd.EOF, PLAN)
 
 
 @pytest.mark.parametrize(
     "number", ["05", "-0", "5.0", "5e0", '"5"', "null", "", "-2", "1" * 30, "1" * 5000, "true"]
 )
-def test_numbers_that_are_no_plain_numbers_are_parsed(number: str) -> None:
+def test_numbers_that_are_no_plain_numbers_are_walked(number: str) -> None:
     stream = opening() + deltas('"a"', '"b"', '"c"', numbers=[4, number, 6])
-    assert outcome([stream], BodyEnd.EOF, PLAN) == parsed([stream], BodyEnd.EOF, PLAN)
+    assert outcome([stream], BodyEnd.EOF, PLAN) == walked([stream], BodyEnd.EOF, PLAN)
 
 
+@python_core
 def test_where_calls_may_come_as_text_only_words_without_their_signs_are_taken() -> None:
     tools = {"tools": [{"type": "function", "name": "f", "parameters": {}}]}
     stream = opening(**tools) + deltas('"a"', '"b"', '"c"', '"x <"', '"tool_call>"', '"c"', '"d"')
-    assert skimmed(stream, PLAN) == 1  # the first word is looked at: the message might begin with a call
-    assert outcome([stream], BodyEnd.EOF, PLAN) == parsed([stream], BodyEnd.EOF, PLAN)
-    assert skimmed(opening() + deltas('"a"', '"<"', '"["'), PLAN) == 2
-    assert skimmed(opening(**tools, tool_choice="required") + deltas('"a"', '"b"'), PLAN) == 0
+    assert rewritten(stream, PLAN) == 1  # the first words are looked at: the message might begin with a call
+    assert outcome([stream], BodyEnd.EOF, PLAN) == walked([stream], BodyEnd.EOF, PLAN)
+    assert rewritten(opening() + deltas('"a"', '"<"', '"["'), PLAN) == 1
+    assert rewritten(opening(**tools, tool_choice="required") + deltas('"a"', '"b"'), PLAN) == 0
 
 
+@python_core
 def test_a_text_at_its_limit_ends_with_the_same_delta() -> None:
     stream = opening() + deltas(*['"' + "x" * 100 + '"'] * 60)
     size = 4096
     plan = build_plan(strict=True, max_text_bytes=size)
-    assert 0 < skimmed(stream, plan) < 40
-    assert outcome([stream], BodyEnd.EOF, plan) == parsed([stream], BodyEnd.EOF, plan)
+    assert 0 < rewritten(stream, plan) < 40
+    assert outcome([stream], BodyEnd.EOF, plan) == walked([stream], BodyEnd.EOF, plan)
     assert outcome([stream], BodyEnd.EOF, plan)[3] == "max_text_bytes"
 
 
 def test_a_frame_at_its_limit_ends_the_stream_all_the_same() -> None:
     head, tail = opening(), deltas(*['"a"'] * 3, '"' + "x" * 1500 + '"', '"b"')
     plan = build_plan(strict=True, max_frame_bytes=1024)
-    assert outcome([head, tail], BodyEnd.EOF, plan) == parsed([head, tail], BodyEnd.EOF, plan)
+    assert outcome([head, tail], BodyEnd.EOF, plan) == walked([head, tail], BodyEnd.EOF, plan)
     assert outcome([head, tail], BodyEnd.EOF, plan)[3] == "max_frame_bytes"
 
 
-def test_a_dialect_that_renames_the_deltas_has_them_parsed() -> None:
-    events, _ = reasoning(0, "a", "b", "c")
+@python_core
+def test_deltas_that_a_dialect_renames_are_rewritten() -> None:
+    events, _ = reasoning(0, "a", "b", "c", "d")
     numbered = [{**event, "sequence_number": number} for number, event in enumerate(opened(*events))]
     stream = wire(numbered, done=False).replace(b": ", b":").replace(b", ", b",")
     stream = stream.replace(b"event:", b"event: ").replace(b"data:", b"data: ")
-    assert skimmed(stream, build_plan(dialect=Dialect.UPSTREAM)) == 2
-    assert skimmed(stream, build_plan(dialect=Dialect.OPEN_RESPONSES)) == 0
+    assert rewritten(stream, build_plan(dialect=Dialect.UPSTREAM)) == 2
+    plan = build_plan(dialect=Dialect.OPEN_RESPONSES)
+    assert rewritten(stream, plan) == 2
+    assert outcome([stream], BodyEnd.EOF, plan) == walked([stream], BodyEnd.EOF, plan)
 
 
 WORDS = (
@@ -224,23 +240,21 @@ BETWEEN = st.sampled_from([b"", b": ping\n\n", b"data: [DONE]\n\n", b"id: 1\n\n"
     st.fixed_dictionaries(
         {
             "dialect": st.sampled_from(Dialect),
-            "observe": st.booleans(),
             "max_text_bytes": st.sampled_from([1 << 20, 3000, 3020]),
-            "max_frame_bytes": st.sampled_from([1 << 20, 700, 240]),
-            "disabled": st.sets(st.sampled_from(Plan.repair_names), max_size=3),
+            "disabled": st.sets(st.sampled_from(OPTIONAL), max_size=3),
         }
     ),
     st.sampled_from([None, None, 0, 6, 100]),
     st.sampled_from(["none", "auto", "required"]),
 )
-def test_taking_bytes_changes_nothing(
+def test_learned_is_walked(
     runs: list[tuple[tuple[str, str, list[tuple[str, str]]], bytes]],
     places: list[int],
-    settings: dict[str, Any],
+    chosen: dict[str, Any],
     after: int | None,
     tools: str,
 ) -> None:
-    """Whatever deltas are spelled like, bytes, counts and ending are those of a stream in which each is parsed."""
+    """Whatever deltas are spelled like, bytes, counts and ending are those of a stream in which each is walked."""
     fields = {} if tools == "none" else {"tools": [{"type": "function", "name": "f"}], "tool_choice": tools}
     stream, number = opening(**fields), 4
     for (form, name, written), between in runs:
@@ -248,14 +262,14 @@ def test_taking_bytes_changes_nothing(
             stream += frame(words, str(number) if told == "right" else told, form=form, name=name)
             number += 1
         stream += between
-    plan = build_plan(**settings)
+    plan = build_plan(**chosen)
     chunks = cut(stream, places)
-    assert outcome(chunks, BodyEnd.EOF, plan, after) == parsed(chunks, BodyEnd.EOF, plan, after)
+    assert outcome(chunks, BodyEnd.EOF, plan, after) == walked(chunks, BodyEnd.EOF, plan, after)
 
 
 @given(st.lists(st.text(max_size=8), min_size=2, max_size=9), st.sampled_from([message, reasoning, call]))
-def test_a_conforming_streak_leaves_as_it_came(words: list[str], item: Any) -> None:
-    """Compact JSON, as servers send it: the streak leaves with identical bytes."""
+def test_a_conforming_text_leaves_as_it_came(words: list[str], item: Any) -> None:
+    """Compact JSON, as servers send it: the deltas leave with identical bytes."""
     events, _ = item(0, *words)
     numbered = [{**event, "sequence_number": number} for number, event in enumerate(opened(*events))]
     stream = b"".join(
