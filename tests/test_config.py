@@ -54,14 +54,14 @@ def test_empty_variables_are_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(ServerSettings, GIVEN).port == 9000
 
 
-@pytest.mark.parametrize("spelling", [" string_deltas, item_ids ,", ("string_deltas", "item_ids")])
+@pytest.mark.parametrize("spelling", [" string_deltas, item_openings ,", ("string_deltas", "item_openings")])
 def test_disabled_repairs(monkeypatch: pytest.MonkeyPatch, spelling: str | tuple[str, ...]) -> None:
     if isinstance(spelling, str):
         monkeypatch.setenv("SSE_PROXY_DISABLE_REPAIRS", spelling)
         settings = load(ServerSettings, GIVEN)
     else:
         settings = load(ServerSettings, {**GIVEN, "disable_repairs": spelling})
-    assert settings.disable_repairs == ("string_deltas", "item_ids")
+    assert settings.disable_repairs == ("string_deltas", "item_openings")
 
 
 def test_a_core_command_ignores_what_only_a_server_needs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,7 @@ class LogFormat(StrEnum):
 class Limit(StrEnum):
     """The settings that can end a request, connection or stream: labels of ``sse_proxy_limits_hit_total``.
 
-    A family adds the limits of its streams (:attr:`~vllm_sse_proxy.families.Family.limits`).
+    A family adds the limits of its streams (:attr:`~vllm_sse_proxy.stream.family.Family.limits`).
     """
 
     CONNECT = "connect_timeout_seconds"
@@ -188,7 +188,8 @@ class CoreSettings(BaseSettings):
 
     def plan(self, family: Family = RESPONSES) -> Plan:
         """Build what all streams of a family share: the one place where settings become the core's."""
-        return family.plan(
+        return Plan.of(
+            family,
             dialect=self.dialect,
             reasoning=self.reasoning,
             disabled=self.disable_repairs,

@@ -2,7 +2,7 @@
 
 Three rules. Every series exists from the start with 0, because ``rate()`` and ``increase()`` do not see the step from "no
 series" to 1. Labels are closed lists, never what a client or a model chose. And nothing is counted per event: a stream counts
-in plain ints (:class:`vllm_sse_proxy.families.Tally`) and :meth:`Metrics.flush` adds them once, when it ends. The one
+in plain ints (:class:`vllm_sse_proxy.stream.tally.Tally`) and :meth:`Metrics.flush` adds them once, when it ends. The one
 exception is ``chunk_processing_seconds``, observed once per chunk (0.6 µs): a mean per stream would hide the slow ones.
 """
 

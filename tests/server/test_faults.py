@@ -262,7 +262,7 @@ async def test_after_a_committed_answer_a_fault_of_our_own_is_a_cut(
     def fail(*_: object) -> bytes:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("vllm_sse_proxy.families.responses.StreamNormalizer.feed", fail)
+    monkeypatch.setattr("vllm_sse_proxy.stream.normalizer.StreamNormalizer.feed", fail)
     go_on.set()
     assert await client.closed()
     async with asyncio.timeout(PATIENCE_SECONDS):

@@ -11,7 +11,7 @@ from tests.support.compiled import python_core
 from vllm_sse_proxy import RequestContext, Tally
 from vllm_sse_proxy.stream.engine import COMPLETION, Engine
 from vllm_sse_proxy.stream.event import END, OPAQUE, Event
-from vllm_sse_proxy.stream.plan import check_names, corrections_of, names_of
+from vllm_sse_proxy.stream.plan import Plan, check_names, corrections_of, names_of
 from vllm_sse_proxy.stream.repair import HOLD, MAX_HELD_EVENTS, PASS, Correction, Released, Repair
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def engine(
 ) -> Engine:
     family = Toy()
     family.repairs = repairs
-    return Engine(family.plan(disabled, strict=strict), RequestContext(), starting_after=after)
+    return Engine(Plan.of(family, disabled, strict=strict), RequestContext(), starting_after=after)
 
 
 def sent(made: Engine, *kinds: str) -> list[str]:
@@ -73,7 +73,7 @@ class TestPlan:
         assert corrections_of(self.FAMILY)[0] == Correction("a", "does a", ("T00",))
 
     def test_it_leaves_out_what_is_disabled(self) -> None:
-        plan = self.FAMILY.plan(["b", "hellos", "another family's"], dialect="of another family")
+        plan = Plan.of(self.FAMILY, ["b", "hellos", "another family's"], dialect="of another family")
         assert [one.name for one in plan.repairs] == ["a", "c"]
         assert "hellos" in plan.disabled
 
@@ -82,17 +82,17 @@ class TestPlan:
         family.repairs = (
             repair("a", lambda *_: None, wanted=classmethod(lambda _, settings: settings.observe)),
         )
-        assert family.plan().repairs == ()
-        assert family.plan(observe=True).repairs == family.repairs
+        assert Plan.of(family).repairs == ()
+        assert Plan.of(family, observe=True).repairs == family.repairs
 
     def test_only_the_repairs_of_a_type_are_asked(self) -> None:
-        plan = self.FAMILY.plan()
+        plan = Plan.of(self.FAMILY)
         assert plan.positions("x") == (0, 1)
         assert plan.positions("z") == (1,)
         assert plan.positions(END) == (1,)
 
     def test_the_types_that_an_upstream_invents_are_not_remembered(self) -> None:
-        plan = self.FAMILY.plan()
+        plan = Plan.of(self.FAMILY)
         for number in range(3):
             plan.positions(f"vendor:{number}")
         plan.positions("word")

@@ -14,7 +14,7 @@ def frame(data: str) -> bytes:
 def repaired(
     *data: str, plan: Plan | None = None, end: BodyEnd = BodyEnd.EOF
 ) -> tuple[list[str], StreamNormalizer]:
-    normalizer = StreamNormalizer(plan or TOY.plan(strict=True))
+    normalizer = StreamNormalizer(plan or Plan.of(TOY, strict=True))
     made = b"".join(normalizer.feed(frame(one)) for one in data) + normalizer.finish(end)
     return [one.removeprefix("data: ") for one in made.decode().split("\n\n")[:-1]], normalizer
 
@@ -41,11 +41,11 @@ class TestToy:
         assert (normalizer.tally.events_in, normalizer.tally.events_out) == (3, 5)
 
     def test_corrections_are_switched_off_by_name(self) -> None:
-        made, _ = repaired(*self.WHOLE[1:-1], plan=TOY.plan(["hellos", "byes"]))
+        made, _ = repaired(*self.WHOLE[1:-1], plan=Plan.of(TOY, ["hellos", "byes"]))
         assert made == [*self.WHOLE[1:-1]]
 
     def test_deltas_are_rewritten(self) -> None:
-        normalizer = StreamNormalizer(TOY.plan(strict=True))
+        normalizer = StreamNormalizer(Plan.of(TOY, strict=True))
         engine = normalizer._engine
         normalizer.feed(frame('{"word":"a"}') + frame('{"word":"b"}'))
         assert engine.rewrite(b'data: {"word":"c\\u00e9"}')

@@ -9,11 +9,13 @@ import orjson
 from vllm_sse_proxy.sse import encode_data
 from vllm_sse_proxy.stream.ending import Ending, Failure
 from vllm_sse_proxy.stream.event import END, OPAQUE, Event, serialize_event
-from vllm_sse_proxy.stream.family import Completer, Family, TextView, View, Writer
+from vllm_sse_proxy.stream.family import Family
 from vllm_sse_proxy.stream.repair import Correction, Station
+from vllm_sse_proxy.stream.stations import Completer, Writer
+from vllm_sse_proxy.stream.view import TextView, View
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.stream.engine import Exit
+    from vllm_sse_proxy.stream.exit import Exit
     from vllm_sse_proxy.stream.repair import StreamContext
 
 
@@ -47,7 +49,7 @@ class ToyCompleter(Completer):
     """Says hello before the first event, and bye at the end of a body that said none."""
 
     def __init__(self, context: StreamContext, view: ToyView, exit_: Exit) -> None:
-        self._off, self._view, self._exit = context.plan.disabled, view, exit_
+        self._off, self._view, self._exit = context.disabled, view, exit_
 
     def complete(self, event: Event) -> None:
         if event.type != "hello" and not self._view.began and "hellos" not in self._off:

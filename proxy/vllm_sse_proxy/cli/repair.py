@@ -12,11 +12,10 @@ from vllm_sse_proxy.cli.usage import READ_BYTES
 from vllm_sse_proxy.config import CoreSettings
 from vllm_sse_proxy.families import RESPONSES
 from vllm_sse_proxy.stream.ending import BodyEnd
+from vllm_sse_proxy.stream.normalizer import StreamNormalizer
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-
-    from vllm_sse_proxy.stream.normalizer import StreamNormalizer
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -132,7 +132,7 @@ class ProxyError(Exception):
 def error_response(problem: Problem, request_id: str, error_body: ErrorBody = openai_error) -> web.Response:
     """Return the answer.
 
-    :param error_body: what the body looks like, by :attr:`vllm_sse_proxy.families.Family.error`.
+    :param error_body: what the body looks like, by :attr:`vllm_sse_proxy.stream.family.Family.error`.
     """
     response = web.Response(
         status=problem.status,

@@ -39,7 +39,7 @@ class Exchange:
     :ivar status: the status that the client was sent; None before that.
     :ivar bytes_in: bytes of upstream's body; ``bytes_out``: bytes of body written to the client.
     :ivar first_byte_at: when the client was sent the first bytes of the body.
-    :ivar ending: how it ended: ``ok``, an :class:`~vllm_sse_proxy.families.Ending` or the code of a proxy error.
+    :ivar ending: how it ended: ``ok``, an :class:`~vllm_sse_proxy.stream.ending.Ending` or the code of a proxy error.
     :ivar limit: the limit that ended it; None for the others.
     :ivar deadline: the timeout that is running while there is no answer yet.
     :ivar relay: the body of the answer, while it is on its way.

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from vllm_sse_proxy.sse import encode_comment
 from vllm_sse_proxy.stream.event import COMMENT, END, Event, dump_json
+from vllm_sse_proxy.stream.exit import Exit
 from vllm_sse_proxy.stream.repair import HOLD, MAX_HELD_EVENTS, PASS, Released, Repair, StreamContext, Verdict
 from vllm_sse_proxy.stream.rewrites import KEPT, WALKED, WHOLE, Form, Rewrite, spelled_words, words_in
-from vllm_sse_proxy.stream.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,79 +29,6 @@ _KNOWN_AT_ONCE: Final = 4
 """Rewrites that are tried: a stream has one, two where two spellings alternate, one for each choice of a chat."""
 
 
-class Exit:
-    """The one way out of a stream's stations.
-
-    :ivar out: encoded frames, in pieces, that wait to be collected.
-    :ivar last: the event that left last.
-    :ivar corrections: names of the corrections since the engine last looked.
-    """
-
-    def __init__(self, plan: Plan, context: StreamContext, starting_after: int) -> None:
-        self.tally = Tally()
-        self.view = plan.family.view()
-        self.starting_after = starting_after
-        self.out: list[bytes] = []
-        self.last: Event | None = None
-        self.corrections: list[str] = []
-        self._has_begun = False
-        """whether the client was sent an event"""
-        self._unheard: list[bytes] = []
-        """where events go that the client has already"""
-        self._writer = plan.family.writer(context, self.view, self)
-
-    def emit(self, event: Event) -> None:
-        """Note an event in the view, and write it."""
-        event = self._writer.finish(event)
-        view, tally = self.view, self.tally
-        view.apply(event)
-        tally.events_out += 1
-        if event.inserted:
-            tally.events_inserted += 1
-        self.last = event
-        if view.next_number > self.starting_after:
-            self._has_begun = True
-            self._writer.write(event, self.out)
-        else:
-            self._writer.write(event, self._unheard)
-            self._unheard.clear()
-
-    def take_last(self) -> Event | None:
-        """Return the event that left last, and forget it."""
-        last, self.last = self.last, None
-        return last
-
-    def correct(self, name: str) -> None:
-        """Count a correction."""
-        self.tally.correct(name)
-        self.corrections.append(name)
-
-    def drop(self, name: str, event: Event) -> None:
-        """Count a correction that leaves an event out."""
-        self.correct(name)
-        if event.type is not END:
-            self.tally.events_dropped += 1
-
-    def comment(self, text: bytes) -> None:
-        """Emit a comment; before the first event that the client is sent it goes no further."""
-        self.tally.comments += 1
-        if self._has_begun:
-            self.out.append(encode_comment(text))
-
-    def sentinel(self) -> None:
-        """Emit what comes after the last event."""
-        self._writer.sentinel(self.out)
-
-    def take(self) -> bytes:
-        """Return all frames made since the last call, as one piece for one write."""
-        out = self.out
-        if not out:
-            return b""
-        joined = out[0] if len(out) == 1 else b"".join(out)
-        out.clear()
-        return joined
-
-
 class Engine:
     """One stream's way from upstream's events to the exit.
 
@@ -112,10 +38,13 @@ class Engine:
     def __init__(self, plan: Plan, request: RequestContext, *, starting_after: int | None = None) -> None:
         self._plan = plan
         self._family = plan.family
-        self._context = StreamContext(plan, request)
-        self.exit = Exit(plan, self._context, -1 if starting_after is None else starting_after)
+        family = plan.family
+        self._context = StreamContext(plan.settings, plan.disabled, request)
+        view = family.view()
+        self.exit = Exit(view, -1 if starting_after is None else starting_after)
+        self.exit.lead_to(family.writer(self._context, view, self.exit))
         self._repairs: list[Repair | None] = [None] * len(plan.repairs)  # made when they are first asked
-        self._completer = plan.family.completer(self._context, self.exit.view, self.exit)
+        self._completer = family.completer(self._context, view, self.exit)
         self._rewrites: list[Rewrite] = []
         self._walks = 0
         self._places: dict[object, None] = {}

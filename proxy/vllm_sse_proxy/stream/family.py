@@ -4,126 +4,27 @@ The contract is small on purpose. The engine knows how events come, in which ord
 fast path learns; a family knows what its events mean. It is four things:
 
 - a :class:`Family`, one object per process: its name, how a payload is read, which repairs it has;
-- a :class:`View`, one per stream: what the client has been sent, and so believes;
-- a :class:`Completer`, one per stream: emits an event with whatever must come before it;
-- a :class:`Writer`, one per stream: gives an event its last form (numbers, names, frame).
+- a :class:`.view.View`, one per stream: what the client has been sent, and so believes;
+- a :class:`.stations.Completer`, one per stream: emits an event with whatever must come before it;
+- a :class:`.stations.Writer`, one per stream: gives an event its last form (numbers, names, frame).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from vllm_sse_proxy.stream.plan import Plan
 from vllm_sse_proxy.stream.repair import RequestContext, StreamSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
-    from vllm_sse_proxy.stream.ending import Ending, Failure
-    from vllm_sse_proxy.stream.engine import Exit
     from vllm_sse_proxy.stream.event import Event
+    from vllm_sse_proxy.stream.exit import Exit
     from vllm_sse_proxy.stream.repair import Correction, Repair, StreamContext
-
-
-class TextView:
-    """A text that grows by deltas, as the client has it.
-
-    :ivar last: what the last delta added.
-    """
-
-    __slots__ = ("_pieces", "last")
-
-    def __init__(self) -> None:
-        self._pieces = StringIO(newline="")
-        self.last = ""
-
-    def grow(self, piece: str) -> None:
-        """Add a piece that was emitted."""
-        self._pieces.write(piece)
-        self.last = piece
-
-    @property
-    def length(self) -> int:
-        """How many characters the deltas have said."""
-        return self._pieces.tell()
-
-    @property
-    def text(self) -> str:
-        """The whole."""
-        return self._pieces.getvalue()
-
-
-class View(ABC):
-    """What the client of one stream knows. Only the engine's exit writes it, for every event that really goes out.
-
-    :ivar next_number: the number that the next event takes, in a family that numbers its events.
-    :ivar size: how much is remembered, in characters: of text; for other things their JSON and a fixed amount.
-    :ivar heard: an event of upstream's own that reports no error was emitted, so the stream cannot become an HTTP error.
-    :ivar reported: upstream reported an error.
-    :ivar outcome: how the stream ended for the client, once its last event was emitted: completed, incomplete or failed.
-    """
-
-    def __init__(self) -> None:
-        self.next_number = 0
-        self.size = 0
-        self.heard = False
-        self.reported = False
-        self.outcome: Ending | None = None
-
-    @property
-    def response_id(self) -> str | None:
-        """The id by which upstream can be asked for the stream's answer, once the client knows it."""
-        return None
-
-    @abstractmethod
-    def apply(self, event: Event) -> None:
-        """Take note of an event that goes out."""
-
-    def text_of(self, event: Event) -> TextView | None:  # noqa: ARG002 - a family without texts has none
-        """Return the text that a delta goes on with; None if the client knows of none."""
-        return None
-
-    def words_of(self, event: Event) -> str | None:  # noqa: ARG002 - as above
-        """Return the words of a delta."""
-        return None
-
-    def idle_index(self, event: Event) -> bytes:  # noqa: ARG002 - most have none
-        """Return the name of a member of a delta whose value, an index, makes no difference now; empty if there is none."""
-        return b""
-
-    @abstractmethod
-    def failure(self) -> Failure:
-        """Return what upstream's own report of a failure says, for the HTTP error that takes the stream's place."""
-
-
-class Completer(ABC):
-    """The station that emits: an event, after whatever must come before it."""
-
-    @abstractmethod
-    def complete(self, event: Event) -> None:
-        """Emit an event of upstream, with what it lacks, or drop it; for END, emit the last events of the stream."""
-
-    def release(self) -> None:  # noqa: B027 - most hold nothing
-        """Emit what waits for the next event: upstream's heartbeat says that time passes."""
-
-
-class Writer(ABC):
-    """The last station: the form in which an event leaves."""
-
-    def finish(self, event: Event) -> Event:
-        """Return the event as it leaves, but for its number."""
-        return event
-
-    @abstractmethod
-    def write(self, event: Event, out: list[bytes]) -> None:
-        """Number the event and add the pieces of its frame to ``out``."""
-
-    @abstractmethod
-    def sentinel(self, out: list[bytes]) -> None:
-        """Add what comes after the last event."""
+    from vllm_sse_proxy.stream.stations import Completer, Writer
+    from vllm_sse_proxy.stream.view import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,17 +66,6 @@ class Family(ABC):
     deltas: frozenset[str] = frozenset()
     types: frozenset[str] = frozenset()
     is_numbered: bool = False
-
-    def plan(self, disabled: Collection[str] = (), **settings: Any) -> Plan:
-        """Return what all streams of a process share.
-
-        :param disabled: names of repairs and corrections that are switched off; those of other families are of no account.
-        :param settings: members of the family's settings; others are of no account.
-        """
-        known = {
-            name: value for name, value in settings.items() if name in self.settings.__dataclass_fields__
-        }
-        return Plan(self, self.settings(**known), disabled)
 
     def context(self, resource: str, body: Mapping[str, Any] | None) -> RequestContext:
         """Return what the repairs may know of a request.

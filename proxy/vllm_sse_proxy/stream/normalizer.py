@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from vllm_sse_proxy.sse import Frame
-    from vllm_sse_proxy.stream.family import Family, View
+    from vllm_sse_proxy.stream.family import Family
     from vllm_sse_proxy.stream.plan import Plan
     from vllm_sse_proxy.stream.tally import Tally
+    from vllm_sse_proxy.stream.view import View
 
 _NO_REQUEST: Final = RequestContext()
 
@@ -262,7 +263,7 @@ _STATUSES: Final = {
 
 def _ending(end: BodyEnd | None, view: View) -> Ending:
     outcome = view.outcome
-    if view.reported and outcome is not Ending.COMPLETED:
+    if view.reported:
         return Ending.UPSTREAM_ERROR
     if end is None:
         return outcome or Ending.FAILED

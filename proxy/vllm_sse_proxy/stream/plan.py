@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vllm_sse_proxy.stream.event import COMMENT, END, OPAQUE
 from vllm_sse_proxy.stream.repair import Correction
@@ -30,6 +30,18 @@ class Plan:
             repair for repair in family.repairs if repair.name not in disabled and repair.wanted(settings)
         )
         self._positions: dict[str, tuple[int, ...]] = {}
+
+    @classmethod
+    def of(cls, family: Family, disabled: Collection[str] = (), **settings: Any) -> Plan:
+        """Make the plan of a family.
+
+        :param disabled: names of repairs and corrections that are switched off; those of other families are of no account.
+        :param settings: members of the family's settings; others are of no account.
+        """
+        known = {
+            name: value for name, value in settings.items() if name in family.settings.__dataclass_fields__
+        }
+        return cls(family, family.settings(**known), disabled)
 
     def positions(self, type_: str) -> tuple[int, ...]:
         """Return which repairs are asked about events of this type; upstream's inventions are not remembered."""

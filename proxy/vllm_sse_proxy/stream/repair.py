@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vllm_sse_proxy.stream.event import Event
-    from vllm_sse_proxy.stream.plan import Plan
 
 
 MAX_FRAME_BYTES: Final = 8 * 1024 * 1024
@@ -90,15 +89,15 @@ class RequestContext:
 
 @dataclass(frozen=True, slots=True)
 class StreamContext:
-    """What a station may know beside the event and the view."""
+    """What a station may know beside the event and the view.
 
-    plan: Plan
+    :ivar settings: the family's own.
+    :ivar disabled: names of what is switched off.
+    """
+
+    settings: Any
+    disabled: frozenset[str]
     request: RequestContext
-
-    @property
-    def settings(self) -> Any:
-        """The family's own settings."""
-        return self.plan.settings
 
 
 class Verdict:

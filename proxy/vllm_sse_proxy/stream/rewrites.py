@@ -25,7 +25,7 @@ import orjson
 from vllm_sse_proxy.stream.event import dump_json
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.stream.family import TextView
+    from vllm_sse_proxy.stream.view import TextView
 
 _MANY_DIGITS: Final = 19
 """So many digits may be more than 64 bits hold."""

@@ -192,5 +192,5 @@ class TestEvent:
         raw = parse_event(b'{"type":"x"}')
         assert "raw" in repr(raw)
         assert "changed" in repr(raw.having(a=1))
-        assert "invented" in repr(inserted("x"))
+        assert "inserted" in repr(inserted("x"))
         assert repr(Event("x", {"type": "x"})).startswith("Event(x, ")

@@ -127,11 +127,6 @@ class TestFinishing:
         assert made.ended
         assert not check_stream(told)
 
-    def test_an_error_that_upstream_took_back_is_no_failure(self) -> None:
-        made = normalizer(disabled=["late_events", "unterminated_streams"])
-        made.feed(wire(opened({"type": "error", "code": "c", "message": "m"}, terminal())))
-        assert made.ending is Ending.COMPLETED
-
     def test_without_the_repair_no_end_is_told(self) -> None:
         made = normalizer(disabled=["unterminated_streams"])
         made.feed(HALF)

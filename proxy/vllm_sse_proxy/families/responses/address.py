@@ -25,8 +25,8 @@ from vllm_sse_proxy.stream.event import END
 if TYPE_CHECKING:
     from vllm_sse_proxy.families.responses.grammar import ItemKind, TextRun
     from vllm_sse_proxy.families.responses.view import ClientView, ItemView, PartView
-    from vllm_sse_proxy.stream.engine import Exit
     from vllm_sse_proxy.stream.event import Body, Event
+    from vllm_sse_proxy.stream.exit import Exit
     from vllm_sse_proxy.stream.repair import Seen, StreamContext
 
 _PARTS: Final = frozenset({grammar.PART_ADDED, grammar.PART_DONE})
@@ -71,14 +71,14 @@ class Addresser:
             named = self._index_item(named)
             if type_ in grammar.PART_EVENTS or type_ in grammar.SUMMARY_EVENTS:
                 named = self._index_part(named)
-                if type_ == grammar.ANNOTATION_ADDED and "annotations" not in self._context.plan.disabled:
+                if type_ == grammar.ANNOTATION_ADDED and "annotations" not in self._context.disabled:
                     return self._index_annotation(named)
         return named
 
     def _name_response(self, event: Event) -> Event:
         """Keep the response's id that the client was sent first."""
         response, id_ = event.body["response"], self._view.response_id
-        if id_ is None or response.get("id") == id_ or "response_ids" in self._context.plan.disabled:
+        if id_ is None or response.get("id") == id_ or "response_ids" in self._context.disabled:
             return event
         self._exit.correct("response_ids")
         return event.having(response={**response, "id": id_})

@@ -43,15 +43,15 @@ from vllm_sse_proxy.families.responses.synthesis import COMPLETED, INCOMPLETE
 from vllm_sse_proxy.families.responses.view import PartView, part_at, part_index
 from vllm_sse_proxy.stream.ending import REPORTS
 from vllm_sse_proxy.stream.event import END
-from vllm_sse_proxy.stream.family import Completer
 from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS, MAX_TEXT_BYTES
+from vllm_sse_proxy.stream.stations import Completer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from vllm_sse_proxy.families.responses.view import ClientView, ItemView, RunView
-    from vllm_sse_proxy.stream.engine import Exit
     from vllm_sse_proxy.stream.event import Body, Event
+    from vllm_sse_proxy.stream.exit import Exit
     from vllm_sse_proxy.stream.repair import StreamContext
 
 _ITEM_CLOSINGS: Final = frozenset(
@@ -68,7 +68,7 @@ class ResponsesCompleter(Completer):
         self._context = context
         self._view = view
         self._exit = exit_
-        self._off = context.plan.disabled
+        self._off = context.disabled
         self._addresser = Addresser(context, view, exit_)
         self._headless = HeadlessArguments(context, view, exit_)
         self._held: list[Event] = []

@@ -20,12 +20,12 @@ from vllm_sse_proxy.families.responses.grammar import KEEPALIVE, OPEN_RESPONSES_
 from vllm_sse_proxy.families.responses.settings import Dialect, NestedNumbers
 from vllm_sse_proxy.sse import encode_data, encode_event, event_pieces
 from vllm_sse_proxy.stream.event import OPAQUE, SENTINEL, serialize_event
-from vllm_sse_proxy.stream.family import Writer
+from vllm_sse_proxy.stream.stations import Writer
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.families.responses.view import ClientView
-    from vllm_sse_proxy.stream.engine import Exit
     from vllm_sse_proxy.stream.event import Event
+    from vllm_sse_proxy.stream.exit import Exit
     from vllm_sse_proxy.stream.repair import StreamContext
 
 _FIELD: Final = "sequence_number"
@@ -53,7 +53,7 @@ class ResponsesWriter(Writer):
     """One stream's last station."""
 
     def __init__(self, context: StreamContext, view: ClientView, exit_: Exit) -> None:
-        settings, disabled = context.settings, context.plan.disabled
+        settings, disabled = context.settings, context.disabled
         self._context = context
         self._view = view
         self._exit = exit_

@@ -16,16 +16,16 @@ from vllm_sse_proxy.families.responses.view import ClientView
 from vllm_sse_proxy.sse import encode_event
 from vllm_sse_proxy.stream.event import OPAQUE, Event
 from vllm_sse_proxy.stream.family import Endpoint, Family
-from vllm_sse_proxy.stream.plan import check_names
+from vllm_sse_proxy.stream.plan import Plan, check_names
 from vllm_sse_proxy.stream.repair import MAX_FRAME_BYTES, MAX_TEXT_BYTES, RequestContext
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from vllm_sse_proxy.stream.engine import Exit
-    from vllm_sse_proxy.stream.family import Completer, View, Writer
-    from vllm_sse_proxy.stream.plan import Plan
+    from vllm_sse_proxy.stream.exit import Exit
     from vllm_sse_proxy.stream.repair import StreamContext
+    from vllm_sse_proxy.stream.stations import Completer, Writer
+    from vllm_sse_proxy.stream.view import View
 
 
 class Responses(Family):
@@ -127,7 +127,8 @@ def build_plan(
     :raises ValueError: for a name that is no repair's, and for a repair that the others need.
     """
     check_names([RESPONSES], disabled)
-    return RESPONSES.plan(
+    return Plan.of(
+        RESPONSES,
         disabled,
         dialect=dialect,
         reasoning=reasoning,

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.responses.view import ClientView
-    from vllm_sse_proxy.stream.engine import Exit
     from vllm_sse_proxy.stream.event import Event
+    from vllm_sse_proxy.stream.exit import Exit
     from vllm_sse_proxy.stream.repair import Seen, StreamContext
 
 _RUN: Final = grammar.FUNCTION_ARGUMENTS
@@ -33,7 +33,7 @@ class HeadlessArguments:
     __slots__ = ("_begun", "_exit", "_held", "_is_on", "_view")
 
     def __init__(self, context: StreamContext, view: ClientView, exit_: Exit) -> None:
-        self._is_on = _NAME not in context.plan.disabled
+        self._is_on = _NAME not in context.disabled
         self._view = view
         self._exit = exit_
         self._begun: Seen = {}

@@ -16,7 +16,7 @@ from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.grammar import Holder, ItemKind, TextRun, item_kind
 from vllm_sse_proxy.stream.ending import Ending, reported_failure
 from vllm_sse_proxy.stream.event import dump_json
-from vllm_sse_proxy.stream.family import TextView, View
+from vllm_sse_proxy.stream.view import TextView, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

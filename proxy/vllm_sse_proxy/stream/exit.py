@@ -1,0 +1,92 @@
+"""The exit: the one way out of a stream's stations. It alone writes the client's view, and counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vllm_sse_proxy.sse import encode_comment
+from vllm_sse_proxy.stream.event import END
+from vllm_sse_proxy.stream.tally import Tally
+
+if TYPE_CHECKING:
+    from vllm_sse_proxy.stream.event import Event
+    from vllm_sse_proxy.stream.stations import Writer
+    from vllm_sse_proxy.stream.view import View
+
+
+class Exit:
+    """The one way out of a stream's stations.
+
+    :ivar out: encoded frames, in pieces, that wait to be collected.
+    :ivar last: the event that left last.
+    :ivar corrections: names of the corrections since the engine last looked.
+    """
+
+    def __init__(self, view: View, starting_after: int) -> None:
+        self.tally = Tally()
+        self.view = view
+        self.starting_after = starting_after
+        self.out: list[bytes] = []
+        self.last: Event | None = None
+        self.corrections: list[str] = []
+        self._has_begun = False
+        """whether the client was sent an event"""
+        self._writer: Writer | None = None
+
+    def lead_to(self, writer: Writer) -> None:
+        """Set the station that writes what is emitted."""
+        self._writer = writer
+
+    def emit(self, event: Event) -> None:
+        """Note an event in the view, and write it."""
+        writer = self._writer
+        assert writer is not None  # noqa: S101 - the engine sets it before the first event
+        event = writer.finish(event)
+        view, tally = self.view, self.tally
+        view.apply(event)
+        tally.events_out += 1
+        if event.inserted:
+            tally.events_inserted += 1
+        self.last = event
+        mark = len(self.out)
+        writer.write(event, self.out)
+        if view.next_number <= self.starting_after + 1 and self.starting_after >= 0:
+            del self.out[mark:]  # the client has it
+        else:
+            self._has_begun = True
+
+    def take_last(self) -> Event | None:
+        """Return the event that left last, and forget it."""
+        last, self.last = self.last, None
+        return last
+
+    def correct(self, name: str) -> None:
+        """Count a correction."""
+        self.tally.correct(name)
+        self.corrections.append(name)
+
+    def drop(self, name: str, event: Event) -> None:
+        """Count a correction that leaves an event out."""
+        self.correct(name)
+        if event.type is not END:
+            self.tally.events_dropped += 1
+
+    def comment(self, text: bytes) -> None:
+        """Emit a comment; before the first event that the client is sent it goes no further."""
+        self.tally.comments += 1
+        if self._has_begun:
+            self.out.append(encode_comment(text))
+
+    def sentinel(self) -> None:
+        """Emit what comes after the last event."""
+        assert self._writer is not None  # noqa: S101 - as above
+        self._writer.sentinel(self.out)
+
+    def take(self) -> bytes:
+        """Return all frames made since the last call, as one piece for one write."""
+        out = self.out
+        if not out:
+            return b""
+        joined = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
+        return joined
