@@ -18,12 +18,11 @@ from setuptools import Distribution
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CORE: Final = ("vllm_sse_proxy/sse", "vllm_sse_proxy/families/responses")
+CORE: Final = ("vllm_sse_proxy/sse", "vllm_sse_proxy/stream", "vllm_sse_proxy/families/responses")
 SOURCES: Final = "proxy"
 NOT_COMPILED: Final = {
     "conformance.py": "judges streams for tests and `check`, and is in no stream's way",
     "ending.py": "an enumeration with a constructor of its own, which mypyc cannot call",
-    "moved.py": "a class that is a tuple, which mypyc cannot make",
 }
 """Modules of the core that stay Python, and why."""
 

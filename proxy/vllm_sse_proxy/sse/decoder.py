@@ -67,6 +67,8 @@ class FrameTooLargeError(Exception):
 class FrameDecoder:
     """Decode one stream: `read` (or `feed`) every chunk, then `finish`.
 
+    Chunks that `split` takes apart need not be read.
+
     `max_frame_bytes` bounds everything that is held between two calls: the `data` and `event` lines of the frame that
     has begun, and the line that has. Without it a server that never sends a line end would fill the memory.
     """
@@ -136,6 +138,32 @@ class FrameDecoder:
                 if (comment := self._read_line(line)) is not None:
                     yield comment
             self._keep(unfinished)
+
+    def split(self, chunk: bytes) -> list[bytes] | None:
+        """Return the blocks of a chunk that is nothing but whole ones: their lines, without the blank line behind them.
+
+        Each of them is for `parse`, unless the caller can do with it as it is. Any other chunk must be `read`: None.
+        """
+        if (
+            self._lead is None
+            and self._held == 0
+            and not self._partial
+            and not self._after_cr
+            and not self._failed
+            and len(chunk) <= self._limit
+            and chunk.endswith(b"\n\n")
+            and b"\r" not in chunk
+        ):
+            return chunk[:-2].split(b"\n\n")
+        return None
+
+    def parse(self, block: bytes) -> list[Frame]:
+        """Return the frame and the comments of a block that `split` returned."""
+        plain = _read_plain(block)
+        if plain is not None:
+            return [plain]
+        read = [self._read_line(line) for line in (*block.split(b"\n"), b"")]
+        return [frame for frame in read if frame is not None]
 
     def finish(self) -> Frame | None:
         """Take the end of the stream. Return the frame that had begun, with the fields that came of it, or None.

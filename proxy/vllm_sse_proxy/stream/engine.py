@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from vllm_sse_proxy.stream.event import COMMENT, END, Event, dump_json
 from vllm_sse_proxy.stream.exit import Exit
 from vllm_sse_proxy.stream.repair import HOLD, MAX_HELD_EVENTS, PASS, Released, Repair, StreamContext, Verdict
-from vllm_sse_proxy.stream.rewrites import KEPT, WALKED, WHOLE, Form, Rewrite, spelled_words, words_in
+from vllm_sse_proxy.stream.rewrites import KEPT, WALKED, WHOLE, Rewrite, learned, spelled_words, words_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -227,16 +227,12 @@ class Engine:
         text = view.text_of(last) if words is not None else None
         if words is None or text is None or len(exit_.out) == mark:
             return
-        spelled = dump_json(words)
-        before = Form.of(frame, spelled, view.idle_index(last))
         emitted = b"".join(exit_.out[mark:]).removesuffix(b"\n\n")
-        after = Form.of(emitted, spelled)
-        if before is None or after is None or after.is_numbered != self._family.is_numbered:
-            return
-        rewrite = Rewrite(event.type, before, after, text, tuple(exit_.corrections))
-        rewrite.compare(frame, emitted, spelled)
-        self._rewrites.insert(0, rewrite)
-        del self._rewrites[_KNOWN_AT_ONCE:]
+        idle = view.idle_index(last)
+        rewrite = learned(event.type, frame, emitted, dump_json(words), text, idle, tuple(exit_.corrections))
+        if rewrite is not None and rewrite.after.is_numbered == self._family.is_numbered:
+            self._rewrites.insert(0, rewrite)
+            del self._rewrites[_KNOWN_AT_ONCE:]
 
 
 COMPLETION: Final = "completion"

@@ -103,11 +103,15 @@ class StreamNormalizer:
         tally = self.tally
         tally.bytes_in += len(chunk)
         self._observed_bytes = self._observed_bytes or bool(chunk)
-        try:
-            self._take(self._decoder.read(chunk))
-        except FrameTooLargeError:
-            self.limit = "max_frame_bytes"
-            self._stop(BodyEnd.LIMIT)
+        blocks = self._decoder.split(chunk)
+        if blocks is not None:
+            self._take_blocks(blocks)
+        else:
+            try:
+                self._take(self._decoder.read(chunk))
+            except FrameTooLargeError:
+                self.limit = "max_frame_bytes"
+                self._stop(BodyEnd.LIMIT)
         made = self._made()
         if self._settings.observe:
             tally.bytes_out += len(chunk)
@@ -165,35 +169,52 @@ class StreamNormalizer:
         self._engine.process(Event(END, {"end": end, "said_done": self._said_done, "half": half}))
         self._close(end)
 
+    def _take_blocks(self, blocks: list[bytes]) -> None:
+        """Take whole blocks of lines."""
+        engine = self._engine
+        for block in blocks:
+            if not engine.rewrite(block):
+                for frame in self._decoder.parse(block):
+                    if not self._take_frame(frame):
+                        return
+
     def _take(self, frames: Iterable[Frame]) -> bool:
         """Take frames; return whether the stream goes on behind them."""
-        engine, family, view = self._engine, self._family, self._view
+        engine = self._engine
         for frame in frames:
-            if frame.block and engine.rewrite(frame.block):
-                continue
-            if frame.comment is not None:
-                engine.comment(frame.comment)
-            elif frame.data.startswith(SENTINEL):
-                self._said_done = True
-            elif frame.stray is not None and not frame.data:
-                self._stray.add(frame, self.tally.events_in)
-            else:
-                event = self._read(frame)
-                if event.type is OPAQUE and not event.body and _is_sentinel(frame.data):
-                    self._said_done = True
-                self.limit = family.exceeds(event, view)
-                if self.limit is not None:
-                    self._stop(BodyEnd.LIMIT)
-                    return False
-                engine.process(event, frame.block)
-                if view.outcome is not None:
-                    self._close(None)
-                    return False
-                if view.size > self._settings.max_text_bytes:
-                    self.limit = "max_text_bytes"
-                    self._stop(BodyEnd.LIMIT)
-                    return False
+            if not (frame.block and engine.rewrite(frame.block)) and not self._take_frame(frame):
+                return False
         return True
+
+    def _take_frame(self, frame: Frame) -> bool:
+        """Take a frame; return whether the stream goes on behind it."""
+        if frame.comment is not None:
+            self._engine.comment(frame.comment)
+        elif frame.data.startswith(SENTINEL):
+            self._said_done = True
+        elif frame.stray is not None and not frame.data:
+            self._stray.add(frame, self.tally.events_in)
+        else:
+            return self._take_event(frame)
+        return True
+
+    def _take_event(self, frame: Frame) -> bool:
+        """Take the event of a frame; return whether the stream goes on behind it."""
+        view = self._view
+        event = self._read(frame)
+        if event.type is OPAQUE and not event.body and _is_sentinel(frame.data):
+            self._said_done = True
+        self.limit = self._family.exceeds(event, view)
+        if self.limit is None:
+            self._engine.process(event, frame.block)
+            if view.outcome is not None:
+                self._close(None)
+                return False
+            if view.size <= self._settings.max_text_bytes:
+                return True
+            self.limit = "max_text_bytes"
+        self._stop(BodyEnd.LIMIT)
+        return False
 
     def _close(self, end: BodyEnd | None) -> None:
         """The last event is told: note how it ended, say [DONE]. ``end`` is None after upstream's own terminal event."""

@@ -221,24 +221,55 @@ class Rewrite:
         self.walk = -1
         self.signs: str | None = None
 
-    def compare(self, frame: bytes, emitted: bytes, words: bytes) -> None:
-        """Note what is changed of the delta that was walked, beside its number.
 
-        JSON that nobody changed keeps its bytes; with another number it is written anew. Both come to the same if it is
-        spelled as the proxy spells it, and else only one of them is known.
-        """
-        came, left = Form.of(_data_of(frame), words), Form.of(_data_of(emitted), words)
-        plain = Form.of(dump_json(orjson.loads(_data_of(frame))), words)
-        if came is None or left is None or plain is None:
-            return
-        self.before.read(frame)
-        self.idle = self.before.idle
-        if left.is_like(came):
-            is_whole = frame[: -len(_data_of(frame))] == emitted[: -len(_data_of(emitted))]
-            self.if_right = WHOLE if is_whole else KEPT
-            self.if_wrong = WRITTEN if plain.is_like(came) else WALKED
-        elif left.is_like(plain):
-            self.if_right = WALKED
+def learned(
+    type_: str,
+    frame: bytes,
+    emitted: bytes,
+    words: bytes,
+    text: TextView,
+    idle: bytes,
+    corrections: tuple[str, ...],
+) -> Rewrite | None:
+    """Return what the walk of a delta shows; None if it cannot be told for sure.
+
+    JSON that nobody changed keeps its bytes; with another number it is written anew. Both come to the same if it is spelled as
+    the proxy spells it, and else only one of them is known.
+
+    :param words: the JSON of its words.
+    :param idle: name of a member whose value, an index, makes no difference; empty if there is none.
+    """
+    before = Form.of(frame, words, idle)
+    if before is None:
+        return None
+    after = before if emitted == frame and not idle else Form.of(emitted, words)
+    if after is None:
+        return None
+    rewrite = Rewrite(type_, before, after, text, corrections)
+    if corrections:
+        return rewrite
+    came, left = _data_of(frame), _data_of(emitted)
+    before.read(frame)
+    rewrite.idle = before.idle
+    head_is_right = len(frame) - len(came) == len(emitted) - len(left) and emitted.startswith(
+        frame[: -len(came)]
+    )
+    if came == left:
+        rewrite.if_right = WHOLE if head_is_right else KEPT
+        rewrite.if_wrong = WRITTEN if dump_json(orjson.loads(came)) == came else WALKED
+        return rewrite
+    plain, spelled, leaves = (
+        Form.of(dump_json(orjson.loads(came)), words),
+        Form.of(came, words),
+        Form.of(left, words),
+    )
+    if plain is None or spelled is None or leaves is None:
+        return None
+    if leaves.is_like(spelled):
+        rewrite.if_right = WHOLE if head_is_right else KEPT
+    elif leaves.is_like(plain):
+        rewrite.if_right = WALKED
+    return rewrite
 
 
 def _data_of(frame: bytes) -> bytes:

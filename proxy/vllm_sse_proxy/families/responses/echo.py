@@ -26,14 +26,16 @@ _SEPARATORS: Final = ("__", ".")
 class Echo:
     """The tools of one response object.
 
+    :ivar tools: what they were read from.
     :ivar names: every name under which a call can come, flattened names included.
     :ivar has_namespaces: whether any tool is in a namespace.
     :ivar has_customs: whether any tool is a custom tool.
     """
 
-    __slots__ = ("_customs", "_functions", "_places", "has_customs", "has_namespaces", "names")
+    __slots__ = ("_customs", "_functions", "_places", "has_customs", "has_namespaces", "names", "tools")
 
     def __init__(self, tools: object) -> None:
+        self.tools = tools
         self._functions: dict[tuple[str, str], None] = {}
         self._customs: dict[tuple[str, str], None] = {}
         self._places: dict[str, tuple[str, str] | None] = {}
@@ -58,28 +60,19 @@ class Echo:
         return (namespace, name) in self._customs and (namespace, name) not in self._functions
 
 
-class Echoes:
-    """The echo of one stream, read again only where another list of tools comes."""
+def echo_at(event: Event, view: ClientView) -> Echo:
+    """Return the tools that the client knows of; if it knows nothing of the response yet, those that the event has.
 
-    __slots__ = ("_echo", "_tools")
-
-    def __init__(self) -> None:
-        self._tools: object = None
-        self._echo = Echo(None)
-
-    def at(self, event: Event, view: ClientView) -> Echo:
-        """Return the tools that the client knows of; if it knows nothing of the response yet, those that the event has.
-
-        What these do not settle is sent as it came, and so must stay unsettled in the final output, whatever that one echoes.
-        """
-        response: object = view.response
-        if response is None and not view.items:
-            response = event.body.get("response")
-        tools = response.get("tools") if isinstance(response, dict) else None
-        if tools is not self._tools:
-            self._tools = tools
-            self._echo = Echo(tools)
-        return self._echo
+    What these do not settle is sent as it came, and so must stay unsettled in the final output, whatever that one echoes.
+    """
+    response: object = view.response
+    if response is None and not view.items:
+        response = event.body.get("response")
+    tools = response.get("tools") if isinstance(response, dict) else None
+    known = view.echo
+    if not isinstance(known, Echo) or known.tools is not tools:
+        known = view.echo = Echo(tools)
+    return known
 
 
 def _flattened(namespace: str, name: str) -> Iterator[str]:

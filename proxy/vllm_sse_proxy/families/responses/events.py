@@ -50,6 +50,9 @@ def parse_event(data: bytes, name: str | None = None) -> Event:
             return Event(OPAQUE, body if type(body) is dict else {}, data, name=name)
     if type(body) is not dict or is_too_deep(data, body):
         return Event(OPAQUE, {}, data, name=name)
+    type_ = body.get("type")
+    if type(type_) is str and type_ in EVENT_FIELDS:
+        return Event(type_, body, data, name=name)
     if not is_typed(body):
         return Event(OPAQUE, body, data, name=name)
     return Event(canonical_type(body), body, data, name=name)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.stream.repair import StreamContext
 
 _FIELD: Final = "sequence_number"
+_MEMBER: Final = b'"sequence_number"'
 _USERS_OWN: Final = frozenset(
     {
         "tools",
@@ -64,17 +65,12 @@ class ResponsesWriter(Writer):
         self._upstream_names: dict[str, str] = {}
 
     def finish(self, event: Event) -> Event:
-        """Return the event with the objects of its dialect, and with the numbers inside them right."""
+        """Return the event with the objects of its dialect."""
         if self._fits:
             fitting = open_responses.fitting(event, self._view, self._context.request)
             if fitting is not event:
                 self._exit.correct("open_responses_fields")
-                event = fitting
-        if self._nests:
-            raw = event.raw
-            # A quote inside a JSON string is escaped, so these bytes are always the name of a member.
-            if raw is None or raw.count(b'"sequence_number"') != (_FIELD in event.body):
-                event = self._renumbered(event)
+                return fitting
         return event
 
     def write(self, event: Event, out: list[bytes]) -> None:
@@ -98,15 +94,21 @@ class ResponsesWriter(Writer):
                 self._exit.tally.events_renumbered += 1
         if self._dialect is not Dialect.OPENAI:
             self._speak(event)
-        out += event_pieces(body["type"], serialize_event(event))
+        data = serialize_event(event)
+        # A quote inside a JSON string is escaped, so these bytes are always the name of a member.
+        if self._nests and data.count(_MEMBER) > 1:
+            renumbered = self._renumbered(event, None if self._removes else number)
+            if renumbered is not event:
+                data = serialize_event(renumbered)
+        out += event_pieces(body["type"], data)
 
     def sentinel(self, out: list[bytes]) -> None:
         """Add ``data: [DONE]``."""
         out.append(encode_data(SENTINEL))
 
-    def _renumbered(self, event: Event) -> Event:
+    def _renumbered(self, event: Event, number: int | None) -> Event:
+        """Return the event with this number wherever one is nested in it; None leaves them out."""
         body = event.body
-        number = None if self._removes else self._view.next_number
         wrong = [
             name
             for name, value in body.items()

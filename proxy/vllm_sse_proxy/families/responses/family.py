@@ -17,7 +17,14 @@ from vllm_sse_proxy.sse import encode_event
 from vllm_sse_proxy.stream.event import OPAQUE, Event
 from vllm_sse_proxy.stream.family import Endpoint, Family
 from vllm_sse_proxy.stream.plan import Plan, check_names
-from vllm_sse_proxy.stream.repair import MAX_FRAME_BYTES, MAX_TEXT_BYTES, RequestContext
+from vllm_sse_proxy.stream.repair import (
+    MAX_FRAME_BYTES,
+    MAX_TEXT_BYTES,
+    Correction,
+    Repair,
+    RequestContext,
+    StreamSettings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -32,14 +39,14 @@ class Responses(Family):
     """``POST /v1/responses`` and ``GET /v1/responses/{id}?stream=true``."""
 
     name = "responses"
-    endpoints = (
+    endpoints: tuple[Endpoint, ...] = (
         Endpoint("responses", "POST", "/v1/responses"),
         Endpoint("responses_get", "GET", "/v1/responses/{id}", stream_in_query=True),
     )
-    settings = ResponsesSettings
-    repairs = READ
-    corrections = CORRECTIONS
-    limits = ("max_frame_bytes", "max_text_bytes", "max_unsent_items")
+    settings: type[StreamSettings] = ResponsesSettings
+    repairs: tuple[type[Repair], ...] = READ
+    corrections: tuple[Correction, ...] = CORRECTIONS
+    limits: tuple[str, ...] = ("max_frame_bytes", "max_text_bytes", "max_unsent_items")
     deltas = frozenset(grammar.RUN_OF_DELTA)
     types = frozenset(
         {*grammar.EVENT_FIELDS, *grammar.PINGS, *grammar.PRIVATE_NOTICES, grammar.TOOL_CALL_DELTA}

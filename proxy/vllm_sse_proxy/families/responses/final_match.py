@@ -55,9 +55,21 @@ class FinalMatch:
         self.output = output
         self.size = view.size
         self.accounts: dict[int, Body] = {}
+        self.unsent: list[Body] = []
+        self._growing: list[ItemView] = []
+        self._last = view.items[-1] if view.items else None
+        self._last_unsent = -1
         finals: list[Body] = []
         if type(output) is list:
             finals.extend(readable_item(item) for item in output if type(item) is dict)
+        self._finals = finals
+        accounts = _in_step(view.items, finals)
+        if accounts is not None:
+            self.accounts = accounts
+        else:
+            self._match(view, finals)
+
+    def _match(self, view: ClientView, finals: list[Body]) -> None:
         calls: list[_Placed] = []
         texts: list[_Placed] = []
         others: list[_Placed] = []
@@ -72,9 +84,8 @@ class FinalMatch:
         self._growing = text_match.growing
         unsent.sort(key=_place_of)
         self.unsent = [final for _, final in unsent]
-        self._last = view.items[-1] if view.items else None
-        self._last_unsent = unsent[-1][0] if unsent else -1
-        self._finals = finals
+        if unsent:
+            self._last_unsent = unsent[-1][0]
 
     def is_stale(self, view: ClientView, output: object) -> bool:
         """Return whether another match must be made: of another output, with more text, or as an item closed without growing."""
@@ -93,6 +104,35 @@ class FinalMatch:
         if account is None:
             return was_cut or not self.unsent
         return not any(final is account for final in self._finals[: self._last_unsent])
+
+
+def _in_step(items: Sequence[ItemView], finals: list[Body]) -> dict[int, Body] | None:
+    """Return the accounts where stream and final output agree item by item, as they nearly always do; None where they do not.
+
+    Each item must be of one kind, unlike, and whole: then every other way to match them ends the same.
+    """
+    if len(items) != len(finals):
+        return None
+    accounts: dict[int, Body] = {}
+    signs: dict[object, None] = {}
+    for item, final in zip(items, finals, strict=True):
+        if final.get("type") != item.type:
+            return None
+        if item.kind in _CLIENT_CALLS and item.own is not None:
+            sign = (item.type, final.get("name"), _arguments_of(final))
+            if sign != (item.type, item.item.get("name"), item.own.text):
+                return None
+        elif item.kind in _TEXT_KINDS and len(item.parts) == 1 and not item.summaries:
+            sign = (item.type, "", item.parts[0].text)
+            if not sign[2] or sign[2] != text_of(final):
+                return None
+        else:
+            return None
+        if sign in signs:
+            return None
+        signs[sign] = None
+        accounts[item.index] = final
+    return accounts
 
 
 def match_final(view: ClientView, output: object) -> FinalMatch:

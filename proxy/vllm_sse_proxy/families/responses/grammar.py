@@ -54,7 +54,7 @@ class TextRun:
     is_json: bool = False
 
 
-OUTPUT_TEXT: Final = TextRun(
+OUTPUT_TEXT: Final[TextRun] = TextRun(
     "output_text",
     "response.output_text.delta",
     "response.output_text.done",
@@ -63,7 +63,7 @@ OUTPUT_TEXT: Final = TextRun(
     "text",
     "output_text",
 )
-REFUSAL: Final = TextRun(
+REFUSAL: Final[TextRun] = TextRun(
     "refusal",
     "response.refusal.delta",
     "response.refusal.done",
@@ -72,7 +72,7 @@ REFUSAL: Final = TextRun(
     "refusal",
     "refusal",
 )
-REASONING_TEXT: Final = TextRun(
+REASONING_TEXT: Final[TextRun] = TextRun(
     "reasoning_text",
     "response.reasoning_text.delta",
     "response.reasoning_text.done",
@@ -81,7 +81,7 @@ REASONING_TEXT: Final = TextRun(
     "text",
     "reasoning_text",
 )
-SUMMARY_TEXT: Final = TextRun(
+SUMMARY_TEXT: Final[TextRun] = TextRun(
     "reasoning_summary_text",
     "response.reasoning_summary_text.delta",
     "response.reasoning_summary_text.done",
@@ -90,7 +90,7 @@ SUMMARY_TEXT: Final = TextRun(
     "text",
     "summary_text",
 )
-FUNCTION_ARGUMENTS: Final = TextRun(
+FUNCTION_ARGUMENTS: Final[TextRun] = TextRun(
     "function_call_arguments",
     "response.function_call_arguments.delta",
     "response.function_call_arguments.done",
@@ -99,7 +99,7 @@ FUNCTION_ARGUMENTS: Final = TextRun(
     "arguments",
     is_json=True,
 )
-MCP_ARGUMENTS: Final = TextRun(
+MCP_ARGUMENTS: Final[TextRun] = TextRun(
     "mcp_call_arguments",
     "response.mcp_call_arguments.delta",
     "response.mcp_call_arguments.done",
@@ -108,7 +108,7 @@ MCP_ARGUMENTS: Final = TextRun(
     "arguments",
     is_json=True,
 )
-CUSTOM_INPUT: Final = TextRun(
+CUSTOM_INPUT: Final[TextRun] = TextRun(
     "custom_tool_call_input",
     "response.custom_tool_call_input.delta",
     "response.custom_tool_call_input.done",
@@ -116,7 +116,7 @@ CUSTOM_INPUT: Final = TextRun(
     "input",
     "input",
 )
-CODE: Final = TextRun(
+CODE: Final[TextRun] = TextRun(
     "code_interpreter_call_code",
     "response.code_interpreter_call_code.delta",
     "response.code_interpreter_call_code.done",
@@ -166,15 +166,15 @@ class ItemKind:
     acts: bool = False
 
 
-MESSAGE: Final = ItemKind("message", "msg", parts=("output_text", "refusal"))
-REASONING: Final = ItemKind("reasoning", "rs", parts=("reasoning_text",), summaries=True)
-FUNCTION_CALL: Final = ItemKind(
+MESSAGE: Final[ItemKind] = ItemKind("message", "msg", parts=("output_text", "refusal"))
+REASONING: Final[ItemKind] = ItemKind("reasoning", "rs", parts=("reasoning_text",), summaries=True)
+FUNCTION_CALL: Final[ItemKind] = ItemKind(
     "function_call", "fc", run=FUNCTION_ARGUMENTS, required=("name", "call_id"), acts=True
 )
-CUSTOM_CALL: Final = ItemKind(
+CUSTOM_CALL: Final[ItemKind] = ItemKind(
     "custom_tool_call", "ctc", run=CUSTOM_INPUT, required=("name", "call_id"), acts=True
 )
-MCP_CALL: Final = ItemKind(
+MCP_CALL: Final[ItemKind] = ItemKind(
     "mcp_call",
     "mcp",
     run=MCP_ARGUMENTS,
@@ -182,32 +182,32 @@ MCP_CALL: Final = ItemKind(
     finish=("response.mcp_call.completed",),
     required=("name", "server_label"),
 )
-CODE_CALL: Final = ItemKind(
+CODE_CALL: Final[ItemKind] = ItemKind(
     "code_interpreter_call",
     "ci",
     run=CODE,
     progress=("response.code_interpreter_call.in_progress",),
     finish=("response.code_interpreter_call.interpreting", "response.code_interpreter_call.completed"),
 )
-WEB_SEARCH_CALL: Final = ItemKind(
+WEB_SEARCH_CALL: Final[ItemKind] = ItemKind(
     "web_search_call",
     "ws",
     progress=("response.web_search_call.in_progress", "response.web_search_call.searching"),
     finish=("response.web_search_call.completed",),
 )
-FILE_SEARCH_CALL: Final = ItemKind(
+FILE_SEARCH_CALL: Final[ItemKind] = ItemKind(
     "file_search_call",
     "fs",
     progress=("response.file_search_call.in_progress", "response.file_search_call.searching"),
     finish=("response.file_search_call.completed",),
 )
-IMAGE_CALL: Final = ItemKind(
+IMAGE_CALL: Final[ItemKind] = ItemKind(
     "image_generation_call",
     "ig",
     progress=("response.image_generation_call.in_progress", "response.image_generation_call.generating"),
     finish=("response.image_generation_call.completed",),
 )
-MCP_LIST_TOOLS: Final = ItemKind(
+MCP_LIST_TOOLS: Final[ItemKind] = ItemKind(
     "mcp_list_tools",
     "mcpl",
     progress=("response.mcp_list_tools.in_progress",),
@@ -366,7 +366,7 @@ def looks_like_openai(response: Mapping[str, Any] | None) -> bool:
     event, the ``query`` of a web search that begins), and every client is made for them, so they keep their bytes. Such an
     object has all of these fields, and in their order, or an id of their form.
     """
-    if response is None or not response.keys() >= _OPENAI_FIELDS:
+    if response is None or "error" not in response or not response.keys() >= _OPENAI_FIELDS:
         return False
     id_ = response["id"]
     return tuple(response)[: len(_OPENAI_BEGINNING)] == _OPENAI_BEGINNING or (

@@ -114,7 +114,11 @@ def complete_response(response: Mapping[str, Any], view: ClientView, request: Re
         "model": model if isinstance(model, str) and model else "unknown",
         "output": [],
     }
-    complete |= {name: value for name, value in response.items() if _is_usable(name, value)}
+    complete |= {
+        name: value
+        for name, value in response.items()
+        if type(value) in _PLAINLY_USABLE.get(name, ()) or _is_usable(name, value)
+    }
     for name, (kinds, neutral) in _REQUIRED.items():
         value = complete.get(name)
         if name in complete and (value is not None or neutral is None):
@@ -800,7 +804,7 @@ def summed_up(item: ItemView, account: Mapping[str, Any] | None) -> Mapping[str,
         return told_item(item, status=INCOMPLETE, proven=account)
     if account is None:
         return item.item
-    same = account.get("type") == item.type and says_the_same(item.item, account)
+    same = account == item.item or (account.get("type") == item.type and says_the_same(item.item, account))
     if same and not _has_null_logprobs(account) and not _lacks_text(item, account):
         return account
     final = final_item(item, account)

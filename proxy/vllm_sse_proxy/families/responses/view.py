@@ -155,6 +155,7 @@ class ClientView(View):
     :ivar terminal: type of the terminal event; nothing may follow it.
     :ivar open: the items that were announced and not closed, by their index.
     :ivar by_call_id: the calls by their ``call_id``; of two with the same one, the first.
+    :ivar echo: the tools that the response echoes, once they were read (:func:`.echo.echo_at`).
     :ivar final_match: the match of the final output, once there is one (:func:`.final_match.match_final`).
     """
 
@@ -171,12 +172,21 @@ class ClientView(View):
         self.by_call_id: dict[str, ItemView] = {}
         self.open: dict[int, ItemView] = {}
         self.final_match: Any = None
+        self.echo: Any = None
+        self._openais: tuple[object, bool] = (None, False)
 
     @property
     def response_id(self) -> str | None:
         """The response's id, once the client knows it."""
         id_ = self.response.get("id") if self.response is not None else None
         return id_ if isinstance(id_, str) and id_ else None
+
+    @property
+    def looks_like_openai(self) -> bool:
+        """Whether the response is one of OpenAI's own API, as far as the client knows."""
+        if self._openais[0] is not self.response:
+            self._openais = (self.response, grammar.looks_like_openai(self.response))
+        return self._openais[1]
 
     def item_of(self, body: Body) -> ItemView | None:
         """Return the item that an event's ``item_id`` names; without one, the item at its ``output_index``."""

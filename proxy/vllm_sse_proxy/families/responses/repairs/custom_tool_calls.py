@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import grammar
-from vllm_sse_proxy.families.responses.echo import Echo, Echoes
+from vllm_sse_proxy.families.responses.echo import Echo, echo_at
 from vllm_sse_proxy.families.responses.tool_inputs import InputReader, input_of
 from vllm_sse_proxy.stream.event import dump_json
 from vllm_sse_proxy.stream.repair import Repair, StreamContext
@@ -33,7 +33,7 @@ _INPUT: Final = grammar.CUSTOM_INPUT
 class CustomToolCalls(Repair):
     """Send the call of a custom tool as one."""
 
-    __slots__ = ("_by_id", "_by_index", "_echoes", "_last", "_reads")
+    __slots__ = ("_by_id", "_by_index", "_last", "_reads")
 
     name: ClassVar = "custom_tool_calls"
     summary: ClassVar = 'a custom tool called as a function with `{"input": …}` becomes a `custom_tool_call`'
@@ -44,7 +44,6 @@ class CustomToolCalls(Repair):
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
-        self._echoes = Echoes()
         self._by_id: dict[str, InputReader | None] = {}
         """upstream's ids of the calls that were announced; None for calls of functions"""
         self._by_index: dict[int, InputReader | None] = {}
@@ -56,7 +55,7 @@ class CustomToolCalls(Repair):
 
     def repair(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Return the event as that of a custom call, if it is of one."""
-        echo = self._echoes.at(event, view)
+        echo = echo_at(event, view)
         if not echo.has_customs:
             return None
         type_ = event.type

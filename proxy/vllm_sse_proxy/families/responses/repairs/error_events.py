@@ -66,7 +66,7 @@ def _is_readable(body: Body, view: ClientView) -> bool:
     nested = body.get("error")
     if not isinstance(nested, dict) or not isinstance(nested.get("message"), str):
         return False
-    if grammar.looks_like_openai(view.response):
+    if view.looks_like_openai:
         return True  # nested only, and clients are made for it
     return isinstance(body.get("message"), str) and all(
         name in body and (body[name] is None or isinstance(body[name], str)) for name in ("code", "param")

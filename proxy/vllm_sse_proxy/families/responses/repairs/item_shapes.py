@@ -52,7 +52,7 @@ class ItemShapes(Repair):
             if not isinstance(item, dict) or not isinstance(item.get("type"), str):
                 return []
             changes = _item_changes(item, added=added)
-            if not grammar.looks_like_openai(view.response):  # whose items lack some, and clients know it
+            if not view.looks_like_openai:  # whose items lack some, and clients know it
                 is_closed = self.context.settings.dialect is Dialect.OPEN_RESPONSES
                 changes |= synthesis.required_fields(item | changes, open_responses=is_closed)
                 changes |= _status_changes(item, added=added, failed=_has_failed(item, view))

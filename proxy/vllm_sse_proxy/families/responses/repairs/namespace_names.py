@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import grammar
-from vllm_sse_proxy.families.responses.echo import Echoes
-from vllm_sse_proxy.stream.repair import Repair, StreamContext
+from vllm_sse_proxy.families.responses.echo import echo_at
+from vllm_sse_proxy.stream.repair import Repair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ _CALLS: Final = (grammar.FUNCTION_CALL.type, grammar.CUSTOM_CALL.type)
 class NamespaceNames(Repair):
     """Give a call its namespace back."""
 
-    __slots__ = ("_echoes",)
+    __slots__ = ()
 
     name: ClassVar = "namespace_names"
     summary: ClassVar = (
@@ -41,13 +41,9 @@ class NamespaceNames(Repair):
         {grammar.ITEM_ADDED, grammar.ITEM_DONE, grammar.FUNCTION_ARGUMENTS.done, *grammar.TERMINAL}
     )
 
-    def __init__(self, context: StreamContext) -> None:
-        super().__init__(context)
-        self._echoes = Echoes()
-
     def repair(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Return the event with name and namespace apart."""
-        echo = self._echoes.at(event, view)
+        echo = echo_at(event, view)
         if not echo.has_namespaces:
             return None
         if event.type in grammar.TERMINAL:

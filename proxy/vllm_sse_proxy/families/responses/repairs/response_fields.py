@@ -14,7 +14,7 @@ from vllm_sse_proxy.families.responses.error_reports import read_report
 from vllm_sse_proxy.families.responses.grammar import item_kind
 from vllm_sse_proxy.families.responses.settings import Dialect
 from vllm_sse_proxy.stream.event import dump_json
-from vllm_sse_proxy.stream.repair import Repair
+from vllm_sse_proxy.stream.repair import Repair, StreamContext
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,34 +43,72 @@ _PLACES_OF_ERRORS: Final = ("last_error", "status_details")
 class ResponseFields(Repair):
     """Complete the response object with what the request said, else with neutral values."""
 
-    __slots__ = ()
+    __slots__ = ("_completed", "_is_closed", "_keeps", "_seen")
 
     name: ClassVar = "response_fields"
     summary: ClassVar = "fields that the response object and its usage must have are filled in"
     fixes: ClassVar = ("R26", "R27", "R32")
     handles: ClassVar = grammar.LIFECYCLE
 
+    def __init__(self, context: StreamContext) -> None:
+        super().__init__(context)
+        self._seen: Body = {}
+        """upstream's response object that was completed first"""
+        self._completed: Body = {}
+        """what was made of it"""
+        self._keeps = context.settings.dialect is Dialect.UPSTREAM
+        """whether upstream's fields stay as they are, as far as any client can read them"""
+        self._is_closed = context.settings.dialect is Dialect.OPEN_RESPONSES
+
     def repair(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Return the event with a complete response object."""
         response = event.body.get("response")
         if not isinstance(response, dict):
             response = {}
-        complete = _with_readable_error(_without_leaks(response), event, view)
-        keeps = (
-            self.context.settings.dialect is Dialect.UPSTREAM
-        )  # upstream's fields, as far as any client can read them
-        if not synthesis.is_readable(complete) or (synthesis.is_vllms(complete) and not keeps):
-            complete = synthesis.complete_response(complete, view, self.context.request)
-        complete = _with_whole_format(_with_whole_functions(complete))
+        complete = self._as_before(response) or self._complete(response, event, view)
         openais = grammar.looks_like_openai(response)
-        if not openais:
-            is_closed = self.context.settings.dialect is Dialect.OPEN_RESPONSES
-            complete = _with_whole_items(complete, open_responses=is_closed)
+        if not openais and complete["output"]:
+            complete = _with_whole_items(complete, open_responses=self._is_closed)
         usage = complete.get("usage")
         whole = _whole_usage(usage, openais=openais) if isinstance(usage, dict) else None
         if whole is not usage:
             complete = {**complete, "usage": whole}
         return None if complete is event.body.get("response") else [event.having(response=complete)]
+
+    def _complete(self, response: Body, event: Event, view: ClientView) -> Body:
+        """Return a response object with all that clients need but for its items and its usage; itself if it is so."""
+        complete = _with_readable_error(_without_leaks(response), event, view)
+        if (synthesis.is_vllms(complete) and not self._keeps) or not synthesis.is_readable(complete):
+            complete = synthesis.complete_response(complete, view, self.context.request)
+        complete = _with_whole_format(_with_whole_functions(complete))
+        if not self._seen:
+            self._seen, self._completed = response, complete
+        return complete
+
+    def _as_before(self, response: Body) -> Body | None:
+        """Return what must come of an object that says the same as the first one, but for how far the response is.
+
+        All objects of a stream repeat the request: tools, instructions and thirty small fields.
+        """
+        seen = self._seen
+        if len(response) != len(seen) or response.get("error") is not None:
+            return None
+        moved = {name: response[name] for name in _MOVING if name in response}
+        if not all(type(value) in _MOVING[name] for name, value in moved.items()):
+            return None
+        if {**seen, **moved} != response or list(seen) != list(response):
+            return None
+        return response if self._completed is seen else {**self._completed, **moved}
+
+
+_MOVING: Final = {
+    "status": frozenset((str,)),
+    "output": frozenset((list,)),
+    "usage": frozenset((dict, type(None))),
+    "incomplete_details": frozenset((dict, type(None))),
+    "completed_at": frozenset((int, float, type(None))),
+}
+"""Fields that say how far a response is, and what may be in them."""
 
 
 def _with_readable_error(response: Body, event: Event, view: ClientView) -> Body:
