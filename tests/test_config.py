@@ -53,14 +53,21 @@ def test_empty_variables_are_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(Settings, GIVEN).port == 9000
 
 
-@pytest.mark.parametrize("spelling", [" string_deltas, item_ids ,", ("string_deltas", "item_ids")])
+@pytest.mark.parametrize("spelling", [" string_deltas, done_items ,", ("string_deltas", "done_items")])
 def test_disabled_repairs(monkeypatch: pytest.MonkeyPatch, spelling: str | tuple[str, ...]) -> None:
     if isinstance(spelling, str):
         monkeypatch.setenv("SSE_PROXY_DISABLE_REPAIRS", spelling)
         settings = load(Settings, GIVEN)
     else:
         settings = load(Settings, {**GIVEN, "disable_repairs": spelling})
-    assert settings.disable_repairs == ("string_deltas", "item_ids")
+    assert settings.disable_repairs == ("string_deltas", "done_items")
+
+
+def test_a_repair_that_others_need_cannot_be_disabled() -> None:
+    (line,) = faults(**GIVEN, disable_repairs=("item_ids",))
+    assert line.startswith("--disable-repair: ")
+    assert "'item_ids' cannot be switched off" in line
+    assert "item_ids, " in (Settings.model_fields["disable_repairs"].description or "")
 
 
 def test_a_core_command_ignores_what_only_a_server_needs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,11 +171,13 @@ def test_the_plan_follows_the_settings() -> None:
         {
             "mode": "observe",
             "dialect": "upstream",
-            "disable_repairs": ("item_ids",),
+            "disable_repairs": ("done_items",),
             "nested_sequence_number": "remove",
         },
     )
-    assert "item_ids" in settings.plan().repair_names
+    plan = settings.plan()
+    assert "done_items" in plan.repair_names
+    assert "done_items" not in {repair.name for repair in plan.repairs}
 
 
 def test_every_setting_says_what_it_is_for() -> None:

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import pytest
 
 from tests.support.documentation import DEFECTS, PARTS, ROOT, in_order, readme_after, with_example, with_part
+from tests.support.goldens import without
 from vllm_sse_proxy import __version__
 from vllm_sse_proxy.cli import main
 from vllm_sse_proxy.config import Settings
@@ -126,8 +127,8 @@ def normalize_example(block: str, disabled: Collection[str] = ()) -> tuple[bytes
     stream = "".join(
         line + ("\n" if line.startswith("event: ") else "\n\n") for line in lines if not line.startswith("(")
     )
-    plan = Plan.build(reasoning=reasoning, dialect=dialect, disabled=disabled, strict=not disabled)
-    normalizer = StreamNormalizer(plan)
+    plan = Plan.build(reasoning=reasoning, dialect=dialect, strict=not disabled)
+    normalizer = StreamNormalizer(without(plan, disabled))
     return normalizer.feed(stream.encode()) + normalizer.finish(end), normalizer
 
 

@@ -121,8 +121,10 @@ class CoreSettings(BaseSettings):
     disable_repairs: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Names of repairs that are switched off (flag: --disable-repair NAME, repeatable; environment: "
-        "comma separated). "
-        "None by default: each repair leaves a conforming stream untouched.",
+        "comma separated). None by default: each repair leaves a conforming stream untouched. A repair that the others need "
+        "cannot be switched off: "
+        + ", ".join(name for name in Plan.repair_names if name not in Plan.optional_names)
+        + ".",
     )
     nested_sequence_number: NestedNumbers = Field(
         NestedNumbers.RENUMBER,
@@ -166,7 +168,7 @@ class CoreSettings(BaseSettings):
     @field_validator("disable_repairs")
     @classmethod
     def _know_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        Plan.build(disabled=value)  # its ValueError names the nearest repair
+        Plan.build(disabled=value)  # its ValueError says what is wrong, and names the nearest repair
         return value
 
     def plan(self) -> Plan:

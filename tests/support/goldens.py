@@ -18,7 +18,7 @@ from tests.support.replay import normalize
 from vllm_sse_proxy.families.responses import BodyEnd, Dialect, Plan, Reasoning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from vllm_sse_proxy.families.responses import StreamNormalizer
 
@@ -59,10 +59,13 @@ class Golden:
 
     def run(self, chunks: Iterable[bytes], disabled: Sequence[str] = ()) -> tuple[bytes, StreamNormalizer]:
         """Send these bytes through the core under the golden's settings."""
-        plan = Plan.build(
-            disabled=disabled, strict=not disabled, reasoning=self.reasoning, dialect=self.dialect
-        )
-        return normalize(chunks, self.end, plan=plan)
+        plan = Plan.build(strict=not disabled, reasoning=self.reasoning, dialect=self.dialect)
+        return normalize(chunks, self.end, plan=without(plan, disabled))
+
+
+def without(plan: Plan, names: Collection[str]) -> Plan:
+    """Return a plan without these repairs, those that cannot be switched off among them."""
+    return Plan(plan.settings, [repair for repair in plan.repairs if repair.name not in names])
 
 
 def load_golden(folder: Path) -> Golden:

@@ -56,17 +56,28 @@ class TestPlan:
         assert list(plan.repairs) == [each for each in REPAIRS if each.wanted(plan.settings)]
 
     def test_it_leaves_out_what_is_disabled(self) -> None:
-        plan = Plan.build(disabled=["item_ids"])
-        assert "item_ids" not in {each.name for each in plan.repairs}
-        assert "item_ids" in plan.repair_names
+        plan = Plan.build(disabled=["done_items"])
+        assert "done_items" not in {each.name for each in plan.repairs}
+        assert "done_items" in plan.repair_names
 
-    def test_an_unknown_name_is_told_with_the_nearest_known_one(self) -> None:
+    def test_an_unknown_name_is_refused_and_the_nearest_one_named(self) -> None:
         with pytest.raises(
-            ValueError, match="unknown repair 'items_ids'; the nearest known one is 'item_ids'"
+            ValueError,
+            match="repair 'done_item' is not known; the nearest one that can be switched off is 'done_items'",
         ):
-            Plan.build(disabled=["items_ids"])
-        with pytest.raises(ValueError, match="nearest known one is"):
+            Plan.build(disabled=["done_item"])
+        with pytest.raises(ValueError, match="the nearest one that can be switched off is"):
             Plan.build(disabled=["€"])
+
+    def test_a_repair_that_others_need_cannot_be_switched_off(self) -> None:
+        needed = [each for each in REPAIRS if each.needed]
+        assert {each.name for each in needed} == set(Plan.repair_names) - set(Plan.optional_names)
+        assert {each.phase for each in needed} <= {Phase.IDENTITY, Phase.LIFECYCLE}
+        for each in needed:
+            with pytest.raises(
+                ValueError, match=f"'{each.name}' cannot be switched off: {each.needed}; the nearest"
+            ):
+                Plan.build(disabled=[each.name])
 
     def test_only_the_repairs_of_a_type_are_asked(self) -> None:
         plan = Plan(Settings(), [repair("a", None, "x"), repair("b", None), repair("c", None, "y")])

@@ -129,7 +129,7 @@ def test_without_the_repair_for_them_they_are_not() -> None:
     assert skimmed(stream, plan) == 1
     assert outcome([stream], BodyEnd.EOF, plan) == parsed([stream], BodyEnd.EOF, plan)
     assert skimmed(opening() + deltas('"a"', '"b"', '"c"'), plan) == 2
-    assert skimmed(opening() + deltas('"a"', '"b"', '"c"'), Plan.build(disabled=Plan.repair_names)) == 2
+    assert skimmed(opening() + deltas('"a"', '"b"', '"c"'), Plan.build(disabled=Plan.optional_names)) == 2
 
 
 @pytest.mark.parametrize("form", sorted(set(FORMS) - {"after", "before"}))
@@ -234,7 +234,7 @@ BETWEEN = st.sampled_from([b"", b": ping\n\n", b"data: [DONE]\n\n", b"id: 1\n\n"
             "observe": st.booleans(),
             "max_text_bytes": st.sampled_from([1 << 20, 3000, 3020]),
             "max_frame_bytes": st.sampled_from([1 << 20, 700, 240]),
-            "disabled": st.sets(st.sampled_from(Plan.repair_names), max_size=3),
+            "disabled": st.sets(st.sampled_from(Plan.optional_names), max_size=3),
         }
     ),
     st.sampled_from([None, None, 0, 6, 100]),

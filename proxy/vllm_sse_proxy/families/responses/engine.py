@@ -33,7 +33,7 @@ from vllm_sse_proxy.families.responses.repairs.base import (
 )
 from vllm_sse_proxy.families.responses.streaks import Streak, holds_more
 from vllm_sse_proxy.families.responses.view import ClientView
-from vllm_sse_proxy.sse import encode_comment, encode_data, event_pieces
+from vllm_sse_proxy.sse import encode_comment, encode_data, encode_event, event_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -56,9 +56,14 @@ class Tally:
 
 
 class Plan:
-    """The repairs of a process: which, in which order, for which event types. Immutable; shared by all streams."""
+    """The repairs of a process: which, in which order, for which event types. Immutable; shared by all streams.
+
+    :cvar repair_names: all repairs, in order.
+    :cvar optional_names: those that can be switched off.
+    """
 
     repair_names: Final = tuple(repair.name for repair in REPAIRS)
+    optional_names: Final = tuple(repair.name for repair in REPAIRS if not repair.needed)
 
     def __init__(self, settings: Settings, repairs: Sequence[type[Repair]]) -> None:
         self.settings = settings
@@ -83,12 +88,17 @@ class Plan:
 
         :param disabled: names of repairs to leave out.
         :param strict: let an exception of a repair through (tests) instead of leaving the repair out.
-        :raises ValueError: for an unknown repair name; the message names the nearest known one.
+        :raises ValueError: for a name that is no repair's, and for a repair that the others need; the message says why and
+            names the nearest one that can be switched off.
         """
         for name in disabled:
-            if name not in cls.repair_names:
-                near = difflib.get_close_matches(name, cls.repair_names, 1, 0)
-                message = f"unknown repair {name!r}; the nearest known one is {near[0]!r}"
+            if name not in cls.optional_names:
+                why = next(
+                    (f"cannot be switched off: {repair.needed}" for repair in REPAIRS if repair.name == name),
+                    "",
+                )
+                near = difflib.get_close_matches(name, cls.optional_names, 1, 0)
+                message = f"repair {name!r} {why or 'is not known'}; the nearest one that can be switched off is {near[0]!r}"
                 raise ValueError(message)
         settings = Settings(
             dialect=dialect,
@@ -285,7 +295,7 @@ class RepairEngine:
         if view.next_number > self._starting_after + 1:
             data = serialize_event(event)
             if event.type is OPAQUE:
-                self.out.append(encode_data(data))
+                self.out.append(encode_data(data) if event.name is None else encode_event(event.name, data))
             else:
                 self.out += event_pieces(event.body["type"], data)
 

@@ -172,10 +172,15 @@ _PLAINLY_USABLE: Final[dict[str, frozenset[type]]] = {
 
 
 def response_so_far(view: ClientView, request: RequestContext) -> Body:
-    """Return the response object as the client last heard it; one at neutral values if it never did."""
-    if view.response is not None:
+    """Return the response object as the client last heard it, readable; one at neutral values if it never did."""
+    if view.response is not None and is_readable(view.response):
         return view.response
-    return complete_response({}, view, request)
+    return complete_response(view.response or {}, view, request)
+
+
+def items_so_far(view: ClientView) -> list[Body]:
+    """Return the items as the client has them; those that are still open as incomplete ones."""
+    return [item.item if item.closed else told_item(item, status=INCOMPLETE) for item in view.items]
 
 
 def failed(response: Mapping[str, Any], error: Mapping[str, Any]) -> Event:

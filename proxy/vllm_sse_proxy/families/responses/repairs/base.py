@@ -125,6 +125,7 @@ class Repair(ABC):
     :cvar reads_deltas: whether it looks at the words of a delta. One that does not is asked about the first delta of
         several in a row that differ in nothing else: it must find nothing wrong with the others if it found nothing
         there.
+    :cvar needed: why it cannot be switched off: what the repairs after it rely on. Empty for a repair that can.
     :cvar flatten: for the repair that does nothing to deltas but make strings of words that are none: how it does; None if
         an event is dropped for it.
     """
@@ -138,6 +139,7 @@ class Repair(ABC):
     handles: ClassVar[frozenset[str] | None]
     holds: ClassVar[bool] = False
     reads_deltas: ClassVar[bool] = False
+    needed: ClassVar[str] = ""
     flatten: ClassVar[Flatten | None] = None
 
     def __init__(self, context: StreamContext) -> None:

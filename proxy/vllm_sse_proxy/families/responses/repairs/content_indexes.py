@@ -31,6 +31,7 @@ class ContentIndexes(Repair):
     fixes: ClassVar = ("R05", "R06", "F01")
     phase: ClassVar = Phase.IDENTITY
     handles: ClassVar = grammar.PART_EVENTS | grammar.SUMMARY_EVENTS
+    needed: ClassVar = "every repair after it finds a part by the index that it gives"
 
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Return the event with our index."""

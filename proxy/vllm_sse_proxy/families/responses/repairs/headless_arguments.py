@@ -47,7 +47,11 @@ class HeadlessArguments(Repair):
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Hold deltas that do not begin an object; release them, whole, with what closes them."""
         held = self._held
-        if event.type == _RUN.delta and self._is_headless(event, view):
+        if (
+            event.type == _RUN.delta
+            and type(event.body.get("delta")) is str
+            and self._is_headless(event, view)
+        ):
             held.append(event)
             if len(held) <= MAX_HELD_DELTAS:
                 return HOLD

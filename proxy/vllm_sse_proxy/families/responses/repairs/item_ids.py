@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from vllm_sse_proxy.families.responses import grammar, synthesis
-from vllm_sse_proxy.families.responses.events import END
+from vllm_sse_proxy.families.responses.events import END, is_typed_object
 from vllm_sse_proxy.families.responses.grammar import Holder, item_kind
 from vllm_sse_proxy.families.responses.proof import text_of, told_text
 from vllm_sse_proxy.families.responses.repairs.base import Phase, Repair, StreamContext
@@ -38,6 +38,7 @@ class ItemIds(Repair):
     fixes: ClassVar = ("R07", "R08", "R11", "R12", "R13", "R36", "R49", "F01")
     phase: ClassVar = Phase.IDENTITY
     handles: ClassVar = None
+    needed: ClassVar = "every repair after it finds an item by the id that it gives"
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
@@ -49,6 +50,8 @@ class ItemIds(Repair):
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Return the event with the client's id."""
         type_, body = event.type, event.body
+        if type_ in _SUBJECTS and not _has_subject(event):  # where the repairs of shapes are switched off
+            return self._without_subject(event, view)
         if "item_id" in body and type_ in grammar.EVENT_FIELDS and type_ not in grammar.ITEM_ID_EVENTS:
             stripped = event.without("item_id")  # a field that this type of event does not have
             return self.mend(stripped, view) or [stripped]
@@ -70,6 +73,12 @@ class ItemIds(Repair):
                 return None if known == id_ else [event.having(item_id=known)]
         item = self._find(event, view)
         return self._adopt(event, item.id if item is not None else self._new_id(event, view))
+
+    def _without_subject(self, event: Event, view: ClientView) -> Sequence[Event]:
+        """Drop an event that lacks what it is about; of the response, the client knows the most itself."""
+        if event.type not in grammar.LIFECYCLE:
+            return []
+        return [event.having(response=synthesis.response_so_far(view, self.context.request))]
 
     def _announce(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         item = event.body["item"]
@@ -165,6 +174,23 @@ class ItemIds(Repair):
         index = event.body.get("output_index")
         if type(index) is int:
             self._places[index] = wanted
+
+
+_SUBJECTS = {
+    **dict.fromkeys((grammar.ITEM_ADDED, grammar.ITEM_DONE), "item"),
+    **dict.fromkeys((*_PART_EVENTS, grammar.SUMMARY_ADDED, grammar.SUMMARY_DONE), "part"),
+    **{run.done: run.done_field for run in grammar.TEXT_RUNS},
+    **dict.fromkeys(grammar.LIFECYCLE, "response"),
+}
+"""Type of event → the field that holds what the event is about."""
+
+
+def _has_subject(event: Event) -> bool:
+    """Return whether an event holds what it is about: an item or a part of some type, a whole text, or a response."""
+    subject = event.body.get(_SUBJECTS[event.type])
+    if event.type in grammar.LIFECYCLE:
+        return type(subject) is dict
+    return type(subject) is str if event.type in grammar.RUN_OF_DONE else is_typed_object(subject)
 
 
 _STRAYS = frozenset({"item_id", "output_index"})

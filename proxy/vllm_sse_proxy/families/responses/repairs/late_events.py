@@ -31,6 +31,7 @@ class LateEvents(Repair):
     fixes: ClassVar = ("R08",)
     phase: ClassVar = Phase.LIFECYCLE
     handles: ClassVar = None
+    needed: ClassVar = "what other repairs insert makes upstream's own event for it a second one"
 
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Return nothing for a late event; what follows an error but is no ``response.failed`` ends the stream as failed."""

@@ -30,6 +30,7 @@ class OutputIndexes(Repair):
     fixes: ClassVar = ("R07", "R22", "F01")
     phase: ClassVar = Phase.IDENTITY
     handles: ClassVar = grammar.ITEM_EVENTS | {grammar.ITEM_ADDED, grammar.ITEM_DONE}
+    needed: ClassVar = "inserted and dropped items shift the places of all later ones"
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)

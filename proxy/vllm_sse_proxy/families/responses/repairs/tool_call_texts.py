@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import grammar
+from vllm_sse_proxy.families.responses.events import object_in
 from vllm_sse_proxy.families.responses.grammar import item_kind
 from vllm_sse_proxy.families.responses.moved import HOLD, Moved
 from vllm_sse_proxy.families.responses.proof import Proof
@@ -114,7 +115,10 @@ class ToolCallTexts(Repair):
 
     def _announces(self, event: Event, view: ClientView) -> bool:
         """Tell whether the event announces a message where a call is forced."""
-        if event.type != grammar.ITEM_ADDED or item_kind(event.body["item"]["type"]) is not grammar.MESSAGE:
+        if (
+            event.type != grammar.ITEM_ADDED
+            or item_kind(object_in(event.body, "item").get("type")) is not grammar.MESSAGE
+        ):
             return False
         if self._has_tools is None and view.response is not None:
             self._ask(view)

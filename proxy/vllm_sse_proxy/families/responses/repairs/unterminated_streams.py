@@ -37,6 +37,7 @@ class UnterminatedStreams(Repair):
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Return the terminal event; by now every item is closed, but for a call that was cut."""
         response = synthesis.response_so_far(view, self.context.request)
+        response = {**response, "output": synthesis.items_so_far(view)}
         if view.error is not None:
             return [synthesis.failed(response, view.error.get("error") or view.error), event]
         if _is_whole(view, event):

@@ -33,6 +33,8 @@ class UntoldItems(Repair):
 
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Put the lives of untold items ahead of the terminal event."""
+        if event.invented:
+            return None
         response = event.body["response"]
         untold = [
             item
