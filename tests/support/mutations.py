@@ -80,7 +80,7 @@ def frame_of(body: Json, *, named: bool = True) -> bytes:
     """Return an object as a frame."""
     type_ = body.get("type")
     line = f"event: {type_}\n" if named and isinstance(type_, str) and type_.isprintable() else ""
-    return (line + "data: " + json.dumps(body)).encode()
+    return (line + "data: " + json.dumps(body, separators=(",", ":"))).encode()
 
 
 def type_of(frame: bytes) -> str:
@@ -124,7 +124,13 @@ def lose(frames: Frames, choose: Choose) -> Frames:
 
 
 def repeat(frames: Frames, choose: Choose) -> Frames:
-    """Send one frame, or several that follow one another, twice."""
+    """Send one frame twice."""
+    at = _position(frames, choose)
+    return frames if at is None else _replaced(frames, at, frames[at], frames[at])
+
+
+def replay(frames: Frames, choose: Choose) -> Frames:
+    """Send some frames that follow one another, and then the same ones again."""
     start, end = _run(frames, choose)
     return frames[:end] + frames[start:end] + frames[end:]
 
@@ -374,7 +380,7 @@ def repeat_final_items(frames: Frames, choose: Choose) -> Frames:
 
 
 def reshape_final_items(frames: Frames, choose: Choose) -> Frames:
-    """Write the texts of final items as other APIs do."""
+    """Write the texts of final items as other APIs do; reasoning as a summary, too."""
     how = choose(4)
 
     def reshaped(item: Json, _: int) -> Json:
@@ -382,13 +388,12 @@ def reshape_final_items(frames: Frames, choose: Choose) -> Frames:
         if not isinstance(content, list) or not content or not isinstance(content[0], dict):
             return item
         text = content[0].get("text")
-        shapes: list[Json] = [
-            {"content": text},
-            {"content": [{"type": "text", "text": text}]},
-            {"content": [], "summary": [{"type": "summary_text", "text": text}]},
-            {"summary": [{"type": "summary_text", "text": text}]},
-        ]
-        return {**item, **shapes[how]}
+        shapes: list[Json] = [{"content": text}, {"content": [{"type": "text", "text": text}]}, {"content": [text]}]
+        if item.get("type") == "reasoning":
+            summary = [{"type": "summary_text", "text": text}]
+            shapes = [{"content": text}, {"content": [], "summary": summary}, {"content": None, "summary": summary},
+                      {"summary": summary}]  # fmt: skip
+        return {**item, **shapes[how % len(shapes)]}
 
     return _with_final(frames, lambda body: _with_items(body, reshaped))
 
@@ -594,6 +599,7 @@ def end_with_sentinel(frames: Frames, choose: Choose) -> Frames:
 DAMAGES: Final[tuple[Damage, ...]] = (
     lose,
     repeat,
+    replay,
     swap,
     move,
     stop,
