@@ -37,7 +37,10 @@ def accumulated(stream: bytes) -> Outcome:
     try:
         with _client().responses.stream(model="m", input="i") as events:
             for event in events:
-                if event.type == "response.output_item.done" and event.item.type in ("function_call", "custom_tool_call"):
+                if event.type == "response.output_item.done" and event.item.type in (
+                    "function_call",
+                    "custom_tool_call",
+                ):
                     outcome.run.append(event.item.to_dict(warnings=False))
             outcome.response = events.get_final_response().to_dict(warnings=False)
     except Exception as error:  # noqa: BLE001 - whatever upstream's bytes make it raise is a result
@@ -52,5 +55,8 @@ _answers: list[httpx2.Response] = []
 def _client() -> OpenAI:
     transport = httpx2.MockTransport(lambda _: _answers[0])
     return OpenAI(
-        api_key="-", base_url="http://upstream/v1", http_client=httpx2.Client(transport=transport), max_retries=0
+        api_key="-",
+        base_url="http://upstream/v1",
+        http_client=httpx2.Client(transport=transport),
+        max_retries=0,
     )

@@ -99,8 +99,12 @@ def texts_twice(upstream: Told, client: Told) -> list[str]:
 
 def _has_both(upstream: Told, first: str, later: str) -> bool:
     """Return whether upstream itself has two texts in one place that begin with the first, or has both of them in one place."""
-    begun = max(sum(bare(text).startswith(bare(first)) for _, text in source.texts) for source in upstream.sources)
-    return begun > 1 or any(source.times(bare(first)) and source.times(bare(later)) for source in upstream.sources)
+    begun = max(
+        sum(bare(text).startswith(bare(first)) for _, text in source.texts) for source in upstream.sources
+    )
+    return begun > 1 or any(
+        source.times(bare(first)) and source.times(bare(later)) for source in upstream.sources
+    )
 
 
 def copies_that_differ(client: Told) -> list[str]:
@@ -111,7 +115,11 @@ def copies_that_differ(client: Told) -> list[str]:
         for item in client.final or ()
         if is_call(item) and item.get("status") != "incomplete"
     )
-    return [f"{call}: streamed {streamed[call]}, final {final[call]}" for call in streamed | final if streamed[call] != final[call]]
+    return [
+        f"{call}: streamed {streamed[call]}, final {final[call]}"
+        for call in streamed | final
+        if streamed[call] != final[call]
+    ]
 
 
 def failures_made(upstream: Told, before: Outcome, client: Told, after: Outcome) -> list[str]:
@@ -132,7 +140,11 @@ def failures_made(upstream: Told, before: Outcome, client: Told, after: Outcome)
 
 def is_completed(upstream: Told) -> bool:
     """Return whether upstream says that the response is completed, and nothing that it says speaks against it."""
-    if upstream.terminal is None or upstream.terminal["type"] != "response.completed" or "error" in upstream.types:
+    if (
+        upstream.terminal is None
+        or upstream.terminal["type"] != "response.completed"
+        or "error" in upstream.types
+    ):
         return False
     said: Any = upstream.terminal.get("response")
     response: Json = said if isinstance(said, dict) else {}
@@ -141,7 +153,9 @@ def is_completed(upstream: Told) -> bool:
     final = upstream.final or []
     last = [items[-1].get("status") for items in (upstream.items, final) if items]
     halves = [call for call in (*upstream.done, *filter(is_call, final)) if not _is_whole(call)]
-    return not (_is_spent(response) or any(status in UNFINISHED for status in last) or upstream.open_calls or halves)
+    return not (
+        _is_spent(response) or any(status in UNFINISHED for status in last) or upstream.open_calls or halves
+    )
 
 
 def _is_spent(response: Json) -> bool:

@@ -103,7 +103,11 @@ def _envelope(frame: bytes) -> dict[str, Any] | None:
 
 def _renumbered(frame: bytes, lost: int) -> bytes:
     number = (body_of(frame) or {}).get("sequence_number")
-    return having(frame, sequence_number=number - lost) if lost and type(number) is int and number >= lost else frame
+    return (
+        having(frame, sequence_number=number - lost)
+        if lost and type(number) is int and number >= lost
+        else frame
+    )
 
 
 @st.composite

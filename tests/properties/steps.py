@@ -16,7 +16,6 @@ a regular expression. What is not counted is what grows with neither: attribute 
 from __future__ import annotations
 
 import ast
-import builtins
 import copy
 import importlib
 import importlib.abc
@@ -29,7 +28,7 @@ import sys
 from contextlib import contextmanager
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
-from types import BuiltinFunctionType, MethodDescriptorType, MethodType, ModuleType
+from types import BuiltinFunctionType, MethodDescriptorType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -41,21 +40,34 @@ PACKAGES: Final = ("vllm_sse_proxy.sse", "vllm_sse_proxy.families")
 """What is rewritten: the core, and nothing else."""
 
 
+class TooManyStepsError(BaseException):
+    """More steps were taken than anything that is linear needs. No ``Exception``, so that nobody catches it on its way."""
+
+
 class Meter:
     """Counts steps.
 
     :ivar steps: how many were taken so far.
+    :ivar limit: how many may be taken at all.
     :ivar where: steps by what took them, for those who look for the reason of a failure.
     """
 
     def __init__(self) -> None:
         self.steps = 0
+        self.limit: float = float("inf")
         self.where: dict[str, int] = {}
 
     def take(self, number: int, what: str = "python") -> None:
-        """Count so many steps."""
+        """Count so many steps.
+
+        :raises TooManyStepsError: when they are more than the limit.
+        """
         self.steps += number
         self.where[what] = self.where.get(what, 0) + number
+        if self.steps > self.limit:
+            raise TooManyStepsError(
+                f"more than {self.limit} steps; the most of them: {sorted(self.where, key=self.where.__getitem__)[-5:]}"
+            )
 
 
 METER: Final = Meter()
@@ -102,15 +114,20 @@ class _Finder(importlib.abc.MetaPathFinder):
         return spec
 
 
+def rewritten(source: str, name: str = "source") -> Any:
+    """Return the code of a module, rewritten; under a file name of its own, so that no coverage is counted."""
+    tree = _Rewriter().visit(ast.parse(source))
+    return compile(ast.fix_missing_locations(tree), f"<metered {name}>", "exec")
+
+
 class _Loader(importlib.machinery.SourceFileLoader):
-    """Compiles a module's rewritten source; under another file name, so that no coverage is counted."""
+    """Runs a module's rewritten source."""
 
     def get_code(self, fullname: str) -> Any:
-        tree = _Rewriter().visit(ast.parse(self.get_source(fullname) or ""))
-        return compile(ast.fix_missing_locations(tree), f"<metered {fullname}>", "exec")
+        return rewritten(self.get_source(fullname) or "", fullname)
 
     def exec_module(self, module: ModuleType) -> None:
-        vars(module).update(_HOOKS)
+        vars(module).update(HOOKS)
         super().exec_module(module)
 
 
@@ -123,8 +140,6 @@ class _Rewriter(ast.NodeTransformer):
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802 - ast's name
         was, self._is_inside = self._is_inside, True
         node.body = [_step(), *(self.visit(statement) for statement in node.body)]
-        if ast.get_docstring(node) is not None:  # pragma: no cover - the step comes before it: no longer a docstring
-            node.body = node.body[1:]
         self._is_inside = was
         return node
 
@@ -179,11 +194,17 @@ class _Rewriter(ast.NodeTransformer):
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:  # noqa: N802 - as above
         self.generic_visit(node)
         is_slice = isinstance(node.slice, ast.Slice)
-        return _hook("_made", node) if self._is_inside and is_slice and isinstance(node.ctx, ast.Load) else node
+        return (
+            _hook("_made", node) if self._is_inside and is_slice and isinstance(node.ctx, ast.Load) else node
+        )
 
     def _display(self, node: Any) -> ast.AST:
         self.generic_visit(node)
-        spreads = None in node.keys if isinstance(node, ast.Dict) else any(isinstance(e, ast.Starred) for e in node.elts)
+        spreads = (
+            None in node.keys
+            if isinstance(node, ast.Dict)
+            else any(isinstance(e, ast.Starred) for e in node.elts)
+        )
         is_read = isinstance(getattr(node, "ctx", ast.Load()), ast.Load)
         return _hook("_made", node) if self._is_inside and spreads and is_read else node
 
@@ -193,7 +214,12 @@ class _Rewriter(ast.NodeTransformer):
         return _hook("_made", node) if self._is_inside else node
 
 
-_COMPARISONS: Final[dict[type, str]] = {ast.Eq: "_equal", ast.NotEq: "_equal", ast.In: "_member", ast.NotIn: "_member"}
+_COMPARISONS: Final[dict[type, str]] = {
+    ast.Eq: "_equal",
+    ast.NotEq: "_equal",
+    ast.In: "_member",
+    ast.NotIn: "_member",
+}
 
 
 def _name(name: str) -> ast.Name:
@@ -265,7 +291,7 @@ def _call(function: Any, /, *arguments: Any, **keywords: Any) -> Any:
     """Call a function and take the steps that it takes, if it is one of C's."""
     owner = getattr(function, "__self__", None)
     if isinstance(owner, re.Pattern):
-        METER.take(_pattern_steps(function.__name__, owner, *arguments, **keywords), "regex")
+        _take_pattern_steps(function.__name__, owner, *arguments, **keywords)
         result = function(*arguments, **keywords)
         METER.take(_size(result) if isinstance(result, str | bytes | list) else 0, "regex")
         return result
@@ -276,12 +302,33 @@ def _call(function: Any, /, *arguments: Any, **keywords: Any) -> Any:
         return function(*arguments, **keywords)
     before = len(owner) if isinstance(owner, str | bytes | bytearray | list) else 0
     result = function(*arguments, **keywords)
-    METER.take(1 + _native_steps(function, owner, before, arguments, result), str(getattr(function, "__name__", function)))
+    METER.take(
+        1 + _native_steps(function, owner, before, arguments, result),
+        str(getattr(function, "__name__", function)),
+    )
     return result
 
 
 _FEW: Final = 8
-_MAKERS: Final = (str, bytes, bytearray, list, tuple, set, frozenset, dict, sorted, sum, any, all, max, min, map, zip, filter)
+_MAKERS: Final = (
+    str,
+    bytes,
+    bytearray,
+    list,
+    tuple,
+    set,
+    frozenset,
+    dict,
+    sorted,
+    sum,
+    any,
+    all,
+    max,
+    min,
+    map,
+    zip,
+    filter,
+)
 _CHEAP: Final = frozenset(
     {"append", "get", "add", "discard", "setdefault", "items", "keys", "values", "isinstance", "issubclass", "len", "type", "id",
      "getattr", "hasattr", "setattr", "iter", "next", "range", "enumerate", "reversed", "callable", "popitem", "hash", "bool",
@@ -331,7 +378,7 @@ def _deep(value: Any) -> int:
     return _size(value)
 
 
-_HOOKS: Final[dict[str, Callable[..., Any]]] = {
+HOOKS: Final[dict[str, Callable[..., Any]]] = {
     hook.__name__: hook for hook in (_one, _counted, _made, _added, _equal, _member, _right, _call)
 }
 
@@ -339,8 +386,8 @@ _HOOKS: Final[dict[str, Callable[..., Any]]] = {
 # Regular expressions
 
 
-def _pattern_steps(method: str, pattern: re.Pattern[Any], *arguments: Any, **keywords: Any) -> int:
-    """Return how many steps a backtracking matcher takes for a call of a pattern's method."""
+def _take_pattern_steps(method: str, pattern: re.Pattern[Any], *arguments: Any, **keywords: Any) -> None:
+    """Take the steps of a call of a pattern's method."""
     is_substitution = method in ("sub", "subn")
     given = arguments[1] if is_substitution else arguments[0]
     text = given if isinstance(given, str) else bytes(given).decode("latin-1")
@@ -349,13 +396,12 @@ def _pattern_steps(method: str, pattern: re.Pattern[Any], *arguments: Any, **key
     matcher = _Matcher(pattern, text[:end])
     if method in ("match", "fullmatch"):
         matcher.match(start, to_end=method == "fullmatch")
-        return matcher.steps
+        return
     while start <= len(matcher.text):
         found = matcher.search(start)
         if found is None or method == "search":
-            break
+            return
         start = found[1] + (found[1] == found[0])
-    return matcher.steps
 
 
 class _Matcher:
@@ -363,7 +409,6 @@ class _Matcher:
 
     def __init__(self, pattern: re.Pattern[Any], text: str) -> None:
         self.text = text
-        self.steps = 0
         self._tree = list(_parser.parse(pattern.pattern, pattern.flags))
         self._is_dotall = bool(pattern.flags & re.DOTALL)
         if pattern.flags & (re.IGNORECASE | re.MULTILINE):
@@ -377,7 +422,7 @@ class _Matcher:
     def search(self, at: int) -> tuple[int, int] | None:
         """Return where the pattern matches first."""
         for start in range(at, len(self.text) + 1):
-            self.steps += 1
+            METER.take(1, "regex")
             end = self.match(start)
             if end is not None:
                 return start, end
@@ -392,7 +437,7 @@ class _Matcher:
             yield from self._sequence(nodes, index + 1, end)
 
     def _node(self, node: Any, at: int) -> Iterator[int]:  # noqa: C901, PLR0912 - one case for each kind of node
-        self.steps += 1
+        METER.take(1, "regex")
         kind, value = node
         if kind in (op.LITERAL, op.NOT_LITERAL, op.ANY, op.IN):
             if at < len(self.text) and self._holds(node, self.text[at]):
@@ -429,27 +474,31 @@ class _Matcher:
         """Repeat a single character: as many as there are, and then fewer; or few, and then more."""
         limit = len(self.text) if most is op.MAXREPEAT else min(len(self.text), at + most)
         if kind is op.MIN_REPEAT:
-            end = at
-            while end - at < least or True:
-                if end - at >= least:
-                    yield end
-                if end >= limit or not self._holds(body, self.text[end]):
-                    return
-                self.steps += 1
-                end += 1
+            yield from self._repeat_few(least, body, at, limit)
+            return
         end = at
         while end < limit and self._holds(body, self.text[end]):
-            self.steps += 1
+            METER.take(1, "regex")
             end += 1
         while end >= at + least:
             yield end
             if kind is op.POSSESSIVE_REPEAT:
                 return
-            self.steps += 1
+            METER.take(1, "regex")
             end -= 1
 
-    def _repeat(self, kind: Any, least: int, most: Any, body: list[Any], at: int, count: int) -> Iterator[int]:
-        self.steps += 1
+    def _repeat_few(self, least: int, body: Any, at: int, limit: int) -> Iterator[int]:
+        for end in range(at, limit + 1):
+            if end >= at + least:
+                yield end
+            if end == limit or not self._holds(body, self.text[end]):
+                return
+            METER.take(1, "regex")
+
+    def _repeat(
+        self, kind: Any, least: int, most: Any, body: list[Any], at: int, count: int
+    ) -> Iterator[int]:
+        METER.take(1, "regex")
         may_stop = count >= least
         if kind is op.MIN_REPEAT and may_stop:
             yield at
@@ -481,7 +530,10 @@ class _Matcher:
         if where is op.AT_END:
             return at == len(self.text) or self.text[at:] == "\n"
         if where in (op.AT_BOUNDARY, op.AT_NON_BOUNDARY):
-            around = [0 <= place < len(self.text) and re.match(r"\w", self.text[place]) is not None for place in (at - 1, at)]
+            around = [
+                0 <= place < len(self.text) and re.match(r"\w", self.text[place]) is not None
+                for place in (at - 1, at)
+            ]
             return (around[0] is not around[1]) is (where is op.AT_BOUNDARY)
         raise NotImplementedError(where)
 
@@ -505,6 +557,3 @@ def _is_in(member: Any, char: str) -> bool:
     if kind is op.CATEGORY:
         return re.match(_CATEGORIES[value], char) is not None
     raise NotImplementedError(member)
-
-
-assert builtins is not None and MethodType is not None

@@ -284,7 +284,10 @@ def _text_in(value: object) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, dict):
-        return next((text for name in ("text", "refusal", "content", "delta") if (text := _text_in(value.get(name)))), "")
+        return next(
+            (text for name in ("text", "refusal", "content", "delta") if (text := _text_in(value.get(name)))),
+            "",
+        )
     return "".join(map(_text_in, value)) if isinstance(value, list) else ""
 
 

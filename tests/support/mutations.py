@@ -388,7 +388,11 @@ def reshape_final_items(frames: Frames, choose: Choose) -> Frames:
         if not isinstance(content, list) or not content or not isinstance(content[0], dict):
             return item
         text = content[0].get("text")
-        shapes: list[Json] = [{"content": text}, {"content": [{"type": "text", "text": text}]}, {"content": [text]}]
+        shapes: list[Json] = [
+            {"content": text},
+            {"content": [{"type": "text", "text": text}]},
+            {"content": [text]},
+        ]
         if item.get("type") == "reasoning":
             summary = [{"type": "summary_text", "text": text}]
             shapes = [{"content": text}, {"content": [], "summary": summary}, {"content": None, "summary": summary},

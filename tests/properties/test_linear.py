@@ -1,0 +1,96 @@
+"""Linear: a stream twice as long takes twice as long, whatever it is that stands in it twice as often.
+
+Steps are counted, not seconds (`tests/properties/steps.py`): what is linear takes exactly as many more steps from the fortieth
+element to the sixtieth as from the sixtieth to the eightieth. `make bench-worst` measures the same shapes in milliseconds.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from bench.shapes import SHAPES
+from tests.properties.steps import METER, metered
+from tests.support.compiled import python_core
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+pytestmark = python_core
+
+COUNTS: Final = (40, 60, 80)
+"""Elements of the three streams that are compared."""
+SHORT_ELEMENT_BYTES: Final = 20
+MANY: Final = 16
+"""So many times more, if an element is but a few characters: then it is their number that matters."""
+FIRST_NUMBER: Final = 20_000
+"""Of the events that leave: all of one width, as those that come (`bench/shapes.py`)."""
+TOLERANCE: Final = 0.001
+"""What the second difference of the steps may be, as a share of the first: tables that grow, and numbers that get wider."""
+MOST_STEPS: Final = 5_000_000
+"""For one stream: twice what the longest takes, so that what is not linear does not hold up the tests."""
+PIECE_BYTES: Final = 61
+RECURSION_LIMIT: Final = 10_000
+"""The meter's matcher of regular expressions calls itself for each repetition of a group."""
+
+
+@pytest.fixture(scope="module")
+def core() -> Iterator[ModuleType]:
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(RECURSION_LIMIT)
+    yield metered()
+    sys.setrecursionlimit(before)
+
+
+def steps(core: ModuleType, chunks: list[bytes]) -> int:
+    """Return how many steps the core takes for a stream that comes in these chunks."""
+    normalizer = core.StreamNormalizer(core.Plan.build(strict=True), core.RequestContext(seed="seed"))
+    normalizer._engine.view.next_number = FIRST_NUMBER
+    before = METER.steps
+    METER.limit = before + MOST_STEPS
+    METER.where.clear()
+    try:
+        for chunk in chunks:
+            normalizer.feed(chunk)
+        normalizer.finish(core.BodyEnd.EOF)
+    finally:
+        METER.limit = float("inf")
+    return METER.steps - before
+
+
+def growth(core: ModuleType, name: str, how: str) -> float:
+    """Return by how much the second half of what is added costs more than the first, as a share of what it costs."""
+    shape = SHAPES[name]
+    unit = len(shape(COUNTS[1])) - len(shape(COUNTS[1] - 1))
+    counts = [count * (MANY if unit < SHORT_ELEMENT_BYTES else 1) for count in COUNTS]
+    taken = [steps(core, cut(shape(count), how)) for count in (counts[0], *counts)][
+        1:
+    ]  # the first fills the caches
+    first, second = taken[1] - taken[0], taken[2] - taken[1]
+    return (second - first) / max(1, first)
+
+
+def cut(stream: bytes, how: str) -> list[bytes]:
+    if how == "whole":
+        return [stream]
+    if how == "frames":
+        return [frame + b"\n\n" for frame in stream.split(b"\n\n") if frame]
+    return [stream[start : start + PIECE_BYTES] for start in range(0, len(stream), PIECE_BYTES)]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("how", ["whole", "frames"])
+def test_linear(core: ModuleType, name: str, how: str) -> None:
+    """Doubling any repeated element of a stream at most doubles the steps."""
+    assert growth(core, name, how) <= TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "name", ["long_text", "data_lines", "comments", "wide_objects", "line_ends_of_all_kinds"]
+)
+def test_linear_in_small_pieces(core: ModuleType, name: str) -> None:
+    """So it is for a frame that comes in many pieces, but for where the cuts fall."""
+    assert growth(core, name, "pieces") <= 0.05
