@@ -27,7 +27,7 @@ from vllm_sse_proxy.families.responses import (
     StreamNormalizer,
     check_stream,
 )
-from vllm_sse_proxy.families.responses.proof import text_of
+from vllm_sse_proxy.families.responses.final_match import text_of
 
 STRICT = Plan.build(strict=True)
 LENIENT = Plan.build()

@@ -133,6 +133,24 @@ def call(
     ], done
 
 
+def custom_call(index: int, *pieces: str, name: str = "bash") -> tuple[list[Json], Json]:
+    """Return a custom tool call's events and its done item."""
+    place = {"item_id": f"ctc_{index}", "output_index": index}
+    input_ = "".join(pieces)
+    item = {"id": f"ctc_{index}", "type": "custom_tool_call", "call_id": f"call_{index}", "name": name}
+    done = {**item, "input": input_, "status": "completed"}
+    return [
+        {
+            "type": "response.output_item.added",
+            "output_index": index,
+            "item": {**item, "input": "", "status": "in_progress"},
+        },
+        *({"type": "response.custom_tool_call_input.delta", **place, "delta": piece} for piece in pieces),
+        {"type": "response.custom_tool_call_input.done", **place, "input": input_},
+        {"type": "response.output_item.done", "output_index": index, "item": done},
+    ], done
+
+
 def search(index: int, *_pieces: str, id_: str | None = None) -> tuple[list[Json], Json]:
     """Return a web search's events and its done item."""
     id_ = id_ or f"ws_{index}"

@@ -224,7 +224,7 @@ def put(type_: str, path: str, value: Any, nth: int = 0) -> Change:
 
     def change(events: Stream) -> None:
         target: Any = events[place(events, type_, nth)]
-        *steps, last = [int(step) if step.isdigit() else step for step in path.split("/")]
+        *steps, last = [int(step) if step.lstrip("-").isdigit() else step for step in path.split("/")]
         for step in steps:
             target = target[step]
         if value is ABSENT and last != "sequence_number":
@@ -409,7 +409,6 @@ CHANGES: dict[str, list[Change]] = {
         put("completed", "response/usage/total_tokens", -1),
     ],
     "incomplete_reason": [
-        ending("incomplete", "incomplete"),
         ending("incomplete", "incomplete", incomplete_details={}),
     ],
     "failed_error": [ending("failed", "failed"), ending("failed", "failed", error={"message": "m"})],
@@ -512,8 +511,8 @@ CHANGES: dict[str, list[Change]] = {
     "items_closed": [drop("output_item.done", 7), drop("output_item.done", 1)],
     "incomplete_item": [
         both(
-            put("output_item.done", "item/status", "incomplete", 1),
-            put("completed", "response/output/1/status", "incomplete"),
+            put("output_item.done", "item/status", "incomplete", -1),
+            put("completed", "response/output/-1/status", "incomplete"),
         ),
     ],
     "content_index": [

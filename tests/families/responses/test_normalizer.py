@@ -108,7 +108,8 @@ class TestFinishing:
             (b"", BodyEnd.SHUTDOWN, Ending.SHUTDOWN),
             (HALF, BodyEnd.EOF, Ending.TRUNCATED),
             (HALF, BodyEnd.CUT, Ending.CUT),
-            (HALF + b"data: [DONE]\n\n", BodyEnd.EOF, Ending.UNTERMINATED),
+            (HALF + b"data: [DONE]\n\n", BodyEnd.EOF, Ending.TRUNCATED),
+            (wire(opened(*message(0, "Hi")[0])), BodyEnd.EOF, Ending.UNTERMINATED),
             (wire(opened(ERROR)), BodyEnd.EOF, Ending.UPSTREAM_ERROR),
             (wire(opened(terminal(name="incomplete"))), BodyEnd.EOF, Ending.INCOMPLETE),
             (wire(opened(terminal(name="failed"))), BodyEnd.EOF, Ending.FAILED),
@@ -217,6 +218,17 @@ class TestLimits:
         assert 50 < len([event for event in events_of(told) if event["type"].endswith("item.added")]) < 100
         assert not check_stream(told)
 
+    def test_so_do_too_many_items_that_only_the_terminal_event_has(self) -> None:
+        """Issue 12, K11: each gets its events in one call."""
+        items = [{**message(0, "Hi")[1], "id": f"m{index}"} for index in range(1002)]
+        made = normalizer()
+        told = made.feed(wire(opened(*message(0, "Hi")[0], terminal(*items))))
+        assert events_of(told)[-1]["type"] == "response.failed"
+        assert (made.ending, made.limit) == (Ending.LIMIT, "max_unsent_items")
+        made = normalizer()
+        made.feed(wire(opened(*message(0, "Hi")[0], terminal(*items[:1001]))))
+        assert made.ending is Ending.COMPLETED
+
 
 class TestLastFrame:
     """The body ends without the blank line that a frame needs."""
@@ -232,7 +244,7 @@ class TestLastFrame:
 
     def test_a_sentinel_too(self) -> None:
         made = normalizer()
-        told = made.feed(wire(opened(*message(0, "Hi")[0][:3]), done=False) + b"data: [DONE]")
+        told = made.feed(wire(opened(*message(0, "Hi")[0]), done=False) + b"data: [DONE]")
         told += made.finish(BodyEnd.EOF)
         assert events_of(told)[-1]["type"] == "response.completed"
 
@@ -240,7 +252,7 @@ class TestLastFrame:
         "half", [b"event: response.failed", b'data: {"type":"response.fai', b'data: {"type":"']
     )
     def test_half_of_one_proves_nothing(self, half: bytes) -> None:
-        whole_life = wire(opened(*message(0, "Hi")[0]), done=False)
+        whole_life = wire(opened(*message(0, "Hi")[0]), done=True)
         for rest, last in ((b"", "response.completed"), (half, "response.failed")):
             made = normalizer()
             told = made.feed(whole_life + rest) + made.finish(BodyEnd.EOF)

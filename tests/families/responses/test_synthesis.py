@@ -175,23 +175,30 @@ class TestItems:
     def test_annotations_that_only_the_account_has_are_told(self) -> None:
         events, _ = message(0, "Hi")
         account = {"type": "message", "content": [{**text_part("Hi"), "annotations": [NOTE]}]}
-        made = synthesis.close_item(told(events[:3]), status="completed", proven=account)
+        made = synthesis.close_item(told(events[:3]), status="completed", account=account)
         assert names(made)[0] == "output_text.annotation.added"
         assert made[-1].body["item"]["content"][0]["annotations"] == [NOTE]
 
     def test_arguments_that_lost_their_beginning_end_as_the_account_has_them(self) -> None:
         events, done = call(0, 'y": "Paris"}')
         account = {**done, "arguments": '{"city": "Paris"}'}
-        made = synthesis.close_item(told(events[:2]), status="completed", proven=account)
+        made = synthesis.close_item(told(events[:2]), status="completed", account=account)
         assert names(made) == ["function_call_arguments.done", "output_item.done"]
         assert made[0].body["arguments"] == made[1].body["item"]["arguments"] == '{"city": "Paris"}'
 
-    @pytest.mark.parametrize("part", ["x", {"type": "vendor"}, {"type": "output_text", "text": None}])
-    def test_parts_that_cannot_be_told_end_the_account(self, part: Any) -> None:
+    @pytest.mark.parametrize(
+        ("part", "texts"),
+        [
+            ("x", ["Hi", "No"]),
+            ({"type": "vendor"}, ["Hi", "No"]),
+            ({"type": "output_text", "text": None}, ["Hi"]),
+        ],
+    )
+    def test_parts_that_nobody_knows_stay_out(self, part: Any, texts: list[str]) -> None:
         life = synthesis.life_of_item(
             0, {"id": "m", "type": "message", "content": [text_part("Hi"), part, text_part("No")]}
         )
-        assert [e.body["delta"] for e in life if e.type == OUTPUT_TEXT.delta] == ["Hi"]
+        assert [e.body["delta"] for e in life if e.type == OUTPUT_TEXT.delta] == texts
 
     @pytest.mark.parametrize(
         ("type_", "told", "status"),

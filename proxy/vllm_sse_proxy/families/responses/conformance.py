@@ -93,7 +93,7 @@ RULES: Final[dict[str, str]] = {
     "response_status": "`response.status` agrees with the event's name.",
     "opening_output": "`response.output` is empty until the terminal event.",
     "usage_details": "`response.usage`, if there is one, has its three counts, `cached_tokens` and `reasoning_tokens`.",
-    "incomplete_reason": "`response.incomplete` has `incomplete_details.reason`.",
+    "incomplete_reason": "`response.incomplete` says its reason in `incomplete_details`, which is null if nobody knows it.",
     "failed_error": "`response.failed` has `response.error` with code and message.",
     "error_shape": "An `error` event holds the nested object `error` with a message.",
     "error_then_failed": "After an `error` event comes `response.failed` and nothing else.",
@@ -111,8 +111,8 @@ RULES: Final[dict[str, str]] = {
     "item_identity": "id, type, name, call_id and role of an item are the same when it is added and when it is done.",
     "item_type": "An event comes only for an item of the type that it belongs to.",
     "progress_order": "The progress events of a hosted tool's item come in their order.",
-    "items_closed": "Every item is done before the terminal event; a call that was cut when the response failed is not.",
-    "incomplete_item": "A response with an incomplete item is itself incomplete or failed.",
+    "items_closed": "Every item is done before the terminal event, but for a call that was cut.",
+    "incomplete_item": "A response whose last item is incomplete is itself incomplete or failed.",
     # parts
     "content_index": "The content parts of an item are added with `content_index` 0, 1, 2…",
     "summary_index": "The summary parts of an item are added with `summary_index` 0, 1, 2…",
@@ -503,7 +503,8 @@ class ConformanceChecker:
 
     def _judge_terminal(self, name: str, response: dict[str, Any]) -> None:
         self._terminal = name
-        if name == INCOMPLETE and type(_at(response, ("incomplete_details", "reason"))) is not str:
+        details = response.get("incomplete_details")
+        if name == INCOMPLETE and details is not None and type(_at(details, ("reason",))) is not str:
             self._say(
                 "incomplete_reason", f"incomplete_details is {_short(response.get('incomplete_details'))}"
             )
@@ -511,19 +512,18 @@ class ConformanceChecker:
             type(_at(response, ("error", key))) is str for key in ("code", "message")
         ):
             self._say("failed_error", f"response.error is {_short(response.get('error'))}")
+        output = response.get("output")
         open_items = [
             index
             for index, item in self._items.items()
-            if item.final is None and not (name == FAILED and item.kind.acts)
+            if item.final is None and not (item.kind.acts and (name == FAILED or _is_cut(output, index)))
         ]
         if open_items:
             self._say("items_closed", f"items {open_items} are open at {name}")
         finals = [item.final for item in self._items.values()]
-        if name == COMPLETED and any(
-            final is not None and final.get("status") == "incomplete" for final in finals
-        ):
+        last = finals[-1] if finals else None
+        if name == COMPLETED and last is not None and last.get("status") == "incomplete":
             self._say("incomplete_item", "response.completed after an incomplete item")
-        output = response.get("output")
         if type(output) is not list:
             return  # a broken rule of its own: response_fields
         if len(output) != len(finals):
@@ -914,6 +914,11 @@ def _is_for_program(item: dict[str, Any]) -> bool:
 
 def _is_count(value: object) -> bool:
     return _is_kind(value, Kind.INDEX)
+
+
+def _is_cut(output: object, index: int) -> bool:
+    """Return whether an item of the final output says that it is incomplete."""
+    return type(output) is list and index < len(output) and _at(output[index], ("status",)) == "incomplete"
 
 
 def _at(value: Any, path: tuple[str, ...]) -> Any:

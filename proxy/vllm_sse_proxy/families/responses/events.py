@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from vllm_sse_proxy.families.responses.grammar import ALIASES, RUN_OF_DELTA
+from vllm_sse_proxy.families.responses.grammar import (
+    ALIASES,
+    COMPLETED,
+    EVENT_FIELDS,
+    PRIVATE_NOTICES,
+    RUN_OF_DELTA,
+    TERMINAL_OF_STATUS,
+    WORDS_OF_SUCCESS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,9 +130,20 @@ def parse_event(data: bytes, name: str | None = None) -> Event:
 
 
 def canonical_type(body: Body) -> str:
-    """Return the protocol's name for the type of a typed payload."""
+    """Return the protocol's name for the type of a typed payload.
+
+    An unknown event that carries a response which is over is the end of that response (issue 12, K1).
+    """
     type_: str = body["type"]
-    return ALIASES.get(type_, type_)
+    known = ALIASES.get(type_)
+    if known is not None or type_ in EVENT_FIELDS or "response" not in body or type_ in PRIVATE_NOTICES:
+        return known or type_
+    response = body["response"]
+    status = response.get("status") if type(response) is dict else None
+    terminal = TERMINAL_OF_STATUS.get(status) if type(status) is str else None
+    if terminal is None or (terminal == COMPLETED and type_.rpartition(".")[2] not in WORDS_OF_SUCCESS):
+        return type_
+    return terminal
 
 
 def is_typed_object(value: object) -> bool:

@@ -37,6 +37,7 @@ class TextRun:
     """A text that is told by deltas and finished by one ``done`` event.
 
     ``done_field`` is the field of the done event, ``field`` the field of the part or item that holds the whole text.
+    ``is_json``: the whole is JSON, so what cannot be read as such is not whole.
     """
 
     name: str
@@ -46,6 +47,7 @@ class TextRun:
     done_field: str
     field: str
     part_type: str | None = None
+    is_json: bool = False
 
 
 OUTPUT_TEXT: Final = TextRun(
@@ -91,6 +93,7 @@ FUNCTION_ARGUMENTS: Final = TextRun(
     Holder.ITEM,
     "arguments",
     "arguments",
+    is_json=True,
 )
 MCP_ARGUMENTS: Final = TextRun(
     "mcp_call_arguments",
@@ -99,6 +102,7 @@ MCP_ARGUMENTS: Final = TextRun(
     Holder.ITEM,
     "arguments",
     "arguments",
+    is_json=True,
 )
 CUSTOM_INPUT: Final = TextRun(
     "custom_tool_call_input",
@@ -288,12 +292,32 @@ STATUSES_OF: Final = {
 """``response.status`` that each lifecycle event may carry. ``cancelled`` is a status without an event of its own
 (#57999): it
 is told as failed."""
+WORDS_OF_SUCCESS: Final = frozenset(
+    {"completed", "complete", "done", "finished", "success", "succeeded", "ended", "end", "stop", "stopped"}
+)
+"""What private events and statuses call an end that is none of the failures below."""
+WORDS_OF_FAILURE: Final = (
+    *(
+        "failed",
+        "failure",
+        "cancelled",
+        "canceled",
+        "aborted",
+        "abort",
+        "error",
+        "errored",
+        "timeout",
+        "timed_out",
+    ),
+    *("expired", "terminated", "interrupted", "killed", "rejected"),
+)
+"""What vLLM (``cancelled``), forks and gateways call the end of a response that is no success (issue 12, K1)."""
 TERMINAL_OF_STATUS: Final = {
-    "completed": COMPLETED,
+    **dict.fromkeys(WORDS_OF_SUCCESS, COMPLETED),
+    **dict.fromkeys(WORDS_OF_FAILURE, FAILED),
     "incomplete": INCOMPLETE,
-    "failed": FAILED,
-    "cancelled": FAILED,
 }
+"""``response.status`` → the type of the event that ends such a response; a status of one that goes on is not in it."""
 
 _RESPONSE: Final = {"response": Kind.OBJECT}
 _OUTPUT: Final = {"output_index": Kind.INDEX}
@@ -421,6 +445,8 @@ ALIASES: Final[dict[str, str]] = {
     "response.text.done": OUTPUT_TEXT.done,
     "response.done": COMPLETED,
     "response.error": ERROR,
+    # ends that have no event of their own
+    **{f"response.{word}": FAILED for word in WORDS_OF_FAILURE if word not in ("failed", "error")},
 }
 """Private names and the protocol's name for the same thing (protocol.md (f))."""
 

@@ -18,7 +18,7 @@ from vllm_sse_proxy.families.responses.ending import REPORTS, BodyEnd, Ending, F
 from vllm_sse_proxy.families.responses.engine import RepairEngine, Tally
 from vllm_sse_proxy.families.responses.events import END, OPAQUE, Event, parse_event
 from vllm_sse_proxy.families.responses.grammar import DONE_SENTINEL
-from vllm_sse_proxy.families.responses.repairs.base import RequestContext
+from vllm_sse_proxy.families.responses.repairs.base import MAX_UNSENT_ITEMS, RequestContext
 from vllm_sse_proxy.sse import FrameDecoder, FrameTooLargeError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class StreamNormalizer:
         must be the whole replay.
     :ivar ended: the stream is over for the client: write what was returned, end the body, close upstream.
     :ivar ending: how it ended; None until it has.
-    :ivar limit: ``max_frame_bytes`` or ``max_text_bytes`` if that ended it.
+    :ivar limit: ``max_frame_bytes``, ``max_text_bytes`` or ``max_unsent_items`` if that ended it.
     """
 
     def __init__(
@@ -148,7 +148,12 @@ class StreamNormalizer:
             elif frame.data.startswith(DONE_SENTINEL):
                 self._said_done = True  # an early one is held back: it goes out last, once
             else:
-                engine.process(parse_event(frame.data, frame.event))
+                event = parse_event(frame.data, frame.event)
+                if event.type in grammar.TERMINAL and _has_too_many_items(event, view):
+                    self.limit = "max_unsent_items"
+                    self._stop(BodyEnd.LIMIT)
+                    return False
+                engine.process(event)
                 if view.terminal is not None:
                     self._close(None)
                     return False
@@ -173,6 +178,13 @@ class StreamNormalizer:
         if not self._settings.observe:
             self._engine.tally.bytes_out += len(made)
         return made
+
+
+def _has_too_many_items(terminal: Event, view: ClientView) -> bool:
+    """Return whether the final output holds more items that were never streamed than any response has."""
+    response = terminal.body.get("response")
+    output = response.get("output") if type(response) is dict else None
+    return type(output) is list and len(output) > len(view.items) + MAX_UNSENT_ITEMS
 
 
 def _is_whole(rest: Frame) -> bool:

@@ -373,10 +373,10 @@ def final_item(item: ItemView, account: Mapping[str, Any]) -> Body:
     }
 
 
-def told_parts(parts: Iterable[PartView], proven: object) -> list[Body]:
+def told_parts(parts: list[PartView], proven: object) -> list[Body]:
     """Return the parts as the client must believe them; a proven part with the told text lends its other fields."""
-    accounts = proven if isinstance(proven, list) else []
-    return [told_part(part, accounts[part.index] if part.index < len(accounts) else None) for part in parts]
+    accounts = _accounts_of(parts, proven)
+    return [told_part(part, accounts.get(part.index)) for part in parts]
 
 
 def told_part(part: PartView, proven: object = None) -> Body:
@@ -521,11 +521,11 @@ def is_truer(said: str, told: str) -> bool:
     """
     if not said or said.startswith(told):
         return False
-    wanted, own = _canonical_json(said), _canonical_json(told)
+    wanted, own = canonical_json(said), canonical_json(told)
     return own is None if wanted is None else wanted != own
 
 
-def _canonical_json(text: str) -> bytes | None:
+def canonical_json(text: str) -> bytes | None:
     """Return the same for texts that are the same JSON; None for what is none."""
     try:
         return orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS)
@@ -571,17 +571,16 @@ def missing_before_done(item: ItemView, account: Mapping[str, Any]) -> list[Even
     return _Shadow(item).finish(account if account.get("type") == item.type else {})
 
 
-def close_item(item: ItemView, *, status: str, proven: Mapping[str, Any] | None = None) -> list[Event]:
+def close_item(item: ItemView, *, status: str, account: Mapping[str, Any] | None = None) -> list[Event]:
     """Return the events that bring an open item to its end.
 
-    :param proven: upstream's account of the finished item (its ``output_item.done`` or its place in the terminal
-    event); what it
-        adds to the told text goes out as one more delta first.
+    :param account: upstream's account of the item in the terminal event; what it adds to the emitted text goes out as one
+        more delta first. Arguments that were emitted stand, if they can be read (issue 12, K6).
     """
     shadow = _Shadow(item)
-    account = proven if proven is not None and proven.get("type") == item.type else {}
-    events = shadow.finish(account)
-    events.append(item_done(item.index, told_item(shadow.item, status=status, proven=account or None)))
+    known = account if account is not None and account.get("type") == item.type else {}
+    events = shadow.finish(known, is_final=True)
+    events.append(item_done(item.index, told_item(shadow.item, status=status, proven=known or None)))
     return events
 
 
@@ -619,8 +618,12 @@ class _Shadow:
             self.item.own.settled = item.own.settled
             self.item.own.done = item.own.done
 
-    def finish(self, account: Mapping[str, Any], *, whole: bool = False) -> list[Event]:
+    def finish(
+        self, account: Mapping[str, Any], *, whole: bool = False, is_final: bool = False
+    ) -> list[Event]:
         """Return every text and part event that is missing before the item's own done event.
+
+        :param is_final: the account is the terminal event's, a second parse, and not the stream's own done item.
 
         :param whole: tell also the events without content (``in_progress``, ``searching`` …) of a life made from
         nothing.
@@ -639,6 +642,8 @@ class _Shadow:
         own = item.own
         if own is not None and own.run is not None and not own.done:
             said = account.get(own.run.field)
+            if is_final and own.text and own.run.is_json and is_json(own.text):
+                said = None
             missing = tail(own.text, said)
             if missing:
                 events.append(delta(item, own.run, 0, missing))
@@ -657,20 +662,18 @@ class _Shadow:
         return [progress(type_, self.item) for type_ in missing]
 
     def _close_parts(self, said: object, told: list[PartView]) -> list[Event]:
-        accounts = said if isinstance(said, list) else []
         events: list[Event] = []
-        for part in told:
-            if not part.closed:
-                account = accounts[part.index] if part.index < len(accounts) else None
-                events += _finish_part(self.item, part, account)
+        if any(not part.closed for part in told):
+            accounts = _accounts_of(told, said)
+            for part in told:
+                if not part.closed:
+                    events += _finish_part(self.item, part, accounts.get(part.index))
         return events
 
     def _tell_parts(self, said: object, told: list[PartView], types: tuple[str, ...]) -> list[Event]:
         """Tell the parts that only the account has, as far as they are of types that the item holds."""
         events: list[Event] = []
-        for account in (said if isinstance(said, list) else [])[len(told) :]:
-            if not isinstance(account, dict) or account.get("type") not in types:
-                break
+        for account in _parts_of(said, types)[_number_of_parts(told, types) :]:
             run = grammar.RUN_OF_PART[account["type"]]
             if not isinstance(account.get(run.field), str):
                 break
@@ -681,6 +684,30 @@ class _Shadow:
         part = PartView(len(told), new_part(run.part_type or ""))
         told.append(part)
         return [part_added(self.item, run, part.index, part.part), *_finish_part(self.item, part, account)]
+
+
+def _parts_of(said: object, types: tuple[str, ...]) -> list[Body]:
+    """Return the parts of these types; others may stand before them (K9)."""
+    parts = said if isinstance(said, list) else []
+    return [part for part in parts if isinstance(part, dict) and part.get("type") in types]
+
+
+def _number_of_parts(told: list[PartView], types: tuple[str, ...]) -> int:
+    return sum(part.type in types for part in told)
+
+
+def _accounts_of(told: list[PartView], said: object) -> dict[int, object]:
+    """Return index of an emitted part → the part of an account that is of the same type and as often the same type before."""
+    waiting: dict[str, list[Body]] = {}
+    for part in reversed(said if isinstance(said, list) else []):
+        if isinstance(part, dict) and isinstance(part.get("type"), str):
+            waiting.setdefault(part["type"], []).append(part)
+    accounts: dict[int, object] = {}
+    for view in told:
+        parts = waiting.get(view.type)
+        if parts:
+            accounts[view.index] = parts.pop()
+    return accounts
 
 
 def _finish_part(item: ItemView, part: PartView, proven: object) -> list[Event]:

@@ -10,6 +10,7 @@ Memory is bounded by what was told: one accumulator for every text, one small ob
 from __future__ import annotations
 
 from io import StringIO
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from vllm_sse_proxy.families.responses import grammar
@@ -17,7 +18,7 @@ from vllm_sse_proxy.families.responses.events import dump_json
 from vllm_sse_proxy.families.responses.grammar import Holder, ItemKind, TextRun, item_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from vllm_sse_proxy.families.responses.events import Body, Event
 
@@ -40,6 +41,11 @@ class TextView:
     def grow(self, piece: str) -> None:
         """Add a piece that was told."""
         self._pieces.write(piece)
+
+    @property
+    def length(self) -> int:
+        """How many characters the deltas have told."""
+        return self._pieces.tell()
 
     @property
     def text(self) -> str:
@@ -74,9 +80,21 @@ class ItemView:
     :ivar item: the item object as last told (``added``, then ``done``).
     :ivar own: the item's own text (arguments, input, code), if its kind has one.
     :ivar progress: types of the item's events without content that were told.
+    :ivar is_closed_by_upstream: its closing came from upstream; the proxy did not make it.
     """
 
-    __slots__ = ("closed", "id", "index", "item", "kind", "own", "parts", "progress", "summaries")
+    __slots__ = (
+        "closed",
+        "id",
+        "index",
+        "is_closed_by_upstream",
+        "item",
+        "kind",
+        "own",
+        "parts",
+        "progress",
+        "summaries",
+    )
 
     def __init__(self, index: int, item: Body) -> None:
         self.index = index
@@ -89,6 +107,7 @@ class ItemView:
         self.summaries: list[PartView] = []
         self.progress: dict[str, None] = {}
         self.closed = False
+        self.is_closed_by_upstream = False
 
     @property
     def type(self) -> str:
@@ -106,8 +125,15 @@ class ItemView:
         return part_at(self.holders(run), index)
 
     def open_parts(self) -> list[PartView]:
-        """Return the parts that were announced and not closed."""
-        return [part for part in (*self.summaries, *self.parts) if not part.closed]
+        """Return the parts that were announced and not closed: the youngest, since a part is closed before the next one."""
+        return [*_open_at_the_end(self.summaries), *_open_at_the_end(self.parts)]
+
+
+def _open_at_the_end(parts: list[PartView]) -> list[PartView]:
+    at = len(parts)
+    while at and not parts[at - 1].closed:
+        at -= 1
+    return parts[at:]
 
 
 def part_at(parts: list[PartView], index: object) -> PartView | None:
@@ -128,6 +154,10 @@ class ClientView:
     error.
     :ivar next_number: the ``sequence_number`` that the next event takes.
     :ivar size: how much is remembered: characters of text; for items, parts and the like their JSON and a fixed amount.
+    :ivar open: the items that were announced and not closed, by their index.
+    :ivar by_call_id: the calls by their ``call_id``; of two with the same one, the first.
+    :ivar notes: how many events were noted; with ``size``, it tells whether anything has changed.
+    :ivar final_match: the match of the final output, once there is one (:func:`.final_match.match_final`).
     """
 
     def __init__(self) -> None:
@@ -141,8 +171,12 @@ class ClientView:
         self.heard = False
         self.items: list[ItemView] = []
         self.by_id: dict[str, ItemView] = {}
+        self.by_call_id: dict[str, ItemView] = {}
+        self.open: dict[int, ItemView] = {}
         self.next_number = 0
         self.size = 0
+        self.notes = 0
+        self.final_match: Any = None
 
     @property
     def response_id(self) -> str | None:
@@ -162,10 +196,15 @@ class ClientView:
 
     def open_items(self) -> list[ItemView]:
         """Return the items that were announced and not closed."""
-        return [item for item in self.items if not item.closed]
+        return list(self.open.values())
+
+    def youngest(self) -> Iterator[ItemView]:
+        """Yield the items that are open, the youngest first, and no more of them than a real stream ever has."""
+        return islice(reversed(self.open.values()), _OPEN_AT_ONCE)
 
     def apply(self, event: Event) -> None:
         """Take note of an event that goes out."""
+        self.notes += 1
         note = _NOTES.get(event.type)
         if note is not None:
             note(self, event)
@@ -249,6 +288,10 @@ class ClientView:
             self.items.append(view)
             self.size += _weight(item)
             self.by_id[view.id] = view
+            self.open[view.index] = view
+            call_id = item.get("call_id")
+            if type(call_id) is str and call_id:
+                self.by_call_id.setdefault(call_id, view)
 
     def _item_done(self, event: Event) -> None:
         body = event.body
@@ -258,7 +301,9 @@ class ClientView:
         view = self.by_id.get(item["id"])
         if view is not None:
             view.closed = True
+            view.is_closed_by_upstream = not event.invented
             view.item = item
+            self.open.pop(view.index, None)
 
     def _progress(self, event: Event) -> None:
         item = self.item_of(event.body)
@@ -303,6 +348,10 @@ _NOTES: Final[dict[str, Callable[[ClientView, Event], None]]] = {
     grammar.ITEM_DONE: ClientView._item_done,  # noqa: SLF001
     grammar.ERROR: ClientView._error,  # noqa: SLF001
 }
+
+
+_OPEN_AT_ONCE: Final = 32
+"""Open items among which one that is not named is looked for; real streams have two or three."""
 
 
 def _weight(value: Any) -> int:

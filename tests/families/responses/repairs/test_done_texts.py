@@ -108,3 +108,23 @@ def test_a_part_of_an_unknown_type_is_left_alone() -> None:
 
 def test_right_texts_stay() -> None:
     assert untouched(whole(message(0, "Hi", " you"), reasoning(1, "Hm"), summary(2, "Hm"), call(3, "{}")))
+
+
+@pytest.mark.parametrize(
+    ("said", "stands"),
+    [
+        ('{"a":{"b"', '{"b"'),
+        ('"a":{"b"', '{"b"'),
+        ('x{"a":{"b"', 'x{"a":{"b"'),
+        ('{"c":{"b"', '{"c":{"b"'),
+        ('{"z"', '{"z"'),
+    ],
+)
+def test_a_done_event_that_repeats_the_calls_before_it_says_nothing_new(said: str, stands: str) -> None:
+    """R49: 0.18.1 gives a call the arguments of those before it as well."""
+    first, second = call(0, '{"a":')[0], call(2, '{"b"')[0]
+    closing = {**second[2], "arguments": said}
+    made = repaired(
+        opened(*first, *message(1, "Hi")[0], *second[:2], closing, second[3], terminal()), conforming=False
+    )
+    assert made.values("function_call_arguments.done", "arguments")[-1] == stands

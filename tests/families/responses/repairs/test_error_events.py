@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.repairing import opened, repaired, untouched
+from tests.support.repairing import opened, repaired, terminal, untouched
 from tests.support.streams import Json, message, numbered, response, wire
 from vllm_sse_proxy.families.responses import Ending
 
@@ -44,7 +44,7 @@ def test_every_private_form_is_told_as_error_and_failed(payload: Json, message_:
     "payload", [{"error": {}}, {"error": None}, {"detail": [{"loc": []}]}, {"object": "list"}]
 )
 def test_an_untyped_payload_that_reports_nothing_is_no_error(payload: Json) -> None:
-    made = repaired(opened(*HELLO, payload, *message(0, "Hel")[0][3:]))
+    made = repaired(opened(*HELLO, payload, *message(0, "Hel")[0][3:], terminal(message(0, "Hel")[1])))
     assert "error_events" not in made.repairs
     assert made.body[-1] == "completed"
 

@@ -202,14 +202,15 @@ def test_the_status_is_that_of_the_stream() -> None:
     assert repaired(opened(*life, terminal({**done, "status": None}))).output == [done]
 
 
-def test_a_call_that_was_closed_too_early_is_whole_in_the_final_output() -> None:
+def test_a_call_that_was_closed_too_early_is_whole() -> None:
     first_life, first = call(0, '{"a"')
     second_life, second = call(1, "{}")
     whole_call = {**first, "arguments": '{"a": 1}'}
     made = repaired(opened(*first_life, *second_life, terminal(whole_call, second)))
     assert made.output == [whole_call, second]
-    custom = {"a": "other"}
-    made = repaired(opened(*first_life, *second_life, terminal({**first, "arguments": str(custom)}, second)))
+    assert [event["item"] for event in made.all("output_item.done")] == [whole_call, second]
+    unreadable = str({"a": "other"})
+    made = repaired(opened(*first_life, *second_life, terminal({**first, "arguments": unreadable}, second)))
     assert made.output == [first, second]
 
 

@@ -70,8 +70,6 @@ def test_the_last_words_of_a_message_too() -> None:
 
 
 def test_a_final_item_that_contradicts_proves_nothing() -> None:
-    made = repaired(opened(*C_LIFE, terminal({**C_DONE, "arguments": "{}"})))
-    assert made.output == [C_DONE]
     made = repaired(opened(*C_LIFE, terminal({**M_DONE, "id": "fc_0"})))
     assert made.output[0] == C_DONE
     made = repaired(opened(*C_LIFE, terminal({**C_DONE, "arguments": None})))
@@ -163,7 +161,7 @@ def test_a_heartbeat_frees_them(heartbeat: bytes) -> None:
 
 def test_the_end_of_the_body_frees_them() -> None:
     assert repaired(opened(*M_LIFE), end=BodyEnd.CUT).body[-3:] == ["output_item.done", "error", "failed"]
-    assert repaired(opened(*M_LIFE), end=BodyEnd.EOF).body[-2:] == ["output_item.done", "completed"]
+    assert repaired(wire(numbered(opened(*M_LIFE)))).body[-2:] == ["output_item.done", "completed"]
 
 
 @pytest.mark.parametrize("index", [None, -1, 0])

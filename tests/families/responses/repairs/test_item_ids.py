@@ -256,3 +256,21 @@ def test_a_brace_too_many_is_not_told_as_another_call() -> None:
     made = repaired(opened(*life, terminal({**done, "call_id": "other"})), conforming=False)
     (told,) = made.output
     assert told["arguments"] == '{"city": "Rome"}'
+
+
+@pytest.mark.parametrize(("life", "done"), [message(0, "Hi"), reasoning(0, "Hm"), call(0, '{"a": 1}')])
+def test_an_announcement_behind_its_done_item_says_nothing_again(life: list[Json], done: Json) -> None:
+    """Issue 12, K9."""
+    whole_life = repaired(opened(*life, terminal(done)))
+    for rest in (life, life[:-1], life[:1]):
+        made = repaired(opened(life[-1], *rest, terminal(done)))
+        assert made.output == whole_life.output
+        assert made.body.count("output_item.added") == made.body.count("output_item.done") == 1
+
+
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_an_open_item_that_is_announced_again_is_one_item(at: int, index: int) -> None:
+    life, done = message(0, "Hi", " you")
+    made = repaired(opened(*life[:at], {**life[0], "output_index": index}, *life[at:], terminal(done)))
+    assert made.output == [done]

@@ -79,3 +79,26 @@ def test_a_shell_command_without_its_item_is_dropped() -> None:
 
 def test_announced_items_stay() -> None:
     assert untouched(whole(message(0, "Hi"), reasoning(1, "Hm"), call(2, "{}"), search(3)))
+
+
+@pytest.mark.parametrize("kept", [("delta",), ("delta", "done"), ("done",)])
+@pytest.mark.parametrize("said", ["", '{"a"'])
+def test_a_call_without_a_name_keeps_its_arguments_for_a_done_item_that_has_none(
+    kept: tuple[str, ...], said: str
+) -> None:
+    """Issue 12, K6."""
+    life, done = call(0, '{"a":', "1}")
+    pieces = [event for event in life[1:-1] if event["type"].endswith(kept)]
+    nameless = {**life[0], "item": {**life[0]["item"], "name": ""}}
+    closing = {**life[-1], "item": {**done, "arguments": said}}
+    made = repaired(opened(nameless, *pieces, closing, *message(1, "Hi")[0], terminal()))
+    assert [item["arguments"] for item in made.output if "call_id" in item] == ['{"a":1}']
+
+
+def test_what_came_of_a_call_does_not_replace_what_can_be_read() -> None:
+    life, done = call(0, '{"a":1}')
+    nameless = {**life[0], "item": {**life[0]["item"], "name": ""}}
+    for said, came in (("{}", '{"a":1}'), ("", "half"), ("", "")):
+        closing = {**life[-1], "item": {**done, "arguments": said}}
+        made = repaired(opened(nameless, {**life[1], "delta": came}, closing, terminal()))
+        assert [item["arguments"] for item in made.output] == [said]

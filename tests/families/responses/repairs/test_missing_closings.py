@@ -91,10 +91,10 @@ def test_so_does_an_error() -> None:
     assert made.one("output_item.done")["item"]["content"] == [text_part("Hi")]
 
 
-def test_upstreams_own_sentinel_says_that_all_is_there() -> None:
+def test_upstreams_own_sentinel_says_nothing_of_what_upstream_left_open() -> None:
     made = repaired(wire(numbered(opened(*M_LIFE[:3]))))
-    assert made.one("output_item.done")["item"]["status"] == "completed"
-    assert made.body[-1] == "completed"
+    assert made.one("output_item.done")["item"]["status"] == "incomplete"
+    assert made.body[-1] == "failed"
 
 
 def test_a_cut_response_cuts_its_last_open_item_only() -> None:
@@ -199,8 +199,13 @@ def test_half_a_call_is_never_done_when_the_response_fails(life: list[Json]) -> 
 
 
 def test_a_call_is_done_when_the_response_is() -> None:
-    made = repaired(wire(opened(*call(0, "{}")[0][:2]), done=True), end=BodyEnd.EOF)
+    made = repaired(opened(*call(0, "{}")[0][:2], terminal()))
     assert made.one("output_item.done")["item"]["status"] == "completed"
+
+
+def test_a_call_without_an_account_in_a_cut_response_was_cut() -> None:
+    made = repaired(opened(*call(0, "{}")[0][:2], *M_LIFE, terminal(M_DONE, name="incomplete")))
+    assert [item["status"] for item in made.output if "call_id" in item] == ["incomplete"]
 
 
 def test_a_call_that_was_cut_by_a_limit_is_done() -> None:

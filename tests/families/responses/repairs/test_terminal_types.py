@@ -20,20 +20,29 @@ REASON = {"reason": "max_output_tokens"}
         ("completed", "incomplete", "incomplete", "incomplete"),
         ("completed", "failed", "failed", "failed"),
         ("completed", "cancelled", "failed", "cancelled"),
-        ("incomplete", "completed", "completed", "completed"),
+        ("incomplete", "completed", "incomplete", "incomplete"),
+        ("failed", "completed", "failed", "failed"),
+        ("completed", "expired", "failed", "failed"),
+        ("completed", "done", "completed", "completed"),
+        ("completed", "who knows", "completed", "completed"),
         ("completed", None, "completed", "completed"),
         ("completed", "in_progress", "completed", "completed"),
         ("incomplete", 7, "incomplete", "incomplete"),
         ("failed", "queued", "failed", "failed"),
     ],
 )
-def test_the_status_decides_where_it_can(type_: str, status: Any, told: str, told_status: str) -> None:
+def test_of_type_and_status_the_lesser_claim_counts(
+    type_: str, status: Any, told: str, told_status: str
+) -> None:
     made = repaired(opened({"type": f"response.{type_}", "response": response(status)}))
     assert made.events[-1]["type"] == f"response.{told}"
     assert made.events[-1]["response"]["status"] == told_status
 
 
-@pytest.mark.parametrize(("status", "message_"), [("failed", "failed"), ("cancelled", "was cancelled")])
+@pytest.mark.parametrize(
+    ("status", "message_"),
+    [("failed", "failed"), ("cancelled", "was cancelled"), ("expired", "ended as 'expired'")],
+)
 def test_a_failure_has_an_error(status: str, message_: str) -> None:
     made = repaired(opened({"type": "response.completed", "response": response(status)}))
     assert made.one("failed")["response"]["error"]["message"] == f"The response {message_}."
@@ -41,8 +50,16 @@ def test_a_failure_has_an_error(status: str, message_: str) -> None:
 
 
 @pytest.mark.parametrize("details", [None, {}, {"reason": None}, "x"])
-def test_a_cut_response_has_a_reason(details: Any) -> None:
+def test_no_reason_is_made_up(details: Any) -> None:
     made = repaired(opened(terminal(name="incomplete", incomplete_details=details)))
+    assert made.one("incomplete")["response"]["incomplete_details"] is None
+
+
+def test_a_limit_that_was_reached_is_the_reason() -> None:
+    usage = {"input_tokens": 1, "output_tokens": 5, "total_tokens": 6}
+    made = repaired(
+        opened(terminal(name="incomplete", incomplete_details=None, usage=usage, max_output_tokens=5))
+    )
     assert made.one("incomplete")["response"]["incomplete_details"] == REASON
 
 
@@ -55,6 +72,17 @@ def test_an_item_that_was_cut_says_that_the_answer_is_not_whole() -> None:
     made = repaired(opened(*LIFE[:5], {**LIFE[5], "item": cut}, terminal(cut)))
     assert made.one("incomplete")["response"]["status"] == "incomplete"
     assert made.ending is Ending.INCOMPLETE
+
+
+def test_an_item_in_the_middle_that_was_not_finished_does_not_cut_the_response() -> None:
+    """Issue 12, K3."""
+    cut = {**DONE, "status": "incomplete"}
+    life, done = message(1, "Ho")
+    made = repaired(
+        opened(*LIFE[:5], {**LIFE[5], "item": cut}, *life, terminal({**DONE, "status": None}, done))
+    )
+    assert made.events[-1]["type"] == "response.completed"
+    assert [item["status"] for item in made.output] == ["incomplete", "completed"]
 
 
 def test_what_agrees_stays() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.repairing import opened, repaired, terminal, untouched
-from tests.support.streams import message, numbered, whole, wire
+from tests.support.streams import Json, call, custom_call, message, numbered, reasoning, search, whole, wire
 from vllm_sse_proxy.families.responses import BodyEnd, Ending
 
 LIFE, DONE = message(0, "Hi")
@@ -37,30 +37,63 @@ def test_a_whole_answer_in_a_body_that_broke_is_no_success_either(end: BodyEnd) 
     assert repaired(opened(*LIFE), end=end).body[-2:] == ["error", "failed"]
 
 
-def test_a_clean_end_after_everything_was_closed_is_completed() -> None:
+def test_a_clean_end_proves_nothing() -> None:
+    """Issue 12, K1: not even after everything was closed."""
     made = repaired(opened(*LIFE))
-    assert made.body[-1] == "completed"
+    assert made.body[-2:] == ["error", "failed"]
     assert made.output == [DONE]
-    assert made.ending is Ending.UNTERMINATED
+    assert made.ending is Ending.TRUNCATED
 
 
-def test_a_clean_end_without_any_item_is_not() -> None:
+def test_nor_does_one_without_any_item() -> None:
     assert repaired(opened()).body == ["error", "failed"]
 
 
-def test_nor_is_one_after_an_item_that_was_cut() -> None:
-    cut = {**LIFE[5], "item": {**DONE, "status": "incomplete"}}
-    assert repaired(opened(*LIFE[:5], cut)).body[-2:] == ["error", "failed"]
+CALL, CALLED = call(1, "{}")
+THOUGHT, _ = reasoning(0, "Hm")
 
 
+@pytest.mark.parametrize("end", [end for end in BodyEnd if end is not BodyEnd.CLIENT_GONE])
 @pytest.mark.parametrize(
-    ("end", "last"),
-    [(BodyEnd.EOF, "completed"), (BodyEnd.IDLE_TIMEOUT, "completed"), (BodyEnd.CUT, "failed")],
+    ("events", "last"),
+    [
+        (LIFE, "completed"),
+        ([*LIFE, *CALL], "completed"),
+        (LIFE[-1:], "completed"),  # only ever shown whole
+        ([*THOUGHT[:4], *message(1, "Hi")[0]], "completed"),  # a fork closes its reasoning no further
+        ([], "failed"),
+        (LIFE[:3], "failed"),
+        (LIFE[:5], "failed"),
+        (THOUGHT, "failed"),
+        ([*LIFE, *CALL[:3]], "failed"),
+        ([*LIFE, *call(1, '{"a"')[0]], "failed"),
+        ([*LIFE, *search(1)[0]], "failed"),
+        ([*LIFE[:5], {**LIFE[5], "item": {**DONE, "status": "incomplete"}}], "failed"),
+        ([*THOUGHT[:3], *message(1, "Hi")[0]], "failed"),
+    ],
 )
-def test_upstreams_own_sentinel_proves_that_all_was_told(end: BodyEnd, last: str) -> None:
-    made = repaired(wire(numbered(opened(*LIFE[:3]))), end=end)
+def test_upstreams_own_sentinel_ends_what_upstream_has_closed(
+    events: list[Json], last: str, end: BodyEnd
+) -> None:
+    """Issue 12, K2: every item closed by upstream, the last of them an answer or a call."""
+    made = repaired(wire(numbered(opened(*events))), end=end)
     assert made.body[-1] == last
     assert made.stream.count(b"[DONE]") == 1
+    assert (made.ending is Ending.UNTERMINATED) == (last == "completed")
+
+
+def test_half_a_frame_behind_the_sentinel_may_be_another_word() -> None:
+    assert repaired(wire(numbered(opened(*LIFE))) + b"event: response.fai").body[-1] == "failed"
+
+
+@pytest.mark.parametrize("kind", ["custom_tool_call", "function_call"])
+def test_a_call_that_upstream_left_open_is_never_done(kind: str) -> None:
+    """Issue 12, K2: not on [DONE], not on `completed` without a word of it. A custom tool's input may always lack its end."""
+    life, _ = custom_call(0, "rm -rf /tmp/bui") if kind == "custom_tool_call" else call(0, '{"a": "rm')
+    for end in (wire(numbered(opened(*life[:2]))), opened(*life[:2], terminal())):
+        done = repaired(end).all("output_item.done")
+        assert [event["item"]["status"] for event in done] in ([], ["incomplete"])
+        assert not (done and kind == "custom_tool_call")
 
 
 def test_the_sentinel_alone_proves_nothing() -> None:

@@ -81,7 +81,6 @@ def test_the_last_untold_item_of_a_cut_response_was_cut() -> None:
     [
         {**M_DONE, "id": "msg_x", "content": []},
         {**M_DONE, "id": "msg_x", "content": [text_part(" ")]},
-        {**M_DONE, "id": "msg_x", "content": [text_part("i")]},
         {"id": "x"},
         {"type": 7},
         "no item",
@@ -92,6 +91,14 @@ def test_what_was_told_already_in_another_way_is_not_told_again(final: Any) -> N
     end["response"]["output"] = [M_DONE, final]
     made = repaired(opened(*M_LIFE, end))
     assert made.body.count("output_item.added") == 1
+
+
+@pytest.mark.parametrize("said", ["i", "Hi"])
+def test_an_answer_that_repeats_an_earlier_text_is_an_answer(said: str) -> None:
+    """Issue 12, K9."""
+    final = {**M_DONE, "id": "msg_x", "content": [text_part(said)]}
+    made = repaired(opened(*M_LIFE, terminal(M_DONE, final)))
+    assert [item["content"][0]["text"] for item in made.output] == ["Hi", said]
 
 
 def test_what_was_told_as_another_kind_is_not_told_again() -> None:

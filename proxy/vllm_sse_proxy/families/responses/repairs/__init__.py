@@ -38,6 +38,7 @@ from vllm_sse_proxy.families.responses.repairs.string_deltas import StringDeltas
 from vllm_sse_proxy.families.responses.repairs.terminal_types import TerminalTypes
 from vllm_sse_proxy.families.responses.repairs.tool_call_deltas import ToolCallDeltas
 from vllm_sse_proxy.families.responses.repairs.tool_call_texts import ToolCallTexts
+from vllm_sse_proxy.families.responses.repairs.unreadable_calls import UnreadableCalls
 from vllm_sse_proxy.families.responses.repairs.unterminated_streams import UnterminatedStreams
 from vllm_sse_proxy.families.responses.repairs.untold_items import UntoldItems
 
@@ -80,6 +81,7 @@ REPAIRS: Final[tuple[type[Repair], ...]] = (
     UnterminatedStreams,  # makes the terminal event that the others complete
     TerminalTypes,
     UntoldItems,
+    UnreadableCalls,  # the last to close anything
     FinalOutput,  # sums up all items, the untold ones included
     OpenResponsesFields,  # what the others told, too, must fit the schema
     NestedNumbers,  # last of all: the number is the exit's next

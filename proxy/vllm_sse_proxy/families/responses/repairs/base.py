@@ -29,6 +29,11 @@ MAX_HELD_DELTAS: Final = 8192
 """Deltas that a repair holds back at most, where it must (R03, R12): when more come, all are told as they came."""
 
 
+MAX_UNSENT_ITEMS: Final = 1000
+"""Items of the final output that were never streamed: each gets its six events in one call, which holds all other streams up.
+A response of many tool calls has a hundred."""
+
+
 Seen = dict[Any, None]
 """What was seen, as the keys of a dictionary: empty, which nearly all of them stay, it takes 64 bytes, and a set 216. Every
 open stream has seven."""
@@ -104,6 +109,8 @@ class StreamContext:
 
     settings: Settings = field(default_factory=Settings)
     request: RequestContext = field(default_factory=RequestContext)
+    held_calls: dict[str, bool] = field(default_factory=dict)
+    """ids of the calls whose closings from upstream wait (``unreadable_calls``) → whether nobody can read the call"""
 
 
 class Flatten(Protocol):

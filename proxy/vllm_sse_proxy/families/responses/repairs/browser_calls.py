@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import grammar
+from vllm_sse_proxy.families.responses.final_match import match_final
 from vllm_sse_proxy.families.responses.moved import HOLD, Moved
-from vllm_sse_proxy.families.responses.proof import Proof
 from vllm_sse_proxy.families.responses.repairs.base import Phase, Repair, Seen, StreamContext
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _SEARCH: Final = grammar.WEB_SEARCH_CALL.type
 class BrowserCalls(Repair):
     """Leave out the mcp_call where a web_search_call tells the same."""
 
-    __slots__ = ("_held", "_left_out", "_told")
+    __slots__ = ("_held", "_left_out", "_told", "_waiting")
 
     name: ClassVar = "browser_calls"
     summary: ClassVar = (
@@ -57,6 +57,8 @@ class BrowserCalls(Repair):
         """upstream's ids of the calls that are left out"""
         self._told: Seen = {}
         """upstream's ids of the calls that were told as mcp_call"""
+        self._waiting: Seen = {}
+        """upstream's ids of the calls whose events are held"""
 
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Hold a browser's mcp_call; the next event of something else shows whether it is left out or told."""
@@ -65,31 +67,35 @@ class BrowserCalls(Repair):
             id_ = _id_of(event)
             if id_ in self._left_out:
                 return []
-            if id_ not in self._told and (type_ in _OF_AN_ITEM or any(id_ == _id_of(one) for one in held)):
+            if id_ not in self._told and (type_ in _OF_AN_ITEM or id_ in self._waiting):
                 held.append(event)
+                self._waiting[id_] = None
                 return HOLD
         if type_ in grammar.TERMINAL and (held or self._told):
             return self._end(event, view)
         if not held:
             return None
         self._held = []
+        waiting, self._waiting = self._waiting, {}
         if type_ == grammar.ITEM_ADDED and _type_of(event.body.get("item")) == _SEARCH:
-            self._left_out.update(dict.fromkeys(map(_id_of, held)))
+            self._left_out.update(waiting)
             return [event]
-        self._told.update(dict.fromkeys(map(_id_of, held)))
+        self._told.update(waiting)
         return Moved((*held, event))
 
     def _end(self, terminal: Event, view: ClientView) -> Sequence[Event]:
         """Tell the held calls, and take as many searches out of the final output as calls were told."""
         held, self._held = self._held, []
-        told = {*self._told, *map(_id_of, held)}
+        told = {**self._told, **self._waiting}
+        self._waiting = {}
         response: Any = terminal.body.get("response")
         output: Any = response.get("output") if isinstance(response, dict) else None
-        searches = [item for item in Proof(view.items, output).untold if _type_of(item) == _SEARCH]
+        searches = [item for item in match_final(view, output).unsent if _type_of(item) == _SEARCH]
         again = searches[: len(told)]
         if not again:
             return Moved((*held, terminal))
-        left = [item for item in output if not any(item is one for one in again)]
+        gone = {id(item) for item in again}
+        left = [item for item in output if id(item) not in gone]
         return [*held, terminal.having(response={**response, "output": left})]
 
 

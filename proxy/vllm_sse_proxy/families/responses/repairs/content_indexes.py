@@ -6,7 +6,7 @@ Up to 0.16 the index grows with every delta (R05); on the harmony path up to 0.2
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.repairs.base import Phase, Repair
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.responses.events import Event
+    from vllm_sse_proxy.families.responses.grammar import TextRun
     from vllm_sse_proxy.families.responses.view import ClientView, PartView
 
 
@@ -50,21 +51,34 @@ def _index(event: Event, theirs: object, parts: list[PartView]) -> int:
     named = part_at(parts, theirs)
     run = grammar.RUN_OF_EVENT.get(event.type)
     if run is not None:
-        wanted = [part for part in parts if part.run is run and not part.done]
-        if event.type in grammar.RUN_OF_DONE and not wanted and named is not None and named.run is run:
-            return named.index  # done once more
-    elif event.type in _ADDED:
+        return _index_of_text(event, run, named, parts)
+    if event.type in _ADDED:
         again = named is not None and not named.closed and named.type == event.body["part"].get("type")
-        again = again and named is not None and not named.text
-        wanted = [named] if named is not None and again else []
-    elif event.type in _DONE:
-        wanted = [part for part in parts if not part.closed] or ([named] if named is not None else [])
-    else:
-        wanted = parts
-    if named is not None and named in wanted:
+        return named.index if named is not None and again else len(parts)
+    if event.type in _DONE:
+        if named is not None and not named.closed:
+            return named.index
+        for part in reversed(parts[-_PARTS_AT_ONCE:]):
+            if not part.closed:
+                return part.index
+    if named is not None:
         return named.index
-    return wanted[-1].index if wanted else len(parts)
+    return parts[-1].index if parts and event.type not in _DONE else len(parts)
 
 
+def _index_of_text(event: Event, run: TextRun, named: PartView | None, parts: list[PartView]) -> int:
+    if named is not None and named.run is run and not named.done:
+        return named.index
+    # The youngest that goes on: a part is closed before the next one, so it is the last or none.
+    for part in reversed(parts[-_PARTS_AT_ONCE:]):
+        if part.run is run and not part.done:
+            return part.index
+    if event.type in grammar.RUN_OF_DONE and named is not None and named.run is run:
+        return named.index  # done once more
+    return len(parts)
+
+
+_PARTS_AT_ONCE: Final = 8
+"""Parts among which an event that names none that fits finds its own; in a real stream only the last one is open."""
 _ADDED = (grammar.PART_ADDED, grammar.SUMMARY_ADDED)
 _DONE = (grammar.PART_DONE, grammar.SUMMARY_DONE)

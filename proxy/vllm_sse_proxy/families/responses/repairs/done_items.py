@@ -39,4 +39,8 @@ class DoneItems(Repair):
         if item is None or (synthesis.is_as_told(item, said) and not lacks_status):
             return None
         known = status if status in (synthesis.COMPLETED, synthesis.INCOMPLETE) else synthesis.COMPLETED
-        return [event.having(item=synthesis.told_item(item, status=known, proven=said))]
+        told = synthesis.told_item(item, status=known, proven=said)
+        run = item.kind.run
+        if run is not None and item.id in self.context.held_calls and run.field in said:
+            told[run.field] = said[run.field]  # its text is not closed yet: the item may be what settles it
+        return [event.having(item=told)]

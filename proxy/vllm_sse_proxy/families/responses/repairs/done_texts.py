@@ -72,8 +72,15 @@ def _begins_with_others(said: str, told: str, view: ClientView) -> bool:
     """Tell whether a done event repeats the arguments of the calls before it, and then says those that were told (R49)."""
     if not told or not said.endswith(told):
         return False
-    others = "".join(item.own.text for item in view.items if item.own is not None)
-    return others.endswith(said)
+    for item in reversed(view.items):
+        if item.own is not None and item.own.length:
+            own = item.own.text
+            if not said.endswith(own):
+                return own.endswith(said)
+            said = said[: len(said) - len(own)]
+            if not said:
+                return True
+    return False
 
 
 def _part_done(event: Event, item: ItemView) -> Sequence[Event] | None:

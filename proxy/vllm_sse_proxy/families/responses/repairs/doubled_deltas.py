@@ -6,7 +6,7 @@ text; a client that understands both would show every word twice once the names 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.repairs.base import Phase, Repair, StreamContext
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
     from vllm_sse_proxy.families.responses.events import Event
     from vllm_sse_proxy.families.responses.view import ClientView
+
+
+_BOUNDARIES: Final = frozenset({grammar.ITEM_ADDED, grammar.ITEM_DONE})
+"""Where another item begins: an echo is of the same item (issue 12, K9)."""
 
 
 class DoubledDeltas(Repair):
@@ -28,7 +32,7 @@ class DoubledDeltas(Repair):
     fixes: ClassVar = ("F01",)
     phase: ClassVar = Phase.SHAPE
     handles: ClassVar = frozenset(
-        type_ for type_ in grammar.RUN_OF_DELTA if type_ in grammar.ALIASES.values()
+        {type_ for type_ in grammar.RUN_OF_DELTA if type_ in grammar.ALIASES.values()} | _BOUNDARIES
     )
     reads_deltas: ClassVar = True
 
@@ -42,6 +46,10 @@ class DoubledDeltas(Repair):
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - compares upstream with itself
         """Compare the two spellings' texts; what both have told is told once."""
         type_, spelling, delta = event.type, event.body["type"], event.body.get("delta")
+        if type_ in _BOUNDARIES:
+            self._last.clear()
+            self._ahead.clear()
+            return None
         if type(delta) is not str:
             return None
         ahead = self._ahead.get(type_)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vllm_sse_proxy.families.responses import grammar, synthesis
-from vllm_sse_proxy.families.responses.proof import Proof
+from vllm_sse_proxy.families.responses.final_match import match_final
 from vllm_sse_proxy.families.responses.repairs.base import Phase, Repair
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class FinalOutput(Repair):
         """Return the event with the streamed output."""
         response = event.body["response"]
         said = response.get("output")
-        accounts = Proof(view.items, said).accounts
+        accounts = match_final(view, said).accounts
         output = [_summed_up(item, accounts.get(item.index)) for item in view.items]
         return None if output == said else [event.having(response={**response, "output": output})]
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import grammar
+from vllm_sse_proxy.families.responses.final_match import match_final
 from vllm_sse_proxy.families.responses.moved import HOLD, Moved
-from vllm_sse_proxy.families.responses.proof import Proof
 from vllm_sse_proxy.families.responses.repairs.base import MAX_HELD_DELTAS, Phase, Repair, Seen, StreamContext
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ def _whole_of(id_: str, event: Event, view: ClientView) -> object:
     if event.type == grammar.ITEM_DONE and event.body["item"].get("id") == id_:
         return event.body["item"].get(_RUN.field)
     if event.type in grammar.TERMINAL:
-        account = Proof(view.items, event.body["response"].get("output")).accounts.get(view.by_id[id_].index)
+        match = match_final(view, event.body["response"].get("output"))
+        account = match.accounts.get(view.by_id[id_].index)
         return None if account is None else account.get(_RUN.field)
     return None

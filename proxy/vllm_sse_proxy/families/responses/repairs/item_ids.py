@@ -9,13 +9,13 @@ The client keeps the first id it was told. What upstream calls the item later is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import grammar, synthesis
 from vllm_sse_proxy.families.responses.events import END, is_typed_object
+from vllm_sse_proxy.families.responses.final_match import emitted_length, emitted_text, text_of
 from vllm_sse_proxy.families.responses.grammar import Holder, item_kind
-from vllm_sse_proxy.families.responses.proof import text_of, told_text
-from vllm_sse_proxy.families.responses.repairs.base import Phase, Repair, StreamContext
+from vllm_sse_proxy.families.responses.repairs.base import Phase, Repair, Seen, StreamContext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,7 @@ _PART_KINDS = (grammar.MESSAGE, grammar.REASONING)
 class ItemIds(Repair):
     """Give every event of an item the one id that the client knows it by."""
 
-    __slots__ = ("_names", "_places")
+    __slots__ = ("_closed", "_closed_first", "_names", "_places")
 
     name: ClassVar = "item_ids"
     summary: ClassVar = "`item_id` and `item.id` are non-empty, unique and the same in all events of an item"
@@ -46,6 +46,10 @@ class ItemIds(Repair):
         """upstream's id → the client's"""
         self._places: dict[int, str] = {}
         """upstream's output_index → the client's id of the item last announced there"""
+        self._closed: Seen = {}
+        """the client's ids of items that upstream has closed; the client may not have heard of it yet"""
+        self._closed_first: Seen = {}
+        """ids of items that upstream closed, with all that they say, before it announced them"""
 
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Return the event with the client's id."""
@@ -69,7 +73,7 @@ class ItemIds(Repair):
             item = view.by_id.get(known) if known is not None else None
             if item is not None and _closes_another(event, item, view):
                 return []
-            if item is not None and _fits(item, event):
+            if item is not None and (item.id in self._closed_first or _fits(item, event)):
                 return None if known == id_ else [event.having(item_id=known)]
         item = self._find(event, view)
         return self._adopt(event, item.id if item is not None else self._new_id(event, view))
@@ -84,14 +88,21 @@ class ItemIds(Repair):
         item = event.body["item"]
         id_ = item.get("id")
         told = view.by_id.get(id_) if isinstance(id_, str) else None
-        if told is not None and not told.closed and told.type == item["type"] and self._place(event) == id_:
-            return None  # the same announcement again
+        if told is not None and told.type == item["type"] and self._comes_again(event, told):
+            self._learn(event, id_, told.id)
+            return None
         if isinstance(id_, str) and id_ and told is None:
             self._learn(event, id_, id_)
             return None
         new = self._derive(item_kind(item["type"]), view)
         self._learn(event, id_, new)
         return [event.having(item={**item, "id": new})]
+
+    def _comes_again(self, event: Event, told: ItemView) -> bool:
+        """Return whether an announcement is of an item that was announced: in its place, while open, or after its end."""
+        if told.id in self._closed_first:
+            return True
+        return not told.closed and (told.id not in self._closed or self._place(event) == told.id)
 
     def _close(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         item = event.body["item"]
@@ -101,8 +112,11 @@ class ItemIds(Repair):
         id_ = item.get("id")
         if told is not None:
             wanted = told.id
+            self._closed[wanted] = None
         elif isinstance(id_, str) and id_ and id_ not in view.by_id:
             wanted = id_
+            if text_of(item) or item_kind(item["type"]).run is not None:
+                self._closed_first[id_] = None
         else:
             wanted = self._derive(item_kind(item["type"]), view)
         if id_ == wanted and not _STRAYS & item.keys():
@@ -123,24 +137,22 @@ class ItemIds(Repair):
             return named
         call_id = item.get("call_id")
         if isinstance(call_id, str) and call_id:
-            for told in view.items:
-                if told.item.get("call_id") == call_id and told.type == item["type"]:
-                    return told
+            told = view.by_call_id.get(call_id)
+            if told is not None and told.type == item["type"]:
+                return told
         there = view.by_id.get(self._place(event) or "")
         if there is not None and not there.closed and there.type == item["type"]:
             return there
         if named is not None:
             return named  # announced as one type, closed as another (0.20.2): it is the announced one
-        return next(
-            (told for told in reversed(view.items) if not told.closed and told.type == item["type"]), None
-        )
+        return next((told for told in view.youngest() if told.type == item["type"]), None)
 
     def _find(self, event: Event, view: ClientView) -> ItemView | None:
         """Return the open item that an event with an unknown id means: the one at its index, else the youngest that fits."""
         there = view.by_id.get(self._place(event) or "")
         if there is not None and not there.closed and _fits(there, event):
             return there
-        return next((item for item in reversed(view.items) if not item.closed and _fits(item, event)), None)
+        return next((item for item in view.youngest() if _fits(item, event)), None)
 
     def _adopt(self, event: Event, wanted: str) -> Sequence[Event] | None:
         id_ = event.body.get("item_id")
@@ -211,7 +223,17 @@ def _is_no_closing(done: Body, item: ItemView, view: ClientView) -> bool:
 
 
 def _was_told(said: object, view: ClientView) -> bool:
-    return said == "" or any(told.kind in _PART_KINDS and told_text(told) == said for told in view.items)
+    """Return whether a text says nothing, or what one of the items just before has said (0.20.2 repeats the last message)."""
+    if said == "":
+        return True
+    recent = [item for item in view.items[-_RECENT:] if item.kind in _PART_KINDS]
+    return type(said) is str and any(
+        emitted_length(item) == len(said) and emitted_text(item) == said for item in recent
+    )
+
+
+_RECENT: Final = 8
+"""Items before it whose text a wrong closing may repeat; vLLM repeats the last message."""
 
 
 def _closes_another(event: Event, item: ItemView, view: ClientView) -> bool:

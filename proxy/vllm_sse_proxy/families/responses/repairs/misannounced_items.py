@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from vllm_sse_proxy.families.responses import grammar, proof, synthesis
+from vllm_sse_proxy.families.responses import final_match, grammar, synthesis
 from vllm_sse_proxy.families.responses.events import object_in
 from vllm_sse_proxy.families.responses.grammar import ItemKind, item_kind
 from vllm_sse_proxy.families.responses.moved import HOLD, Moved
@@ -150,7 +150,7 @@ class MisannouncedItems(Repair):
         kind = item_kind(item.get("type"))
         if kind is self._kind or kind not in _INTERCHANGEABLE:
             return self._release(event)
-        if proof.text_of(item):
+        if final_match.text_of(item):
             return self._release_as(kind, event)
         self._held = []  # opened as one type, closed as another, and never said a word: no item at all
         return []

@@ -15,14 +15,21 @@ from typing import TYPE_CHECKING, ClassVar
 
 from vllm_sse_proxy.families.responses import grammar, synthesis
 from vllm_sse_proxy.families.responses.events import END
-from vllm_sse_proxy.families.responses.proof import Proof, is_half, is_spent
+from vllm_sse_proxy.families.responses.final_match import match_final
+from vllm_sse_proxy.families.responses.outcome import (
+    can_be_read,
+    closing_status,
+    hit_token_limit,
+    is_finished,
+    outcome_of,
+)
 from vllm_sse_proxy.families.responses.repairs.base import Phase, Repair
 from vllm_sse_proxy.families.responses.view import part_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vllm_sse_proxy.families.responses.events import Body, Event
+    from vllm_sse_proxy.families.responses.events import Event
     from vllm_sse_proxy.families.responses.view import ClientView, ItemView
 
 _PART_DONE = (grammar.PART_DONE, grammar.SUMMARY_DONE)
@@ -48,42 +55,59 @@ class MissingClosings(Repair):
         if event.type in _PART_DONE:
             missing = _before_part_done(event, view)
         elif event.type == grammar.ITEM_ADDED:
-            missing = _close(_told_reasoning(view.open_items()), synthesis.COMPLETED)
+            missing = _close(_finished_reasoning(view), synthesis.COMPLETED)
         elif event.type == grammar.ITEM_DONE:
             item = view.by_id.get(event.body["item"]["id"])
-            missing = synthesis.missing_before_done(item, event.body["item"]) if item is not None else []
+            is_known = item is not None and item.id not in self.context.held_calls
+            missing = (
+                synthesis.missing_before_done(item, event.body["item"])
+                if item is not None and is_known
+                else []
+            )
         elif event.type in grammar.TERMINAL:
-            missing = _before_terminal(event, view)
-        elif (
-            event.body.get("said_done") and view.error is None
-        ):  # after an error, [DONE] proves nothing whole
-            missing = _close(view.open_items(), synthesis.COMPLETED)
-        else:
-            missing = _close(_harmless(view.open_items()), synthesis.INCOMPLETE)
+            missing = self._before_terminal(event, view)
+        else:  # upstream failed, or ended without a word
+            finished = _finished_reasoning(view)
+            missing = _close(finished, synthesis.COMPLETED)
+            missing += _close(
+                [item for item in _harmless(view) if item not in finished], synthesis.INCOMPLETE
+            )
         return [*missing, event] if missing else None
+
+    def _before_terminal(self, event: Event, view: ClientView) -> list[Event]:
+        open_items = view.open_items()
+        if not open_items:
+            return []
+        response = event.body["response"]
+        outcome = outcome_of(event)
+        match = match_final(view, response.get("output"))
+        missing: list[Event] = []
+        for item in open_items:
+            account = match.accounts.get(item.index)
+            is_last = match.is_last(item, was_cut=hit_token_limit(response))
+            status = closing_status(item, account, response, outcome, is_last=is_last)
+            is_unreadable = self.context.held_calls.get(item.id)
+            if status is not None and (is_unreadable is None or (is_unreadable and can_be_read(account))):
+                missing += synthesis.close_item(item, status=status, account=account)
+        return missing
 
 
 def _close(items: list[ItemView], status: str) -> list[Event]:
     return [event for item in items for event in synthesis.close_item(item, status=status)]
 
 
-def _told_reasoning(items: list[ItemView]) -> list[ItemView]:
-    """Return the reasoning items of which upstream has told every text to its end."""
-    return [
-        item
-        for item in items
-        if item.kind is grammar.REASONING
-        and (texts := [*item.summaries, *item.parts])
-        and all(text.done for text in texts)
-    ]
+def _finished_reasoning(view: ClientView) -> list[ItemView]:
+    """Return the open reasoning items of which upstream has sent every text to its end."""
+    finished = [item for item in view.youngest() if item.kind is grammar.REASONING and is_finished(item)]
+    return finished[::-1]
 
 
-def _harmless(items: list[ItemView]) -> list[ItemView]:
-    """Return the items whose first half may be told as done when the response fails (docs/adr/0011-cut-calls.md).
+def _harmless(view: ClientView) -> list[ItemView]:
+    """Return the open items whose first half may be closed when the response fails (docs/adr/0011-cut-calls.md).
 
     A call may not: Codex and the AI SDK run whatever ``output_item.done`` brings, and then take the turn for a good one.
     """
-    return [item for item in items if not item.kind.acts]
+    return [item for item in view.open.values() if not item.kind.acts]
 
 
 def _before_part_done(event: Event, view: ClientView) -> list[Event]:
@@ -97,35 +121,3 @@ def _before_part_done(event: Event, view: ClientView) -> list[Event]:
     if part is None or part.done or part.run is None:
         return []
     return synthesis.close_part(item, part, event.body["part"])[:-1]
-
-
-def _before_terminal(event: Event, view: ClientView) -> list[Event]:
-    open_items = view.open_items()
-    if event.type == grammar.FAILED:
-        open_items = _harmless(open_items)
-    if not open_items:
-        return []
-    response = event.body["response"]
-    proof = Proof(view.items, response.get("output"))
-    cut = response.get("status", event.type.rpartition(".")[2]) != synthesis.COMPLETED
-    missing: list[Event] = []
-    for item in open_items:
-        account = proof.accounts.get(item.index)
-        last = item is view.items[-1]
-        half = cut and item.kind.acts if account is None else is_half(account, response)
-        half = half or (last and (cut or (is_spent(response) and _is_unfinished(item, account))))
-        status = synthesis.INCOMPLETE if half else synthesis.COMPLETED
-        missing += synthesis.close_item(item, status=status, proven=account)
-    return missing
-
-
-def _is_unfinished(item: ItemView, account: Body | None) -> bool:
-    """Tell whether an item was surely cut if it is the last one, and the tokens are spent: reasoning, or half a call (R48).
-
-    The last token of a message may have been its end (R43).
-    """
-    run = item.kind.run
-    if item.own is None or run is None:
-        return item.kind is grammar.REASONING
-    said = (account or {}).get(run.field)
-    return not synthesis.is_json(said if isinstance(said, str) else item.own.text)

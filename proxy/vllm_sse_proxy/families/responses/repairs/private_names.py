@@ -6,9 +6,10 @@ stream event") and every generated client with closed enums.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from vllm_sse_proxy.families.responses import grammar
+from vllm_sse_proxy.families.responses.grammar import TERMINAL_OF_STATUS
 from vllm_sse_proxy.families.responses.repairs.base import Dialect, Phase, Repair, Settings, StreamContext
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class PrivateNames(Repair):
     summary: ClassVar = "private event names become the protocol's; private notices are dropped"
     fixes: ClassVar = ("R24", "F01")
     phase: ClassVar = Phase.SHAPE
-    handles: ClassVar = frozenset({*grammar.ALIASES.values(), *grammar.PRIVATE_NOTICES})
+    handles: ClassVar = frozenset({*grammar.ALIASES.values(), *grammar.TERMINAL, *grammar.PRIVATE_NOTICES})
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
@@ -43,6 +44,18 @@ class PrivateNames(Repair):
         name = event.body["type"]
         if name == event.type:
             return [] if event.type in grammar.PRIVATE_NOTICES else None
+        if event.type in grammar.TERMINAL:
+            return [_with_status(event, name)]
         if self._knows_names and name == grammar.OPEN_RESPONSES_NAMES.get(event.type):
             return None  # the dialect's own
         return [event.renamed(event.type)]
+
+
+def _with_status(event: Event, name: str) -> Event:
+    """Return a private end under the protocol's name; where its response does not say how it ended, its name does."""
+    response = event.body.get("response")
+    known: dict[str, Any] = response if isinstance(response, dict) else {}
+    status = known.get("status")
+    if isinstance(status, str) and status in TERMINAL_OF_STATUS:
+        return event.renamed(event.type)
+    return event.renamed(event.type, response={**known, "status": name.rpartition(".")[2]})

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.events import object_in
+from vllm_sse_proxy.families.responses.final_match import match_final
 from vllm_sse_proxy.families.responses.grammar import item_kind
 from vllm_sse_proxy.families.responses.moved import HOLD, Moved
-from vllm_sse_proxy.families.responses.proof import Proof
 from vllm_sse_proxy.families.responses.repairs.base import MAX_HELD_DELTAS, Phase, Repair, Seen, StreamContext
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def _proves_calls(terminal: Event, view: ClientView) -> bool:
     """Tell whether the final output holds a call that was told neither as a call nor otherwise."""
     response = terminal.body.get("response")
     output = response.get("output") if isinstance(response, dict) else None
-    return any(item.get("type") in _CALLS for item in Proof(view.items, output).untold)
+    return any(item.get("type") in _CALLS for item in match_final(view, output).unsent)
 
 
 def _start_of_marker(text: str) -> int:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from vllm_sse_proxy.families.responses import grammar, synthesis
+from vllm_sse_proxy.families.responses.final_match import match_final
 from vllm_sse_proxy.families.responses.grammar import item_kind
-from vllm_sse_proxy.families.responses.proof import Proof, is_half
+from vllm_sse_proxy.families.responses.outcome import is_cut_short, outcome_of
 from vllm_sse_proxy.families.responses.repairs.base import Phase, Repair
 
 if TYPE_CHECKING:
@@ -38,30 +39,40 @@ class UntoldItems(Repair):
         response = event.body["response"]
         untold = [
             item
-            for item in Proof(view.items, response.get("output")).untold
+            for item in match_final(view, response.get("output")).unsent
             if isinstance(item.get("type"), str) and _has_name(item)
         ]
         if not untold:
             return None
-        cut = event.type != grammar.COMPLETED
+        cut = outcome_of(event) != grammar.COMPLETED
         events: list[Event] = []
+        names: dict[str, None] = {}
         for offset, item in enumerate(untold):
             last = offset == len(untold) - 1
             index = len(view.items) + offset
-            status = synthesis.INCOMPLETE if (cut and last) or is_half(item, response) else None
-            events += synthesis.life_of_item(index, self._named(item, index, view), status=status)
+            status = synthesis.INCOMPLETE if (cut and last) or is_cut_short(item, response) else None
+            events += synthesis.life_of_item(index, self._named(item, index, view, names), status=status)
         return [*events, event]
 
-    def _named(self, item: Body, index: int, view: ClientView) -> Body:
-        """Return the item with an id that the client does not know yet, and a call with the call_id that it must have."""
+    def _named(self, item: Body, index: int, view: ClientView, taken: dict[str, None]) -> Body:
+        """Return the item with an id that the client does not know yet, and a call with a call_id of its own.
+
+        :param taken: the ids and call_ids of the items before it that were not sent either.
+        """
         kind = item_kind(item.get("type"))
         seed = view.response_id or self.context.request.seed
         names: Body = {}
         id_, call_id = item.get("id"), item.get("call_id")
-        if not isinstance(id_, str) or not id_ or id_ in view.by_id:
+        if not isinstance(id_, str) or not id_ or id_ in view.by_id or f"id {id_}" in taken:
             names["id"] = synthesis.derive_id(kind.id_prefix, seed, index)
-        if "call_id" in kind.required and not (isinstance(call_id, str) and call_id):
+        if "call_id" in kind.required and (
+            not isinstance(call_id, str)
+            or not call_id
+            or call_id in view.by_call_id
+            or f"call {call_id}" in taken
+        ):
             names["call_id"] = synthesis.derive_id("call", seed, index)
+        taken[f"id {id_}"] = taken[f"call {call_id}"] = None
         if kind.acts and kind.run is not None and not isinstance(item.get(kind.run.field), str):
             names[kind.run.field] = ""
         return {**item, **names} if names else item

@@ -1,0 +1,65 @@
+"""What models write that a parser of vLLM should have taken out of the text: the markers of tool calls and of thinking.
+
+A table, of vLLM's parsers from 0.10 to 0.33 and of the templates that their models were trained on. Judges and repairs may
+read it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+CALL_MARKERS: Final = (
+    "<tool_call>",  # hermes, qwen, glm, minimax
+    "</tool_call>",
+    "<tool_calls>",  # minimax, hunyuan
+    "</tool_calls>",
+    "<|tool_call>",  # gemma4
+    "<|tool_call|>",  # granite
+    "<|tool_calls_section_begin|>",  # kimi
+    "<|tool_calls_section_end|>",
+    "<|tool_call_begin|>",
+    "<|tool_call_argument_begin|>",
+    "<|tool_call_end|>",
+    "<｜tool▁calls▁begin｜>",  # noqa: RUF001 - deepseek's own characters
+    "<｜tool▁calls▁end｜>",  # noqa: RUF001
+    "<｜tool▁call▁begin｜>",  # noqa: RUF001
+    "<｜tool▁call▁end｜>",  # noqa: RUF001
+    "<｜tool▁sep｜>",  # noqa: RUF001
+    "<｜DSML｜",  # noqa: RUF001 - deepseek v4
+    "[TOOL_CALLS]",  # mistral
+    "<|python_tag|>",  # llama
+    "<function=",  # qwen3_coder, llama
+    "<minimax:tool_call>",
+    "</minimax:tool_call>",
+    "<|action_start|>",  # internlm
+)
+"""What begins, parts or ends calls."""
+
+HARMONY_MARKERS: Final = (
+    "<|start|>",
+    "<|channel|>",
+    "<|message|>",
+    "<|constrain|>",
+    "<|call|>",
+    "<|return|>",
+    "<|end|>",
+)
+"""Tokens of gpt-oss, which stand between messages and never in one."""
+
+THOUGHT_MARKERS: Final = (
+    "<think>",
+    "</think>",
+    "<mm:think>",
+    "</mm:think>",
+    "[THINK]",
+    "[/THINK]",
+)
+"""What begins and ends thinking."""
+
+
+def first_marker(text: str, markers: tuple[str, ...]) -> str | None:
+    """Return a marker that a text holds, None if it holds none."""
+    for marker in markers:
+        if marker in text:
+            return marker
+    return None

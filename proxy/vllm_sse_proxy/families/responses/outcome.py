@@ -1,0 +1,157 @@
+"""What upstream said of the end of a response, and what that makes of the items that it left open.
+
+Two rules (issue 12, K1 to K3). A success needs a word for it: a response is completed only if upstream said so. So does a
+failure: what upstream calls completed stays completed, though the object that says it may be stale, and no reason for an
+incomplete response is made up. Where type and status of a terminal event contradict each other, the lesser claim counts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from vllm_sse_proxy.families.responses import grammar, synthesis
+from vllm_sse_proxy.families.responses.grammar import TERMINAL_OF_STATUS, item_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vllm_sse_proxy.families.responses.events import Body, Event
+    from vllm_sse_proxy.families.responses.final_match import FinalMatch
+    from vllm_sse_proxy.families.responses.view import ClientView, ItemView
+
+_CLAIMS: Final = (grammar.FAILED, grammar.INCOMPLETE, grammar.COMPLETED)
+"""Types of terminal events, the least claim first."""
+
+
+def outcome_of(event: Event) -> str:
+    """Return the type that a terminal event should have: its own, or a lesser one that the status names."""
+    response = event.body.get("response")
+    status = response.get("status") if type(response) is dict else None
+    named = terminal_of_status(status) or event.type
+    return min(event.type, named, key=_CLAIMS.index)
+
+
+def terminal_of_status(status: object) -> str | None:
+    """Return the type of the terminal event that a status belongs to.
+
+    :returns: None for a status that says nothing of an end: that of a response that goes on, in an object that ends one, is
+        stale.
+    """
+    return TERMINAL_OF_STATUS.get(status) if type(status) is str else None
+
+
+def closing_status(
+    item: ItemView, account: Body | None, response: Mapping[str, Any], outcome: str, *, is_last: bool
+) -> str | None:
+    """Return the status to close an item with that upstream left open; None if it must stay open.
+
+    Clients run a call as soon as it is done, whatever its status says (docs/adr/0011-cut-calls.md). So a call is closed as
+    completed only if it can be read. Input of custom tools is free text, in which nobody sees that an end is missing: it
+    is closed only if upstream's own account has it whole.
+
+    :param account: upstream's final account of the item, if it has one.
+    :param outcome: type of the terminal event.
+    :param is_last: no item comes after it.
+    """
+    kind = item.kind
+    if kind.acts and (outcome == grammar.FAILED or (account is None and kind is grammar.CUSTOM_CALL)):
+        return None
+    cut = outcome != grammar.COMPLETED
+    if account is not None and is_cut_short(account, response):
+        return _status_of_half(item)
+    if kind is grammar.FUNCTION_CALL and not (can_be_read(account) or _has_json(item)):
+        return synthesis.INCOMPLETE
+    if kind.acts and account is None and cut:
+        return _status_of_half(item)
+    if is_last and (cut or (hit_token_limit(response) and _is_unfinished(item, account))):
+        return _status_of_half(item)
+    return synthesis.COMPLETED
+
+
+def _status_of_half(item: ItemView) -> str | None:
+    return None if item.kind.acts and item.kind is not grammar.FUNCTION_CALL else synthesis.INCOMPLETE
+
+
+def _has_json(item: ItemView) -> bool:
+    return item.own is not None and synthesis.is_json(item.own.text)
+
+
+def can_be_read(account: Body | None) -> bool:
+    """Return whether an account of a call has arguments, or input, that somebody can read."""
+    run = item_kind(account.get("type")).run if account is not None else None
+    said = account.get(run.field) if account is not None and run is not None else None
+    return (
+        run is not None and type(said) is str and said != "" and (not run.is_json or synthesis.is_json(said))
+    )
+
+
+def _is_unfinished(item: ItemView, account: Body | None) -> bool:
+    """Return whether an item was surely cut if it is the last one and the tokens are spent: reasoning, or half a call (R48).
+
+    The last token of a message may have been its end (R43).
+    """
+    run = item.kind.run
+    if item.own is None or run is None:
+        return item.kind is grammar.REASONING
+    said = (account or {}).get(run.field)
+    return not synthesis.is_json(said if type(said) is str else item.own.text)
+
+
+def is_finished(item: ItemView) -> bool:
+    """Return whether an item has texts, and upstream has sent the done event of each."""
+    texts = [*item.summaries, *item.parts]
+    return bool(texts) and all(text.done for text in texts)
+
+
+def is_whole(view: ClientView) -> bool:
+    """Return whether upstream has closed every item, and the last is an answer or a call: its ``[DONE]`` then ends a success.
+
+    Reasoning whose texts upstream has finished counts as closed: forks close it no further (F01).
+    """
+    if not view.items or any(not _is_closed_whole(item) for item in view.items):
+        return False
+    return view.items[-1].kind is grammar.MESSAGE or view.items[-1].kind.acts
+
+
+def _is_closed_whole(item: ItemView) -> bool:
+    if item.item.get("status") == synthesis.INCOMPLETE:
+        return False
+    if not item.is_closed_by_upstream:
+        return item.kind is grammar.REASONING and is_finished(item)
+    return item.kind is not grammar.FUNCTION_CALL or (
+        item.own is not None and synthesis.is_json(item.own.text)
+    )
+
+
+def ends_in_half(response: Mapping[str, Any], view: ClientView, match: FinalMatch) -> bool:
+    """Return whether upstream said of the last item that it is not whole, though it calls the response completed.
+
+    Of the last one only: a response may go on after an item that was not finished, and be completed.
+    """
+    output = response.get("output")
+    last = output[-1] if type(output) is list and output else None
+    if type(last) is dict and is_cut_short(last, response):
+        return True
+    return (
+        bool(view.items)
+        and view.items[-1].item.get("status") == synthesis.INCOMPLETE
+        and match.is_last(view.items[-1], was_cut=hit_token_limit(response))
+    )
+
+
+def hit_token_limit(response: Mapping[str, Any]) -> bool:
+    """Return whether a response has as many tokens as it may have: what is unfinished then was cut short (R48)."""
+    usage, limit = response.get("usage"), response.get("max_output_tokens")
+    spent = usage.get("output_tokens") if type(usage) is dict else None
+    return type(spent) is int and type(limit) is int and spent >= limit
+
+
+def is_cut_short(final: Mapping[str, Any], response: Mapping[str, Any]) -> bool:
+    """Return whether a final item was cut short, though its response may say that it is completed (R48).
+
+    Of a message alone the status proves nothing: a stop string ends one in the middle, and rightly.
+    """
+    if final.get("status") not in (synthesis.INCOMPLETE, synthesis.IN_PROGRESS):
+        return False
+    run = item_kind(final.get("type")).run
+    return hit_token_limit(response) or (run is not None and not synthesis.is_json(str(final.get(run.field))))
