@@ -7,7 +7,8 @@ it finds is shorter. Damage is that of `tests/support/mutations.py`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,8 @@ MOST_FRAMES: Final = 120
 MOST_DELTAS: Final = 5
 """Deltas that are left of a run of them."""
 MOST_DAMAGES: Final = 4
+LONGEST_LINE: Final = 400
+"""Characters of a frame that are shown where something failed."""
 
 ENDS: Final = tuple(end for end in BodyEnd if end is not BodyEnd.CLIENT_GONE)
 
@@ -42,7 +45,7 @@ class Damaged:
 
     source: str
     damages: tuple[str, ...]
-    frames: tuple[bytes, ...]
+    frames: tuple[bytes, ...] = field(repr=False)
     end: BodyEnd
 
     @property
@@ -51,6 +54,22 @@ class Damaged:
 
     def __str__(self) -> str:
         return f"{self.source} after {', '.join(self.damages) or 'nothing'}, then {self.end}"
+
+
+def shown(stream: bytes, sign: str) -> str:
+    """Return a stream for somebody who looks for the reason of a failure: a line for each frame, without what is always there."""
+    lines = []
+    for frame in stream.split(b"\n\n"):
+        body = body_of(frame)
+        if body is None:
+            lines.append(repr(frame[:LONGEST_LINE]))
+            continue
+        response = body.get("response")
+        if isinstance(response, dict):
+            kept = {name: response[name] for name in ("status", "error", "output") if name in response}
+            body = {**body, "response": kept}
+        lines.append(json.dumps(body)[:LONGEST_LINE])
+    return "\n".join(f"{sign} {line}" for line in lines)
 
 
 @cache

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.properties.clients import accumulated
 from tests.properties.harm import calls_made_up, copies_that_differ, failures_made, half_calls, texts_twice
-from tests.properties.recorded import Damaged, damaged_lives, damaged_recordings
+from tests.properties.recorded import Damaged, damaged_lives, damaged_recordings, shown
 from tests.properties.told import read
 from tests.support.mutations import DAMAGES, move, replay
 from vllm_sse_proxy.families.responses import Plan, RequestContext, StreamNormalizer
@@ -29,8 +29,8 @@ def repaired(damaged: Damaged) -> bytes:
     normalizer = StreamNormalizer(PLAN, RequestContext(seed="seed"))
     made = normalizer.feed(damaged.stream) + normalizer.finish(damaged.end)
     note(str(damaged))
-    note(damaged.stream.decode("utf-8", "replace"))
-    note(made.decode("utf-8", "replace"))
+    note(shown(damaged.stream, "<"))
+    note(shown(made, ">"))
     return made if normalizer.committed else damaged.stream
 
 

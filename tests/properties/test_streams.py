@@ -197,7 +197,7 @@ def _texts(events: list[dict[str, Any]]) -> dict[str, str]:
     return {type_: text for type_, text in texts.items() if text}
 
 
-@given(damaged_events(), st.sets(st.sampled_from(Plan.repair_names)), ENDS)
+@given(damaged_events(), st.sets(st.sampled_from(Plan.optional_names)), ENDS)
 def test_isolation(events: list[dict[str, Any]], disabled: set[str], end: BodyEnd) -> None:
     """Any repairs may be switched off: nothing raises, numbers stay right, the stream ends once."""
     plan = Plan.build(disabled=disabled)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
-from tests.properties.recorded import ENDS, Damaged, damaged_lives, damaged_recordings, recordings
-from tests.support.mutations import body_of, frames_of, stream_of
+from tests.properties.recorded import ENDS, Damaged, damaged_lives, damaged_recordings, recordings, shown
+from tests.support.mutations import stream_of
 from vllm_sse_proxy.families.responses import (
     BodyEnd,
     Dialect,
@@ -19,6 +19,8 @@ from vllm_sse_proxy.families.responses import (
     StreamNormalizer,
     check_stream,
 )
+from vllm_sse_proxy.families.responses.events import OPAQUE, parse_event
+from vllm_sse_proxy.sse import FrameDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -42,17 +44,18 @@ def worsened(stream: bytes, end: BodyEnd, disabled: Collection[str]) -> list[str
     after = check_stream(made)
     if not normalizer.committed or len(after) <= len(check_stream(stream)):
         return []
-    note(stream.decode("utf-8", "replace"))
-    note(made.decode("utf-8", "replace"))
+    note(shown(stream, "<"))
+    note(shown(made, ">"))
     return [str(violation) for violation in after]
 
 
 def numbers(made: bytes) -> list[object]:
-    """Return the numbers of the events; payloads that are no events have none."""
-    bodies = [body for frame in frames_of(made) if (body := body_of(frame)) is not None]
-    return [
-        body.get("sequence_number") for body in bodies if body.get("type") and isinstance(body["type"], str)
+    """Return the numbers of the events; payloads that are no events have none, and heartbeats repeat the last."""
+    frames = FrameDecoder(max_frame_bytes=len(made) + 1).feed(made)
+    events = [
+        parse_event(frame.data) for frame in frames if frame.comment is None and frame.data != b"[DONE]"
     ]
+    return [event.body.get("sequence_number") for event in events if event.type not in (OPAQUE, "keepalive")]
 
 
 @pytest.mark.parametrize("name", Plan.optional_names)
@@ -94,6 +97,6 @@ def test_numbers(
     normalizer = StreamNormalizer(plan, RequestContext(seed="seed"))
     made = normalizer.feed(damaged.stream) + normalizer.finish(end)
     assert normalizer.ended
-    told = [number for number in numbers(made) if number is not None]
+    told = numbers(made)
     assert told == list(range(len(told)))
     assert made.count(b"data: [DONE]\n\n") <= 1

