@@ -464,7 +464,7 @@ def repeated_parts(number: int) -> bytes:
     return stream.ended()
 
 
-def annotations(number: int) -> bytes:
+def annotated(number: int) -> bytes:
     """Return a message with so many annotations."""
     stream = Stream().opened().deltas(["text"])
     for place in range(number):
@@ -688,7 +688,7 @@ SHAPES: Final[dict[str, Callable[[int], bytes]]] = {
         parts,
         summaries,
         repeated_parts,
-        annotations,
+        annotated,
         done_texts,
         white_space,
         line_ends,

@@ -98,7 +98,7 @@ def texts_twice(upstream: Told, client: Told) -> list[str]:
 
 
 def _has_both(upstream: Told, first: str, later: str) -> bool:
-    """Return whether upstream itself has two texts in one place that begin with the first, or has both of them in one place."""
+    """Return whether upstream has both texts in one place, or two there that begin with the first."""
     begun = max(
         sum(bare(text).startswith(bare(first)) for _, text in source.texts) for source in upstream.sources
     )
@@ -108,7 +108,7 @@ def _has_both(upstream: Told, first: str, later: str) -> bool:
 
 
 def copies_that_differ(client: Told) -> list[str]:
-    """Return calls that somebody who reads the final object runs and somebody who reads the stream does not, or the reverse."""
+    """Return calls that are run by who reads the final object and not by who reads the stream, or the reverse."""
     streamed = Counter((tool_of(call), arguments_of(call)) for call in completed_calls(client))
     final = Counter(
         (tool_of(item), arguments_of(item))

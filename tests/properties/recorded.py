@@ -57,7 +57,7 @@ class Damaged:
 
 
 def shown(stream: bytes, sign: str) -> str:
-    """Return a stream for somebody who looks for the reason of a failure: a line for each frame, without what is always there."""
+    """Return a stream to look at where something failed: a line for each frame, without what is always there."""
     lines = []
     for frame in stream.split(b"\n\n"):
         body = body_of(frame)
@@ -98,7 +98,7 @@ def shortened(frames: Frames) -> Frames:
             joined = "".join((body_of(frame) or {})["delta"] for frame in middle)
             run = [*run[:2], having(middle[0], delta=joined), *run[2 + len(middle) :]]
         for place, frame in enumerate(run):
-            kept.append(_renumbered(frame, lost + (end - at - len(run)) * (place > 2)))  # noqa: PERF401 - reads better
+            kept.append(_renumbered(frame, lost + (end - at - len(run)) * (place > 2)))
         lost += end - at - len(run)
         at = end
     return kept

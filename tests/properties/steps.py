@@ -3,8 +3,8 @@
 The core's sources are imported a second time, rewritten: every function, loop and comprehension says that it has taken a step,
 and so does everything that C does in one call, as many as it takes:
 
-- what reads or makes a string, bytes, a list or a dictionary takes a step for each element (``in``, ``+``, slices, ``==``, ``*``
-  and ``**`` in a display, ``join``, ``split``, ``getvalue`` …);
+- what reads or makes a string, bytes, a list or a dictionary takes a step for each element (``in``, ``+``, slices, ``==``,
+  ``*`` and ``**`` in a display, ``join``, ``split``, ``getvalue`` …);
 - what only looks one up, or adds one at the end, takes one step;
 - a regular expression takes the steps of a backtracking matcher, which is what Python's is. They are counted by one that is
   written in Python here, since nothing tells how many Python's own has taken.
@@ -137,13 +137,13 @@ class _Rewriter(ast.NodeTransformer):
     def __init__(self) -> None:
         self._is_inside = False
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802 - ast's name
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         was, self._is_inside = self._is_inside, True
         node.body = [_step(), *(self.visit(statement) for statement in node.body)]
         self._is_inside = was
         return node
 
-    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:  # noqa: N802 - as above
+    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
         was, self._is_inside = self._is_inside, True
         node.body = _hook("_one", self.visit(node.body))
         self._is_inside = was
@@ -165,17 +165,17 @@ class _Rewriter(ast.NodeTransformer):
 
     visit_ListComp = visit_SetComp = visit_GeneratorExp = visit_DictComp = _comprehension  # noqa: N815 - as above
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802 - as above
+    def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         if not self._is_inside or (isinstance(node.func, ast.Name) and node.func.id == "super"):
             return node
         return ast.Call(_name("_call"), [node.func, *node.args], node.keywords)
 
-    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:  # noqa: N802 - as above
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         self.generic_visit(node)
         return _hook("_made", node) if self._is_inside else node
 
-    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:  # noqa: N802 - as above
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
         self.generic_visit(node)
         if self._is_inside:
             before = copy.deepcopy(node.target)
@@ -183,7 +183,7 @@ class _Rewriter(ast.NodeTransformer):
             node.value = _hook("_added", before, node.value)
         return node
 
-    def visit_Compare(self, node: ast.Compare) -> ast.AST:  # noqa: N802 - as above
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
         self.generic_visit(node)
         hook = _COMPARISONS.get(type(node.ops[0]))
         if not self._is_inside or hook is None or len(node.ops) > 1:
@@ -191,7 +191,7 @@ class _Rewriter(ast.NodeTransformer):
         node.left, node.comparators = _hook(hook, node.left), [_hook("_right", node.comparators[0])]
         return node
 
-    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:  # noqa: N802 - as above
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         self.generic_visit(node)
         is_slice = isinstance(node.slice, ast.Slice)
         return (
@@ -210,7 +210,7 @@ class _Rewriter(ast.NodeTransformer):
 
     visit_Dict = visit_List = visit_Tuple = visit_Set = _display  # noqa: N815 - as above
 
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:  # noqa: N802 - as above
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
         return _hook("_made", node) if self._is_inside else node
 
 
@@ -330,9 +330,9 @@ _MAKERS: Final = (
     filter,
 )
 _CHEAP: Final = frozenset(
-    {"append", "get", "add", "discard", "setdefault", "items", "keys", "values", "isinstance", "issubclass", "len", "type", "id",
-     "getattr", "hasattr", "setattr", "iter", "next", "range", "enumerate", "reversed", "callable", "popitem", "hash", "bool",
-     "abs", "repr"}
+    {"append", "get", "add", "discard", "setdefault", "items", "keys", "values", "isinstance", "issubclass", "len", "type",
+     "id", "getattr", "hasattr", "setattr", "iter", "next", "range", "enumerate", "reversed", "callable", "popitem", "hash",
+     "bool", "abs", "repr"}
 )  # fmt: skip
 """Functions and methods that take the same time whatever they are called with."""
 _ENDS: Final = frozenset({"startswith", "endswith", "removeprefix", "removesuffix"})
@@ -514,9 +514,9 @@ class _Matcher:
     def _holds(self, node: Any, char: str) -> bool:
         kind, value = node
         if kind is op.LITERAL:
-            return ord(char) == value
+            return bool(ord(char) == value)
         if kind is op.NOT_LITERAL:
-            return ord(char) != value
+            return bool(ord(char) != value)
         if kind is op.ANY:
             return self._is_dotall or char != "\n"
         negated = value[0][0] is op.NEGATE
@@ -551,7 +551,7 @@ _CATEGORIES: Final = {
 def _is_in(member: Any, char: str) -> bool:
     kind, value = member
     if kind is op.LITERAL:
-        return ord(char) == value
+        return bool(ord(char) == value)
     if kind is op.RANGE:
         return bool(value[0] <= ord(char) <= value[1])
     if kind is op.CATEGORY:

@@ -32,7 +32,7 @@ QUADRATIC = {
     "in a string": "text = 'x' * n\n    for x in range(n):\n        'y' in text",
     "slice": "text = 'x' * n\n    for x in range(n):\n        text[x:]",
     "pop of the first": "left = list(range(n))\n    while left:\n        left.pop(0)",
-    "equal": "one, other = 'x' * n, 'x' * n + ''\n    other = 'x' * (n - 1) + 'y'\n    for x in range(n):\n        one == other",
+    "equal": "one, other = 'x' * n, 'x' * (n - 1) + 'y'\n    for x in range(n):\n        one == other",
     "equal lists": "one, other = [0] * n, [0] * n\n    for x in range(n):\n        one == other",
     "copy": "d = {}\n    for x in range(n):\n        d = {**d, x: x}",
     "join": "parts = []\n    for x in range(n):\n        parts.append('x')\n        ''.join(parts)",

@@ -178,36 +178,46 @@ def read(stream: bytes) -> Told:
     announced: list[tuple[Json, set[str]]] = []
     seen: list[Json] = []
     for event in events_of(stream):
-        type_ = event["type"]
-        told.types.append(type_)
+        told.types.append(event["type"])
         same = {name: value for name, value in event.items() if name != "sequence_number"}
-        if type_ in _DELTAS:
-            delta, kind = event.get("delta"), _DELTAS[type_]
-            text = delta if isinstance(delta, str) else _text_in(delta)
-            if runs and runs[-1][0] == kind:
-                runs[-1] = (kind, runs[-1][1] + text)
-            else:
-                runs.append((kind, text))
-        elif type_ in ("response.output_item.added", "response.content_part.added"):
-            runs.append(("", ""))
-        if type_.endswith((".done", ".added")):
+        if event["type"].endswith((".done", ".added")):
             if same in seen:
                 continue
             seen.append(same)
-        if type_ in _DONES:
-            kind, name = _DONES[type_]
-            _note_text(told.texts_done, kind, event.get(name))
-        elif type_ in ("response.content_part.done", "response.reasoning_summary_part.done"):
-            for kind, text in _texts_of({"content": [event.get("part")]}):
-                _note_text(told.parts_done, kind, text)
-        elif type_ in ("response.output_item.added", "response.output_item.done"):
-            _note_item(told, event, announced)
-        elif type_ in TERMINAL:
-            _note_final(told, event)
+        _note_delta(runs, event)
+        _note_event(told, event, announced)
     for kind, text in runs:
         _note_text(told.deltas, kind, text)
     told.open_calls = len(announced)
     return told
+
+
+def _note_delta(runs: list[tuple[str, str]], event: Json) -> None:
+    """Join deltas of one kind that nothing stands between."""
+    kind = _DELTAS.get(event["type"])
+    if kind is None:
+        if event["type"] in ("response.output_item.added", "response.content_part.added"):
+            runs.append(("", ""))
+        return
+    text = _text_in(event.get("delta"))
+    if runs and runs[-1][0] == kind:
+        runs[-1] = (kind, runs[-1][1] + text)
+    else:
+        runs.append((kind, text))
+
+
+def _note_event(told: Told, event: Json, announced: list[tuple[Json, set[str]]]) -> None:
+    type_ = event["type"]
+    if type_ in _DONES:
+        kind, name = _DONES[type_]
+        _note_text(told.texts_done, kind, event.get(name))
+    elif type_ in ("response.content_part.done", "response.reasoning_summary_part.done"):
+        for kind, text in _texts_of({"content": [event.get("part")]}):
+            _note_text(told.parts_done, kind, text)
+    elif type_ in ("response.output_item.added", "response.output_item.done"):
+        _note_item(told, event, announced)
+    elif type_ in TERMINAL:
+        _note_final(told, event)
 
 
 def _note_text(source: Source, kind: str, text: object) -> None:
