@@ -59,8 +59,11 @@ def half_calls(upstream: Told, client: Told) -> list[str]:
 
     Of the input of a custom tool nobody can say whether it is half.
     """
-    made = [*upstream.done, *(item for item in upstream.final or () if is_call(item))]
-    known = {(tool_of(call), arguments_of(call)) for call in made if call.get("status") not in UNFINISHED[:2]}
+    made = [call for call in upstream.done if call.get("status") != "incomplete"]
+    made += [
+        item for item in upstream.final or () if is_call(item) and item.get("status") not in UNFINISHED[:2]
+    ]
+    known = {(tool_of(call), arguments_of(call)) for call in made}
     return [
         f"half a call of {tool_of(call)!r}: {call.get(CALLS[call['type']])!r:.80}"
         for call in completed_calls(client)
@@ -108,18 +111,18 @@ def _has_both(upstream: Told, first: str, later: str) -> bool:
 
 
 def copies_that_differ(client: Told) -> list[str]:
-    """Return calls that are run by who reads the final object and not by who reads the stream, or the reverse."""
-    streamed = Counter((tool_of(call), arguments_of(call)) for call in completed_calls(client))
-    final = Counter(
-        (tool_of(item), arguments_of(item))
-        for item in client.final or ()
-        if is_call(item) and item.get("status") != "incomplete"
-    )
-    return [
-        f"{call}: streamed {streamed[call]}, final {final[call]}"
-        for call in streamed | final
-        if streamed[call] != final[call]
-    ]
+    """Return calls that are run by who reads the final object and not by who reads the stream, or the reverse.
+
+    A call that upstream closed in the middle is half in the stream; who runs it from the final object gets all of it (R19).
+    """
+    final = [item for item in client.final or () if is_call(item) and item.get("status") != "incomplete"]
+    streamed = completed_calls(client)
+    if tools_in(final) != tools_in(streamed):
+        return [f"streamed {dict(tools_in(streamed))}, final {dict(tools_in(final))}"]
+    whole = [(tool_of(call), arguments_of(call)) for call in streamed if _is_whole(call) or "input" in call]
+    left = Counter((tool_of(item), arguments_of(item)) for item in final)
+    left.subtract(whole)
+    return [f"{call} is streamed, and not in the final object" for call, count in left.items() if count < 0]
 
 
 def failures_made(upstream: Told, before: Outcome, client: Told, after: Outcome) -> list[str]:

@@ -52,6 +52,9 @@ class Damaged:
     def stream(self) -> bytes:
         return stream_of(list(self.frames))
 
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:  # noqa: FBT001 - hypothesis calls it
+        printer.text(f"<{self}>")
+
     def __str__(self) -> str:
         return f"{self.source} after {', '.join(self.damages) or 'nothing'}, then {self.end}"
 

@@ -47,10 +47,14 @@ _SPECIAL: Final = re.compile(r"</?think>|<\|\w+\|>")
 
 
 def events_of(stream: bytes) -> Iterator[Json]:
-    """Yield the typed events of a stream, under the protocol's names, up to the terminal one: no client reads on."""
+    """Yield the typed events of a stream, under the protocol's names, up to the terminal one: no client reads on.
+
+    Payloads are read as leniently as anybody does.
+    """
     for frame in FrameDecoder(max_frame_bytes=len(stream) + 1).feed(stream + b"\n\n"):
         try:
-            body = json.loads(frame.data) if frame.comment is None else None
+            text = frame.data.decode("utf-8", "replace")
+            body = json.loads(text, strict=False) if frame.comment is None else None
         except (ValueError, RecursionError):
             continue
         if isinstance(body, dict) and _reports_error(body):
