@@ -176,6 +176,14 @@ class TestExit:
         made.process(Event(OPAQUE, {}, b"text"))
         assert made.take() == b"data: text\n\n"
         assert made.view.next_number == 1
+        made.process(Event(OPAQUE, {}, b"text", name="its.line"))
+        assert made.take() == b"event: its.line\ndata: text\n\n"
+
+    def test_a_heartbeat_of_openais_own_repeats_the_last_number(self) -> None:
+        made = engine()
+        for name in ("keepalive", "x", "keepalive", "keepalive", "y"):  # the first has nothing to repeat
+            made.process(Event(name, {"type": name}))
+        assert [event["sequence_number"] for event in events_of(made.take())] == [0, 0, 0, 1]
 
     def test_the_end_is_never_told(self) -> None:
         made = engine()
