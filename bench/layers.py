@@ -2,7 +2,7 @@
 
     python -m bench.layers
 
-Each layer is given the same 2,000 deltas, twelve times, and the best pass is told: what a pass takes longer than the best one
+Each layer is given the same 2,000 deltas, twelve times, and the best pass counts: what a pass takes longer than the best one
 is the machine's doing. A delta here is an ``output_text.delta`` of some 220 bytes, in chunks of 40 as bursts arrive.
 
 Two curves follow: the cost of the whole over the length of the stream, and over the number of repairs. The latter adds

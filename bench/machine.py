@@ -9,7 +9,6 @@ import platform
 import resource
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -17,6 +16,8 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
+
+from tests.support.local_server import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,14 +61,6 @@ def cores() -> tuple[str, str, str]:
     """Return the core of upstream and client, the core of the proxies, and all cores, as taskset names them."""
     usable = sorted(os.sched_getaffinity(0))
     return str(usable[0]), str(usable[-1]), ",".join(map(str, usable))
-
-
-def free_port() -> int:
-    """Return a loopback port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def get(url: str) -> bytes:
@@ -114,7 +107,7 @@ class Process:
                 os.kill(pid, signal.SIGKILL)
 
     def running(self) -> bool:
-        """Say whether it has not ended."""
+        """Return whether it has not ended."""
         return self._process.poll() is None
 
     def cpu_seconds(self) -> float:
@@ -242,8 +235,8 @@ def describe() -> dict[str, Any]:
             versions[package] = metadata.version(package)
     for program, flag in (("nginx", "-v"), ("haproxy", "-v")):
         if (found := program_path(program)) is not None:
-            told = subprocess.run([found, flag], capture_output=True, text=True, check=False)
-            words = (told.stdout + told.stderr).replace("/", " ").split()
+            printed = subprocess.run([found, flag], capture_output=True, text=True, check=False)
+            words = (printed.stdout + printed.stderr).replace("/", " ").split()
             versions[program] = next((word for word in words if word[0].isdigit()), "?")
     return {
         "processor": processor,

@@ -1,7 +1,7 @@
 """What is measured, and how: each load against each contender in turn, in rounds whose order is reversed every other time.
 
 Machines are noisy, and the noise lasts for seconds. So contenders are never compared across rounds: a ratio is made of two
-runs of one round, and the median over the rounds is told.
+runs of one round, and the median over the rounds counts.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ OPEN_STREAMS: Final = (0, 100, 500, 1_000, 2_000)
 _SETTLE_SECONDS: Final = 1.0
 """Time for which a contender is left alone after streams were opened."""
 _LOOK_SECONDS: Final = 0.1
-"""How often a process is asked whether it still works: no event tells of it, and long enough for its share to be seen."""
+"""How often a process is asked whether it still works: no event announces it, and long enough for its share to be seen."""
 _AT_REST: Final = 0.05
 """Share of a core that a process at rest may take: timers."""
 _RELEASE_SECONDS: Final = 6.0

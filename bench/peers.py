@@ -19,11 +19,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from bench import contenders, machine, measure, peers_report, streams
+from bench import contenders, machine, measure, peers_report, streams, summary
 from bench.contenders import NGINX, PROXY, Contender
-from bench.machine import BUILD, HERE, BenchError, Process, free_port
+from bench.machine import BUILD, HERE, BenchError, Process
 from bench.measure import Load
-from tests.clients.installation import InstallationError, PythonEnvironment
+from tests.labs.clients.installation import InstallationError, PythonEnvironment
+from tests.labs.results import compact
+from tests.support.local_server import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,6 +46,8 @@ LOADS: Final = {
         "100 streams, 50 events/s each, staggered", "paced-text-50-20-0", "-c 100 -n 100 -s 200 -t 8"
     ),
 }
+COMPARED: Final = {NGINX: ("cpu_us",), PROXY: ("cpu_us",)}
+"""With whom everyone is compared, and in what."""
 SYNTHETIC: Final = ("burst-text-200-0-0", "burst-ok-200-0-0", "burst-bad-200-0-0")
 """The rig's own streams that are judged: a message, reasoning and a message, and the same broken."""
 IDLE_STREAMS: Final = (1, 100)
@@ -199,8 +203,51 @@ def entrant(peer: Peer) -> Entrant:
     return Entrant(peer.name, start, peer.start_seconds)
 
 
+def kept(found: dict[str, Any]) -> dict[str, Any]:
+    """Return what is kept of a measurement: the figures and sums that docs/performance.md shows."""
+    parts, received = found["streams"], found["streams"]["received"]
+    ended = parts["sent"]["ended"]
+    sent = {
+        "ended": {**_shown(ended), "rules": dict(list(ended["rules"].items())[: peers_report.RULES_SHOWN])},
+        "cut": _shown(parts["sent"]["cut"]),
+    }
+    return {
+        "memory": summary.kept("memory", found["memory"]),
+        "streams": {
+            **parts,
+            "sent": sent,
+            "received": {name: _kept_of(one) for name, one in received.items()},
+        },
+        "loads": {**found["loads"], "runs": summary.of_loads(found["loads"]["runs"], COMPARED)},
+    }
+
+
+def _kept_of(received: dict[str, Any]) -> dict[str, Any]:
+    """Return what became of streams through one gateway; of stored ones only where storing made a difference."""
+    storing = any(
+        received["plain"][end]["fates"] != received["storing"][end]["fates"] for end in streams.ENDS
+    )
+    made: dict[str, Any] = {
+        "synthetic": {
+            spec: {name: one[name] for name in ("fate", "sent", "came", "error") if one[name] is not None}
+            for spec, one in received["synthetic"].items()
+        }
+    }
+    for manner in ("plain", "storing") if storing else ("plain",):
+        made[manner] = {end: _shown(received[manner][end]) for end in streams.ENDS}
+    return made
+
+
+def _shown(sums: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: sums[name]
+        for name in ("count", "fates", "faultless", "words_lost", "errors")
+        if sums[name] != {}
+    }
+
+
 def measure_all(chosen: Sequence[Peer], rounds: int) -> dict[str, Any]:
-    """Install, start and measure; return the results, built as those of bench/results.json are."""
+    """Install, start and measure; return what each round found, by part, as `python -m bench` does."""
     load_before, began = os.getloadavg()[0], time.monotonic()
     able, skipped = install(chosen)
     field = [Entrant(PROXY, contenders.start_proxy), *map(entrant, able)]
@@ -271,17 +318,17 @@ def measure_idle(rig: Rig, field: Sequence[Entrant]) -> dict[str, Any]:
 
 def judge_streams(rig: Rig, field: Sequence[Entrant]) -> dict[str, Any]:
     """Send streams through each entrant, just started, and judge what comes."""
-    judge, told = streams.Judge(rig.port, SYNTHETIC), {}
+    judge, received = streams.Judge(rig.port, SYNTHETIC), {}
     for contender in one_by_one(rig, field):
-        told[contender.name] = judge.told_by(contender.port)
+        received[contender.name] = judge.received_from(contender.port)
         for end in streams.ENDS:
-            fates = told[contender.name]["plain"][end]["fates"]
+            fates = received[contender.name]["plain"][end]["fates"]
             say(f"{contender.name:22} {end}: " + ", ".join(f"{fate}: {n}" for fate, n in fates.items()))
-    return {"sent": judge.sent, "told": told}
+    return {"sent": judge.sent, "received": received}
 
 
 def say(line: str) -> None:
-    """Tell how it goes."""
+    """Print how it goes."""
     print(line, flush=True)
 
 
@@ -298,11 +345,13 @@ def main() -> int:
         parser.error(f"--only: some of {', '.join(names)}; --rounds: at least one")
     try:
         machine.prepare()
-        results = measure_all([peer for peer in PEERS if peer.name in wanted], options.rounds)
+        found = measure_all([peer for peer in PEERS if peer.name in wanted], options.rounds)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    peers_report.RESULTS.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    (BUILD / "peers.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    results = kept(found)
+    peers_report.RESULTS.write_text(compact(results) + "\n", "utf-8")
     if options.docs:
         peers_report.write(results)
     print("\n" + peers_report.tables(results))

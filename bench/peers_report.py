@@ -14,14 +14,11 @@ from bench.report import (
     DOCUMENT,
     ROOT,
     Results,
-    Run,
     added,
-    cpu_us,
+    figure,
     kib_per_stream,
     milliseconds,
     provenance,
-    quantile,
-    rate,
     ratio,
     released,
     show,
@@ -38,7 +35,7 @@ RESULTS: Final = ROOT / "bench" / "peers.json"
 _BEGIN: Final = "<!-- made by `make bench-peers` -->"
 _END: Final = "<!-- end: made by `make bench-peers` -->"
 _NGINX: Final = "nginx"
-_RULES_SHOWN: Final = 5
+RULES_SHOWN: Final = 5
 
 
 def tables(results: Results) -> str:
@@ -53,9 +50,9 @@ def tables(results: Results) -> str:
 
 
 def _streams(part: dict[str, Any]) -> str:
-    sent, told = part["sent"], part["told"]
+    sent, received = part["sent"], part["received"]
     rules = ", ".join(
-        f"`{rule}` in {count}" for rule, count in list(sent["ended"]["rules"].items())[:_RULES_SHOWN]
+        f"`{rule}` in {count}" for rule, count in list(sent["ended"]["rules"].items())[:RULES_SHOWN]
     )
     introductions = {
         "ended": f"{sent['ended']['count']} streams that vLLM ended with a terminal event. {sent['ended']['faultless']} of "
@@ -64,7 +61,7 @@ def _streams(part: dict[str, Any]) -> str:
     }
     texts, met = [], set()
     for end, introduction in introductions.items():
-        found = list(_manners(told, end))
+        found = list(_manners(received, end))
         fates = [fate for fate in FATES if any(fate in sums["fates"] for _, sums in found)]
         rows = [
             (
@@ -79,26 +76,26 @@ def _streams(part: dict[str, Any]) -> str:
         errors = [
             f"- {name}: " + ", ".join(f"“{message}” ({count})" for message, count in sums["errors"].items())
             for name, sums in found
-            if sums["errors"]
+            if sums.get("errors")
         ]
         if errors:
             texts.append("The errors:\n\n" + "\n".join(errors))
         met |= set(fates)
     legend = "; ".join(f"*{fate}*: {meaning}" for fate, meaning in FATES.items() if fate in met)
-    return "\n\n".join([f"What became of a stream: {legend}.", *texts, _synthetic(told)])
+    return "\n\n".join([f"What became of a stream: {legend}.", *texts, _synthetic(received)])
 
 
-def _manners(told: dict[str, Any], end: str) -> Iterable[tuple[str, dict[str, Any]]]:
+def _manners(received: dict[str, Any], end: str) -> Iterable[tuple[str, dict[str, Any]]]:
     """Yield what became of recorded streams by name; of stored ones too, where that makes a difference."""
-    for name, one in told.items():
+    for name, one in received.items():
         yield name, one["plain"][end]
-        if any(one["plain"][either]["fates"] != one["storing"][either]["fates"] for either in one["plain"]):
+        if "storing" in one:
             yield f"{name}, storing", one["storing"][end]
 
 
-def _synthetic(told: dict[str, Any]) -> str:
+def _synthetic(received: dict[str, Any]) -> str:
     titles = ("a message, conforming", "reasoning and a message, conforming", "the same, broken")
-    rows = [(name, *map(_outcome, one["synthetic"].values())) for name, one in told.items()]
+    rows = [(name, *map(_outcome, one["synthetic"].values())) for name, one in received.items()]
     return "Of the rig's own streams:\n\n" + table(("through", *titles), rows)
 
 
@@ -106,37 +103,37 @@ def _outcome(described: dict[str, Any]) -> str:
     text = str(described["fate"])
     if described["came"] < described["sent"]:
         text += f" after {described['came']} of {described['sent']} events"
-    return text if described["error"] is None else f"{text} (“{described['error']}”)"
+    return f"{text} (“{described['error']}”)" if described.get("error") else text
 
 
 def _names(results: Results, load: str) -> list[str]:
-    runs: dict[str, list[Run]] = results["loads"]["runs"].get(load, {})
-    return [name for name in results["streams"]["told"] if name in runs]
+    runs: dict[str, Any] = results["loads"]["runs"].get(load, {})
+    return [name for name in results["streams"]["received"] if name in runs]
 
 
-def whole(results: Results, load: str, name: str) -> bool:
-    """Say whether the streams of a load came to their end."""
-    runs: list[Run] = results["loads"]["runs"][load].get(name, [])
-    return bool(sum(run["completed"] for run in runs) >= sum(run["ok"] for run in runs) > 0)
+def breaks_off(results: Results, load: str, name: str) -> bool:
+    """Return whether not all streams of a load came to their end."""
+    figures = figure(results, load, name)
+    return figures is None or bool(figures.get("breaks_off"))
 
 
 def _bursts(results: Results) -> str:
     rows = []
     for name in _names(results, "burst"):
         broken: tuple[str, ...] = ("breaks off", "–", "–")
-        if whole(results, "broken", name):
+        if not breaks_off(results, "broken", name):
             broken = (
-                show(typical(results, "broken", name, cpu_us)),
-                show(ratio(results, "broken", name, _NGINX, cpu_us), 1),
-                show(ratio(results, "broken", name, PROXY, cpu_us)),
+                show(typical(results, "broken", name, "cpu_us")),
+                show(ratio(results, "broken", name, _NGINX, "cpu_us"), 1),
+                show(ratio(results, "broken", name, PROXY, "cpu_us")),
             )
         rows.append(
             (
                 name,
-                show(typical(results, "burst", name, rate), 0),
-                show(typical(results, "burst", name, cpu_us)),
-                show(ratio(results, "burst", name, _NGINX, cpu_us), 1),
-                show(ratio(results, "burst", name, PROXY, cpu_us)),
+                show(typical(results, "burst", name, "rate"), 0),
+                show(typical(results, "burst", name, "cpu_us")),
+                show(ratio(results, "burst", name, _NGINX, "cpu_us"), 1),
+                show(ratio(results, "burst", name, PROXY, "cpu_us")),
                 *broken,
             )
         )
@@ -157,15 +154,15 @@ def _live(results: Results) -> str:
     ):
         rows = []
         for name in _names(results, load):
-            latency = [added(results, load, name, quantile("latency_us", q)) for q in ("p50", "p99")]
-            first = added(results, load, name, quantile("first_us", "p50"))
+            latency = [added(results, load, name, "latency_us", q) for q in ("p50", "p99")]
+            first = added(results, load, name, "first_us", "p50")
             rows.append(
                 (
                     name,
-                    show(typical(results, load, name, rate), 0),
-                    show(typical(results, load, name, cpu_us), 1),
-                    show(ratio(results, load, name, _NGINX, cpu_us), 1),
-                    show(ratio(results, load, name, PROXY, cpu_us)),
+                    show(typical(results, load, name, "rate"), 0),
+                    show(typical(results, load, name, "cpu_us"), 1),
+                    show(ratio(results, load, name, _NGINX, "cpu_us"), 1),
+                    show(ratio(results, load, name, PROXY, "cpu_us")),
                     *(show(milliseconds(value)) for value in (*latency, first)),
                 )
             )

@@ -19,7 +19,7 @@ _RIGHT: Final = 176
 _TOP: Final = 36
 _BOTTOM: Final = 48
 
-# Told apart by those who see few colours too (Okabe and Ito's palette).
+# Distinct for those who see few colours too (Okabe and Ito's palette).
 _COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 
 

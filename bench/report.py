@@ -9,14 +9,13 @@ import json
 import math
 import re
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.measure import DIRECT, HAPROXY, LOADS, NGINX, PASSTHROUGH, PROXY
 from bench.plot import Axis, chart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
 Run = dict[str, Any]
 Results = dict[str, Any]
@@ -38,59 +37,43 @@ _END: Final = "<!-- end: made by `make bench` -->"
 # ------------------------------------------------------------------------------------------------ quantities
 
 
-def cpu_us(run: Run) -> float:
-    """Return the CPU time per event, or per answer where those hold no events."""
-    return float(run["cpu_s"] / (run["events"] or run["ok"]) * 1e6)
+def figure(results: Results, load: str, name: str, *path: str) -> Any:
+    """Return what is kept of a contender under a load (`summary.of_loads` says what); None where it was not measured."""
+    for part in ("loads", "stress"):
+        runs = results.get(part, {}).get("runs", {})
+        if load in runs:
+            found = runs[load].get(name)
+            for key in path:
+                found = None if found is None else found.get(key)
+            return found
+    return None
 
 
-def rate(run: Run) -> float:
-    """Return events per second, or answers per second where those hold no events."""
-    return float((run["events"] or run["ok"]) / run["wall_s"])
+def typical(results: Results, load: str, name: str, *quantity: str) -> float | None:
+    """Return the median over the rounds of a quantity: `rate`, `cpu_us`, or a distribution and its quantile."""
+    value: float | None = figure(results, load, name, *quantity)
+    return value
 
 
-def quantile(kind: str, name: str) -> Callable[[Run], float]:
-    """Make a function that reads a quantile of a run, in µs."""
-    return lambda run: float(run[kind].get(name, math.nan))
-
-
-def over_rounds(results: Results, load: str, name: str, quantity: Callable[[Run], float]) -> list[float]:
-    """Return a quantity of each round; empty where it was not measured. Runs that answered nothing do not count."""
-    part: dict[str, dict[str, list[Run]]] = next(
-        (results[p]["runs"] for p in ("loads", "stress") if load in results.get(p, {}).get("runs", {})), {}
-    )
-    return [quantity(run) for run in part.get(load, {}).get(name, []) if run["events"] or run["ok"]]
-
-
-def typical(results: Results, load: str, name: str, quantity: Callable[[Run], float]) -> float | None:
-    """Return the median over the rounds."""
-    values = over_rounds(results, load, name, quantity)
-    return median(values) if values else None
-
-
-def ratio(results: Results, load: str, name: str, to: str, quantity: Callable[[Run], float]) -> float | None:
+def ratio(results: Results, load: str, name: str, to: str, quantity: str) -> float | None:
     """Return the median over the rounds of one contender's quantity as a multiple of another's."""
-    pairs = _pairs(results, load, name, to, quantity)
-    return median(a / b for a, b in pairs) if pairs else None
+    if name == to:
+        return None if figure(results, load, name, quantity) is None else 1.0
+    value: float | None = figure(results, load, name, "to", to, quantity)
+    return value
 
 
-def added(results: Results, load: str, name: str, quantity: Callable[[Run], float]) -> float | None:
+def added(results: Results, load: str, name: str, *quantity: str) -> float | None:
     """Return the median over the rounds of what a contender adds to no proxy at all."""
-    pairs = _pairs(results, load, name, DIRECT, quantity)
-    return median(a - b for a, b in pairs) if pairs else None
-
-
-def _pairs(
-    results: Results, load: str, name: str, to: str, quantity: Callable[[Run], float]
-) -> list[tuple[float, float]]:
-    ours, theirs = (over_rounds(results, load, who, quantity) for who in (name, to))
-    return list(zip(ours, theirs, strict=False))
+    value: float | None = figure(results, load, name, "added", *quantity)
+    return value
 
 
 # ---------------------------------------------------------------------------------------------------- tables
 
 
 def tables(results: Results) -> str:
-    """Return everything that is told in numbers, as Markdown."""
+    """Return everything that stands in numbers, as Markdown."""
     sections = [
         provenance(results),
         "### Targets\n\n" + _targets(results),
@@ -105,7 +88,7 @@ def tables(results: Results) -> str:
 
 
 def provenance(results: Results) -> str:
-    """Say when, on what and with what each part was measured, and what was skipped."""
+    """Return when, on what and with what each part was measured, and what was skipped."""
     runs = {json.dumps(part["about"], sort_keys=True): part["about"] for part in results.values()}
     lines = []
     for about in runs.values():
@@ -135,17 +118,17 @@ def _loads(results: Results) -> str:
     rows = []
     for load in ("burst", "clean", "burst2000", "single", "paced", "lockstep", "json", "large", "long"):
         for name in ORDER:
-            if typical(results, load, name, rate) is None:
+            if typical(results, load, name, "rate") is None:
                 continue
             rows.append(
                 (
                     LOADS[load].title,
                     name,
-                    show(typical(results, load, name, rate), 0),
-                    show(ratio(results, load, name, NGINX, rate)),
-                    show(typical(results, load, name, cpu_us)),
-                    show(ratio(results, load, name, NGINX, cpu_us), 1),
-                    show(ratio(results, load, name, PASSTHROUGH, cpu_us)),
+                    show(typical(results, load, name, "rate"), 0),
+                    show(ratio(results, load, name, NGINX, "rate")),
+                    show(typical(results, load, name, "cpu_us")),
+                    show(ratio(results, load, name, NGINX, "cpu_us"), 1),
+                    show(ratio(results, load, name, PASSTHROUGH, "cpu_us")),
                 )
             )
     header = ("load", "who", "events/s", "× nginx", "CPU µs per event", "× nginx", "× pass-through")
@@ -157,10 +140,9 @@ def _live(results: Results) -> str:
     for load in ("light", "paced", "lockstep"):
         for name in ORDER:
             latency = [
-                show(milliseconds(typical(results, load, name, quantile("latency_us", q))))
-                for q in ("p50", "p99")
+                show(milliseconds(typical(results, load, name, "latency_us", q))) for q in ("p50", "p99")
             ]
-            first = show(milliseconds(typical(results, load, name, quantile("first_us", "p50"))))
+            first = show(milliseconds(typical(results, load, name, "first_us", "p50")))
             if latency[0] != "–":
                 rows.append((LOADS[load].title, name, *latency, first))
     return (
@@ -173,10 +155,7 @@ def _live(results: Results) -> str:
 def _lag_table(results: Results) -> str:
     rows = []
     for load in ("paced", "lockstep", "crowd", "rush"):
-        total: dict[str, float] = {}
-        for lag in over_rounds_of(results, load, PROXY, "lag"):
-            for bound, count in lag.items():
-                total[bound] = total.get(bound, 0.0) + count
+        total: dict[str, float] = figure(results, load, PROXY, "lag") or {}
         samples = total.get("+Inf", 0.0)
         if samples:
             shares = [_bound_of(total, share) for share in (0.5, 0.9, 1.0)]
@@ -184,14 +163,6 @@ def _lag_table(results: Results) -> str:
     return "The proxy's event loop's lag, by its own samples:\n\n" + table(
         ("load", "samples", "half within", "90 % within", "all within"), rows
     )
-
-
-def over_rounds_of(results: Results, load: str, name: str, field: str) -> list[dict[str, float]]:
-    """Return a field of each round's run, where the run has it."""
-    part: dict[str, dict[str, list[Run]]] = next(
-        (results[p]["runs"] for p in ("loads", "stress") if load in results.get(p, {}).get("runs", {})), {}
-    )
-    return [run[field] for run in part.get(load, {}).get(name, []) if field in run]
 
 
 def _bound_of(cumulative: dict[str, float], share: float) -> str:
@@ -204,32 +175,22 @@ def _stress(results: Results) -> str:
     rows = []
     for load in ("crowd", "rush"):
         for name in ORDER:
-            p99s = [typical(results, load, name, quantile("stream_p99_us", q)) for q in ("p50", "max")]
-            if typical(results, load, name, rate) is None:
+            p99s = [typical(results, load, name, "stream_p99_us", q) for q in ("p50", "max")]
+            if typical(results, load, name, "rate") is None:
                 continue
-            share = [typical(results, load, name, quantile("share", q)) for q in ("min", "p50", "max")]
+            share = [typical(results, load, name, "share", q) for q in ("min", "p50", "max")]
             rows.append(
                 (
                     LOADS[load].title,
                     name,
-                    show(typical(results, load, name, rate), 0),
+                    show(typical(results, load, name, "rate"), 0),
                     *(show(milliseconds(value), 1) for value in p99s),
-                    show(ratio_within(results, load, name)),
+                    show(typical(results, load, name, "worst_to_median")),
                     " / ".join(show(value, 0) for value in share),
                 )
             )
     header = ("load", "who", "events/s", "stream's p99, median, ms", "the worst stream's", "× median")
     return table((*header, "events of a stream: fewest / median / most"), rows)
-
-
-def ratio_within(results: Results, load: str, name: str) -> float | None:
-    """Return the worst stream's p99 latency as a multiple of the median stream's."""
-    values = over_rounds(results, load, name, lambda run: _worst_to_median(run["stream_p99_us"]))
-    return median(values) if values else None
-
-
-def _worst_to_median(p99s: dict[str, float]) -> float:
-    return p99s["max"] / p99s["p50"] if p99s else math.nan
 
 
 def _memory(results: Results) -> str:
@@ -250,7 +211,7 @@ def _memory(results: Results) -> str:
 
 
 def released(seconds: float | None) -> str:
-    """Say how soon upstream was released."""
+    """Return how soon upstream was released."""
     return "not within 6 s" if seconds is None else f"{seconds * 1e3:.0f} ms"
 
 
@@ -261,12 +222,12 @@ def kib_per_stream(idle: dict[str, Run]) -> float:
 
 
 def _workers(results: Results) -> str:
-    speeds = results.get("workers", {}).get("events_per_s")
+    workers = results.get("workers", {})
+    speeds = workers.get("events_per_s")
     if not speeds:
         return "Not measured: this version has no `--workers`."
-    speedup = median(two / one for one, two in zip(speeds["1"], speeds["2"], strict=False))
-    return table(("workers", "events/s"), [(n, show(median(values), 0)) for n, values in speeds.items()]) + (
-        f"\n\nTwo are {speedup:.2f} × as fast as one. Upstream and load generator share the same cores, "
+    return table(("workers", "events/s"), [(n, show(value, 0)) for n, value in speeds.items()]) + (
+        f"\n\nTwo are {workers['speedup']:.2f} × as fast as one. Upstream and load generator share the same cores, "
         "so 2.0 cannot be reached on a machine of two."
     )
 
@@ -297,33 +258,36 @@ def targets(results: Results) -> list[tuple[str, float | None, float | None, flo
     idle = results.get("memory", {}).get("idle", {}).get(PROXY)
     released = idle["1"]["released_s"] if idle else math.nan
     curves = results.get("curves", {})
-    workers = results.get("workers", {}).get("events_per_s")
-    p50, p99 = quantile("latency_us", "p50"), quantile("latency_us", "p99")
-    first = quantile("first_us", "p50")
     return [
         (
             "CPU per event, bursts, × pass-through",
-            ratio(results, "burst", PROXY, PASSTHROUGH, cpu_us),
+            ratio(results, "burst", PROXY, PASSTHROUGH, "cpu_us"),
             2.6,
             1.5,
             "",
         ),
-        ("CPU per live event, × nginx", ratio(results, "paced", PROXY, NGINX, cpu_us), 3.5, 2.0, ""),
+        ("CPU per live event, × nginx", ratio(results, "paced", PROXY, NGINX, "cpu_us"), 3.5, 2.0, ""),
         (
             "latency added per live event, p50",
-            milliseconds(added(results, "paced", PROXY, p50)),
+            milliseconds(added(results, "paced", PROXY, "latency_us", "p50")),
             0.25,
             0.15,
             " ms",
         ),
         (
             "latency added per live event, p99",
-            milliseconds(added(results, "paced", PROXY, p99)),
+            milliseconds(added(results, "paced", PROXY, "latency_us", "p99")),
             2.0,
             1.0,
             " ms",
         ),
-        ("time to first event, added", milliseconds(added(results, "light", PROXY, first)), 1.0, 0.4, " ms"),
+        (
+            "time to first event, added",
+            milliseconds(added(results, "light", PROXY, "first_us", "p50")),
+            1.0,
+            0.4,
+            " ms",
+        ),
         ("memory of the process", idle["1"]["mib"] if idle else None, 40.0, 35.0, " MiB"),
         ("memory per open idle stream", kib_per_stream(idle) if idle else None, 40.0, 25.0, " KiB"),
         (
@@ -333,44 +297,34 @@ def targets(results: Results) -> list[tuple[str, float | None, float | None, flo
             20.0,
             " ms",
         ),
-        ("two workers, × one", _speedup(workers), None, -1.8, ""),
+        ("two workers, × one", results.get("workers", {}).get("speedup"), None, -1.8, ""),
         (
             "cost per event of 100,000 deltas, × of 2,000",
-            _growth(curves.get("by_length"), "2000"),
+            _growth(curves.get("by_length")),
             None,
             1.1,
             "",
         ),
         (
             "cost per event beside 2,000 idle streams, × beside none",
-            _growth(curves.get("by_open_streams"), "0"),
+            _growth(curves.get("by_open_streams")),
             None,
             1.1,
             "",
         ),
         (
             "2,000 streams: worst p99, × the median stream's",
-            ratio_within(results, "crowd", PROXY),
+            typical(results, "crowd", PROXY, "worst_to_median"),
             3.0,
             None,
             "",
         ),
-        ("short JSON answers per second", typical(results, "json", PROXY, rate), -5000.0, None, ""),
+        ("short JSON answers per second", typical(results, "json", PROXY, "rate"), -5000.0, None, ""),
     ]
 
 
-def _speedup(speeds: dict[str, list[float]] | None) -> float | None:
-    return median(two / one for one, two in zip(speeds["1"], speeds["2"], strict=False)) if speeds else None
-
-
-def _growth(curve: dict[str, dict[str, list[float]]] | None, base: str) -> float | None:
-    if not curve or PROXY not in curve:
-        return None
-    costs = curve[PROXY]
-    largest = max(costs, key=int)
-    if base not in costs:
-        return None
-    return median(large / small for large, small in zip(costs[largest], costs[base], strict=False))
+def _growth(curve: dict[str, dict[str, Any]] | None) -> float | None:
+    return curve.get(PROXY, {}).get("growth") if curve else None
 
 
 def _targets(results: Results) -> str:
@@ -411,11 +365,11 @@ def plots(results: Results) -> dict[str, str]:
     }
     latencies = {
         name: [
-            (typical(results, "paced", name, quantile("latency_us", key)) or math.nan, float(share))
+            (typical(results, "paced", name, "latency_us", key) or math.nan, float(share))
             for key, share in quantiles.items()
         ]
         for name in ORDER
-        if over_rounds(results, "paced", name, cpu_us)
+        if typical(results, "paced", name, "cpu_us") is not None
     }
     if latencies:
         made["performance-latency.svg"] = chart(
@@ -450,10 +404,8 @@ def plots(results: Results) -> dict[str, str]:
     return made
 
 
-def _curves(curve: dict[str, dict[str, list[float]]]) -> dict[str, list[tuple[float, float]]]:
-    return {
-        name: [(float(at), median(values)) for at, values in points.items()] for name, points in curve.items()
-    }
+def _curves(curve: dict[str, dict[str, Any]]) -> dict[str, list[tuple[float, float]]]:
+    return {name: [(float(at), value) for at, value in one["medians"].items()] for name, one in curve.items()}
 
 
 # ------------------------------------------------------------------------------------------------- documents

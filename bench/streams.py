@@ -1,7 +1,7 @@
 """What a gateway does to streams: recorded answers are sent through it, and what comes out is judged.
 
 Upstream gives each recorded answer as it was given: head, chunks, and a connection that breaks where it broke. The requests
-are the recorded ones, but for the model's name and a word in the input that tells upstream which answer is wanted. Nothing
+are the recorded ones, but for the model's name and a word in the input by which upstream knows which answer is wanted. Nothing
 here knows who is asked: what is said of a gateway follows from the bytes that came.
 """
 
@@ -33,7 +33,7 @@ CONFORMING: Final = "conforming"
 UNCHANGED: Final = "unchanged"
 SAME_FAULTS: Final = "altered, the same faults"
 OTHER_FAULTS: Final = "altered, other faults"
-ERROR_TOLD: Final = "ended by an error"
+ERROR: Final = "ended by an error"
 END_LOST: Final = "ended as if whole"
 CUT: Final = "cut"
 HANGS: Final = "hangs"
@@ -45,8 +45,8 @@ FATES: Final = {
     CONFORMING: "altered, and no rule is broken",
     SAME_FAULTS: "the rules that upstream broke are broken",
     OTHER_FAULTS: "not the same rules are broken",
-    ERROR_TOLD: "an error instead of a terminal event",
-    END_LOST: "neither terminal event nor error, and the body ends as if all were told",
+    ERROR: "an error instead of a terminal event",
+    END_LOST: "neither terminal event nor error, and the body ends as if all were said",
     CUT: "altered, neither terminal event nor error, and the body breaks off",
     SERVER_ERROR: "status 5xx",
     REFUSED: "status 4xx",
@@ -56,7 +56,7 @@ FATES: Final = {
 """What can become of a stream; the first that holds."""
 
 ENDS: Final = ("ended", "cut")
-"""How recorded streams are told apart: vLLM sent a terminal event, or it did not."""
+"""How recorded streams are divided: vLLM sent a terminal event, or it did not."""
 
 _OK: Final = 200
 _SERVER_ERRORS: Final = 500
@@ -122,7 +122,7 @@ def on_the_wire(answer: Answer) -> bytes:
 
 
 def asking_for(request: dict[str, Any], spec: str, *, storing: bool = False) -> dict[str, Any]:
-    """Return a request that tells upstream which answer is wanted.
+    """Return a request that names the answer that is wanted of upstream.
 
     :param storing: leave `store` as it was recorded, which mostly is absent and means yes; else nothing is to be kept.
     """
@@ -154,19 +154,19 @@ def ask(port: int, request: dict[str, Any]) -> Answer:
 
 
 def payloads(stream: bytes) -> list[bytes]:
-    """Return the data of all events. How they are framed, a client's decoder does not tell."""
+    """Return the data of all events. How they are framed, a client's decoder does not show."""
     return [frame.data for frame in FrameDecoder(max_frame_bytes=len(stream) + 1).feed(stream) if frame.data]
 
 
 def ends(stream: bytes) -> bool:
-    """Say whether a stream has a terminal event."""
+    """Return whether a stream has a terminal event."""
     return any(_object(data).get("type") in TERMINAL for data in payloads(stream))
 
 
 def faults(stream: bytes) -> set[str]:
     """Return the rules that the events of a stream break.
 
-    How they are framed does not count, nor a missing `[DONE]`: a decoder tells neither to the program that reads the events.
+    How they are framed does not count, nor a missing `[DONE]`: a decoder shows neither to the program that reads the events.
     """
     return {violation.rule for violation in check_stream(_framed(payloads(stream)), require_done=False)}
 
@@ -185,7 +185,7 @@ def _object(data: bytes) -> dict[str, Any]:
 
 
 def error_in(stream: bytes) -> str | None:
-    """Return the first line of the last error that is told outside of a terminal event, if one is."""
+    """Return the first line of the last error that stands outside of a terminal event, if one is."""
     found = None
     for data in payloads(stream):
         body = _object(data)
@@ -197,27 +197,29 @@ def error_in(stream: bytes) -> str | None:
     return found
 
 
-def fate(upstream: Answer, told: Answer) -> str:
-    """Say what became of a stream: one of FATES."""
-    if told.hung:
+def fate(upstream: Answer, received: Answer) -> str:
+    """Return what became of a stream: one of FATES."""
+    if received.hung:
         return HANGS
-    if not (upstream.body or upstream.whole or told.body or told.whole):
+    if not (upstream.body or upstream.whole or received.body or received.whole):
         return UNCHANGED  # nothing, and a connection that breaks off: whether a head came first is chance
-    if told.status != _OK:
-        return SERVER_ERROR if told.status >= _SERVER_ERRORS else REFUSED if told.status else NO_ANSWER
-    if payloads(told.body) == payloads(upstream.body) and told.whole == upstream.whole:
+    if received.status != _OK:
+        return (
+            SERVER_ERROR if received.status >= _SERVER_ERRORS else REFUSED if received.status else NO_ANSWER
+        )
+    if payloads(received.body) == payloads(upstream.body) and received.whole == upstream.whole:
         return UNCHANGED
-    if not ends(told.body):
-        return ERROR_TOLD if error_in(told.body) is not None else END_LOST if told.whole else CUT
-    broken = faults(told.body)
-    if not broken and told.whole:
+    if not ends(received.body):
+        return ERROR if error_in(received.body) is not None else END_LOST if received.whole else CUT
+    broken = faults(received.body)
+    if not broken and received.whole:
         return CONFORMING
     return SAME_FAULTS if broken == faults(upstream.body) else OTHER_FAULTS
 
 
-def sums(exchanges: Sequence[Exchange], told: Sequence[Answer]) -> dict[str, Any]:
+def sums(exchanges: Sequence[Exchange], received: Sequence[Answer]) -> dict[str, Any]:
     """Sum up what became of streams: how many met which fate, which lost words, which rules are broken in how many."""
-    pairs = [(exchange.upstream, answer) for exchange, answer in zip(exchanges, told, strict=True)]
+    pairs = [(exchange.upstream, answer) for exchange, answer in zip(exchanges, received, strict=True)]
     answered = [(upstream, answer) for upstream, answer in pairs if answer.status == _OK]
     fates = Counter(fate(upstream, answer) for upstream, answer in pairs)
     rules = Counter(rule for _, answer in answered for rule in faults(answer.body))
@@ -232,25 +234,25 @@ def sums(exchanges: Sequence[Exchange], told: Sequence[Answer]) -> dict[str, Any
     }
 
 
-def _words_lost(upstream: Answer, told: Answer) -> bool:
+def _words_lost(upstream: Answer, received: Answer) -> bool:
     try:
-        return bool(lost_words(upstream.body, told.body))
+        return bool(lost_words(upstream.body, received.body))
     except (KeyError, TypeError, AttributeError):  # an object that is none of the protocol's
         return True
 
 
-def described(upstream: Answer, told: Answer) -> dict[str, Any]:
+def described(upstream: Answer, received: Answer) -> dict[str, Any]:
     """Describe what became of one stream: its fate, how many events there were and came, and what an error says."""
     before, after = (
-        [data for data in payloads(answer.body) if data != DONE_SENTINEL] for answer in (upstream, told)
+        [data for data in payloads(answer.body) if data != DONE_SENTINEL] for answer in (upstream, received)
     )
     return {
-        "fate": fate(upstream, told),
+        "fate": fate(upstream, received),
         "sent": len(before),
         "came": len(after),
         "rules_before": sorted(faults(upstream.body)),
-        "rules_after": sorted(faults(told.body)),
-        "error": None if ends(told.body) else error_in(told.body),
+        "rules_after": sorted(faults(received.body)),
+        "error": None if ends(received.body) else error_in(received.body),
     }
 
 
@@ -269,9 +271,9 @@ class Judge:
         self._own = [(spec, ask(upstream_port, asking_for({}, spec))) for spec in synthetic]
         self.sent = _by_end(self._exchanges, [exchange.upstream for exchange in self._exchanges])
 
-    def told_by(self, port: int) -> dict[str, Any]:
-        """Return what becomes of streams through the server at a port: its own told one by one, the recorded summed up."""
-        told: dict[str, Any] = {
+    def received_from(self, port: int) -> dict[str, Any]:
+        """Return what becomes of streams through the server at a port: its own one by one, the recorded summed up."""
+        received: dict[str, Any] = {
             "synthetic": {
                 spec: described(upstream, ask(port, asking_for({}, spec))) for spec, upstream in self._own
             }
@@ -282,13 +284,13 @@ class Judge:
                 asking_for(exchange.request, f"file-ok-{number}", storing=storing)
                 for number, exchange in enumerate(self._exchanges)
             )
-            told[manner] = _by_end(self._exchanges, [ask(port, request) for request in requests])
-        return told
+            received[manner] = _by_end(self._exchanges, [ask(port, request) for request in requests])
+        return received
 
 
-def _by_end(exchanges: Sequence[Exchange], told: Sequence[Answer]) -> dict[str, Any]:
+def _by_end(exchanges: Sequence[Exchange], received: Sequence[Answer]) -> dict[str, Any]:
     groups: dict[str, list[tuple[Exchange, Answer]]] = {end: [] for end in ENDS}
-    for exchange, answer in zip(exchanges, told, strict=True):
+    for exchange, answer in zip(exchanges, received, strict=True):
         groups["ended" if ends(exchange.upstream.body) else "cut"].append((exchange, answer))
     return {
         end: {"count": len(pairs), **sums([one for one, _ in pairs], [answer for _, answer in pairs])}

@@ -17,7 +17,7 @@
  *     EVENTS  number of delta events: a quarter reasoning, the rest text; of a file: its name
  *     BYTES   size of each delta's text (0: words as a model makes them)
  *
- *   Deltas of paced streams carry "@t<CLOCK_MONOTONIC, ns>@": a client on this machine can tell each event's latency.
+ *   Deltas of paced streams carry "@t<CLOCK_MONOTONIC, ns>@": a client on this machine can measure each event's latency.
  *
  * GET /__stats             {"active":..,"started":..,"aborted":..,"finished":..}: streams
  * anything else            a short JSON document
@@ -59,7 +59,7 @@ typedef struct {
   int next;              /* number of the next delta */
   long long due;         /* when it is to be sent, ns */
   buffer request;
-  buffer told[2];        /* what the deltas of a conforming stream told: reasoning, text */
+  buffer words[2];        /* the words of a conforming stream's deltas: reasoning, text */
   const char *fixed;     /* bytes that outlive the connection: recorded streams, plain answers */
   size_t fixed_size, fixed_sent;
   buffer unsent;         /* bytes of paced events that the socket did not take yet */
@@ -202,19 +202,19 @@ static void close_reasoning(buffer *b, const stream_spec *s, const buffer *text)
         size, text->bytes);
 }
 
-/* Writes delta number i, with whatever comes before it; stamp >= 0 is told in its text. */
-static void put_delta(buffer *b, const stream_spec *s, int i, long long stamp, buffer told[2]) {
+/* Writes delta number i, with whatever comes before it; stamp >= 0 stands in its text. */
+static void put_delta(buffer *b, const stream_spec *s, int i, long long stamp, buffer words[2]) {
   static buffer text, delta;
   int reasoning = i < reasoning_events(s), number = number_of_delta(s, i);
   if (i == reasoning_events(s) && !s->text_only) {
-    close_reasoning(b, s, &told[0]);
+    close_reasoning(b, s, &words[0]);
     open_message(b, s);
   }
   text.size = 0;
   if (stamp >= 0) print(&text, " @t%lld@", stamp);
   else put(&text, WORDS[i & 15], strlen(WORDS[i & 15]));
   while ((long)text.size < s->bytes) put(&text, "x", 1);
-  if (!s->bad) put(&told[!reasoning], text.bytes, text.size);
+  if (!s->bad) put(&words[!reasoning], text.bytes, text.size);
   delta.size = 0;
   if (s->bad && (i & 3) == 3)
     print(&delta, "{\"content\":\"%.*s\",\"reasoning\":null,\"tool_calls\":[]}", (int)text.size, text.bytes);
@@ -228,20 +228,20 @@ static void put_delta(buffer *b, const stream_spec *s, int i, long long stamp, b
           (int)delta.size, delta.bytes, message_index(s));
 }
 
-static void close_stream(buffer *b, const stream_spec *s, const buffer told[2]) {
+static void close_stream(buffer *b, const stream_spec *s, const buffer words[2]) {
   static buffer output, response;
-  int n = 4 + s->events + between(s), index = message_index(s), size = (int)told[1].size;
+  int n = 4 + s->events + between(s), index = message_index(s), size = (int)words[1].size;
   output.size = 0;
   if (!s->bad) {
     EVENT(b, s, n, "response.output_text.done",
           "\"content_index\":0,\"item_id\":\"" MESSAGE_ID "\",\"logprobs\":[],\"output_index\":%d,\"text\":\"%.*s\"",
-          index, size, told[1].bytes);
+          index, size, words[1].bytes);
     EVENT(b, s, n + 1, "response.content_part.done",
           "\"content_index\":0,\"item_id\":\"" MESSAGE_ID "\",\"output_index\":%d,"
-          "\"part\":{\"annotations\":[],\"text\":\"%.*s\",\"type\":\"output_text\",\"logprobs\":[]}", index, size, told[1].bytes);
+          "\"part\":{\"annotations\":[],\"text\":\"%.*s\",\"type\":\"output_text\",\"logprobs\":[]}", index, size, words[1].bytes);
     print(&output,
           "{\"id\":\"" MESSAGE_ID "\",\"content\":[{\"annotations\":[],\"text\":\"%.*s\",\"type\":\"output_text\","
-          "\"logprobs\":[]}],\"role\":\"assistant\",\"status\":\"completed\",\"type\":\"message\"}", size, told[1].bytes);
+          "\"logprobs\":[]}],\"role\":\"assistant\",\"status\":\"completed\",\"type\":\"message\"}", size, words[1].bytes);
     EVENT(b, s, n + 2, "response.output_item.done", "\"item\":%.*s,\"output_index\":%d", (int)output.size,
           output.bytes, index);
     static buffer both;
@@ -249,7 +249,7 @@ static void close_stream(buffer *b, const stream_spec *s, const buffer told[2]) 
     if (!s->text_only) print(&both,
           "{\"id\":\"" REASONING_ID "\",\"summary\":[],\"type\":\"reasoning\",\"content\":[{\"text\":\"%.*s\","
           "\"type\":\"reasoning_text\"}],\"encrypted_content\":null,\"status\":\"completed\"},",
-          (int)told[0].size, told[0].bytes);
+          (int)words[0].size, words[0].bytes);
     put(&both, output.bytes, output.size);
     output.size = 0;
     put(&output, both.bytes, both.size);
@@ -275,13 +275,13 @@ static const buffer *recorded(const stream_spec *s) {
       return &cache[i].bytes;
   if (size == MAX_RECORDED) { fprintf(stderr, "more than %d different streams\n", MAX_RECORDED); exit(1); }
   cache[size].spec = *s;
-  buffer *b = &cache[size++].bytes, told[2] = {0};
+  buffer *b = &cache[size++].bytes, words[2] = {0};
   put(b, HEAD, sizeof HEAD - 1);
   open_stream(b, s);
-  for (int i = 0; i < s->events; i++) put_delta(b, s, i, -1, told);
-  close_stream(b, s, told);
-  free(told[0].bytes);
-  free(told[1].bytes);
+  for (int i = 0; i < s->events; i++) put_delta(b, s, i, -1, words);
+  close_stream(b, s, words);
+  free(words[0].bytes);
+  free(words[1].bytes);
   return b;
 }
 
@@ -310,8 +310,8 @@ static void drop(connection *c) {
   }
   close(c->fd);
   free(c->request.bytes);
-  free(c->told[0].bytes);
-  free(c->told[1].bytes);
+  free(c->words[0].bytes);
+  free(c->words[1].bytes);
   free(c->unsent.bytes);
   memset(c, 0, sizeof *c);
 }
@@ -365,13 +365,13 @@ static void step(connection *c, long long t) {
   if (c->unsent.size) return;
   b.size = 0;
   if (c->next < c->spec.events) {
-    put_delta(&b, &c->spec, c->next++, t, c->told);
+    put_delta(&b, &c->spec, c->next++, t, c->words);
     c->due += c->spec.ms * 1000000LL;
     if (c->due < t - 1000000000LL) c->due = t;
     send_bytes(c, &b);
   } else if (c->spec.kind == PACED) {
     c->next = c->spec.events + 1;
-    close_stream(&b, &c->spec, c->told);
+    close_stream(&b, &c->spec, c->words);
     if (send_bytes(c, &b) == 1) answered(c);
   }
 }
@@ -390,7 +390,7 @@ static void begin_stream(connection *c, const char *body, size_t size) {
   c->spec.kind = kind[0] == 'p' ? PACED : kind[0] == 'i' ? IDLE : kind[0] == 'f' ? IN_FILE : BURST;
   if (c->spec.kind == IDLE) c->spec.events = 1;
   c->next = 0;
-  c->told[0].size = c->told[1].size = 0;
+  c->words[0].size = c->words[1].size = 0;
   c->streaming = 1;
   started++;
 }

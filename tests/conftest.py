@@ -1,10 +1,14 @@
-"""Test settings: how many examples hypothesis tries (HYPOTHESIS_PROFILE = ci, thorough, exhaustive)."""
+"""How many examples hypothesis tries (HYPOTHESIS_PROFILE = ci, thorough, exhaustive), and which programs tests may start."""
 
 from __future__ import annotations
 
 import os
 
 from hypothesis import HealthCheck, settings
+
+from tests.support import programs
+
+programs.guard()
 
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
 settings.register_profile("ci", max_examples=100, deadline=None, suppress_health_check=_SLOW)

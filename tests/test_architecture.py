@@ -75,6 +75,37 @@ def imports(module: str, path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def edges() -> dict[str, set[str]]:
+    """Return which of our modules each of them imports: at the top, late, or for type checkers."""
+    known = {module for module, _ in modules()}
+    found: dict[str, set[str]] = {}
+    for module, path in modules():
+        found[module] = {
+            max((each for each in known if inside(name, each)), key=len)
+            for name in imports(module, path)
+            if inside(name, "vllm_sse_proxy")
+        } - {module, "vllm_sse_proxy"}
+    return found
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Return modules that import each other in a circle; empty if there are none."""
+    done: set[str] = set()
+
+    def visit(module: str, way: list[str]) -> list[str]:
+        if module in way:
+            return way[way.index(module) :]
+        if module in done:
+            return []
+        for each in sorted(graph.get(module, ())):
+            if found := visit(each, [*way, module]):
+                return found
+        done.add(module)
+        return []
+
+    return next((found for module in sorted(graph) if (found := visit(module, []))), [])
+
+
 def rule_for(module: str) -> Rule | None:
     governing = [rule for rule in rules() if rule.governs(module)]
     return max(governing, key=lambda rule: len(rule.module), default=None)
@@ -86,7 +117,7 @@ def rule_for(module: str) -> Rule | None:
 def test_imports(module: str, path: Path) -> None:
     rule = rule_for(module)
     if rule is None:
-        assert module in ("vllm_sse_proxy", "vllm_sse_proxy.__main__", "vllm_sse_proxy.families"), (
+        assert module in ("vllm_sse_proxy", "vllm_sse_proxy.__main__"), (
             f"{module} stands in no row of the import table"
         )
         return
@@ -97,6 +128,119 @@ def test_imports(module: str, path: Path) -> None:
         if name.partition(".")[0] not in sys.stdlib_module_names:
             allowed = any(inside(name, each) for each in (*rule.allowed, *own))
             assert allowed, f"{module} may not import {name}"
+
+
+def test_no_modules_import_each_other() -> None:
+    """Not even for type checkers: it must be plain who needs to know whom."""
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
+    assert circle(edges()) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "path"), list(modules()), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_nothing_of_ours_is_imported_late(module: str, path: Path) -> None:
+    """An import within a function hides a circle."""
+    for function in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            late = [
+                ast.unparse(node)
+                for node in ast.walk(function)
+                if isinstance(node, ast.Import | ast.ImportFrom) and "vllm_sse_proxy" in ast.unparse(node)
+            ]
+            assert not late, f"{module}, {function.name}"
+
+
+SHELL = [(module, path) for module, path in modules() if inside(module, "vllm_sse_proxy.server")]
+
+
+@pytest.mark.parametrize(
+    ("module", "path"),
+    [(module, path) for module, path in SHELL if not inside(module, "vllm_sse_proxy.server.responses")],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_shell_knows_no_family(module: str, path: Path) -> None:
+    """But for server/responses, and the one place where it is plugged in."""
+    text = path.read_text("utf-8")
+    for word in (
+        "/v1/responses",
+        "starting_after",
+        "call_id",
+        "background",
+        "response_id",
+        "previous_response",
+    ):
+        assert word not in text, f"{module} names {word}"
+    plugged = [name for name in imports(module, path) if inside(name, "vllm_sse_proxy.server.responses")]
+    assert not plugged or module == "vllm_sse_proxy.server.app"
+
+
+@pytest.mark.parametrize(
+    ("module", "path"),
+    [(module, path) for module, path in modules() if not inside(module, "vllm_sse_proxy.families.responses")],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+class TestWhatIsCitedExists:
+    """In comments, docstrings and messages. Not in the core yet, which is rebuilt first."""
+
+    def test_documents(self, module: str, path: Path) -> None:
+        text = path.read_text("utf-8")
+        for cited in re.findall(r"(?<![\w/.*-])(docs/[\w./-]*\w|[\w./-]+\.md)\b", text):
+            assert (ROOT / cited).exists(), f"{module} cites {cited}"
+
+    def test_decisions(self, module: str, path: Path) -> None:
+        for number in re.findall(r"\bADR (\d+)", path.read_text("utf-8")):
+            assert list((ROOT / "docs" / "adr").glob(f"{int(number):04}-*.md")), (
+                f"{module} cites ADR {number}"
+            )
+
+    def test_names(self, module: str, path: Path) -> None:
+        for cited in re.findall(r":[a-z]+:`~?(vllm_sse_proxy[\w.]*)`", path.read_text("utf-8")):
+            owner = max((each for each, _ in modules() if inside(cited, each)), key=len)
+            target: object = importlib.import_module(owner)
+            for name in cited[len(owner) :].strip(".").split(".") if cited != owner else ():
+                assert hasattr(target, name) or name in getattr(target, "__annotations__", ()), (
+                    f"{module}: {cited}"
+                )
+                target = getattr(target, name, None)
+
+
+# Words that stood for several things at once, or that no native reader would use here. "sent", "emitted", "forwarded",
+# "reported", "repaired", "distinguish" say which is meant.
+RETIRED = re.compile(
+    r"\b(?:told|tells?|telling|untold|mend(?:s|ed|ing)?|noughts?|whom|(?<!there )(?:is|are|was) no(?= [a-z]))\b"
+)
+IN_PLAIN_ENGLISH = [
+    *(path for _, path in SHELL),
+    *(path for module, path in modules() if inside(module, "vllm_sse_proxy.cli")),
+    *(PROXY / name for name in ("config.py", "logs.py", "metrics.py", "spelling.py", "families/__init__.py")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("operations", "configuration", "metrics")),
+    ROOT / "SECURITY.md",
+]
+
+
+@pytest.mark.parametrize("path", IN_PLAIN_ENGLISH, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_glossary_is_kept(path: Path) -> None:
+    """The words of the endings in docs/operations.md are the core's, which is rebuilt first."""
+    text = re.sub(
+        r"<!-- made by `make docs`: endings -->.*?<!-- end", "", path.read_text("utf-8"), flags=re.DOTALL
+    )
+    found = [line.strip() for line in text.splitlines() if RETIRED.search(line)]
+    assert not found
+
+
+PREDICATE = re.compile(r"_*(?:is|has|may|can|expects|wants|needs|looks|supersedes|hit)_")
+
+
+@pytest.mark.parametrize(("module", "path"), SHELL, ids=lambda value: value if isinstance(value, str) else "")
+def test_predicates_say_whether(module: str, path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if (
+            isinstance(node, ast.FunctionDef)
+            and PREDICATE.match(node.name)
+            and (said := ast.get_docstring(node))
+        ):
+            assert re.match(r"Return whether|Whether|Return True", said), f"{module}.{node.name}: {said}"
 
 
 def test_the_core_loads_nothing_that_waits_or_varies() -> None:

@@ -17,7 +17,7 @@ import pytest
 from tests.support.whole_stream import DELTA, WHOLE
 from vllm_sse_proxy import __version__
 from vllm_sse_proxy.cli import main
-from vllm_sse_proxy.config import Settings, load
+from vllm_sse_proxy.config import ServerSettings, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -154,9 +154,9 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_serve_takes_flags(monkeypatch: pytest.MonkeyPatch) -> None:
-    served: list[Settings] = []
+    served: list[ServerSettings] = []
 
-    def serve(settings: Settings) -> int:
+    def serve(settings: ServerSettings) -> int:
         served.append(settings)
         return 7
 
@@ -290,8 +290,8 @@ class TestConfig:
         assert main(["config", "show", *given]) == 0
         file = tmp_path / "shown.toml"
         file.write_text(capsys.readouterr().out)
-        assert load(Settings, {}, config_file=str(file)) == load(
-            Settings, {"upstream": "http://vllm:8000", "done_sentinel": False, "dialect": "upstream"}
+        assert load(ServerSettings, {}, config_file=str(file)) == load(
+            ServerSettings, {"upstream": "http://vllm:8000", "done_sentinel": False, "dialect": "upstream"}
         )
 
     def test_check(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -306,7 +306,7 @@ class TestConfig:
     def test_schema_describes_every_setting(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["config", "schema"]) == 0
         schema = json.loads(capsys.readouterr().out)
-        assert set(schema["properties"]) == set(Settings.model_fields)
+        assert set(schema["properties"]) == set(ServerSettings.model_fields)
         assert schema["required"] == ["upstream"]
         assert schema["additionalProperties"] is False
         assert all("description" in described for described in schema["properties"].values())

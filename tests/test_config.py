@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vllm_sse_proxy.config import CoreSettings, Settings, SettingsError, flag_name, load
+from vllm_sse_proxy.config import CoreSettings, ServerSettings, SettingsError, flag_name, load
 from vllm_sse_proxy.families.responses import Dialect
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def faults(**flags: object) -> list[str]:
     with pytest.raises(SettingsError) as caught:
-        load(Settings, flags)
+        load(ServerSettings, flags)
     return caught.value.lines
 
 
@@ -34,32 +34,32 @@ def test_flag_before_environment_before_file_before_default(
     file.write_text('port = 1\nadmin_port = 2\nhost = "::1"\nupstream = "http://file.test"\n')
     monkeypatch.setenv("SSE_PROXY_PORT", "3")
     monkeypatch.setenv("SSE_PROXY_ADMIN_PORT", "4")
-    settings = load(Settings, {"port": "5"}, config_file=str(file))
+    settings = load(ServerSettings, {"port": "5"}, config_file=str(file))
     assert (settings.port, settings.admin_port, settings.host) == (5, 4, "::1")
     assert settings.upstream == "http://file.test"
     assert settings.keepalive_seconds == 15
     monkeypatch.setenv("SSE_PROXY_CONFIG", str(file))
-    assert load(Settings, {}).port == 3
+    assert load(ServerSettings, {}).port == 3
 
 
 def test_the_admin_port_listens_where_the_data_port_does() -> None:
-    assert load(Settings, GIVEN).admin_address == "127.0.0.1"
-    assert load(Settings, {**GIVEN, "host": "0.0.0.0"}).admin_address == "0.0.0.0"  # noqa: S104
-    assert load(Settings, {**GIVEN, "host": "0.0.0.0", "admin_host": "::1"}).admin_address == "::1"  # noqa: S104
+    assert load(ServerSettings, GIVEN).admin_address == "127.0.0.1"
+    assert load(ServerSettings, {**GIVEN, "host": "0.0.0.0"}).admin_address == "0.0.0.0"  # noqa: S104
+    assert load(ServerSettings, {**GIVEN, "host": "0.0.0.0", "admin_host": "::1"}).admin_address == "::1"  # noqa: S104
 
 
 def test_empty_variables_are_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSE_PROXY_PORT", "")
-    assert load(Settings, GIVEN).port == 9000
+    assert load(ServerSettings, GIVEN).port == 9000
 
 
 @pytest.mark.parametrize("spelling", [" string_deltas, done_items ,", ("string_deltas", "done_items")])
 def test_disabled_repairs(monkeypatch: pytest.MonkeyPatch, spelling: str | tuple[str, ...]) -> None:
     if isinstance(spelling, str):
         monkeypatch.setenv("SSE_PROXY_DISABLE_REPAIRS", spelling)
-        settings = load(Settings, GIVEN)
+        settings = load(ServerSettings, GIVEN)
     else:
-        settings = load(Settings, {**GIVEN, "disable_repairs": spelling})
+        settings = load(ServerSettings, {**GIVEN, "disable_repairs": spelling})
     assert settings.disable_repairs == ("string_deltas", "done_items")
 
 
@@ -67,7 +67,7 @@ def test_a_repair_that_others_need_cannot_be_disabled() -> None:
     (line,) = faults(**GIVEN, disable_repairs=("item_ids",))
     assert line.startswith("--disable-repair: ")
     assert "'item_ids' cannot be switched off" in line
-    assert "item_ids, " in (Settings.model_fields["disable_repairs"].description or "")
+    assert "item_ids, " in (ServerSettings.model_fields["disable_repairs"].description or "")
 
 
 def test_a_core_command_ignores_what_only_a_server_needs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +117,7 @@ def test_bad_upstreams(url: str) -> None:
 
 
 def test_credentials_are_never_shown() -> None:
-    settings = load(Settings, {"upstream": "https://user:secret@vllm.test/prefix/"})
+    settings = load(ServerSettings, {"upstream": "https://user:secret@vllm.test/prefix/"})
     assert settings.shown_upstream == "https://vllm.test/prefix"
     assert "secret" not in repr(settings) + str(settings)
 
@@ -131,7 +131,7 @@ def test_unknown_keys_name_the_nearest(monkeypatch: pytest.MonkeyPatch, tmp_path
     file = tmp_path / "proxy.toml"
     file.write_text("prot = 1\nzzzzzz = 2\n")
     with pytest.raises(SettingsError) as caught:
-        load(Settings, GIVEN, config_file=str(file))
+        load(ServerSettings, GIVEN, config_file=str(file))
     assert caught.value.lines == [
         f"{file}: unknown setting 'prot'; did you mean port?",
         f"{file}: unknown setting 'zzzzzz'",
@@ -143,9 +143,9 @@ def test_unreadable_files(tmp_path: Path) -> None:
         file = tmp_path / "bad.toml"
         file.write_bytes(content)
         with pytest.raises(SettingsError, match="not TOML"):
-            load(Settings, GIVEN, config_file=str(file))
+            load(ServerSettings, GIVEN, config_file=str(file))
     with pytest.raises(SettingsError, match="No such file"):
-        load(Settings, GIVEN, config_file=str(tmp_path / "none.toml"))
+        load(ServerSettings, GIVEN, config_file=str(tmp_path / "none.toml"))
 
 
 @pytest.mark.parametrize(
@@ -181,6 +181,6 @@ def test_the_plan_follows_the_settings() -> None:
 
 
 def test_every_setting_says_what_it_is_for() -> None:
-    for name, field in Settings.model_fields.items():
+    for name, field in ServerSettings.model_fields.items():
         assert field.description, name
         assert flag_name(name).startswith("--")

@@ -9,11 +9,12 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.support.documentation import DEFECTS, PARTS, ROOT, in_order, readme_after, with_example, with_part
+from docs.generate import PARTS, ROOT, in_order, readme_after, with_example, with_part
 from tests.support.goldens import without
 from vllm_sse_proxy import __version__
+from vllm_sse_proxy.advice import ADVICE
 from vllm_sse_proxy.cli import main
-from vllm_sse_proxy.config import Settings
+from vllm_sse_proxy.config import ServerSettings
 from vllm_sse_proxy.families.responses import (
     REPAIRS,
     BodyEnd,
@@ -24,6 +25,7 @@ from vllm_sse_proxy.families.responses import (
     StreamNormalizer,
 )
 from vllm_sse_proxy.families.responses.conformance import check_stream
+from vllm_sse_proxy.families.responses.defects import DEFECTS
 from vllm_sse_proxy.metrics import PREFIX, Metrics
 
 if TYPE_CHECKING:
@@ -56,9 +58,14 @@ def test_generated_parts_are_in_step(document: str, name: str) -> None:
 
 
 def test_every_defect_named_by_a_repair_is_in_the_catalogue() -> None:
-    known = [id_ for id_, _, _ in DEFECTS]
-    assert not {id_ for repair in REPAIRS for id_ in repair.fixes} - set(known)
-    assert len(known) == len(set(known))
+    assert not {id_ for repair in REPAIRS for id_ in repair.fixes} - set(DEFECTS)
+
+
+def test_every_ending_has_advice() -> None:
+    assert list(ADVICE) == list(Ending)
+    named = {name for each in ADVICE.values() for name in re.findall(r"`([a-z_]+_[a-z_]+)`", each.remedy)}
+    assert "drain_timeout_seconds" in named
+    assert named - {"max_output_tokens"} <= set(ServerSettings.model_fields), "settings that are gone"
 
 
 def test_entries_stand_in_the_order_of_the_repairs() -> None:
@@ -171,10 +178,10 @@ class TestSeenInRecordings:
         assert not holds_in_order(run_example(before, named), lines_of(after))
 
 
-@pytest.mark.parametrize("setting", list(Settings.model_fields))
+@pytest.mark.parametrize("setting", list(ServerSettings.model_fields))
 def test_every_setting_is_documented(setting: str) -> None:
     assert f"\n### {setting}\n" in read("docs/configuration.md")
-    assert Settings.model_fields[setting].description
+    assert ServerSettings.model_fields[setting].description
 
 
 def test_every_metric_is_documented() -> None:
@@ -208,7 +215,7 @@ def test_metrics_and_variables_named_in_prose_exist(document: Path) -> None:
         family.name for family in Metrics().registry.collect()
     }
     assert not [name for name in re.findall(r"\bsse_proxy_[a-z_]+\b", text) if name not in samples]
-    variables = {"SSE_PROXY_" + name.upper() for name in (*Settings.model_fields, "config")}
+    variables = {"SSE_PROXY_" + name.upper() for name in (*ServerSettings.model_fields, "config")}
     assert not [name for name in re.findall(r"\bSSE_PROXY_[A-Z_]+[A-Z]\b", text) if name not in variables]
 
 

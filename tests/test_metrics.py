@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 
 import pytest
 
-from vllm_sse_proxy.families.responses import REPAIRS, Ending, Tally
-from vllm_sse_proxy.metrics import CODES, ROUTES, UPSTREAM_FAILURES, Metrics, code_class
+from vllm_sse_proxy.families import FAMILIES, Ending, Tally
+from vllm_sse_proxy.metrics import CODES, UPSTREAM_FAILURES, Metrics, code_class
+
+REPAIRS = [name for family in FAMILIES for name in family.repairs]
+ROUTES = [*(endpoint.route for family in FAMILIES for endpoint in family.endpoints), "other"]
 
 
 def samples(metrics: Metrics) -> dict[str, float]:
@@ -21,7 +22,7 @@ def test_every_series_exists_from_the_start() -> None:
     found = {name: value for name, value in samples(Metrics()).items() if name.startswith("sse_proxy_")}
     for repair in REPAIRS:
         for family in ("repairs_total", "repair_failures_total"):
-            assert found.pop(f'sse_proxy_{family}{{repair="{repair.name}"}}') == 0
+            assert found.pop(f'sse_proxy_{family}{{repair="{repair}"}}') == 0
     for ending in Ending:
         assert found.pop(f'sse_proxy_streams_total{{ending="{ending.value}"}}') == 0
     for route in ROUTES:
@@ -35,7 +36,7 @@ def test_every_series_exists_from_the_start() -> None:
 
 def test_a_stream_is_added_once_with_everything_it_counted() -> None:
     metrics = Metrics()
-    name = REPAIRS[0].name
+    name = REPAIRS[0]
     tally = Tally(
         events_in=10,
         events_out=12,
@@ -51,11 +52,11 @@ def test_a_stream_is_added_once_with_everything_it_counted() -> None:
     assert {key: found[f"sse_proxy_{key}"] for key in (
         'streams_total{ending="cut"}', "streams_repaired_total", f'repairs_total{{repair="{name}"}}',
         f'repair_failures_total{{repair="{name}"}}', 'events_total{direction="in"}', 'events_total{direction="out"}',
-        "events_renumbered_total", "events_synthesised_total", "events_dropped_total", "stream_duration_seconds_sum",
+        "events_renumbered_total", "events_inserted_total", "events_dropped_total", "stream_duration_seconds_sum",
     )} == {
         'streams_total{ending="cut"}': 1, "streams_repaired_total": 1, f'repairs_total{{repair="{name}"}}': 5,
         f'repair_failures_total{{repair="{name}"}}': 1, 'events_total{direction="in"}': 11,
-        'events_total{direction="out"}': 12, "events_renumbered_total": 3, "events_synthesised_total": 4,
+        'events_total{direction="out"}': 12, "events_renumbered_total": 3, "events_inserted_total": 4,
         "events_dropped_total": 2, "stream_duration_seconds_sum": 4,
     }  # fmt: skip
 
@@ -69,15 +70,9 @@ def test_code_class(status: int | None, code: str) -> None:
 
 
 def test_names_and_help_follow_the_conventions() -> None:
-    """What `promtool check metrics` asks for, where it is not installed; then itself, where it is."""
+    """What `promtool check metrics` asks for; `make check-deploy` asks it itself."""
     text = Metrics().expose().decode()
     families = re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE)
     for name, kind in families:
         assert name.endswith("_total") == (kind == "counter"), name
         assert re.search(rf"^# HELP {name} \S", text, re.MULTILINE), name
-    promtool = shutil.which("promtool")
-    if promtool is not None:
-        checked = subprocess.run(
-            [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
-        )
-        assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")

@@ -278,7 +278,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                         "{{direction}}",
                     ),
                     ("sum(rate(sse_proxy_events_renumbered_total{@}[$__rate_interval]))", "renumbered"),
-                    ("sum(rate(sse_proxy_events_synthesised_total{@}[$__rate_interval]))", "synthesised"),
+                    ("sum(rate(sse_proxy_events_inserted_total{@}[$__rate_interval]))", "inserted"),
                     ("sum(rate(sse_proxy_events_dropped_total{@}[$__rate_interval]))", "dropped"),
                 ),
                 unit="ops",
@@ -298,7 +298,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             Panel(
                 "timeseries",
                 "Silence",
-                "Keep-alives sent into silent streams, and questions to vLLM how their responses stand.",
+                "Keep-alives sent into silent streams, and status polls of their responses.",
                 (
                     ("sum(rate(sse_proxy_keepalives_total{@}[$__rate_interval]))", "keep-alives"),
                     (

@@ -1,15 +1,14 @@
-"""Settings: what may be set, its default, its reason, and where a value came from.
+"""Settings: what can be set, the default and its reason, and where a value came from.
 
 Precedence: flag > environment (``SSE_PROXY_*``) > TOML file (``--config FILE`` or ``SSE_PROXY_CONFIG``) > default. An unknown
 key is an error that names the nearest known one: a misspelt setting that is silently ignored is the worst kind.
 
-:class:`CoreSettings` steers the repairs and is shared by ``serve``, ``repair`` and ``check``; :class:`Settings` adds what only
-a server needs. A field's description is its documentation: ``--help`` and docs/configuration.md are made from it.
+:class:`CoreSettings` steers the repairs and is shared by ``serve``, ``repair`` and ``check``; :class:`ServerSettings` adds
+what only a server needs. A field's description is its documentation: ``--help`` and docs/configuration.md are made from it.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -27,7 +26,9 @@ from pydantic_settings import (
 )
 from yarl import URL
 
-from vllm_sse_proxy.families.responses import Dialect, NestedNumbers, Plan, Reasoning
+from vllm_sse_proxy.families import RESPONSES, Family, Plan
+from vllm_sse_proxy.families.responses import Dialect, NestedNumbers, Reasoning
+from vllm_sse_proxy.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,13 +41,13 @@ MIB = 1024 * 1024
 # What Kubernetes injects into every pod of a namespace with a Service called "sse-proxy".
 _SERVICE_LINK = re.compile(ENV_PREFIX + r"(SERVICE_(HOST|PORT.*)|PORT_\d+_(TCP|UDP|SCTP).*)")
 _SERVICE_LINK_ADVICE = (
-    "a Kubernetes service link, injected because a Service is called like our prefix: "
+    "a Kubernetes service link, injected because a Service has the name of our prefix: "
     "set enableServiceLinks: false in the pod, or rename the Service"
 )
 
 
 class SettingsError(Exception):
-    """The operator's settings cannot be used; ``lines`` says why, one fault a line, without any secret."""
+    """The operator's settings cannot be used; ``lines`` says why, one fault per line, without any secret."""
 
     def __init__(self, lines: list[str]) -> None:
         super().__init__("\n".join(lines))
@@ -74,8 +75,25 @@ class LogFormat(StrEnum):
     TEXT = "text"
 
 
+class Limit(StrEnum):
+    """The settings that can end a request, connection or stream: labels of ``sse_proxy_limits_hit_total``.
+
+    A family adds the limits of its streams (:attr:`~vllm_sse_proxy.families.Family.limits`).
+    """
+
+    CONNECT = "connect_timeout_seconds"
+    FIRST_BYTE = "first_byte_timeout_seconds"
+    IDLE = "idle_timeout_seconds"
+    REQUEST_HEAD = "request_head_timeout_seconds"
+    REQUEST_BODY = "request_body_timeout_seconds"
+    CLIENT_WRITE = "client_write_timeout_seconds"
+    HEADER_BYTES = "max_header_bytes"
+    REQUEST_BODY_BYTES = "max_request_body_bytes"
+    STREAMS = "max_streams"
+
+
 class LogLevel(StrEnum):
-    """The least severe line that is written."""
+    """The least severe log line that is written."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -90,11 +108,11 @@ PositiveBytes = Annotated[int, Field(gt=0)]
 
 
 class CoreSettings(BaseSettings):
-    """What steers the repairs: the same for a running proxy and for a file on the command line."""
+    """The settings of the repairs: the same for a running proxy and for a file on the command line."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX,
-        env_ignore_empty=True,  # compose files pass unset variables on as empty ones
+        env_ignore_empty=True,  # compose files forward unset variables as empty ones
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,  # the upstream URL may hold a password
@@ -102,21 +120,19 @@ class CoreSettings(BaseSettings):
 
     dialect: Dialect = Field(
         Dialect.OPENAI,
-        description="Names and fields events leave with. openai: as OpenAI's own API, which every SDK accepts; "
-        "open-responses: raw reasoning and lifecycle objects as the Open Responses specification has them; "
-        "upstream: names stay as upstream sent them, only shapes, ids, numbers and closings are mended.",
+        description="Names and fields of the emitted events. openai: those of OpenAI's own API, which every SDK accepts; "
+        "open-responses: raw reasoning and lifecycle objects as the Open Responses specification has them; upstream: names "
+        "stay as upstream sent them; only shapes, ids, numbers and closing events are repaired.",
     )
     reasoning: Reasoning = Field(
         Reasoning.RAW,
-        description="How raw reasoning text is told. raw: as it is; summary: as reasoning summary events too, since "
-        "the AI SDK, "
-        "LangChain and Codex show nothing else.",
+        description="How raw reasoning text is emitted. raw: as it is; summary: as reasoning summary events too, because "
+        "the AI SDK, LangChain and Codex show nothing else.",
     )
     mode: Mode = Field(
         Mode.NORMAL,
-        description="normal: streams are repaired; observe: upstream's bytes are passed on unchanged and only what "
-        "would have been "
-        "repaired is counted, to try the proxy without risk.",
+        description="normal: streams are repaired; observe: upstream's bytes are forwarded unchanged and what would have "
+        "been repaired is only counted, to try the proxy without risk.",
     )
     disable_repairs: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
@@ -128,24 +144,24 @@ class CoreSettings(BaseSettings):
     )
     nested_sequence_number: NestedNumbers = Field(
         NestedNumbers.RENUMBER,
-        description="What happens to a sequence_number inside an item, part or response. renumber: it takes the number of its "
-        "event; remove: it is deleted, as the specifications know none.",
+        description="What happens to a sequence_number inside an item, part or response. renumber: it gets the number of "
+        "its event; remove: it is deleted, since no specification has it there.",
     )
     done_sentinel: bool = Field(
         default=True,
-        description="Whether a stream ends with `data: [DONE]`. On by default: vLLM sends it, OpenAI does not, every client "
-        "measured accepts both.",
+        description="Whether a stream ends with `data: [DONE]`. On by default: vLLM sends it, OpenAI does not, and every "
+        "client that was tested accepts both.",
     )
     max_frame_bytes: PositiveBytes = Field(
         8 * MIB,
-        description="Largest single event, in bytes. A larger one ends the stream visibly. The default holds a final response "
-        "object with everything that a long context can produce.",
+        description="Largest single event, in bytes. A larger one ends the stream visibly. The default is enough for a "
+        "final response object with everything that a long context can produce.",
     )
     max_text_bytes: PositiveBytes = Field(
         16 * MIB,
-        description="How much is remembered of one stream, in bytes of text and items, to rebuild final objects. Beyond it "
-        "the stream ends visibly, so that memory is bounded. The default holds four million tokens; a stream that reaches the "
-        "limit takes about ten times as much memory for a moment, while its closing events are made.",
+        description="How much of one stream is remembered, in bytes of text and items, to rebuild final objects. Beyond it "
+        "the stream ends visibly, so that memory is bounded. The default is enough for four million tokens; a stream that "
+        "reaches the limit takes about ten times as much memory for a moment, while its closing events are built.",
     )
 
     @classmethod
@@ -157,7 +173,7 @@ class CoreSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take arguments only: :func:`load` lays the sources over each other, and so knows where each value came from."""
+        """Take arguments only: :func:`load` merges the sources itself, and so knows where each value came from."""
         return (init_settings,)
 
     @field_validator("disable_repairs", mode="before")
@@ -168,12 +184,12 @@ class CoreSettings(BaseSettings):
     @field_validator("disable_repairs")
     @classmethod
     def _know_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        Plan.build(disabled=value)  # its ValueError says what is wrong, and names the nearest repair
+        RESPONSES.plan(disabled=value)  # its ValueError says what is wrong, and names the nearest repair
         return value
 
-    def plan(self) -> Plan:
-        """Build the core's plan from these settings."""
-        return Plan.build(
+    def plan(self, family: Family = RESPONSES) -> Plan:
+        """Build what all streams of a family share: the one place where settings become the core's."""
+        return family.plan(
             dialect=self.dialect,
             reasoning=self.reasoning,
             disabled=self.disable_repairs,
@@ -185,163 +201,159 @@ class CoreSettings(BaseSettings):
         )
 
 
-class Settings(CoreSettings):
-    """Everything ``serve`` needs."""
+class ServerSettings(CoreSettings):
+    """Everything that ``serve`` needs."""
 
     upstream: str = Field(
         repr=False,
-        description="URL of vLLM: http or https, host, optional port and path prefix. A user and password in it are "
-        "sent as Basic "
-        "authorisation with requests that carry none, and are never logged.",
+        description="URL of vLLM: http or https, host, optional port and path prefix. A user and password in it are sent "
+        "as Basic authorization with requests that have none, and are never logged.",
     )
     host: str = Field(
         "127.0.0.1",
-        description="Address the data port listens on. Loopback by default, so that nothing is exposed by accident; the image "
-        "sets 0.0.0.0, as a container's loopback is unreachable.",
+        description="Address that the data port listens on. Loopback by default, so that nothing is exposed by accident; "
+        "the image sets 0.0.0.0, because a container's loopback cannot be reached from outside.",
     )
-    port: Port = Field(9000, description="Data port, beside vLLM's 8000. 0 takes a free one and logs it.")
+    port: Port = Field(9000, description="Data port; vLLM's own is 8000. 0 takes a free port and logs it.")
     workers: int = Field(
         1,
         ge=0,
-        description="Processes that answer requests, each on a core of its own; 0: one for each core there is. One by "
-        "default, as replicas of a container scale as well and fail apart. More need Linux. They share max_streams.",
+        description="Processes that answer requests, each on a core of its own; 0: one per core. One by default, because "
+        "replicas of a container scale just as well and fail separately. More than one needs Linux. They share "
+        "max_streams.",
     )
     admin_host: str | None = Field(
         None,
-        description="Address the admin port (/metrics, /livez, /readyz) listens on. The data port's by default.",
+        description="Address that the admin port (/metrics, /livez, /readyz) listens on. The data port's by default.",
     )
     admin_port: Port = Field(
         9001,
-        description="Admin port. Apart from the data port, because vLLM has /metrics and /health of its own there, "
-        "and clients "
-        "have no business with ours. 0 takes a free one and logs it.",
+        description="Admin port. Separate from the data port, because vLLM's own /metrics and /health are there, and the "
+        "proxy's are not for clients. 0 takes a free port and logs it.",
     )
     keepalive_seconds: Seconds = Field(
         15.0,
-        description="Silence towards the client after which a keep-alive is sent, in seconds; 0 sends none. 15 is "
-        "below the 30 s "
-        "and 60 s idle limits of common load balancers.",
+        description="Silence towards the client after which a keep-alive is sent, in seconds; 0 sends none. 15 is below "
+        "the idle limits of common load balancers, 30 s and 60 s.",
     )
     keepalive: KeepAlive = Field(
         KeepAlive.COMMENT,
-        description="comment: an SSE comment, invisible to applications; event: a keepalive event, which also resets the idle "
-        "timers of Codex (300 s) and LangChain (120 s) that comments do not reset.",
+        description="comment: an SSE comment, invisible to applications; event: a keepalive event, which also resets the "
+        "idle timers of Codex (300 s) and LangChain (120 s); comments do not.",
     )
     idle_timeout_seconds: Seconds = Field(
         600.0,
-        description="Silence of upstream within an answer after which it is given up, in seconds; 0 waits for ever. "
-        "Generous: long "
-        "prefills and some parsers are silent for minutes, and clients have limits of their own.",
+        description="Silence of upstream within an answer after which the answer is given up, in seconds; 0 waits for "
+        "ever. Generous: long prefills and some parsers are silent for minutes, and clients have limits of their own.",
     )
     status_poll_seconds: Seconds = Field(
         10.0,
-        description="Silence after which upstream is asked how a background response stands (`GET /v1/responses/{id}`), in "
-        "seconds, and the time between two such questions; 0 never asks. vLLM leaves the stream of a dead or cancelled "
-        "producer open for ever; only its status ends it before the idle limit. 10 is one cheap request per silent stream "
-        "and long before any client gives up.",
+        description="Silence after which the status of a background response is polled (`GET /v1/responses/{id}`), in "
+        "seconds, and the time between two polls; 0 never polls. vLLM leaves the stream of a dead or cancelled producer "
+        "open for ever; only the status can end it before the idle limit. 10 costs one cheap request per silent stream, "
+        "and is long before any client gives up.",
     )
     connect_timeout_seconds: PositiveSeconds = Field(
         5.0,
-        description="Time to resolve upstream's name and connect to it, in seconds. Two lost SYN packets fit in it.",
+        description="Time to resolve upstream's name and connect to it, in seconds. The default allows for two lost SYN "
+        "packets.",
     )
     first_byte_timeout_seconds: PositiveSeconds = Field(
         600.0,
-        description="Time from the last byte of a request to the first of upstream's answer, in seconds: an answer "
+        description="Time from the last byte of a request to the first byte of upstream's answer, in seconds: an answer "
         "that is not streamed may need all of it. The default is the openai SDK's.",
     )
     client_idle_seconds: PositiveSeconds = Field(
         75.0,
-        description="How long a client's unused connection is kept, in seconds. Longer than the 60 s for which common load "
-        "balancers keep theirs, so that it is they who close.",
+        description="How long a client's unused connection is kept open, in seconds. Longer than the 60 s of common load "
+        "balancers, so that they close it first.",
     )
     request_head_timeout_seconds: Seconds = Field(
         20.0,
         description="Time from the first byte of a request to the end of its header, in seconds; 0 waits for "
-        "client_idle_seconds. A header is a packet or two, so only a very bad line or an attack (slowloris) needs longer. "
-        "The client is answered 408.",
+        "client_idle_seconds. A header is a packet or two, so only a very bad line or an attack (slowloris) takes longer. "
+        "The client gets 408.",
     )
     request_body_timeout_seconds: Seconds = Field(
         60.0,
         description="How long a client may be silent within a request's body, in seconds; 0 waits for ever. A body that "
-        "trickles in below 500 bytes a second uses up the same time. nginx's default. The client is answered 408.",
+        "trickles in below 500 bytes a second uses up the same time. nginx's default. The client gets 408.",
     )
     client_write_timeout_seconds: Seconds = Field(
         60.0,
-        description="How long a client may take nothing of an answer that waits for it, in seconds; 0 waits for ever. Then "
-        "its connection is closed and upstream is released, which otherwise goes on to wait for a client that may be gone. "
+        description="How long a client may take nothing of an answer that is ready for it, in seconds; 0 waits for ever. "
+        "Then its connection is closed and upstream is released, which would otherwise wait for a client that may be gone. "
         "nginx's default.",
     )
     max_header_bytes: PositiveBytes = Field(
         64 * 1024,
-        description="Largest request line and header together, in bytes; at most 128 header lines. Twice what nginx takes by "
-        "default. The client is answered 431.",
+        description="Largest request line and header together, in bytes; at most 128 header lines. Twice what nginx "
+        "accepts by default. The client gets 431.",
     )
     max_request_body_bytes: int = Field(
         512 * MIB,
         ge=0,
-        description="Largest request body, in bytes; 0 is any. It is never held whole, except what "
-        "max_request_body_inspect_bytes says. The default lets long audio and many images pass and stops an endless upload. "
-        "The client is answered 413.",
+        description="Largest request body, in bytes; 0 allows any. It is never held whole, except up to "
+        "max_request_body_inspect_bytes. The default lets long audio and many images pass and stops an endless upload. The "
+        "client gets 413.",
     )
     max_streams: int = Field(
         2000,
         ge=0,
-        description="Most requests that are answered at the same time, not counting GET, HEAD and OPTIONS that are no stream; "
-        "0 is any. More get 503 with Retry-After. The default is about twice what one vLLM engine runs at once by default, "
-        "holds some 100 MiB here, and needs two file descriptors each.",
+        description="Most requests that are answered at the same time, not counting GET, HEAD and OPTIONS that are not "
+        "streams; 0 allows any number. More get 503 with Retry-After. The default is about twice what one vLLM engine runs "
+        "at once by default; so many streams take some 100 MiB here, and two file descriptors each.",
     )
     upstream_idle_seconds: PositiveSeconds = Field(
         4.0,
-        description="How long an unused connection to upstream is kept, in seconds. Must be below vLLM's "
-        "VLLM_HTTP_TIMEOUT_KEEP_ALIVE (5 s), or requests meet connections that are being closed.",
+        description="How long an unused connection to upstream is kept open, in seconds. Must be below vLLM's "
+        "VLLM_HTTP_TIMEOUT_KEEP_ALIVE (5 s), or requests go out on connections that are being closed.",
     )
     max_request_body_inspect_bytes: int = Field(
         8 * MIB,
         ge=0,
-        description="Largest body of POST /v1/responses that is read before it is sent on, in bytes: repairs use what "
-        "was asked "
-        "for, and a read body can be sent again. Larger ones are streamed through unread; 0 reads none.",
+        description="Largest body of POST /v1/responses that is read before it is forwarded, in bytes: repairs use what "
+        "was asked for, and a body that was read can be sent again. Larger ones are streamed through unread; 0 reads none.",
     )
     upstream_ca_file: str | None = Field(
         None,
-        description="File of the authorities (PEM) that upstream's certificate is verified with, instead of the system's. For "
-        "an https upstream; it is always verified, name included.",
+        description="File with the authorities (PEM) that are trusted to certify upstream, instead of the system's. For an "
+        "https upstream, whose certificate is always verified, including its name.",
     )
     tls_cert_file: str | None = Field(
         None,
-        description="Certificate chain (PEM) with which the data port speaks TLS; with tls_key_file. Plain HTTP by default: "
-        "most installations end TLS in front. Read at the start; the admin port stays plain.",
+        description="Certificate chain (PEM) of the data port, which then speaks TLS; needs tls_key_file. Plain HTTP by "
+        "default: most installations terminate TLS in front. Read at the start; the admin port stays plain.",
     )
     tls_key_file: str | None = Field(None, description="Private key (PEM, not encrypted) of tls_cert_file.")
     allow_paths: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Paths that are passed on (flag: --allow-path PATH, repeatable; environment: comma separated); a final * "
-        "stands for any rest. All others get 404. By default every path is passed on, as a drop-in has to; but vLLM's key "
-        "guards only /v1, /v2, /inference and /cohere, so where clients are not trusted, allow what they need, such as /v1/*.",
+        description="Paths that are forwarded (flag: --allow-path PATH, repeatable; environment: comma separated); a final "
+        "* stands for any rest. All others get 404. By default every path is forwarded, as a drop-in replacement must; but "
+        "vLLM's key protects only /v1, /v2, /inference and /cohere, so where clients are not trusted, allow what they "
+        "need, such as /v1/*.",
     )
     preserve_host: bool = Field(
         default=False,
-        description="Whether upstream gets the client's Host header instead of its own authority. Off, as name-based "
-        "routing in "
-        "front of vLLM expects its own name.",
+        description="Whether upstream gets the client's Host header instead of its own authority. Off, because name-based "
+        "routing in front of vLLM expects vLLM's name.",
     )
     drain_delay_seconds: Seconds = Field(
         5.0,
-        description="How long after SIGTERM connections are still accepted while /readyz says 503, in seconds: load "
-        "balancers take "
-        "that long to look away. Ctrl-C skips it.",
+        description="How long after SIGTERM connections are still accepted while /readyz answers 503, in seconds: load "
+        "balancers need that long to notice. Ctrl-C skips it.",
     )
     drain_timeout_seconds: Seconds = Field(
         20.0,
-        description="How long after that open requests may still finish, in seconds; the rest is ended visibly. With "
-        "the delay it "
-        "stays within Kubernetes' default grace period of 30 s; raise both for long answers.",
+        description="How long after that open requests may still finish, in seconds; the rest is ended visibly. Together "
+        "with the delay it stays within Kubernetes' default grace period of 30 s; raise both for long answers.",
     )
     log_level: LogLevel = Field(
-        LogLevel.INFO, description="Least severe log line that is written. info holds one line per request."
+        LogLevel.INFO,
+        description="Least severe log line that is written. info includes one line per request.",
     )
     log_format: LogFormat = Field(
-        LogFormat.JSON, description="json: one object a line, for collectors; text: for people."
+        LogFormat.JSON, description="json: one object per line, for collectors; text: for people."
     )
 
     @field_validator("port", "admin_port", mode="before")
@@ -361,11 +373,11 @@ class Settings(CoreSettings):
     def _check_paths(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for path in value:
             if not path.startswith("/") or "*" in path[:-1]:
-                raise ValueError(f"{path!r} must begin with / and may hold * at its end only")
+                raise ValueError(f"{path!r} must begin with / and may have * only at its end")
         return value
 
     @model_validator(mode="after")
-    def _check_pair(self) -> Settings:
+    def _check_pair(self) -> ServerSettings:
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             raise ValueError("tls_cert_file and tls_key_file need each other")
         return self
@@ -377,7 +389,7 @@ class Settings(CoreSettings):
             url = URL(value)
             port = url.port
         except ValueError:
-            raise ValueError("is no URL; an example: http://127.0.0.1:8000") from None
+            raise ValueError("is not a URL; an example: http://127.0.0.1:8000") from None
         if url.scheme not in {"http", "https"} or not url.host:
             raise ValueError(
                 "must start with http:// or https:// and a host; an example: http://127.0.0.1:8000"
@@ -385,7 +397,7 @@ class Settings(CoreSettings):
         if not port:
             raise ValueError("has a port that cannot be connected to")
         if url.raw_query_string or url.raw_fragment:
-            raise ValueError("must hold no query and no fragment: requests bring their own")
+            raise ValueError("must not have a query or a fragment: requests bring their own")
         return value.rstrip("/")
 
     @property
@@ -400,7 +412,7 @@ class Settings(CoreSettings):
 
 
 REPEATABLE = {"disable_repairs": "disable_repair", "allow_paths": "allow_path"}
-"""Settings that hold several values; their flag is in the singular and is given once for each."""
+"""Settings with several values; their flag is in the singular and is given once for each value."""
 
 SettingsT = TypeVar("SettingsT", bound=CoreSettings)
 
@@ -421,11 +433,11 @@ def load_with_origins(
     *,
     config_file: str | None = None,
 ) -> tuple[SettingsT, dict[str, str]]:
-    """Lay flags over the environment over the TOML file over the defaults; return the settings and where each comes from.
+    """Merge flags, environment, TOML file and defaults; return the settings and where each value comes from.
 
-    :param model: :class:`Settings` or :class:`CoreSettings`; keys that only the other one has are known, and left out.
-    :param flags: field name → value, only what was given on the command line.
-    :param config_file: path of a TOML file; without it ``SSE_PROXY_CONFIG`` is asked.
+    :param model: :class:`ServerSettings` or :class:`CoreSettings`; keys that only the other one has are known, and ignored.
+    :param flags: field name → value, only those given on the command line.
+    :param config_file: path of a TOML file; without it, the one that ``SSE_PROXY_CONFIG`` names.
     :return: the settings, and field name → flag, variable or file as the operator spelt it; a default has no entry.
     :raises SettingsError: an unknown key, a value that cannot be used, or a file that cannot be read.
     """
@@ -450,10 +462,10 @@ def load_with_origins(
         ) from None
 
 
-def as_toml(settings: Settings, origins: Mapping[str, str]) -> str:
-    """Render settings as a TOML file, each with where it comes from; credentials in the upstream URL are left out."""
+def as_toml(settings: ServerSettings, origins: Mapping[str, str]) -> str:
+    """Render settings as a TOML file, each with its origin; credentials in the upstream URL are left out."""
     lines = []
-    for name in Settings.model_fields:
+    for name in ServerSettings.model_fields:
         value = settings.shown_upstream if name == "upstream" else getattr(settings, name)
         origin = origins.get(name, "default")
         if name == "upstream" and value != settings.upstream:
@@ -480,21 +492,15 @@ def _split(value: Any) -> Any:
     return value
 
 
-def nearest(word: str, known: list[str]) -> str:
-    """Say which known word was probably meant, as an end of a sentence; empty when none is near."""
-    found = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean {found[0]}?" if found else ""
-
-
 def _read_file(path: str) -> dict[str, Any]:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - the error below shows the operator's own spelling of the path
+        with open(path, "rb") as file:  # noqa: PTH123 - errors show the path as the operator spelt it
             values = tomllib.load(file)
     except OSError as error:
         raise SettingsError([f"{path}: {error.strerror or error}"]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError([f"{path}: not TOML: {error}"]) from None
-    known = list(Settings.model_fields)
+    known = list(ServerSettings.model_fields)
     unknown = [f"{path}: unknown setting {key!r}{nearest(key, known)}" for key in values if key not in known]
     if unknown:
         raise SettingsError(unknown)
@@ -502,7 +508,7 @@ def _read_file(path: str) -> dict[str, Any]:
 
 
 def _read_environment() -> dict[str, Any]:
-    known = [ENV_PREFIX + field.upper() for field in Settings.model_fields] + [CONFIG_VARIABLE]
+    known = [ENV_PREFIX + field.upper() for field in ServerSettings.model_fields] + [CONFIG_VARIABLE]
     unknown = []
     for variable in os.environ:
         name = variable.upper()
@@ -511,7 +517,7 @@ def _read_environment() -> dict[str, Any]:
             unknown.append(f"unknown environment variable {variable}{advice}")
     if unknown:
         raise SettingsError(unknown)
-    return EnvSettingsSource(Settings)()
+    return EnvSettingsSource(ServerSettings)()
 
 
 def _spell(name: str, source: str, path: str | None) -> str:

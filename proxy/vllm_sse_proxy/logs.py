@@ -1,8 +1,8 @@
-"""Log lines: one object a line on standard output, made for collectors, or text made for people.
+"""Log lines on standard output: one JSON object per line, for collectors, or text, for people.
 
-Each request is told once, at its end, in one canonical line with everything known about it. Bodies, queries, cookies,
-authorisation and every other header value except the request id never get here: nothing in this module sees them. What
-a client chose (path, request id, address) is escaped, so that no request can forge a line.
+Each request is logged once, at its end, in one line with everything known about it. Bodies, queries, cookies, authorization
+and all other header values except the request id never get here. What a client chose (path, request id, address) is escaped,
+so that no request can forge a line.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 LOGGER_NAME = "vllm_sse_proxy"
 logger = logging.getLogger(LOGGER_NAME)
 
-# Everything a terminal or a line-wise collector might act upon: C0, DEL, C1, line and paragraph separators, surrogates.
+# Everything that a terminal or a line-based collector might act upon: C0, DEL, C1, line and paragraph separators, surrogates.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
-# A client may send a path of many kilobytes; a line need not repeat it all.
+# A client may send a path of many kilobytes; a log line need not repeat all of it.
 MAX_VALUE_CHARACTERS = 1024
 
 
@@ -42,13 +42,12 @@ def configure(
 ) -> None:
     """Send the project's and aiohttp's log lines to ``stream`` (standard output by default).
 
-    Call it once per process, before anything logs. A stream that can no longer be written to is not worth a failed request:
-    such lines are lost.
+    Call it once per process, before anything logs. Lines that can no longer be written are lost: no request fails for them.
 
-    :param context: fields that every line gets.
+    :param context: fields of every line.
     """
     logging.raiseExceptions = False
-    # What no line tells need not be found out for each.
+    # No line says these, so they need not be found out for each.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stdout if stream is None else stream)
     handler.setFormatter(JsonFormatter() if log_format is LogFormat.JSON else TextFormatter())
@@ -58,21 +57,21 @@ def configure(
         target = logging.getLogger(name)
         target.handlers[:] = [handler]
         target.propagate = False
-        # aiohttp tells of bad requests at ERROR with a traceback; its lines below that are of no use to an operator.
+        # aiohttp logs bad requests as ERROR with a traceback; its less severe lines are of no use to an operator.
         target.setLevel(level.value.upper() if name == LOGGER_NAME else logging.ERROR)
 
 
 def emit(level: int, message: str, /, **fields: Any) -> None:
     """Write one line with fields; a field that is None is left out."""
     if logger.isEnabledFor(level):
-        # Made here, and not by `logger.log`: that looks first where in the code it was called from, which nobody is told.
+        # Built here, and not by `logger.log`, which first looks up where in the code it was called from: no line says that.
         record = logging.LogRecord(LOGGER_NAME, level, __file__, 0, message, None, None)
         record.fields = fields
         logger.handle(record)
 
 
 class JsonFormatter(logging.Formatter):
-    """``ts`` (RFC 3339, UTC, milliseconds), ``level``, ``msg``, then the fields in the order they were given."""
+    """``ts`` (RFC 3339, UTC, milliseconds), ``level``, ``msg``, then the fields in the order in which they were given."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Render one line of JSON, without its newline."""
@@ -99,7 +98,7 @@ class TextFormatter(logging.Formatter):
 
 
 def escape(text: str) -> str:
-    r"""Make a client's text safe for a log line: control characters become ``\xNN`` or ``\uNNNN``, long text is cut."""
+    r"""Make a client's text safe for a log line: control characters become ``\xNN`` or ``\uNNNN``, long text is shortened."""
     if len(text) <= MAX_VALUE_CHARACTERS and text.isascii() and text.isprintable():
         return text
     if len(text) > MAX_VALUE_CHARACTERS:

@@ -1,9 +1,8 @@
 """Prometheus metrics, in a registry of their own that is built at start.
 
-Two rules. Every series exists from the start with 0, because ``rate()`` and ``increase()`` do not see the step from "no
-series" to 1. And nothing is counted per event: a stream counts in plain ints
-(:class:`vllm_sse_proxy.families.responses.Tally`) and :meth:`Metrics.flush` adds them once, when it ends; labels are closed
-lists, never what a client or a model chose. The one
+Three rules. Every series exists from the start with 0, because ``rate()`` and ``increase()`` do not see the step from "no
+series" to 1. Labels are closed lists, never what a client or a model chose. And nothing is counted per event: a stream counts
+in plain ints (:class:`vllm_sse_proxy.families.Tally`) and :meth:`Metrics.flush` adds them once, when it ends. The one
 exception is ``chunk_processing_seconds``, observed once per chunk (0.6 µs): a mean per stream would hide the slow ones.
 """
 
@@ -25,24 +24,22 @@ from prometheus_client import (
 )
 
 from vllm_sse_proxy import __version__
-from vllm_sse_proxy.families.responses import CORE, REPAIRS, Ending
+from vllm_sse_proxy.config import Limit
+from vllm_sse_proxy.families import CORE, FAMILIES, Ending
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator
+    from collections.abc import Hashable, Iterable, Iterator, Sequence
 
-    from vllm_sse_proxy.families.responses import Tally
+    from vllm_sse_proxy.families import Family, Tally
 
 PREFIX = "sse_proxy"
 
-ROUTES = ("responses", "responses_get", "other")
-"""POST /v1/responses, GET /v1/responses/{id}, and everything that is passed through unread."""
-
 CODES = ("1xx", "2xx", "3xx", "4xx", "5xx", "none")
-"""Classes of HTTP status; ``none``: the client left before it was answered."""
+"""Classes of HTTP status; ``none``: the client left before it got an answer."""
 
 UPSTREAM_FAILURES = ("connect", "timeout", "reset", "disconnect", "protocol", "idle", "cut")
-"""Why upstream failed: not connectable; no answer in time; connection reset or closed before an answer; an answer that is
-no HTTP; silent within a body; a body that stopped before its end."""
+"""How upstream failed: no connection; no answer in time; connection reset or closed before an answer; an answer that is not
+HTTP; silence within a body; a body that stopped before its end."""
 
 PROCESS_SUMS = frozenset(
     {
@@ -53,28 +50,13 @@ PROCESS_SUMS = frozenset(
         "process_virtual_memory_bytes",
     }
 )
-"""What several processes have more of than one."""
-
-LIMITS = (
-    "connect_timeout_seconds",
-    "first_byte_timeout_seconds",
-    "idle_timeout_seconds",
-    "request_head_timeout_seconds",
-    "request_body_timeout_seconds",
-    "client_write_timeout_seconds",
-    "max_header_bytes",
-    "max_request_body_bytes",
-    "max_frame_bytes",
-    "max_text_bytes",
-    "max_streams",
-)
-"""Settings that bound what a client or upstream may take."""
+"""Metrics of a process that add up over several processes."""
 
 STATUS_POLLS = ("ended", "pending", "failed")
-"""What came of asking upstream how a response stands: its stream ended with that; it is not over, or the stream went on
-meanwhile; no usable answer."""
+"""Results of a status poll: it ended the stream; the response is not over, or the stream went on meanwhile; no usable
+answer."""
 
-# Answers take from milliseconds to the hour; a first event takes as long as prefill and queue.
+# Answers take from milliseconds to an hour; a first event takes as long as queue and prefill.
 DURATION_BUCKETS_SECONDS = (
     0.1,
     0.25,
@@ -109,7 +91,7 @@ FIRST_EVENT_BUCKETS_SECONDS = (
     300.0,
     600.0,
 )
-# A usual chunk holds one event and takes tens of microseconds; a final object of megabytes takes tens of milliseconds.
+# A typical chunk holds one event and takes tens of microseconds; a final object of megabytes takes tens of milliseconds.
 CHUNK_BUCKETS_SECONDS = (
     0.000_025,
     0.000_05,
@@ -127,19 +109,24 @@ LAG_BUCKETS_SECONDS = (0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
 
 
 class Metrics:
-    """All metrics of one process; ``registry`` holds them."""
+    """All metrics of one process; ``registry`` holds them.
 
-    def __init__(self) -> None:
+    :param families: have the routes, repairs and limits that are counted.
+    """
+
+    def __init__(self, families: Sequence[Family] = FAMILIES) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
 
-        names = tuple(repair.name for repair in REPAIRS)
-        endings = tuple(ending.value for ending in Ending)
-        self.repairs = self._counter("repairs_total", "Events mended, by repair.", "repair", names)
+        routes = [endpoint.route for family in families for endpoint in family.endpoints]
+        names = [name for family in families for name in family.repairs]
+        limits = dict.fromkeys([*Limit, *(limit for family in families for limit in family.limits)])
+        endings = [ending.value for ending in Ending]
+        self.repairs = self._counter("repairs_total", "Corrections made, by repair.", "repair", names)
         self.repair_failures = self._counter(
             "repair_failures_total",
-            "Repairs that raised an exception and were left out for that event, by repair.",
+            "Repairs that raised an exception and were skipped for that event, by repair.",
             "repair",
             names,
         )
@@ -147,7 +134,7 @@ class Metrics:
             "streams_total", "Response streams that ended, by how they ended.", "ending", endings
         )
         self.streams_repaired = self._plain_counter(
-            "streams_repaired_total", "Response streams with any repair."
+            "streams_repaired_total", "Response streams with at least one correction."
         )
         self.events = self._counter(
             "events_total",
@@ -156,24 +143,24 @@ class Metrics:
             ("in", "out"),
         )
         self.events_renumbered = self._plain_counter(
-            "events_renumbered_total", "Events that left with another number."
+            "events_renumbered_total", "Events that were emitted with another number than upstream's."
         )
-        self.events_synthesised = self._plain_counter(
-            "events_synthesised_total", "Events upstream never sent."
+        self.events_inserted = self._plain_counter(
+            "events_inserted_total", "Events that were emitted and that upstream never sent."
         )
         self.events_dropped = self._plain_counter(
-            "events_dropped_total", "Events of upstream that were not passed on."
+            "events_dropped_total", "Events of upstream that were not forwarded."
         )
         self.keepalives = self._plain_counter("keepalives_total", "Keep-alives sent into silent streams.")
         self.status_polls = self._counter(
             "status_polls_total",
-            "Questions to upstream how the response of a silent, cancelled or empty stream stands, by what came of them.",
+            "Status polls of responses whose stream is silent, cancelled or empty, by result.",
             "result",
             STATUS_POLLS,
         )
         self.requests_translated = self._plain_counter(
             "requests_translated_total",
-            "Requests whose call_ids were made those that upstream has stored (R11).",
+            "Requests whose call_ids were replaced by the ones that upstream has stored (R11).",
         )
         self.bytes = self._counter(
             "response_body_bytes_total",
@@ -181,12 +168,12 @@ class Metrics:
             "direction",
             ("in", "out"),
         )
-        self.streams_in_flight = self._gauge("streams_in_flight", "Response streams that are open now.")
+        self.streams_in_flight = self._gauge("streams_in_flight", "Response streams that are open.")
         self.requests_in_flight = self._gauge(
-            "requests_in_flight", "Requests that are being answered now, all routes."
+            "requests_in_flight", "Requests that are being answered, all routes."
         )
         self.websockets_in_flight = self._gauge(
-            "websockets_in_flight", "WebSocket connections that are relayed now."
+            "websockets_in_flight", "WebSocket connections that are open."
         )
         self.stream_duration = self._histogram(
             "stream_duration_seconds",
@@ -200,23 +187,23 @@ class Metrics:
         )
         self.chunk_processing = self._histogram(
             "chunk_processing_seconds",
-            "Time from having read a piece of a response stream to having what is sent on of it, without any socket.",
+            "Time that the repairs took for one chunk of a response stream, without reading and writing.",
             CHUNK_BUCKETS_SECONDS,
         )
         self.event_loop_lag = self._histogram(
             "event_loop_lag_seconds",
-            "How late the event loop ran a timer, sampled twice a second: every stream waits that long too.",
+            "How late the event loop ran a timer, sampled twice a second: every stream is delayed as much.",
             LAG_BUCKETS_SECONDS,
         )
         self.requests = Series(
             Counter(
                 "requests_total",
-                "Requests answered, by route and class of the status the client got.",
+                "Requests answered, by route and class of the status that the client got.",
                 ("route", "code"),
                 namespace=PREFIX,
                 registry=self.registry,
             ),
-            product(ROUTES, CODES),
+            product([*routes, "other"], CODES),
         )
         self.upstream_requests = self._counter(
             "upstream_requests_total", "Answers of upstream, by class of status.", "code", CODES[:-1]
@@ -229,20 +216,20 @@ class Metrics:
         )
         self.limits_hit = self._counter(
             "limits_hit_total",
-            "Requests, connections and streams that were ended by a limit, by the setting that holds it.",
+            "Requests, connections and streams that were ended by a limit, by the name of the limit.",
             "limit",
-            LIMITS,
+            limits,
         )
         self.upstream_retries = self._plain_counter(
             "upstream_retries_total", "Requests sent again because a reused connection had just been closed."
         )
-        self.workers = self._gauge("workers", "Processes that accept connections now.")
+        self.workers = self._gauge("workers", "Processes that accept connections.")
         self.worker_restarts = self._plain_counter(
             "worker_restarts_total", "Workers that ended and had to be replaced."
         )
         Gauge(
             "build_info",
-            "Always 1; the labels tell what is running.",
+            "Always 1; the labels say what is running.",
             ("version", "python", "implementation", "core"),
             namespace=PREFIX,
             registry=self.registry,
@@ -256,7 +243,7 @@ class Metrics:
         self.events.labels("out").inc(tally.events_out)
         for counter, count in (
             (self.events_renumbered, tally.events_renumbered),
-            (self.events_synthesised, tally.events_synthesised),
+            (self.events_inserted, tally.events_synthesised),
             (self.events_dropped, tally.events_dropped),
         ):
             if count:
@@ -273,7 +260,7 @@ class Metrics:
         return generate_latest(self.registry)
 
     def report(self) -> dict[str, Any]:
-        """Return what a worker tells its supervisor: the fields of a :class:`Report`."""
+        """Return what a worker reports to its supervisor: the fields of a :class:`Report`."""
         values: list[float] = []
         process: dict[str, float] = {}
         for family in self.registry.collect():
@@ -313,7 +300,7 @@ class Series:
 class Report(NamedTuple):
     """What one process has counted.
 
-    The series of all processes of one release are the same, in the same order, so their values are enough.
+    All processes of one release have the same series in the same order, so the values are enough.
     """
 
     values: list[float]
@@ -323,7 +310,7 @@ class Report(NamedTuple):
 class MergedMetrics:
     """The metrics of a supervisor and its workers as those of one proxy. A collector, as prometheus_client calls it.
 
-    Counters and histograms are summed over all workers that ever were; gauges over those that are. Of ``process_*``, time,
+    Counters and histograms are summed over all workers that ever ran; gauges over those that run. Of ``process_*``, time,
     memory, descriptors and their limit are summed; the start time is the supervisor's.
 
     :param own: the supervisor's own.
@@ -338,11 +325,11 @@ class MergedMetrics:
         self._registry.register(self)
 
     def update(self, worker: Hashable, report: Report) -> None:
-        """Take a worker's newest report."""
+        """Take a worker's latest report."""
         self._live[worker] = report
 
     def retire(self, worker: Hashable) -> None:
-        """A worker is gone: keep what it counted, and forget what it held."""
+        """Keep what a worker that is gone had counted, and forget what it held."""
         report = self._live.pop(worker, None)
         if report is not None:
             self._kept = [a + b for a, b in zip_longest(self._kept, report.values, fillvalue=0.0)]
@@ -352,7 +339,7 @@ class MergedMetrics:
             )
 
     def open(self) -> int:
-        """Return how many requests the workers are answering, as far as they have told."""
+        """Return how many requests the workers are answering, by their latest reports."""
         name = f"{PREFIX}_requests_in_flight"
         return int(sum(s.value for family in self.collect() for s in family.samples if s.name == name))
 
@@ -384,14 +371,14 @@ class MergedMetrics:
 
 def _merge(name: str, own: float, others: list[float]) -> float:
     if name.endswith(("_created", "_build_info")):
-        return own  # since when, and what: not how much
+        return own  # a time, and a name: not a number of things
     return own + sum(others)
 
 
 def code_class(status: int | None) -> str:
-    """Return the label for an HTTP status; None: no answer was given.
+    """Return the label for an HTTP status; None means that there was no answer.
 
-    A status of no class counts as a server's error, as RFC 9110, section 15, has clients take it.
+    A status outside all classes counts as a server's error, which is how clients have to treat it (RFC 9110, section 15).
     """
     if status is None:
         return "none"

@@ -10,11 +10,14 @@ import pytest
 
 from tests.support.http import RawClient
 from tests.support.upstream import PATIENCE_SECONDS, FakeUpstream
-from vllm_sse_proxy.config import Settings
+from vllm_sse_proxy.config import ServerSettings
+from vllm_sse_proxy.families import FAMILIES
 from vllm_sse_proxy.server.app import Server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
+
+    from vllm_sse_proxy.families import Family
 
 
 @pytest.fixture
@@ -24,18 +27,18 @@ async def upstream() -> AsyncIterator[FakeUpstream]:
 
 
 class Start(Protocol):
-    """Starts a proxy before the fake upstream; settings by name."""
+    """Starts a proxy in front of the fake upstream; settings by name."""
 
-    async def __call__(self, **settings: Any) -> Server: ...
+    async def __call__(self, families: Sequence[Family] = ..., /, **settings: Any) -> Server: ...
 
 
 @pytest.fixture
 async def start(upstream: FakeUpstream) -> AsyncIterator[Start]:
     servers: list[Server] = []
 
-    async def start_one(**settings: Any) -> Server:
+    async def start_one(families: Sequence[Family] = FAMILIES, /, **settings: Any) -> Server:
         given = {"upstream": upstream.url, "port": 0, "admin_port": 0, **settings}
-        server = Server(Settings(**given))
+        server = Server(ServerSettings(**given), families=families)
         await server.start()
         servers.append(server)
         return server

@@ -10,7 +10,7 @@ import pytest
 from tests.support.http import metric
 from tests.support.upstream import Cut, json_answer, stream
 from tests.support.whole_stream import WHOLE
-from vllm_sse_proxy.server.call_ids import answered_response, with_stored_ids
+from vllm_sse_proxy.server.responses.call_ids import answered_response, with_stored_ids
 
 if TYPE_CHECKING:
     from tests.server.conftest import Connect, Start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -13,12 +14,16 @@ from aioresponses import aioresponses
 
 from tests.support.http import metric, until_open
 from tests.support.whole_stream import BODY
+from vllm_sse_proxy.metrics import UPSTREAM_FAILURES
+from vllm_sse_proxy.server import errors
+from vllm_sse_proxy.server.errors import Problem
 
 if TYPE_CHECKING:
     from tests.server.conftest import Connect, Start
     from tests.support.upstream import FakeUpstream
     from vllm_sse_proxy.server.app import Server
 
+ROOT = Path(__file__).parents[2]
 KEY = ConnectionKey(
     "vllm.test", 80, is_ssl=False, ssl=True, proxy=None, proxy_auth=None, proxy_headers_hash=None
 )
@@ -51,6 +56,24 @@ async def test_mapping(
     assert (told["type"], told["param"], told["code"]) == ("server_error", None, code)
     assert "vllm.test" not in told["message"]
     assert metric(proxy, "upstream_failures_total", **{"class": cause}) == 1
+
+
+PROBLEMS = {name: problem for name, problem in vars(errors).items() if isinstance(problem, Problem)}
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_every_problem_is_documented(name: str) -> None:
+    problem = PROBLEMS[name]
+    table = (ROOT / "docs" / "operations.md").read_text("utf-8").partition("\n## Errors of the proxy")[2]
+    rows = [line.split("|") for line in table.partition("\n## ")[0].splitlines() if line.startswith("| ")]
+    assert any(str(problem.status) in row[1] and f"`{problem.code}`" in row[2] for row in rows)
+
+
+def test_every_problem_is_counted_where_it_can_be() -> None:
+    assert len(PROBLEMS) > 20
+    for problem in PROBLEMS.values():
+        assert problem.failure in {None, *UPSTREAM_FAILURES}
+        assert problem.close or problem.status >= 500
 
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/x"])

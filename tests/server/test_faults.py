@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NoReturn
 
 import orjson
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from tests.support.http import metric
 from tests.support.upstream import PATIENCE_SECONDS, Chunk, Cut, Head, Raw, Reset, Wait, stream
 from tests.support.whole_stream import BODY, CREATED, WHOLE
+from vllm_sse_proxy.families import RESPONSES
 
 if TYPE_CHECKING:
     from tests.server.conftest import Connect, Start
@@ -232,13 +234,11 @@ async def test_an_early_answer_to_a_long_upload(
     assert (got.status, got.body) == (413, refusal)
 
 
-async def test_a_fault_of_our_own_is_a_500(
-    upstream: FakeUpstream, proxy: Server, connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object, **__: object) -> None:
+async def test_a_fault_of_our_own_is_a_500(upstream: FakeUpstream, start: Start, connect: Connect) -> None:
+    def fail(*_: object, **__: object) -> NoReturn:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("vllm_sse_proxy.server.handlers.StreamNormalizer", fail)
+    proxy = await start((replace(RESPONSES, normalizer=fail),))
     upstream.answer(*stream(*WHOLE))
     client = await connect(proxy)
     await client.post("/v1/responses", BODY)

@@ -23,7 +23,7 @@ def _restore_collector() -> Iterator[None]:
 
 def test_what_lives_as_long_as_the_process_is_left_out_of_every_search() -> None:
     kept: list[list[int]] = [[]]
-    garbage.settle()
+    garbage.collect_less_often()
     assert gc.get_freeze_count() > 10_000
     assert not any(each is kept for each in gc.get_objects())
     assert gc.get_threshold()[0] == garbage.NEW_OBJECTS
@@ -40,7 +40,7 @@ def test_garbage_is_still_found() -> None:
         def __del__(self) -> None:
             Circle.alive -= 1
 
-    garbage.settle()
+    garbage.collect_less_often()
     for _ in range(3 * garbage.NEW_OBJECTS):
         Circle()
     assert Circle.alive <= 2 * garbage.NEW_OBJECTS

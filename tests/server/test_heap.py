@@ -29,12 +29,12 @@ def test_glibc_is_told_what_to_keep(monkeypatch: pytest.MonkeyPatch) -> None:
             return 1
 
     monkeypatch.setattr(ctypes, "CDLL", Library)
-    assert heap.keep_some()
+    assert heap.keep_freed_memory()
     assert told == [(-3, 4 * 1024 * 1024), (-1, 8 * 1024 * 1024)]
 
 
 def test_this_systems_own() -> None:
-    assert heap.keep_some() == (platform.libc_ver()[0] == "glibc")
+    assert heap.keep_freed_memory() == (platform.libc_ver()[0] == "glibc")
 
 
 @pytest.mark.parametrize("error", [AttributeError, OSError, TypeError])
@@ -43,11 +43,11 @@ def test_other_systems_stay_as_they_are(monkeypatch: pytest.MonkeyPatch, error: 
         raise error
 
     monkeypatch.setattr(ctypes, "CDLL", refuse)
-    assert not heap.keep_some()
+    assert not heap.keep_freed_memory()
 
 
 @pytest.mark.parametrize("name", heap._SET_BY_OPERATOR)
 def test_what_the_operator_set_stays(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "1")
     monkeypatch.setattr(ctypes, "CDLL", None)
-    assert not heap.keep_some()
+    assert not heap.keep_freed_memory()

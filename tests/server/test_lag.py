@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from vllm_sse_proxy.server.app import Server
+    from tests.server.conftest import Start
 
 
 class Timer:
@@ -62,9 +62,17 @@ def test_lag_is_how_late_the_timer_ran() -> None:
     assert len(loop.timers) == 4
 
 
-async def test_a_server_samples_until_it_stops(proxy: Server) -> None:
-    lag = proxy._lag
-    assert lag is not None
+async def test_a_server_samples_until_it_stops(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[LoopLag] = []
+
+    class Noted(LoopLag):
+        def start(self) -> None:
+            super().start()
+            started.append(self)
+
+    monkeypatch.setattr("vllm_sse_proxy.server.app.LoopLag", Noted)
+    proxy = await start()
+    (lag,) = started
     assert lag._timer is not None
     await proxy.stop()
     assert lag._timer is None

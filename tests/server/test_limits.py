@@ -11,17 +11,20 @@ import pytest
 
 from tests.support.http import metric, until_open
 from tests.support.upstream import PATIENCE_SECONDS, Chunk, End, Head, Wait, stream
-from tests.support.whole_stream import BODY, CREATED, DELTA, WHOLE
-from vllm_sse_proxy.config import Settings
+from tests.support.whole_stream import BODY, CREATED, DELTA, WHOLE, event, message, response
+from vllm_sse_proxy.config import Limit, ServerSettings
+from vllm_sse_proxy.families import FAMILIES
 from vllm_sse_proxy.families.responses.conformance import check_stream
-from vllm_sse_proxy.metrics import LIMITS
-from vllm_sse_proxy.server import clients
+from vllm_sse_proxy.server import sockets
 
 if TYPE_CHECKING:
     from tests.server.conftest import Connect, Start
     from tests.support.http import Answer
     from tests.support.upstream import FakeUpstream
     from vllm_sse_proxy.server.app import Server
+
+
+LIMITS = (*Limit, *(limit for family in FAMILIES for limit in family.limits))
 
 
 def hits(server: Server) -> dict[str, float]:
@@ -36,8 +39,8 @@ def assert_refused(got: Answer, status: int, code: str) -> None:
     assert orjson.loads(got.body)["error"]["code"] == code
 
 
-def test_each_is_a_setting_and_starts_at_zero() -> None:
-    assert set(LIMITS) <= set(Settings.model_fields)
+def test_each_is_a_setting_but_one() -> None:
+    assert set(LIMITS) - set(ServerSettings.model_fields) == {"max_unsent_items"}
 
 
 @pytest.mark.parametrize("begun", [b"G", b"GET / HTTP/1.1\r\nHost: a\r\n", b"\r\n"])
@@ -281,12 +284,28 @@ async def test_what_a_stream_may_hold(
     assert hits(proxy) == {limit: 1}
 
 
+async def test_a_final_output_with_too_many_items(
+    upstream: FakeUpstream, proxy: Server, connect: Connect
+) -> None:
+    items = [message("completed", "x")] * 1100
+    upstream.answer(*stream(*WHOLE[:5], event("response.completed", response=response("completed", *items))))
+    client = await connect(proxy)
+    await client.post("/v1/responses", BODY)
+    got = await client.answer()
+    assert b"event: response.failed\n" in got.body
+    assert check_stream(got.body) == []
+    await until_open(proxy, 0)
+    assert hits(proxy) == {"max_unsent_items": 1}
+    assert metric(proxy, "streams_total", ending="limit") == 1
+    assert metric(proxy, "requests_total", route="responses", code="2xx") == 1
+
+
 async def test_the_kernel_looks_after_both_sides(
     upstream: FakeUpstream, start: Start, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A peer that is gone without a word (power, network) sends nothing that could be noticed otherwise."""
     watched: list[tuple[socket.socket, float]] = []
-    watch = clients.watch_peer
+    watch = sockets.watch_peer
 
     def note(sock: socket.socket | None, *, unacknowledged_seconds: float) -> None:
         watch(sock, unacknowledged_seconds=unacknowledged_seconds)
@@ -303,5 +322,5 @@ async def test_the_kernel_looks_after_both_sides(
     for sock, seconds in watched:
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
-            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == clients.KEEPALIVE_IDLE_SECONDS
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == sockets.KEEPALIVE_IDLE_SECONDS
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == seconds * 1000

@@ -15,8 +15,8 @@ from tests.support.http import metric
 from tests.support.upstream import stream
 from tests.support.whole_stream import BODY, WHOLE
 from vllm_sse_proxy.cli import main
-from vllm_sse_proxy.config import Settings, SettingsError, load
-from vllm_sse_proxy.server.handlers import is_allowed
+from vllm_sse_proxy.config import ServerSettings, SettingsError, load
+from vllm_sse_proxy.server.admission import is_allowed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,7 +144,7 @@ def test_authorities_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_a_certificate_needs_its_key() -> None:
     with pytest.raises(SettingsError, match="need each other"):
-        load(Settings, {"upstream": "http://vllm.test", "tls_cert_file": "x"})
+        load(ServerSettings, {"upstream": "http://vllm.test", "tls_cert_file": "x"})
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_allowed_paths(path: str, allowed: bool) -> None:  # noqa: FBT001 - a pa
 @pytest.mark.parametrize("bad", ["v1/*", "/v1/*/x", "*"])
 def test_bad_lists_of_paths(bad: str) -> None:
     with pytest.raises(SettingsError, match="--allow-path: "):
-        load(Settings, {"upstream": "http://vllm.test", "allow_paths": (bad,)})
+        load(ServerSettings, {"upstream": "http://vllm.test", "allow_paths": (bad,)})
 
 
 async def test_other_paths_do_not_reach_upstream(

@@ -31,8 +31,7 @@ from vllm_sse_proxy.families.responses import Plan, RequestContext, StreamNormal
 from vllm_sse_proxy.families.responses.conformance import check_stream
 from vllm_sse_proxy.metrics import STATUS_POLLS, Metrics
 from vllm_sse_proxy.server.relay import Relay
-from vllm_sse_proxy.server.status import StatusProbe, Verdict
-from vllm_sse_proxy.server.stored import RefusedError
+from vllm_sse_proxy.server.responses.stored import RefusedError, StoredResponses
 
 if TYPE_CHECKING:
     from tests.server.conftest import Connect, Start
@@ -147,7 +146,7 @@ class TestSilence:
         assert metric(proxy, "upstream_failures_total", **{"class": "idle"}) == 0
         await happens((await upstream.next_request()).closed)
         lines = [getattr(record, "fields", {}) for record in caplog.records if record.message == "request"]
-        assert [line["proven_status"] for line in lines] == [document["status"]]
+        assert [line["polled_status"] for line in lines] == [document["status"]]
 
     async def test_the_question_is_the_clients_own(
         self, upstream: FakeUpstream, start: Start, connect: Connect
@@ -193,6 +192,17 @@ class TestSilence:
             b"/v1/responses/resp_1?stream=true&include=x",
             b"/v1/responses/resp_1",
         ]
+
+    async def test_a_path_that_is_spelt_in_another_way_names_the_same_response(
+        self, upstream: FakeUpstream, start: Start, connect: Connect
+    ) -> None:
+        proxy = await start(status_poll_seconds=SOON)
+        upstream.answer(*silent(*TOLD))
+        upstream.answer(*json_answer(FINISHED))
+        client = await connect(proxy)
+        await client.get("/v1/%72esponses/resp%5F1?stream=true")
+        assert (await client.answer()).body == as_if_sent(*TOLD)
+        assert upstream.requests[1].target == b"/v1/responses/resp_1"
 
     @pytest.mark.parametrize("sentinel", [True, False])
     async def test_ends_a_resumed_stream_that_never_tells_anything(
@@ -283,9 +293,9 @@ class TestSilence:
         upstream.answer(Head(), *map(Chunk, TOLD), Wait(go_on), Chunk(PING), Wait(asyncio.Event()))
         upstream.answer(*json_answer(FINISHED))
         asked = 0
-        ask = StatusProbe.ask
+        read = StoredResponses.read
 
-        async def refused_five_times(probe: StatusProbe, response_id: str) -> Verdict | None:
+        async def refused_five_times(stored: StoredResponses, response_id: str) -> dict[str, Any]:
             nonlocal asked
             asked += 1
             if asked == 3:
@@ -293,9 +303,9 @@ class TestSilence:
                 await went_on.wait()
             if asked <= 5:
                 raise RefusedError
-            return await ask(probe, response_id)
+            return await read(stored, response_id)
 
-        monkeypatch.setattr(StatusProbe, "ask", refused_five_times)
+        monkeypatch.setattr(StoredResponses, "read", refused_five_times)
         client = await connect(proxy)
         await client.post("/v1/responses", BACKGROUND)
         await client.head()
@@ -580,7 +590,7 @@ class TestCancel:
         (exchange,) = proxy.gateway.open
         before = -1
         while exchange.bytes_in != before or not (
-            isinstance(exchange.relay, Relay) and exchange.relay.is_stuck()
+            isinstance(exchange.relay, Relay) and exchange.relay.writer.is_waiting_for_client()
         ):
             before = exchange.bytes_in
             for _ in range(200):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import orjson
@@ -24,8 +25,8 @@ from tests.support.upstream import (
     stream,
 )
 from tests.support.whole_stream import BODY, CREATED, DELTA, DONE, WHOLE
+from vllm_sse_proxy.families import RESPONSES, Plan, RequestContext, StreamNormalizer
 from vllm_sse_proxy.families.responses.conformance import check_stream
-from vllm_sse_proxy.server.relay import StreamRelay
 
 if TYPE_CHECKING:
     from tests.server.conftest import Connect, Start
@@ -82,23 +83,23 @@ async def test_a_broken_stream_is_repaired(upstream: FakeUpstream, proxy: Server
 
 
 async def test_an_open_stream_does_not_hold_the_requests_input(
-    upstream: FakeUpstream, proxy: Server, connect: Connect
+    upstream: FakeUpstream, start: Start, connect: Connect
 ) -> None:
     """An agent's history takes three times its bytes as objects: 290 KiB for each stream, seen with requests of 92 KiB."""
-    assert proxy.gateway is not None
-    over = asyncio.Event()
-    upstream.answer(Head(), Chunk(CREATED), Wait(over), *map(Chunk, WHOLE[1:]), End())
+    contexts: list[RequestContext] = []
+
+    def normalizer(plan: Plan, context: RequestContext, *, starting_after: int | None) -> StreamNormalizer:
+        contexts.append(context)
+        return StreamNormalizer(plan, context, starting_after=starting_after)
+
+    proxy = await start((replace(RESPONSES, normalizer=normalizer),))
+    upstream.answer(*stream(*WHOLE))
     client = await connect(proxy)
     await client.post("/v1/responses", BODY)
-    await client.head()
-    assert await client.chunk() == CREATED
-    (exchange,) = proxy.gateway.open
-    assert isinstance(exchange.relay, StreamRelay)
-    request = exchange.relay._normalizer._engine._context.request
-    assert request.body == {name: value for name, value in orjson.loads(BODY).items() if name != "input"}
+    assert (await client.answer()).body == b"".join(WHOLE)
+    asked_for = {name: value for name, value in orjson.loads(BODY).items() if name != "input"}
     assert "input" in orjson.loads(BODY)
-    over.set()
-    assert await until_end(client) == b"".join(WHOLE[1:])
+    assert [context.body for context in contexts] == [asked_for]
     assert (await upstream.next_request()).body == BODY
 
 

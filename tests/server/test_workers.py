@@ -19,10 +19,11 @@ import pytest
 from tests.support.http import RawClient
 from tests.support.upstream import PATIENCE_SECONDS, Chunk, End, Head, Wait
 from tests.support.whole_stream import BODY, CREATED, DONE, WHOLE
-from vllm_sse_proxy.config import Settings, SettingsError
+from vllm_sse_proxy.config import ServerSettings, SettingsError
 from vllm_sse_proxy.families.responses import Ending, Tally
 from vllm_sse_proxy.metrics import MergedMetrics, Metrics, Report
-from vllm_sse_proxy.server.supervisor import Supervisor, _close, _next_pause, worker_count
+from vllm_sse_proxy.server.sockets import close_all
+from vllm_sse_proxy.server.supervisor import Supervisor, _next_pause, worker_count
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -244,8 +245,10 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def settings(**given: Any) -> Settings:
-    return Settings(**{"upstream": "http://vllm.test", "port": 0, "admin_port": 0, "workers": 2, **given})
+def settings(**given: Any) -> ServerSettings:
+    return ServerSettings(
+        **{"upstream": "http://vllm.test", "port": 0, "admin_port": 0, "workers": 2, **given}
+    )
 
 
 async def test_a_port_that_others_share_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
@@ -271,7 +274,7 @@ async def test_both_addresses_of_a_name_get_the_same_port(monkeypatch: pytest.Mo
     assert len(ports) == 1
     assert [len(own) for own in one._sockets] == [2, 2]
     for own in one._sockets:
-        _close(own)
+        close_all(own)
 
 
 async def test_workers_that_do_not_start_end_it(

@@ -13,7 +13,7 @@ from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
 from vllm_sse_proxy import logs
-from vllm_sse_proxy.server.relay import RelayedResponse
+from vllm_sse_proxy.server.answers import RelayedResponse
 
 if TYPE_CHECKING:
     from tests.server.conftest import Start

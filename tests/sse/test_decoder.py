@@ -50,6 +50,11 @@ def comment(text: bytes) -> Frame:
     return Frame(None, b"", text)
 
 
+def stray(text: bytes, data: bytes = b"", event: str | None = None) -> Frame:
+    """Build a frame with text that is no field."""
+    return Frame(event, data, None, text)
+
+
 CASES: dict[str, tuple[bytes, list[Frame]]] = {
     "nothing": (b"", []),
     "named": (b'event: x\ndata: {"a":1}\n\n', [message(b'{"a":1}', "x")]),
@@ -100,9 +105,30 @@ CASES: dict[str, tuple[bytes, list[Frame]]] = {
     "comment and CR": (b": ping\r\n\r\n:\r", [comment(b"ping"), comment(b"")]),
     "BOM": (BOM + b"data: a\n\n", [message(b"a")]),
     "BOM alone": (BOM, []),
-    "second BOM spoils the first field": (BOM + BOM + b"data: a\ndata: b\n\n", [message(b"b")]),
+    "second BOM": (BOM + BOM + b"data: a\ndata: b\n\n", [message(b"a\nb")]),
     "half a BOM": (BOM[:2] + b"data: a\n\ndata: b\n\n", [message(b"b")]),
-    "BOM later": (b"data: a\n\n" + BOM + b"data: b\n\n", [message(b"a")]),
+    "BOM later": (b"data: a\n\n" + BOM + b"data: b\n\n", [message(b"a"), message(b"b")]),
+    "BOM before every field and a comment": (
+        BOM + b"event: x\n" + BOM + b"data: a\n" + BOM + b": ping\n" + BOM * 3 + b"data: b\n\n",
+        [comment(b"ping"), message(b"a\nb", "x")],
+    ),
+    "BOM before an unknown field, and alone on a line": (
+        b"data: a\n" + BOM + b"id: 7\n" + BOM + b"\n" + BOM * 2 + b"\ndata: b\n\n",
+        [message(b"a\nb")],
+    ),
+    "BOM inside a value": (b"data: " + BOM + b"a\n\n", [message(BOM + b"a")]),
+    "JSON without a field": (b'{"a":1}\n\ndata: b\n\n', [stray(b'{"a":1}'), message(b"b")]),
+    "JSON without a field, over several lines": (
+        b'{\n  "a": [\n    1\n  ],\n"b": 2,\n\t"c": 3\n}\n\n',
+        [stray(b'{\n  "a": [\n    1\n  ],\n"b": 2,\n\t"c": 3\n}')],
+    ),
+    "JSON without a field, with blank lines in it": (
+        b'[\n\n  {\n\n"a": 1\n\n}\n\n]\n\n',
+        [stray(b"["), stray(b"  {"), stray(b'"a": 1'), stray(b"}"), stray(b"]")],
+    ),
+    "JSON that goes on behind its field": (b'data: {\n  "a": 1\n}\n\n', [stray(b'  "a": 1\n}', b"{")]),
+    "JSON without a field, under a name": (b'event: x\n{"a":1}\n\n', [stray(b'{"a":1}', b"", "x")]),
+    "lines that only JSON would begin with": (b' "a"\n"b"\n}\ndata: c\n\n"d"\n\n', [message(b"c")]),
     "NUL in data": (b"data: a\0b\n\n", [message(b"a\0b")]),
     "bytes that are no UTF-8": (
         b"event: \xff\ndata: \xff\xfe\n\nevent:\xff\ndata: a\n\n",
@@ -164,6 +190,9 @@ def test_only_one_line_feed_belongs_to_a_carriage_return() -> None:
         (b"event: x\n", True),
         (b"event\n", True),
         (b"data: a\n\nda", True),
+        (b"{", True),
+        (b"{\n", True),
+        (b"{\n\n", False),
     ],
 )
 def test_finish_tells_whether_a_frame_had_begun(stream: bytes, *, incomplete: bool) -> None:
@@ -203,6 +232,8 @@ def test_finish_tells_whether_a_frame_had_begun(stream: bytes, *, incomplete: bo
         (b"data\n" * 9, 44, [], False),
         (b"event\n" * 9, 52, [], True),
         (b"event\n" * 9, 53, [], False),
+        (b"{\n" * 9, 16, [], True),
+        (b"{\n" * 9 + b"\n", 17, [stray(b"\n".join([b"{"] * 9))], False),
     ],
 )
 def test_one_limit_for_everything_held(
@@ -231,6 +262,9 @@ def test_after_the_limit_nothing_is_read() -> None:
         (b"data: a\n\ndata: b", Frame(None, b"b")),
         (b"event: x\nda", Frame("x", b"")),
         (b"data: a\n\n", None),
+        (b'{\n  "a": 1}', stray(b'{\n  "a": 1}')),
+        (b'event: x\ndata: {\n"a": 1}\n', stray(b'"a": 1}', b"{", "x")),
+        (b"data: a\n" + BOM + b"data: b", Frame(None, b"a\nb")),
     ],
 )
 def test_finish_hands_out_what_came_of_the_last_frame(stream: bytes, rest: Frame | None) -> None:
@@ -286,6 +320,8 @@ pieces = st.sampled_from(
         b"y",
         BOM,
         b"\xef",
+        b"{",
+        b'"',
     ],
 )
 streams = st.lists(pieces, max_size=40).map(b"".join) | st.binary(max_size=80)
@@ -344,8 +380,8 @@ def test_reference(stream: bytes) -> None:
 
 @given(streams)
 def test_what_was_decoded_encodes_to_the_same_frames(stream: bytes) -> None:
-    """Encoding what was decoded and decoding it again gives the same frames."""
-    frames = decode([stream])[0]
+    """Encoding what was decoded and decoding it again gives the same frames; of comments, what is UTF-8."""
+    frames = [frame for frame in decode([stream])[0] if frame.stray is None]
     encoded = b"".join(
         encode_comment(f.comment)
         if f.comment is not None
@@ -354,28 +390,40 @@ def test_what_was_decoded_encodes_to_the_same_frames(stream: bytes) -> None:
         else encode_event(f.event, f.data)
         for f in frames
     )
+    for frame in frames:
+        if frame.comment is not None:
+            frame.comment = frame.comment.decode("utf-8", "replace").encode()
     assert decode([encoded], limit=len(encoded) + 1) == (frames, False)
 
 
 def reference(stream: bytes) -> list[Frame]:
-    """Decode as the specification says it, with no regard for speed."""
+    """Decode as the specification says it, with no regard for speed, and with the two liberties that are taken."""
     lines = stream.removeprefix(BOM).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")[:-1]
     frames: list[Frame] = []
-    event, data = b"", b""
+    event, data, extra, after = b"", b"", b"", False
     for line in lines:
         if line == b"":
-            if data:
-                frames.append(Frame(event.decode("utf-8", "replace") or None, data[:-1]))
-            event, data = b"", b""
+            if data or extra:
+                called = event.decode("utf-8", "replace") or None
+                frames.append(Frame(called, data[:-1], None, extra[:-1] if extra else None))
+                after = not data
+            event, data, extra = b"", b"", b""
             continue
-        name, _, value = line.partition(b":")
+        marked = line
+        while marked.startswith(BOM):
+            marked = marked.removeprefix(BOM)
+        name, _, value = marked.partition(b":")
         value = value.removeprefix(b" ")
-        if line.startswith(b":"):
+        if marked.startswith(b":"):
             frames.append(Frame(None, b"", value))
         elif name == b"data":
             data += value + b"\n"
         elif name == b"event":
             event = value
+        elif marked.startswith((b"{", b"[")) or (
+            (data or extra or after) and marked.startswith((b" ", b"\t", b'"', b"}", b"]"))
+        ):
+            extra += marked + b"\n"
     return frames
 
 
@@ -429,6 +477,9 @@ def cost_of(stream: bytes, chunk: int) -> int:
         pytest.param(lambda n: b"\r" * n, id="carriage returns"),
         pytest.param(lambda n: b":\n" * (n // 2), id="comments"),
         pytest.param(lambda n: b"event: x\n" * (n // 9), id="names"),
+        pytest.param(lambda n: b"{\n" * (n // 2), id="one object over many lines"),
+        pytest.param(lambda n: b"{\n\n" * (n // 3), id="many stray lines"),
+        pytest.param(lambda n: BOM * (n // 3) + b"data: x\n\n", id="byte order marks"),
     ],
 )
 def test_linear(make: Callable[[int], bytes], size: int) -> None:
@@ -439,7 +490,7 @@ def test_linear(make: Callable[[int], bytes], size: int) -> None:
 def test_bounded_memory() -> None:
     """A server that never ends a line or a frame makes the decoder hold no more than the limit, times a small factor."""
     limit = 100_000
-    for chunk in (b"x" * 10, b"data\n", b"event: x\n", b"data: xxxxxxxxx\n", b"foo: bar\n"):
+    for chunk in (b"x" * 10, b"data\n", b"event: x\n", b"data: xxxxxxxxx\n", b"foo: bar\n", b"{xxxxxxxx\n"):
         decoder = FrameDecoder(max_frame_bytes=limit)
         tracemalloc.start()
         try:

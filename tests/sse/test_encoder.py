@@ -19,6 +19,11 @@ def test_comment() -> None:
     assert encode_comment(b"keep-alive") == b": keep-alive\n\n"
 
 
+def test_a_comment_is_utf_8() -> None:
+    assert encode_comment("warten …".encode()) == ": warten …\n\n".encode()
+    assert encode_comment(b"caf\xe9 \xed\xa0\x80") == ": caf\ufffd \ufffd\ufffd\ufffd\n\n".encode()
+
+
 @pytest.mark.parametrize("name", ["x\ndata: forged", "x\rdata: forged", "\n\n", "\r"])
 def test_a_name_with_a_line_end_is_left_out(name: str) -> None:
     assert encode_event(name, b"1") == b"data: 1\n\n"

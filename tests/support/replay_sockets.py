@@ -10,24 +10,26 @@ through byte for byte. What the proxy counted is printed last.
 import argparse
 import asyncio
 import re
-import socket
 import sys
 import urllib.request
-from asyncio.subprocess import DEVNULL, Process, create_subprocess_exec
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import orjson
 
 from tests.support.http import Answer, RawClient
 from tests.support.recordings import Recording, load_all
 from tests.support.replay import faults, lost_words
-from tests.support.upstream import PATIENCE_SECONDS, Chunk, Cut, End, FakeUpstream, Head, Step, Wait, answer
+from tests.support.serving import Serving
+from tests.support.upstream import Chunk, Cut, End, FakeUpstream, Head, Seen, Step, Wait, answer
 from vllm_sse_proxy.families.responses import BodyEnd, Dialect
 
 IDLE_SECONDS = 2.0
+AT_ONCE = 12
+"""How many exchanges run at a time: those that wait for the idle timeout do so together."""
+NUMBER = "X-Recording"
+"""The header that names the recording that is wanted of upstream."""
 SHOWN = 5
 _FRAMES = re.compile(rb".*?\n\n|.+", re.DOTALL)
 
@@ -49,76 +51,66 @@ def script(recording: Recording) -> tuple[Step, ...]:
     return (head, *map(Chunk, _FRAMES.findall(recording.body)), end)
 
 
-def judge(recording: Recording, told: Answer, dialect: Dialect) -> list[str]:
+def judge(recording: Recording, received: Answer, dialect: Dialect) -> list[str]:
     """Return what is wrong with what the client got."""
     if recording.is_response_stream:
-        if told.status != 200:  # nothing was told: then it has to be an HTTP error, as OpenAI says them
-            error = orjson.loads(told.body).get("error", {})
-            return [] if told.status >= 500 and error.get("code") else [f"{told.status} {told.body!r}"]
-        found = faults(told.body, dialect=dialect) + lost_words(recording.body, told.body)
-        return found if told.complete else [*found, "the body was not ended"]
-    same = told.status == recording.status and told.body == recording.body
-    whole = told.complete == (recording.told_end is BodyEnd.EOF)
+        if received.status != 200:  # nothing was emitted: then it has to be an HTTP error in OpenAI's form
+            error = orjson.loads(received.body).get("error", {})
+            return (
+                []
+                if received.status >= 500 and error.get("code")
+                else [f"{received.status} {received.body!r}"]
+            )
+        found = faults(received.body, dialect=dialect) + lost_words(recording.body, received.body)
+        return found if received.complete else [*found, "the body was not ended"]
+    same = received.status == recording.status and received.body == recording.body
+    whole = received.complete == (recording.told_end is BodyEnd.EOF)
     return [] if same and whole else ["not byte for byte what upstream sent"]
 
 
-async def exchange(port: int, recording: Recording) -> Answer:
-    """Send the recorded request through the proxy."""
+async def exchange(port: int, recording: Recording, number: int) -> Answer:
+    """Send the recorded request through the proxy, with the number of its recording."""
     client = await RawClient.connect(port)
-    kind = "Content-Type: application/json"
+    headers = ("Content-Type: application/json", f"{NUMBER}: {number}")
     if recording.method == "POST":
-        await client.post(recording.path, orjson.dumps(recording.request), kind)
+        await client.post(recording.path, orjson.dumps(recording.request), *headers)
     else:
-        await client.get(recording.path)
+        await client.get(recording.path, *headers)
     try:
         return await client.answer()
     finally:
         client.leave()
 
 
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+class RecordedUpstream(FakeUpstream):
+    """Answers each request with the recording whose number it carries."""
 
+    def __init__(self, recordings: list[Recording]) -> None:
+        super().__init__()
+        self._recordings = recordings
 
-@asynccontextmanager
-async def serving(upstream: str, port: int, admin_port: int, *arguments: str) -> AsyncIterator[Process]:
-    """Run `vllm-sse-proxy serve`."""
-    command = [sys.executable, "-m", "vllm_sse_proxy", "serve", "--upstream", upstream, "--port", str(port)]
-    command += ["--admin-port", str(admin_port), *arguments]
-    process = await create_subprocess_exec(*command, stdout=DEVNULL, stderr=DEVNULL)
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
-                except ConnectionRefusedError:
-                    await asyncio.sleep(0.05)
-                else:
-                    writer.close()
-                    break
-        yield process
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
+    def arrived(self, seen: Seen) -> tuple[Step, ...]:
+        return script(self._recordings[int(seen.value(NUMBER) or 0)])
 
 
 async def replay(recordings: list[Recording], dialect: Dialect) -> int:
     """Replay, print, and return how many exchanges have a problem."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    port, admin_port = free_port(), free_port()
     options = ["--dialect", dialect.value, "--idle-timeout-seconds", str(IDLE_SECONDS)]
     options += ["--status-poll-seconds", "0"]  # a recording has no status to ask for
-    async with FakeUpstream() as upstream, serving(upstream.url, port, admin_port, *options):
-        for recording in recordings:
-            if not recording.status or (recording.is_response_stream and recording.is_suffix):
-                continue  # upstream answered nothing; or the proxy asks for the whole stream, which the recording has not
-            upstream.answer(*script(recording))
-            told = await exchange(port, recording)
-            found = judge(recording, told, dialect)
+    # Left out: upstream answered nothing; or the proxy asks for the whole stream, which the recording does not hold.
+    chosen = [each for each in recordings if each.status and not (each.is_response_stream and each.is_suffix)]
+    turns = asyncio.Semaphore(AT_ONCE)
+    async with RecordedUpstream(chosen) as upstream, Serving(upstream.url, *options) as proxy:
+        port = urlsplit(proxy.url).port or 0
+
+        async def answered(number: int) -> Answer:
+            async with turns:
+                return await exchange(port, chosen[number], number)
+
+        answers = await asyncio.gather(*map(answered, range(len(chosen))))
+        for recording, answer_ in zip(chosen, answers, strict=True):
+            found = judge(recording, answer_, dialect)
             count = counts[recording.release]
             if recording.is_response_stream:
                 count["streams"] += 1
@@ -131,9 +123,7 @@ async def replay(recordings: list[Recording], dialect: Dialect) -> int:
                 print(f"{recording.name} ({recording.end}, {len(recording.body)} bytes): {len(found)}")
                 for line in found[:SHOWN]:
                     print(f"    {line}")
-        with await asyncio.to_thread(
-            urllib.request.urlopen, f"http://127.0.0.1:{admin_port}/metrics"
-        ) as page:
+        with await asyncio.to_thread(urllib.request.urlopen, f"{proxy.admin_url}/metrics") as page:
             metrics = page.read().decode()
     columns = ("streams", "before", "after", "others", "unchanged")
     print("\nrelease   " + "".join(f"{column:>12}" for column in columns))

@@ -26,7 +26,7 @@ TOOL: Json = {
 
 
 def response(status: str = "in_progress", output: list[Json] | None = None, **fields: Any) -> Json:
-    """Return a response object as OpenAI's own API sends it."""
+    """Return a response object that every client reads."""
     return {
         "id": "resp_1",
         "object": "response",
@@ -46,6 +46,25 @@ def response(status: str = "in_progress", output: list[Json] | None = None, **fi
         "usage": None,
         **fields,
     }
+
+
+def openais(status: str = "in_progress", output: list[Json] | None = None, **fields: Any) -> Json:
+    """Return a response object as OpenAI's own API sends it: every field, in its order."""
+    names = ("id", "object", "created_at", "status", "background", "error", "incomplete_details", "instructions",
+             "max_output_tokens", "max_tool_calls", "model", "output", "parallel_tool_calls", "previous_response_id",
+             "prompt_cache_key", "reasoning", "safety_identifier", "service_tier", "store", "temperature", "text",
+             "tool_choice", "tools", "top_logprobs", "top_p", "truncation", "usage", "user", "metadata")  # fmt: skip
+    known = {
+        "background": False,
+        "reasoning": {"effort": None, "summary": None},
+        "service_tier": "auto",
+        "store": True,
+        "text": {"format": {"type": "text"}},
+        "top_logprobs": 0,
+        "truncation": "disabled",
+        **response(status, output, **fields),
+    }
+    return {name: known.get(name) for name in names}
 
 
 def text_part(text: str) -> Json:

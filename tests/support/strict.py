@@ -15,12 +15,6 @@ _CLASSES: dict[str, TypeAdapter[Any]] = {
     get_args(member.model_fields["type"].annotation)[0]: TypeAdapter(member)
     for member in get_args(get_args(ResponseStreamEvent)[0])
 }
-_TOLERATED = frozenset(
-    {
-        # required since openai 3.5x, and absent from nearly all of OpenAI's own streams
-        "cache_write_tokens",
-    }
-)
 
 
 def strict_errors(stream: bytes) -> list[str]:
@@ -56,8 +50,7 @@ def _of_the_right_class(errors: list[Any]) -> list[Any]:
     return [
         e
         for e in errors
-        if e["loc"][-1] not in _TOLERATED
-        and not (
+        if not (
             e["type"] == "literal_error" and e["loc"][:-1] in unions
         )  # a plain string, beside the classes
         and not any(e["loc"][: len(other)] == other for other in others)

@@ -20,9 +20,11 @@ import asyncio
 import socket
 import struct
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, cast
 
 import orjson
+
+from tests.support.local_server import LOOPBACK, LocalServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -153,41 +155,26 @@ class Seen:
         return values[0] if values else None
 
 
-class FakeUpstream:
+class FakeUpstream(LocalServer):
     """A server on a free port of 127.0.0.1; a context manager."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.requests: list[Seen] = []
         self._arrivals: asyncio.Queue[Seen] = asyncio.Queue()
         self._answers: list[tuple[Step, ...]] = []
         self._connections: set[_Connection] = set()
         self._count = 0
-        self._server: asyncio.Server | None = None
-
-    async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), "127.0.0.1", 0)
-        return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
+        self.refuse()
         for connection in list(self._connections):
             await connection.shut()
 
-    def refuse(self) -> None:
-        """Listen no more; the connections stay."""
-        assert self._server is not None
-        self._server.close()
-
-    @property
-    def port(self) -> int:
-        assert self._server is not None
-        return int(self._server.sockets[0].getsockname()[1])
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+    async def listen(self) -> asyncio.Server:
+        """Listen with a protocol of its own: a script sees at once that its peer has left, without reading."""
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(lambda: _Connection(self), LOOPBACK, 0)
 
     @property
     def connections(self) -> int:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vllm_sse_proxy.demo import session
+
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
@@ -48,11 +50,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(namespace: Namespace) -> int:
     """Run the demo and return the exit status: 1 if any stream that left the proxy does not conform."""
-    # Only now: `vllm-sse-proxy --help` need not pay for importing the servers.
-    from vllm_sse_proxy.demo.session import Options, main  # noqa: PLC0415
-
-    return main(
-        Options(
+    return session.main(
+        session.Options(
             once=namespace.once,
             only=tuple(namespace.only or ()),
             host=namespace.host,

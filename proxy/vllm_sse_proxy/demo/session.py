@@ -15,7 +15,7 @@ import orjson
 from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
-from vllm_sse_proxy.config import Settings
+from vllm_sse_proxy.config import ServerSettings
 from vllm_sse_proxy.demo.clients import Answer
 from vllm_sse_proxy.demo.report import Comparison, Palette, Side, render, summary
 from vllm_sse_proxy.demo.scenarios import SCENARIOS, Scenario
@@ -197,7 +197,7 @@ async def serving(application: web.Application, host: str, port: int = 0) -> Asy
 @contextlib.asynccontextmanager
 async def proxying(upstream: str, options: Options) -> AsyncIterator[tuple[str, str]]:
     """Run the real proxy in front of `upstream`; yield the URLs of its data port and its admin port."""
-    settings = Settings(upstream=upstream, host=options.host, port=options.port, admin_port=0)
+    settings = ServerSettings(upstream=upstream, host=options.host, port=options.port, admin_port=0)
     server = Server(settings)
     await server.start()
     try:

@@ -1,11 +1,12 @@
-"""What a client is told when the proxy, not upstream, has to answer: OpenAI-shaped errors with an honest status.
+"""What the proxy itself answers: one table of problems, each with an honest status.
 
-Exceptions of the network end here: each becomes one :class:`ProxyError`, named by whose fault it is and what may be done about
-it. The answer tells no address, no path of ours and no exception text; those are for the log.
+Exceptions of the network end here: each becomes one :class:`Problem`, named by whose fault it is and what can be done about
+it. The answer reveals no address, no path of ours and no exception text; those are for the log.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -13,211 +14,157 @@ import aiohttp
 import orjson
 from aiohttp import web
 
+from vllm_sse_proxy.config import Limit
+from vllm_sse_proxy.families import openai_error
 from vllm_sse_proxy.server.headers import ERROR_HEADER, REQUEST_ID_HEADER
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.families.responses import Failure
+    from collections.abc import Callable
+    from typing import Any
+
+    from vllm_sse_proxy.families import Failure
+
+    ErrorBody = Callable[[str, str, str], dict[str, Any]]
 
 RETRY_AFTER_SECONDS: Final = 1
-"""What a client is told to wait when this instance is stopping or full: another one is, or soon will be, there."""
+"""How long a client should wait when this instance is stopping or full: another one is available, or soon will be."""
 
 
-class ProxyError(Exception):
-    """The request cannot be answered by upstream.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Why a request is answered by the proxy itself.
 
     :ivar status: HTTP status for the client.
-    :ivar code: value of ``error.code``, of the ``X-SSE-Proxy-Error`` header and of the log's ``ending``.
-    :ivar kind: value of ``error.type``, as OpenAI names them.
-    :ivar cause: label of ``sse_proxy_upstream_failures_total``; None: upstream is not to blame.
-    :ivar limit: label of ``sse_proxy_limits_hit_total``, the name of the setting; None: no limit was hit.
+    :ivar code: ``error.code`` in the body, the ``X-SSE-Proxy-Error`` header and the log's ``ending``.
+    :ivar type: ``error.type`` in the body, as OpenAI names them.
+    :ivar failure: label of ``sse_proxy_upstream_failures_total``; None: upstream is not to blame.
+    :ivar limit: label of ``sse_proxy_limits_hit_total``; None: no limit was hit.
     :ivar close: whether the client's connection must end with the answer, because the rest of its request was not read.
     """
 
-    def __init__(
-        self,
-        status: int,
-        code: str,
-        message: str,
-        *,
-        kind: str = "server_error",
-        cause: str | None = None,
-        limit: str | None = None,
-        close: bool = False,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.kind = kind
-        self.cause = cause
-        self.limit = limit
-        self.close = close
-
-    def response(self, request_id: str) -> web.Response:
-        """Make the answer."""
-        response = web.Response(
-            status=self.status,
-            body=self._body(),
-            content_type="application/json",
-            headers=self._headers(request_id),
-        )
-        if self.close:
-            response.force_close()
-        return response
-
-    def wire(self, request_id: str) -> bytes:
-        """Make the answer as bytes, for a connection on which there is no request yet; it must be closed after them."""
-        body = self._body()
-        headers = {
-            "Content-Type": "application/json",
-            "Content-Length": str(len(body)),
-            "Connection": "close",
-            **self._headers(request_id),
-        }
-        lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        return "\r\n".join([*lines, "", ""]).encode() + body
-
-    def _body(self) -> bytes:
-        return orjson.dumps(
-            {"error": {"message": self.message, "type": self.kind, "param": None, "code": self.code}}
-        )
-
-    def _headers(self, request_id: str) -> dict[str, str]:
-        headers = {ERROR_HEADER: self.code, REQUEST_ID_HEADER: request_id, "Server": "vllm-sse-proxy"}
-        if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-        return headers
+    status: int
+    code: str
+    message: str
+    type: str = "server_error"
+    failure: str | None = None
+    limit: Limit | None = None
+    close: bool = False
 
 
-def bad_request(
-    code: str, message: str, *, status: int = HTTPStatus.BAD_REQUEST, limit: str | None = None
-) -> ProxyError:
-    """Return the error for a request that cannot be passed on; its connection is closed."""
-    return ProxyError(status, code, message, kind="invalid_request_error", limit=limit, close=True)
-
-
-def request_head_timeout() -> ProxyError:
-    """Return the error for a client that does not get to the end of its request's head."""
-    return bad_request(
-        "request_timeout",
-        "The request's head did not come in time.",
-        status=HTTPStatus.REQUEST_TIMEOUT,
-        limit="request_head_timeout_seconds",
+def _refused(status: int, code: str, message: str, limit: Limit | None = None) -> Problem:
+    """Return a problem of the request: it is not forwarded, and its connection is closed."""
+    return Problem(
+        status=status, code=code, message=message, type="invalid_request_error", limit=limit, close=True
     )
 
 
-def request_body_timeout() -> ProxyError:
-    """Return the error for a client that does not get on with its request's body."""
-    return bad_request(
-        "request_timeout",
-        "The request's body did not come in time.",
-        status=HTTPStatus.REQUEST_TIMEOUT,
-        limit="request_body_timeout_seconds",
+def _upstream(status: int, code: str, message: str, failure: str, limit: Limit | None = None) -> Problem:
+    """Return a problem of upstream's: the client's connection stays as it is."""
+    return Problem(status=status, code=code, message=message, failure=failure, limit=limit)
+
+
+# fmt: off
+# The request is not what HTTP allows, or not what the proxy forwards.
+INVALID_HTTP: Final = _refused(400, "invalid_http", "The request is not valid HTTP.")
+CODED_HTTP_1_0: Final = _refused(400, "invalid_http", "HTTP/1.0 has no Transfer-Encoding.")
+INVALID_TARGET: Final = _refused(400, "invalid_target", "The request target must be a path.")
+UNENCODABLE_TARGET: Final = _refused(400, "invalid_target", "The request target must be ASCII or UTF-8.")
+INVALID_BODY: Final = _refused(400, "invalid_body", "The request's body is not valid HTTP.")
+INVALID_UPGRADE: Final = _refused(400, "invalid_upgrade", "A WebSocket begins with an HTTP/1.1 GET request without a body.")
+PATH_NOT_ALLOWED: Final = _refused(404, "path_not_allowed", "This path is not served here.")
+EXPECTATION_FAILED: Final = _refused(417, "expectation_failed", "Only 100-continue can be expected.")
+UPGRADE_NOT_SUPPORTED: Final = _refused(501, "upgrade_not_supported", "The only upgrade that this proxy relays is WebSocket.")
+CODING_NOT_SUPPORTED: Final = _refused(501, "transfer_coding_not_supported", "The only transfer coding supported is chunked.")
+LOOP_DETECTED: Final = _refused(508, "loop_detected", "The request has been through this proxy before.")
+
+# The request is over a limit.
+HEAD_TIMEOUT: Final = _refused(408, "request_timeout", "The request's header did not arrive in time.", Limit.REQUEST_HEAD)
+BODY_TIMEOUT: Final = _refused(408, "request_timeout", "The request's body did not arrive in time.", Limit.REQUEST_BODY)
+BODY_TOO_LARGE: Final = _refused(413, "body_too_large", "The request's body is too large.", Limit.REQUEST_BODY_BYTES)
+HEADER_TOO_LARGE: Final = _refused(431, "header_too_large", "The request's header is too large.", Limit.HEADER_BYTES)
+
+# Upstream did not answer.
+CONNECT: Final = _upstream(502, "upstream_connect", "The proxy could not connect to the upstream server.", "connect")
+CONNECT_TIMEOUT: Final = _upstream(
+    504, "upstream_connect_timeout", "The proxy could not connect to the upstream server in time.", "connect", Limit.CONNECT)
+DISCONNECT: Final = _upstream(
+    502, "upstream_disconnect", "The upstream server closed the connection without an answer.", "disconnect")
+RESET: Final = _upstream(502, "upstream_reset", "The connection to the upstream server broke before an answer.", "reset")
+PROTOCOL: Final = _upstream(502, "upstream_protocol", "The upstream server's answer is not valid HTTP.", "protocol")
+FIRST_BYTE_TIMEOUT: Final = _upstream(
+    504, "upstream_timeout", "The upstream server did not answer in time.", "timeout", Limit.FIRST_BYTE)
+
+# The proxy cannot answer.
+INTERNAL: Final = Problem(status=500, code="internal_error", message="The proxy failed to answer.", close=True)
+OVERLOADED: Final = Problem(
+    status=503, code="overloaded", message="The proxy has as many requests open as it may; try again.", limit=Limit.STREAMS)
+SHUTTING_DOWN: Final = Problem(
+    status=503, code="shutting_down", message="The proxy is shutting down; try again.", close=True)
+# fmt: on
+
+# The first that matches. Name resolution and TLS fail as connector errors; a ClientOSError is both of the last two.
+_BY_EXCEPTION: Final = (
+    (aiohttp.ConnectionTimeoutError, CONNECT_TIMEOUT),
+    (aiohttp.ClientConnectorError, CONNECT),
+    (aiohttp.ServerDisconnectedError, DISCONNECT),
+    ((OSError, aiohttp.ClientConnectionError), RESET),
+)
+
+
+def problem_of(error: Exception) -> Problem:
+    """Return what an exception of aiohttp's client, raised before upstream's answer, means to the client."""
+    return next((problem for types, problem in _BY_EXCEPTION if isinstance(error, types)), PROTOCOL)
+
+
+def failed_stream(failure: Failure) -> Problem:
+    """Return the problem of a stream that failed before the client was sent anything of it."""
+    return Problem(status=failure.status, code=failure.code, message=failure.message, type=failure.type)
+
+
+class ProxyError(Exception):
+    """The request cannot be answered by upstream."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+def error_response(problem: Problem, request_id: str, error_body: ErrorBody = openai_error) -> web.Response:
+    """Return the answer.
+
+    :param error_body: what the body looks like, by :attr:`vllm_sse_proxy.families.Family.error`.
+    """
+    response = web.Response(
+        status=problem.status,
+        body=_body(problem, error_body),
+        content_type="application/json",
+        headers=_headers(problem, request_id),
     )
+    if problem.close:
+        response.force_close()
+    return response
 
 
-def header_too_large() -> ProxyError:
-    """Return the error for a head that is larger than it may be."""
-    return bad_request(
-        "header_too_large",
-        "The request's header is too large.",
-        status=HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-        limit="max_header_bytes",
-    )
+def error_bytes(problem: Problem, request_id: str) -> bytes:
+    """Return the answer as bytes, for a connection without a request yet; it must be closed after them."""
+    body = _body(problem, openai_error)
+    headers = {
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+        **_headers(problem, request_id),
+    }
+    lines = [f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def body_too_large() -> ProxyError:
-    """Return the error for a body that is larger than it may be."""
-    return bad_request(
-        "body_too_large",
-        "The request's body is too large.",
-        status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        limit="max_request_body_bytes",
-    )
+def _body(problem: Problem, error_body: ErrorBody) -> bytes:
+    return orjson.dumps(error_body(problem.message, problem.type, problem.code))
 
 
-def overloaded() -> ProxyError:
-    """Return the error for a request that came while as many as may be were open."""
-    return ProxyError(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "overloaded",
-        "The proxy is answering as many requests as it may; try again.",
-        limit="max_streams",
-    )
-
-
-def shutting_down() -> ProxyError:
-    """Return the error for a request that was waiting for its answer when the proxy had to stop."""
-    return ProxyError(
-        HTTPStatus.SERVICE_UNAVAILABLE, "shutting_down", "The proxy is shutting down; try again.", close=True
-    )
-
-
-def internal_error() -> ProxyError:
-    """Return the error for a fault of the proxy's own; its log holds the traceback."""
-    return ProxyError(
-        HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "The proxy failed to answer.", close=True
-    )
-
-
-def first_byte_timeout() -> ProxyError:
-    """Return the error for an upstream that took a request and does not answer."""
-    return ProxyError(
-        HTTPStatus.GATEWAY_TIMEOUT,
-        "upstream_timeout",
-        "The upstream server did not answer in time.",
-        cause="timeout",
-        limit="first_byte_timeout_seconds",
-    )
-
-
-def upstream_protocol() -> ProxyError:
-    """Return the error for an upstream whose answer is not what HTTP allows it to be."""
-    return ProxyError(
-        HTTPStatus.BAD_GATEWAY,
-        "upstream_protocol",
-        "The upstream server's answer is not valid HTTP.",
-        cause="protocol",
-    )
-
-
-def stream_failure(failure: Failure) -> ProxyError:
-    """Return the error for a stream that failed before it told anything."""
-    return ProxyError(failure.status, failure.code, failure.message, kind=failure.type)
-
-
-def from_client_error(error: Exception) -> ProxyError:
-    """Say what an exception of aiohttp's client, raised before upstream's answer, means to the client."""
-    match error:
-        case aiohttp.ConnectionTimeoutError():
-            return ProxyError(
-                HTTPStatus.GATEWAY_TIMEOUT,
-                "upstream_connect_timeout",
-                "The upstream server could not be connected to in time.",
-                cause="connect",
-                limit="connect_timeout_seconds",
-            )
-        case aiohttp.ClientConnectorError():  # name resolution and TLS too
-            return ProxyError(
-                HTTPStatus.BAD_GATEWAY,
-                "upstream_connect",
-                "The upstream server could not be connected to.",
-                cause="connect",
-            )
-        case aiohttp.ServerDisconnectedError():
-            return ProxyError(
-                HTTPStatus.BAD_GATEWAY,
-                "upstream_disconnect",
-                "The upstream server closed the connection without an answer.",
-                cause="disconnect",
-            )
-        case OSError() | aiohttp.ClientConnectionError():  # ClientOSError is both
-            return ProxyError(
-                HTTPStatus.BAD_GATEWAY,
-                "upstream_reset",
-                "The connection to the upstream server broke before an answer.",
-                cause="reset",
-            )
-        case _:
-            return upstream_protocol()
+def _headers(problem: Problem, request_id: str) -> dict[str, str]:
+    headers = {ERROR_HEADER: problem.code, REQUEST_ID_HEADER: request_id, "Server": "vllm-sse-proxy"}
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return headers

@@ -1,9 +1,10 @@
-"""One request and its answer: what is known of it, for the log line and the metrics, and how to stop it from outside."""
+"""One request and its answer: the facts for the log line and the metrics, and how to stop it from outside."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
 
 from vllm_sse_proxy.logs import emit
 from vllm_sse_proxy.metrics import code_class
@@ -11,111 +12,88 @@ from vllm_sse_proxy.metrics import code_class
 if TYPE_CHECKING:
     import asyncio
 
-    from vllm_sse_proxy.families.responses import Tally
+    from vllm_sse_proxy.families import Tally
     from vllm_sse_proxy.metrics import Metrics
 
+# The facts that are logged as they are, in the order of the line.
+_LOGGED: Final = (
+    *("request_id", "client_ip", "method", "path", "status", "upstream_status", "stream"),
+    *("ending", "limit", "polled_status", "bytes_in", "bytes_out"),
+)
 
-class Body(Protocol):
-    """The body of an answer on its way: what may be done to it from outside."""
+
+class Stoppable(Protocol):
+    """The body of an answer on its way."""
 
     def stop(self) -> None:
-        """The proxy has to stop: end it here."""
-
-    def cancelled(self, response_id: str) -> None:
-        """Take note that upstream cancelled a response: its stream would never end."""
+        """End it here: the proxy has to stop."""
 
 
+@dataclass(slots=True, eq=False, kw_only=True)
 class Exchange:
-    """Plain facts, written by handler and relay while the request is answered. Times are the event loop's, in seconds.
+    """Facts that gateway and relay record while the request is answered. Times are the event loop's, in seconds.
 
-    :ivar status: what the client was answered; None while it was not.
+    :ivar metrics: where everything about this request is counted.
+    :ivar route: the label of the route in metrics.
+    :ivar client_ip: the client's address.
+    :ivar status: the status that the client was sent; None before that.
     :ivar bytes_in: bytes of upstream's body; ``bytes_out``: bytes of body written to the client.
     :ivar first_byte_at: when the client was sent the first bytes of the body.
-    :ivar ending: how it ended: ``ok``, an :class:`~vllm_sse_proxy.families.responses.Ending` or the code of a proxy error.
-    :ivar limit: the setting whose limit ended it; None for the others.
+    :ivar ending: how it ended: ``ok``, an :class:`~vllm_sse_proxy.families.Ending` or the code of a proxy error.
+    :ivar limit: the limit that ended it; None for the others.
     :ivar deadline: the timeout that is running while there is no answer yet.
-    :ivar proven_status: the status of the response that upstream was asked for, where that ended the stream.
+    :ivar relay: the body of the answer, while it is on its way.
+    :ivar polled_status: the status of the response that ended the stream, where upstream was polled for it.
     :ivar stopping: set when the proxy had to stop before this exchange was over.
     """
 
-    __slots__ = (
-        "bytes_in",
-        "bytes_out",
-        "client",
-        "deadline",
-        "ending",
-        "first_byte_at",
-        "limit",
-        "method",
-        "path",
-        "proven_status",
-        "relay",
-        "request_id",
-        "route",
-        "started_at",
-        "status",
-        "stopping",
-        "stream",
-        "tally",
-        "upstream_status",
-    )
+    metrics: Metrics
+    request_id: str
+    method: str
+    path: str
+    route: str
+    client_ip: str | None
+    started_at: float
+    status: int | None = None
+    upstream_status: int | None = None
+    stream: bool = False
+    bytes_in: int = 0
+    bytes_out: int = 0
+    first_byte_at: float | None = None
+    ending: str | None = None
+    limit: str | None = None
+    tally: Tally | None = None
+    deadline: asyncio.Timeout | None = None
+    relay: Stoppable | None = None
+    polled_status: str | None = None
+    stopping: bool = False
 
-    def __init__(
-        self, *, request_id: str, method: str, path: str, route: str, client: str | None, started_at: float
-    ) -> None:
-        self.request_id = request_id
-        self.method = method
-        self.path = path
-        self.route = route
-        self.client = client
-        self.started_at = started_at
-        self.status: int | None = None
-        self.upstream_status: int | None = None
-        self.stream = False
-        self.bytes_in = 0
-        self.bytes_out = 0
-        self.first_byte_at: float | None = None
-        self.ending: str | None = None
-        self.tally: Tally | None = None
-        self.deadline: asyncio.Timeout | None = None
-        self.relay: Body | None = None
-        self.proven_status: str | None = None
-        self.stopping = False
-        self.limit: str | None = None
+    def hit(self, limit: str) -> None:
+        """Record and count the limit that ends this exchange."""
+        self.limit = limit
+        self.metrics.limits_hit.labels(limit).inc()
 
     def stop(self, now: float) -> None:
-        """End it visibly: an answer under way is cut, a request without one is told that the proxy is shutting down."""
+        """End it visibly: an answer on its way is cut, a request without one is answered that the proxy is shutting down."""
         self.stopping = True
         if self.relay is not None:
             self.relay.stop()
         elif self.deadline is not None:
             self.deadline.reschedule(now)
 
-    def report(self, metrics: Metrics, *, now: float) -> None:
-        """Count the request and write its line; call it once, at its end."""
-        metrics.requests.labels(self.route, code_class(self.status)).inc()
-        metrics.bytes.labels("in").inc(self.bytes_in)
-        metrics.bytes.labels("out").inc(self.bytes_out)
+    def report(self, now: float) -> None:
+        """Count the request and write its log line; call it once, at its end."""
+        self.metrics.requests.labels(self.route, code_class(self.status)).inc()
+        self.metrics.bytes.labels("in").inc(self.bytes_in)
+        self.metrics.bytes.labels("out").inc(self.bytes_out)
         tally = self.tally
+        first = self.first_byte_at
         emit(
             logging.INFO,
             "request",
-            request_id=self.request_id,
-            client_ip=self.client,
-            method=self.method,
-            path=self.path,
-            status=self.status,
-            upstream_status=self.upstream_status,
-            stream=self.stream,
-            ending=self.ending,
-            limit=self.limit,
-            proven_status=self.proven_status,
-            bytes_in=self.bytes_in,
-            bytes_out=self.bytes_out,
+            **{name: getattr(self, name) for name in _LOGGED},
             duration_ms=_milliseconds(now - self.started_at),
-            ttfb_ms=None
-            if self.first_byte_at is None
-            else _milliseconds(self.first_byte_at - self.started_at),
+            ttfb_ms=None if first is None else _milliseconds(first - self.started_at),
             events_in=None if tally is None else tally.events_in,
             events_out=None if tally is None else tally.events_out,
             repairs=None

@@ -1,9 +1,9 @@
-"""When Python looks for garbage: seldom, and never among what lives as long as the process.
+"""Garbage collection: seldom, and never among the objects that live as long as the process.
 
-Python frees nearly everything at once, by counting references; its collector looks for what refers to itself in a circle, and
-for that it visits every object there is. By default it sets out after each 700 new ones, which is a request or two. With
-2,000 streams open it visited a million objects again and again: most of what opening them cost, and half of what an event
-cost beside them (docs/performance.md).
+Python frees nearly everything at once, by counting references; its collector looks for objects that refer to each other in a
+cycle, and visits every object there is to find them. By default it runs after each 700 new ones, which is a request or two.
+With 2,000 streams open it visited a million objects again and again: most of the cost of opening them, and half of the cost of
+an event beside them (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import gc
 from typing import Final
 
 NEW_OBJECTS: Final = 10_000
-"""Objects made and not freed before the youngest are looked at: a millisecond's work, and a megabyte of garbage or two."""
+"""New objects that start a collection of the youngest: a millisecond's work, and a megabyte of garbage or two."""
 
 
-def settle() -> None:
-    """Leave what is there now out of every later search, and search less often.
+def collect_less_often() -> None:
+    """Leave the objects that exist now out of every later collection, and collect less often.
 
-    Call it once per process, when all is loaded and before anybody can wait for an answer: it takes a tenth of a second.
+    Call it once per process, when everything is loaded and nobody can be waiting for an answer: it takes a tenth of a second.
     """
     gc.collect()
     gc.freeze()

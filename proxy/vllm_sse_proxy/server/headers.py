@@ -1,16 +1,17 @@
-"""Which headers cross the proxy, and which it makes (RFC 9110, section 7.6).
+"""Which headers are forwarded, and which the proxy adds (RFC 9110, section 7.6).
 
-Headers are read from the raw lists, so that repeated ones stay repeated, in order, in the spelling they came in. Only what is
-about one connection stays behind.
+Headers are read from the raw lists, so that repeated ones stay repeated, in order, in the spelling they came in. Only those
+about a single connection are removed.
 
-One limit: aiohttp writes headers as UTF-8, so a value that is no UTF-8 (allowed by RFC 9110 as "obs-text", sent by nobody
-sensible) cannot be passed on unchanged; such a header is left out rather than altered.
+One limit: aiohttp writes headers as UTF-8, so a value that is not UTF-8 (allowed by RFC 9110 as "obs-text", but hardly ever
+sent) cannot be forwarded unchanged; such a header is left out rather than altered.
 """
 
 from __future__ import annotations
 
 import random
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from multidict import CIMultiDict
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 ERROR_HEADER: Final = "X-SSE-Proxy-Error"
-"""Marks answers that the proxy itself made; its value is the error's code."""
+"""Marks answers of the proxy itself; its value is the error's code."""
 
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 
-# RFC 9110, section 7.6.1; Proxy-* concern the next hop only, and trailers do not cross (so neither does their announcement).
+# RFC 9110, section 7.6.1; Proxy-* concern the next hop only, and trailers are not forwarded (so neither is Trailer).
 _HOP_BY_HOP: Final = frozenset(
     {
         b"connection",
@@ -43,32 +44,31 @@ _HOP_BY_HOP: Final = frozenset(
 # A sender may list any header as hop-by-hop, but not those that frame or address the message.
 _NEVER_LISTED: Final = frozenset({b"content-length", b"host"})
 
-# Says where else this very server may be reached: true of upstream, not of the proxy.
+# Says where else the server can be reached: true of upstream, not of the proxy.
 _OWN_AUTHORITY: Final = frozenset({b"alt-svc"})
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
-# Tells requests apart and guards nothing: the system's own random bytes would cost each request a system call. A worker is a
-# process of its own, begun afresh, so no two draw the same.
+# Identifies requests and protects nothing: the system's own random bytes would cost each request a system call. Each worker
+# is a new process, not a fork, so no two draw the same.
 _ids: Final = random.Random()  # noqa: S311 - see above
 
 # The proxy answers "Expect: 100-continue" itself, once upstream takes the body.
 _ANSWERED_HERE: Final = frozenset({b"expect"})
 
 
+@dataclass(frozen=True, kw_only=True)
 class Forwarding:
-    """How requests are told apart from their senders: one per process.
+    """Makes the headers of forwarded requests; one per process.
 
-    :param instance: this process's name in ``Via``, a token; a request that already carries it has come round in a circle.
-    :param authorization: value sent by requests that carry no ``Authorization``; None sends none.
-    :param preserve_host: pass the client's ``Host`` on instead of upstream's authority.
+    :ivar instance: this process's name in ``Via``, a token; a request that already has it has gone round in a loop.
+    :ivar authorization: the ``Authorization`` of requests that have none; None adds none.
+    :ivar preserve_host: forward the client's ``Host`` instead of upstream's authority.
     """
 
-    def __init__(self, *, instance: str, authorization: str | None, preserve_host: bool) -> None:
-        self._via = f"1.1 {instance}"
-        self._instance = instance
-        self._authorization = authorization
-        self._preserve_host = preserve_host
+    instance: str
+    authorization: str | None
+    preserve_host: bool
 
     def request_headers(
         self, raw: RawHeaders, *, peer: str | None, scheme: str, request_id: str, identity: bool
@@ -76,11 +76,11 @@ class Forwarding:
         """Return the headers of the request to upstream.
 
         :param peer: the client's address, for ``X-Forwarded-For``; None for a socket without one.
-        :param identity: ask for an uncompressed answer, since it will be read.
+        :param identity: ask for an uncompressed answer, because it will be read.
         """
         headers = end_to_end(raw, also=_ANSWERED_HERE)
         host = headers.popone("Host", None)
-        if self._preserve_host and host is not None:
+        if self.preserve_host and host is not None:
             headers["Host"] = host
         headers[REQUEST_ID_HEADER] = request_id
         if identity:
@@ -90,20 +90,20 @@ class Forwarding:
         headers.setdefault("X-Forwarded-Proto", scheme)
         if host is not None:
             headers.setdefault("X-Forwarded-Host", host)
-        _append(headers, "Via", self._via)
-        if self._authorization is not None:
-            headers.setdefault("Authorization", self._authorization)
+        _append(headers, "Via", f"1.1 {self.instance}")
+        if self.authorization is not None:
+            headers.setdefault("Authorization", self.authorization)
         return headers
 
     def is_loop(self, via: Sequence[str]) -> bool:
-        """Say whether a request has been here before (upstream is, by some way, the proxy itself)."""
-        return any(self._instance in value for value in via)
+        """Return whether a request has been here before (upstream is, in some roundabout way, the proxy itself)."""
+        return any(self.instance in value for value in via)
 
 
 def end_to_end(raw: RawHeaders, *, also: frozenset[bytes] = frozenset()) -> CIMultiDict[str]:
-    """Return the headers that are meant for the far end, less those named in ``also`` (lower case).
+    """Return the headers that are meant for the other end, without those in ``also`` (lower case).
 
-    A repeated header is spelled as it was first: aiohttp's client takes ``X-A`` and ``x-a`` for two, and keeps only one.
+    A repeated header keeps its first spelling: aiohttp's client takes ``X-A`` and ``x-a`` for two headers, and keeps only one.
     """
     dropped = _HOP_BY_HOP | also | (connection_options(raw) - _NEVER_LISTED)
     headers: CIMultiDict[str] = CIMultiDict()
@@ -127,14 +127,14 @@ def connection_options(raw: RawHeaders) -> frozenset[bytes]:
 
 
 def answer_headers(raw: RawHeaders) -> CIMultiDict[str]:
-    """Return the headers of an answer that is passed on unread. Alt-Svc would lead clients past the proxy."""
+    """Return the headers of an answer that is forwarded unread. Alt-Svc would lead clients past the proxy."""
     return end_to_end(raw, also=_OWN_AUTHORITY)
 
 
 def stream_headers(raw: RawHeaders) -> CIMultiDict[str]:
-    """Return the headers of a repaired stream: upstream's, made fit for a body that is written as it comes.
+    """Return the headers of a repaired stream: upstream's, adapted to a body that is written as it comes.
 
-    Buffering and compressing proxies on the way are told to keep off; what described upstream's bytes is gone.
+    They keep proxies on the way from buffering and compressing it, and no longer describe upstream's bytes.
     """
     headers = end_to_end(
         raw,
@@ -155,11 +155,11 @@ def stream_headers(raw: RawHeaders) -> CIMultiDict[str]:
 
 
 def request_id_of(values: Iterable[str]) -> str:
-    """Return the client's request id if it sent one that is harmless everywhere it will appear, else a new one."""
+    """Return the client's request id if it sent one that is harmless wherever it will appear, otherwise a new one."""
     sent = list(values)
     return sent[0] if len(sent) == 1 and _REQUEST_ID.fullmatch(sent[0]) else f"{_ids.getrandbits(128):032x}"
 
 
 def _append(headers: CIMultiDict[str], name: str, value: str) -> None:
-    """Add to the list a header holds; its lines become one, which RFC 9110, section 5.3, says is the same."""
+    """Append to a header that holds a list; its lines become one, which means the same (RFC 9110, section 5.3)."""
     headers[name] = ", ".join([*headers.getall(name, ()), value])

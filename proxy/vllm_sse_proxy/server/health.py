@@ -1,8 +1,8 @@
 """The admin port: /livez, /readyz, /healthz and /metrics.
 
-Liveness says that this process answers, and nothing else: a restart of the proxy mends no upstream. Readiness is false only
-while the process drains; if it depended on a shared upstream, one outage would turn every replica's honest 502 into
-"connection refused".
+Liveness means that this process answers, and nothing else: restarting the proxy does not repair upstream. Readiness is false
+only before the start and while the process drains; if it depended on a shared upstream, one outage would turn every replica's
+honest 502 into "connection refused".
 """
 
 from __future__ import annotations

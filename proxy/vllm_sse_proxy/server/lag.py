@@ -1,6 +1,6 @@
-"""How late the event loop runs what is due: the one figure that says whether this process has more to do than one core can.
+"""How late the event loop runs what is due: the one figure that shows whether this process has more to do than one core can.
 
-Everything the proxy does waits in the same loop, so what delays a timer delays every stream by as much.
+Everything in the proxy waits in the same loop, so what delays a timer delays every stream by as much.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from prometheus_client import Histogram
 
 SAMPLE_SECONDS: Final = 0.5
-"""Time between two samples: 30 of them in the 15 s between two common scrapes, for 2 wake-ups a second."""
+"""Time between two samples: 30 in the 15 s between two typical scrapes, for 2 wake-ups a second."""
 
 
 class LoopLag:
@@ -29,7 +29,7 @@ class LoopLag:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Take a sample now and then from here on."""
+        """Take samples from now on."""
         self._due = self._loop.time() + SAMPLE_SECONDS
         self._timer = self._loop.call_at(self._due, self._sample)
 
@@ -40,6 +40,6 @@ class LoopLag:
             self._timer = None
 
     def _sample(self) -> None:
-        # uvloop's clock counts whole milliseconds, so a timer may fire a little before its time: that is no lag.
+        # uvloop's clock counts whole milliseconds, so a timer may fire a little early: that is not lag.
         self._lag.observe(max(0.0, self._loop.time() - self._due))
         self.start()

@@ -1,55 +1,56 @@
-"""One coarse clock for everything that depends on silence: keep-alives, questions to upstream, the idle timeout.
+"""One coarse clock for everything that depends on silence: keep-alives, status polls, the idle and the write timeout.
 
-A timer per read or write would cost more than the repair of an event. Instead each open body notes when it last moved (one
-``loop.time()``), and one sweep per process looks at all of them, a few times per limit and at least once a second while
+A timer per read or write would cost more than the repair of an event. Instead each open relay notes when it last moved (one
+``loop.time()``), and one sweep per process looks at all of them: four times per limit, and at least once a second while
 anything is open. So a limit is met up to a quarter of it, or a second, late; never early.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Protocol
+import math
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from vllm_sse_proxy.server.answers import AnswerWriter
+    from vllm_sse_proxy.server.handling import Poller
 
 LONGEST_SWEEP_SECONDS: Final = 1.0
 SWEEPS_PER_LIMIT: Final = 4
 
 
 class Watched(Protocol):
-    """A body on its way: what the sweep looks at. Times are the event loop's, in seconds."""
+    """A relay, as the sweep sees it."""
 
-    waiting_since: float
-    """When it last began to wait for upstream."""
-    last_write: float
-    """When the client was last sent anything."""
-    asked_at: float
-    """When upstream was last asked how the response stands; minus infinity: never."""
+    @property
+    def writer(self) -> AnswerWriter:
+        """The client's side."""
 
-    def is_waiting(self) -> bool:
-        """Say whether it is upstream that is being waited for (and not a slow client)."""
+    @property
+    def poller(self) -> Poller | None:
+        """Polls upstream beside the stream; None: nobody does."""
 
-    def is_stuck(self) -> bool:
-        """Say whether the client is being waited for: it has not taken what was last written."""
+    @property
+    def waiting_since(self) -> float:
+        """Loop time at which it last began to wait for upstream."""
 
-    def slow_reader(self) -> None:
-        """The client took nothing for the writing limit: give it up."""
+    def is_waiting_for_upstream(self) -> bool:
+        """Return whether upstream is being waited for, and not a slow client."""
 
-    def idle(self) -> None:
-        """Upstream was silent for the idle limit: stop reading."""
-
-    def ask_status(self) -> None:
-        """Upstream was silent for the polling time: ask it how the response stands, if this body is one's stream."""
+    def end_idle(self) -> None:
+        """End upstream's body: it was silent for the idle limit."""
 
     def keep_alive(self) -> None:
-        """Nothing was sent for the keep-alive time: send something, if this body may hold it."""
+        """Send a keep-alive, if the body can hold one: nothing was sent for the keep-alive time."""
 
 
 class SilenceWatch:
-    """Looks after the open bodies of one event loop.
+    """Watches the open relays of one event loop. A time of 0 never calls what it is for.
 
-    :param keepalive_seconds: silence towards the client before ``keep_alive()``; 0 never calls it.
-    :param idle_timeout_seconds: silence of upstream before ``idle()``; 0 never calls it.
-    :param status_poll_seconds: silence of upstream before ``ask_status()``, and between two calls of it; 0 never calls it.
-    :param write_timeout_seconds: time for which a client takes nothing before ``slow_reader()``; 0 never calls it.
+    :param keepalive_seconds: silence towards the client before ``keep_alive()``.
+    :param idle_timeout_seconds: silence of upstream before ``end_idle()``.
+    :param status_poll_seconds: silence of upstream before ``poll()``, and between two calls of it.
+    :param write_timeout_seconds: time for which a client takes nothing before ``abort_slow_client()``.
     """
 
     def __init__(
@@ -60,32 +61,28 @@ class SilenceWatch:
         status_poll_seconds: float = 0.0,
         write_timeout_seconds: float = 0.0,
     ) -> None:
-        self._keepalive = keepalive_seconds
-        self._idle = idle_timeout_seconds
-        self._poll = status_poll_seconds
-        self._write = write_timeout_seconds
-        limits = [
-            limit / SWEEPS_PER_LIMIT
-            for limit in (keepalive_seconds, idle_timeout_seconds, status_poll_seconds, write_timeout_seconds)
-            if limit
-        ]
-        self._period = min([LONGEST_SWEEP_SECONDS, *limits]) if limits else 0.0
+        self._keepalive = keepalive_seconds or math.inf
+        self._idle = idle_timeout_seconds or math.inf
+        self._poll = status_poll_seconds or math.inf
+        self._write = write_timeout_seconds or math.inf
+        shortest = min(self._keepalive, self._idle, self._poll, self._write)
+        self._period = min(LONGEST_SWEEP_SECONDS, shortest / SWEEPS_PER_LIMIT) if shortest < math.inf else 0.0
         self._open: set[Watched] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def watching(self, body: Watched) -> _Watching:
-        """Look after a body for as long as the context lasts."""
-        return _Watching(self, body)
+    def watching(self, relay: Watched) -> _Watching:
+        """Watch a relay for as long as the context lasts."""
+        return _Watching(self, relay)
 
-    def add(self, body: Watched) -> None:
-        """Begin to look after a body."""
-        self._open.add(body)
+    def add(self, relay: Watched) -> None:
+        """Begin to watch a relay."""
+        self._open.add(relay)
         if self._timer is None and self._period:
             self._timer = asyncio.get_running_loop().call_later(self._period, self._sweep)
 
-    def remove(self, body: Watched) -> None:
-        """Look after it no longer."""
-        self._open.discard(body)
+    def remove(self, relay: Watched) -> None:
+        """Stop watching a relay."""
+        self._open.discard(relay)
         if not self._open and self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -94,32 +91,37 @@ class SilenceWatch:
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._period, self._sweep)
         now = loop.time()
-        for body in self._open:
-            if self._write and body.is_stuck() and now - body.last_write >= self._write:
-                body.slow_reader()
-                continue
-            if not body.is_waiting():
-                continue
-            if self._idle and now - body.waiting_since >= self._idle:
-                body.idle()
-                continue
-            if self._poll and now - max(body.waiting_since, body.asked_at) >= self._poll:
-                body.ask_status()
-            if self._keepalive and now - body.last_write >= self._keepalive:
-                body.keep_alive()
+        for relay in self._open:
+            self._look_at(relay, now)
+
+    def _look_at(self, relay: Watched, now: float) -> None:
+        writer, poller = relay.writer, relay.poller
+        if writer.is_waiting_for_client() and now - writer.last_write >= self._write:
+            writer.abort_slow_client()
+            return
+        if not relay.is_waiting_for_upstream():
+            return
+        silent_since = relay.waiting_since
+        if now - silent_since >= self._idle:
+            relay.end_idle()
+            return
+        if poller is not None and now - max(silent_since, poller.asked_at) >= self._poll:
+            poller.poll()
+        if now - writer.last_write >= self._keepalive:
+            relay.keep_alive()
 
 
 class _Watching:
     """The context of :meth:`SilenceWatch.watching`: a third of the cost of a generator's, for every request."""
 
-    __slots__ = ("_body", "_watch")
+    __slots__ = ("_relay", "_watch")
 
-    def __init__(self, watch: SilenceWatch, body: Watched) -> None:
+    def __init__(self, watch: SilenceWatch, relay: Watched) -> None:
         self._watch = watch
-        self._body = body
+        self._relay = relay
 
     def __enter__(self) -> None:
-        self._watch.add(self._body)
+        self._watch.add(self._relay)
 
     def __exit__(self, *_: object) -> None:
-        self._watch.remove(self._body)
+        self._watch.remove(self._relay)

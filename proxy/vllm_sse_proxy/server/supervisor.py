@@ -1,11 +1,11 @@
-"""Several worker processes behind one port: starts them, replaces those that die, adds up what they count (ADR 0021).
+"""Several worker processes behind one port: starts them, replaces those that die, adds up what they count (ADR 21).
 
 Each worker has a listening socket of its own on the same port (SO_REUSEPORT), and the kernel spreads connections over them by
 a hash of their addresses. The sockets are opened here and inherited, so connections that wait in the queue of a worker that
-dies are taken by the one that replaces it. Workers share nothing: the streams of the others do not notice.
+dies are accepted by the one that replaces it. Workers share nothing: the streams of the others are not affected.
 
-A worker is told what to do, and tells what it has counted, over a socket pair, one JSON object a line. If the supervisor dies,
-that socket closes, and each worker finishes its open requests and ends.
+Orders go to a worker, and reports of what it has counted come back, over a socket pair, one JSON object per line. If the
+supervisor dies, that socket closes, and each worker finishes its open requests and exits.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import asyncio
 import logging
 import math
 import os
-import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL
 from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -27,68 +28,61 @@ from aiohttp import web
 from vllm_sse_proxy import logs
 from vllm_sse_proxy.config import SettingsError
 from vllm_sse_proxy.metrics import MergedMetrics, Metrics, Report
-from vllm_sse_proxy.server.app import (
-    CUT_SECONDS,
-    LISTEN_BACKLOG,
-    announce,
-    bracketed,
-    listen,
-    port_of,
-    signals,
-    wait,
-)
 from vllm_sse_proxy.server.health import admin_app
+from vllm_sse_proxy.server.lifecycle import CUT_SECONDS, StopSignals, announce, begin_drain, end_drain, wait
+from vllm_sse_proxy.server.sockets import LISTEN_BACKLOG, bind, close_all, listen, port_of
 from vllm_sse_proxy.server.tls import listener_context, upstream_context
 
 if TYPE_CHECKING:
+    import signal
     from asyncio.subprocess import Process
 
-    from vllm_sse_proxy.config import Settings
+    from vllm_sse_proxy.config import ServerSettings
 
 LINE_BYTES: Final = 1024 * 1024
 """Longest line of the channel; a report of all counters is some 10 KiB."""
 
 STEADY_SECONDS: Final = 10.0
-"""A worker that lived as long is replaced at once; younger ones are replaced ever more slowly."""
+"""A worker that lived this long is replaced at once; younger ones are replaced ever more slowly."""
 
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 30.0
 
 KILL_SECONDS: Final = 5.0
-"""How long workers may take beyond everything they were allowed, before they are killed."""
+"""How long workers may take beyond everything that they were allowed, before they are killed."""
 
 
 class WorkerError(Exception):
-    """A worker could not be started at all: there is no use in trying again."""
+    """A worker could not be started at all: trying again is of no use."""
 
 
+@dataclass(eq=False)
 class Worker:
     """One process.
 
     :ivar ready: it accepts connections.
-    :ivar leaving: it will accept no more: it is dead, or is about to end by itself.
+    :ivar leaving: set when it will accept no more: it is dead, or is about to exit by itself.
     """
 
-    def __init__(self, process: Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.process = process
-        self.reader = reader
-        self.writer = writer
-        self.ready = False
-        self.leaving = asyncio.Event()
+    process: Process
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    ready: bool = False
+    leaving: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def tell(self, **message: Any) -> None:
-        """Send it a line; nothing if it is gone."""
+    def send(self, **order: Any) -> None:
+        """Send it an order; nothing if it is gone."""
         with suppress(ConnectionError, RuntimeError):
-            self.writer.write(orjson.dumps(message) + b"\n")
+            self.writer.write(orjson.dumps(order) + b"\n")
 
 
 class Supervisor:
     """Runs the workers of one proxy.
 
-    :param settings: ``workers`` says how many.
+    :param settings: ``workers`` is how many.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
         self._count = worker_count(settings)
         self._metrics = Metrics()
@@ -109,7 +103,7 @@ class Supervisor:
         :raises OSError: a port cannot be opened.
         """
         settings = self._settings
-        received = signals()
+        signals = StopSignals()
         self._open_ports()
         self._admin = web.AppRunner(
             admin_app(self._merged.expose, ready=self._is_ready),
@@ -125,12 +119,11 @@ class Supervisor:
                 settings,
                 port=self._addresses[0][1][1],
                 admin_port=port_of(self._admin),
-                loop="uvloop" if _has_uvloop() else "asyncio",
+                loop="asyncio" if find_spec("uvloop") is None else "uvloop",
                 workers=self._count,
             )
             slots = [asyncio.create_task(self._keep(slot, worker)) for slot, worker in enumerate(first)]
-            number = await received.first()
-            await self._drain(number, received.second)
+            await self._drain(await signals.first, signals.stop_now)
         except WorkerError as error:
             logs.emit(logging.ERROR, "cannot start workers", reason=str(error))
             return 1
@@ -141,10 +134,9 @@ class Supervisor:
             await asyncio.gather(*slots, return_exceptions=True)
             await self._end_all()
             for own in self._sockets:
-                _close(own)
+                close_all(own)
             await self._admin.cleanup()
-        logs.emit(logging.WARNING if self._cut else logging.INFO, "stopped", requests_cut=self._cut)
-        return 1 if self._cut else 0
+        return end_drain(self._cut)
 
     def _is_ready(self) -> bool:
         return self._started and not self._draining and any(worker.ready for worker in self._workers)
@@ -160,8 +152,8 @@ class Supervisor:
         )
         port = settings.port
         for family, _, _, _, address in dict.fromkeys(found):
-            # Other processes of this user may share a port that is opened for sharing: see first that nobody has it.
-            with _socket(family, (address[0], port, *address[2:]), share=False) as probe:
+            # Other processes of this user may share a port that is opened for sharing: first make sure that nobody has it.
+            with bind(family, (address[0], port, *address[2:]), share=False) as probe:
                 port = probe.getsockname()[1]
             self._addresses.append((family, (address[0], port, *address[2:])))
         self._sockets = [self._open() for _ in range(self._count)]
@@ -169,7 +161,7 @@ class Supervisor:
     def _open(self) -> list[socket.socket]:
         made = []
         for family, address in self._addresses:
-            sock = _socket(family, address, share=True)
+            sock = bind(family, address, share=True)
             sock.listen(LISTEN_BACKLOG)
             made.append(sock)
         return made
@@ -190,14 +182,14 @@ class Supervisor:
                 *("-m", "vllm_sse_proxy.server.worker", *map(str, numbers)),
                 stdin=DEVNULL,
                 pass_fds=numbers,
-                process_group=0,  # a terminal's Ctrl-C is for the supervisor, who tells the workers
+                process_group=0,  # a terminal's Ctrl-C is for the supervisor, which then stops the workers
             )
         finally:
             theirs.close()
         reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_BYTES)
         worker = Worker(process, reader, writer)
         share = math.ceil(settings.max_streams / self._count)
-        worker.tell(
+        worker.send(
             settings={**settings.model_dump(mode="json"), "max_streams": share, "workers": 1}, worker=slot + 1
         )
         self._workers.add(worker)
@@ -209,7 +201,7 @@ class Supervisor:
         return worker
 
     async def _follow(self, worker: Worker, ready: asyncio.Future[None], slot: int) -> None:
-        """Read what a worker tells until it is gone."""
+        """Read a worker's reports until it is gone."""
         with suppress(ConnectionError, ValueError):
             while line := await worker.reader.readline():
                 message = orjson.loads(line)
@@ -230,7 +222,7 @@ class Supervisor:
         self._workers.discard(worker)
         worker.writer.close()
         if not ready.done():
-            ready.set_exception(WorkerError(f"worker {slot + 1} ended with {code} before it was ready"))
+            ready.set_exception(WorkerError(f"worker {slot + 1} exited with {code} before it was ready"))
         elif not self._stopping.is_set() and not self._draining:
             level = logging.WARNING if code else logging.INFO
             logs.emit(level, "worker ended", worker=slot + 1, pid=worker.process.pid, exit_code=code)
@@ -242,7 +234,7 @@ class Supervisor:
         worker.leaving.set()
 
     async def _keep(self, slot: int, worker: Worker | None) -> None:
-        """Replace the worker of a slot whenever it leaves."""
+        """Replace the worker of a slot whenever it is leaving."""
         loop = asyncio.get_running_loop()
         pause = 0.0
         while True:
@@ -255,7 +247,7 @@ class Supervisor:
             pause = _next_pause(pause, lived=loop.time() - began)
             if pause:
                 # Meanwhile its share of the connections goes to the others: the kernel spreads them over open sockets only.
-                _close(self._sockets[slot])
+                close_all(self._sockets[slot])
                 logs.emit(logging.ERROR, "worker not replaced yet", worker=slot + 1, pause_seconds=pause)
                 await asyncio.sleep(pause)
             try:
@@ -266,23 +258,16 @@ class Supervisor:
             else:
                 logs.emit(logging.INFO, "worker started", worker=slot + 1, pid=worker.process.pid)
 
-    async def _drain(self, number: signal.Signals, hurry: asyncio.Event) -> None:
+    async def _drain(self, number: signal.Signals, stop_now: asyncio.Event) -> None:
         self._draining = True
         settings = self._settings
-        delay = settings.drain_delay_seconds if number is signal.SIGTERM else 0.0
-        logs.emit(
-            logging.INFO,
-            "draining",
-            signal=number.name,
-            delay_seconds=delay,
-            open_requests=self._merged.open(),
-        )
+        delay = begin_drain(settings, number, open_requests=self._merged.open())
         for own in self._sockets:
-            _close(own)  # the workers have theirs: when they close them, the port is closed
+            close_all(own)  # the workers have theirs: when they close them, the port is closed
         for worker in self._workers:
-            worker.tell(do="drain", delay=delay, timeout=settings.drain_timeout_seconds)
+            worker.send(do="drain", delay=delay, timeout=settings.drain_timeout_seconds)
         await wait(
-            hurry,
+            stop_now,
             asyncio.create_task(self._wait_all()),
             seconds=delay + settings.drain_timeout_seconds + 2 * CUT_SECONDS + KILL_SECONDS,
         )
@@ -292,10 +277,10 @@ class Supervisor:
             await asyncio.wait(self._ends)
 
     async def _end_all(self) -> None:
-        """Wait for the workers that are left, which have been told to hurry; kill those that do not."""
+        """Have the workers that are left stop at once; kill those that do not."""
         if self._ends:
             for worker in self._workers:
-                worker.tell(do="hurry")
+                worker.send(do="stop")
             await asyncio.wait(self._ends, timeout=2 * CUT_SECONDS + KILL_SECONDS)
         for worker in list(self._workers):
             with suppress(ProcessLookupError):
@@ -304,8 +289,8 @@ class Supervisor:
         await self._wait_all()
 
 
-def worker_count(settings: Settings) -> int:
-    """Return how many workers there are to be.
+def worker_count(settings: ServerSettings) -> int:
+    """Return how many workers to start.
 
     :raises SettingsError: this system cannot spread connections over several.
     """
@@ -315,12 +300,12 @@ def worker_count(settings: Settings) -> int:
     return count
 
 
-def supervise(settings: Settings) -> int:
+def supervise(settings: ServerSettings) -> int:
     """Run several workers until a signal ends them; return the process's exit code.
 
-    :raises SettingsError: a certificate, key or file of authorities cannot be used.
+    :raises SettingsError: a certificate, a key or a file of authorities cannot be used.
     """
-    listener_context(settings)  # what cannot be used is told here once, and not by every worker
+    listener_context(settings)  # what cannot be used is reported here once, and not by every worker
     upstream_context(settings)
 
     async def run() -> int:
@@ -334,32 +319,3 @@ def _next_pause(pause: float, *, lived: float) -> float:
     if lived >= STEADY_SECONDS:
         return 0.0
     return min(max(pause * 2, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
-
-
-def _socket(family: socket.AddressFamily, address: Any, *, share: bool) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if share:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.setblocking(False)
-        sock.bind(address)
-    except OSError as error:
-        sock.close()
-        where = f"{bracketed(address[0])}:{address[1]}"
-        raise OSError(error.errno, f"{where}: {error.strerror}") from None
-    return sock
-
-
-def _close(sockets: list[socket.socket]) -> None:
-    for sock in sockets:
-        sock.close()
-    sockets.clear()
-
-
-def _has_uvloop() -> bool:
-    from importlib.util import find_spec  # noqa: PLC0415 - needed once
-
-    return find_spec("uvloop") is not None

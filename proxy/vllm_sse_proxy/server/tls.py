@@ -1,7 +1,7 @@
-"""TLS on both sides: what the data port shows to clients, and whom of upstream is believed.
+"""TLS on both sides: the data port's own certificate, and which upstream certificates are trusted.
 
-The defaults are Python's, which follow OpenSSL's: TLS 1.2 or newer, strong ciphers, host names checked. There is no setting
-that switches the verification of upstream off: a private authority is named by ``upstream_ca_file`` instead.
+The defaults are Python's, which follow OpenSSL's: TLS 1.2 or newer, strong ciphers, host names checked. No setting switches
+the verification of upstream off: a private authority is given by ``upstream_ca_file`` instead.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from vllm_sse_proxy.config import SettingsError
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.config import Settings
+    from vllm_sse_proxy.config import ServerSettings
 
 
-def listener_context(settings: Settings) -> ssl.SSLContext | None:
-    """Return what the data port speaks TLS with; None: plain HTTP.
+def listener_context(settings: ServerSettings) -> ssl.SSLContext | None:
+    """Return the TLS context of the data port; None for plain HTTP.
 
-    :raises SettingsError: certificate or key cannot be used.
+    :raises SettingsError: the certificate or the key cannot be used.
     """
     if settings.tls_cert_file is None:
         return None
@@ -32,8 +32,8 @@ def listener_context(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
-def upstream_context(settings: Settings) -> ssl.SSLContext | None:
-    """Return what upstream is verified with; None: upstream is not spoken to in TLS.
+def upstream_context(settings: ServerSettings) -> ssl.SSLContext | None:
+    """Return the TLS context that verifies upstream; None if upstream's URL is not https.
 
     :raises SettingsError: the file of authorities cannot be used.
     """
@@ -46,7 +46,7 @@ def upstream_context(settings: Settings) -> ssl.SSLContext | None:
 
 
 def _no_password() -> str:
-    raise ValueError("the key is encrypted, and the proxy has nobody to ask for its password")
+    raise ValueError("the key is encrypted, and the proxy cannot ask anybody for its password")
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -1,4 +1,4 @@
-"""The client side: one pooled session to vLLM that adds nothing, follows nothing, decodes nothing and remembers nothing."""
+"""Requests to vLLM: one session with a pool of connections that adds no header, follows no redirect and decodes no body."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import aiohttp
 from aiohttp import hdrs
 from yarl import URL
 
-from vllm_sse_proxy.server.clients import watch_peer
+from vllm_sse_proxy.server.sockets import watch_peer
 from vllm_sse_proxy.server.tls import upstream_context
 
 if TYPE_CHECKING:
@@ -20,33 +20,33 @@ if TYPE_CHECKING:
     from aiohttp.connector import AddrInfoType
     from multidict import CIMultiDict
 
-    from vllm_sse_proxy.config import Settings
+    from vllm_sse_proxy.config import ServerSettings
     from vllm_sse_proxy.metrics import Metrics
 
 MAX_HEADER_LINE_BYTES: Final = 64 * 1024
-"""Longest line of an answer's head: as generous as the request's whole head is by default, and bounded."""
+"""Longest line of an answer's head: as long as a request's whole head may be by default."""
 
 PIECE_BYTES: Final = 256 * 1024
 """Largest piece of a body that is written at once."""
 
 _KNOWN_TARGETS: Final = 32
-"""Request targets whose URL is remembered: nearly all requests have one of a few."""
+"""How many request targets' URLs are cached: nearly all requests have one of a few."""
 
 # What aiohttp would otherwise add to a request that has none.
 _NOTHING_ADDED: Final = (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.USER_AGENT, hdrs.CONTENT_TYPE)
 
 
 _opened: Final[ContextVar[list[AddrInfoType]]] = ContextVar("opened")
-"""What a socket was opened to for the request that is being sent: nothing for one that goes out on a reused connection.
+"""The addresses that a socket was opened to for the request that is being sent: none if it goes out on a reused connection.
 
-aiohttp's own way to tell is a trace, and that costs every request ten awaited calls.
+aiohttp's own way to find out is a trace, which costs every request ten awaited calls.
 """
 
 
 class _UnansweredError(Exception):
-    """Carries a connection error past aiohttp's own retry, which resends on fresh connections too and counts nothing.
+    """Gets a connection error past aiohttp's own retry, which resends on fresh connections too and counts nothing.
 
-    :ivar began: a part of an answer had come before the connection closed; then aiohttp gives it as the message.
+    :ivar began: a part of an answer had come before the connection closed; then aiohttp has it as the message.
     """
 
     def __init__(self, error: aiohttp.ClientConnectionError) -> None:
@@ -58,7 +58,7 @@ class _UnansweredError(Exception):
 class Upstream:
     """Sends requests to vLLM. Must be built and closed within a running event loop."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: ServerSettings, metrics: Metrics) -> None:
         url = URL(settings.upstream)
         self._scheme = url.scheme
         self._host = url.host_subcomponent or ""  # with the brackets of an IPv6 address
@@ -68,7 +68,7 @@ class Upstream:
         self._url = lru_cache(maxsize=_KNOWN_TARGETS)(self._make_url)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=0,  # the clients decide how much is in flight; a queue in here would be invisible
+                limit=0,  # the clients decide how much is in flight; a queue here would be invisible
                 keepalive_timeout=settings.upstream_idle_seconds,
                 socket_factory=_watched_socket,
                 ssl=upstream_context(settings) or True,
@@ -95,12 +95,12 @@ class Upstream:
     ) -> aiohttp.ClientResponse:
         """Send one request and return the answer once its headers are here.
 
-        A request that met a reused connection which upstream had just closed, so that not one byte of an answer came, is sent
-        once more if its body is still whole. Nothing else is ever sent twice.
+        If upstream had just closed the reused connection that the request went out on, so that not one byte of an answer came,
+        the request is sent once more, provided that its body is still whole. Nothing else is ever sent twice.
 
-        :param target: path and query, sent byte for byte behind the configured path prefix.
+        :param target: path and query, sent byte for byte after the configured path prefix.
         :param body: an iterable is sent chunked unless ``headers`` hold a Content-Length.
-        :raises aiohttp.ClientError: no answer; see :func:`vllm_sse_proxy.server.errors.from_client_error`.
+        :raises aiohttp.ClientError: no answer; see :func:`vllm_sse_proxy.server.errors.problem_of`.
         """
         url = self._url(target)
         opened: list[AddrInfoType] = []
@@ -166,6 +166,6 @@ async def _no_second_try(
 
 
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:
-    """Give a large body in pieces, so that it is written at the pace at which upstream takes it."""
+    """Yield a large body in pieces, so that it is written at the pace at which upstream takes it."""
     for start in range(0, len(body), PIECE_BYTES):
         yield body[start : start + PIECE_BYTES]

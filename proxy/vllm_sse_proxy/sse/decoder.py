@@ -11,6 +11,12 @@ Rules:
 - `id`, `retry` and unknown fields are ignored; a frame without a `data` field dispatches nothing.
 - A comment is handed out where it stood, so a comment inside a frame comes before that frame.
 
+Two liberties are taken where the standard would lose what a server meant (issue 12):
+
+- A BOM before a field name or a comment is no part of it. The standard removes one at the head of the body only.
+- Lines that are no field but look like JSON are handed out with their frame as `Frame.stray`: the rest of JSON that was
+  written over several lines behind one `data:`, or an error object that was written into the body without any.
+
 How it works. CRLF and CR become LF first (`bytes.replace` runs at memory speed and leaves a chunk without CR alone), so the
 rest knows one line end. `split(b"\n\n")` then cuts at blank lines: of two LF in a row the second is a blank line, whatever
 went before, so each block is some lines followed by a blank one. A block that is exactly what servers send, one `event: `
@@ -22,6 +28,7 @@ each byte is looked at when it arrives and once more when its line ends, never a
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from vllm_sse_proxy.sse.frame import Frame
@@ -30,8 +37,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _BOM: Final = b"\xef\xbb\xbf"
+_MARKS: Final = re.compile(b"(?:%b)+" % _BOM)
 _EVENT: Final = b"event: "
 _DATA: Final = b"data: "
+_STARTS_OF_JSON: Final = (b"{", b"[")
+_STARTS_OF_JSON_LINES: Final = (b" ", b"\t", b'"', b"{", b"}", b"[", b"]")
+"""How lines begin over which JSON was spread. No field that a server means as one begins so."""
 
 #: A frame holds one event of JSON. vLLM's largest is the final object, that repeats request and output: some MiB at most.
 DEFAULT_MAX_FRAME_BYTES: Final = 8 * 1024 * 1024
@@ -64,7 +75,19 @@ class FrameDecoder:
     asked again after each frame that is handed out.
     """
 
-    __slots__ = ("_after_cr", "_data", "_event", "_failed", "_held", "_lead", "_limit", "_partial", "_skim")
+    __slots__ = (
+        "_after_cr",
+        "_after_stray",
+        "_data",
+        "_event",
+        "_failed",
+        "_held",
+        "_lead",
+        "_limit",
+        "_partial",
+        "_skim",
+        "_stray",
+    )
 
     def __init__(
         self,
@@ -80,7 +103,11 @@ class FrameDecoder:
         self._partial = bytearray()  # the line that has begun
         self._event: bytes | None = None  # fields of the frame that has begun
         self._data: list[bytes] = []
-        self._held = 0  # bytes of the lines that those fields came in
+        self._stray: list[bytes] = []  # its lines that are no field but look like JSON
+        self._after_stray = (
+            False  # the last block had nothing but such lines: JSON with blank lines in it may go on
+        )
+        self._held = 0  # bytes of the lines that all of these came in
         self._failed = False
 
     def feed(self, chunk: bytes) -> list[Frame]:
@@ -126,11 +153,10 @@ class FrameDecoder:
 
         The standard discards it. Only what its data says can tell whether all of it is there but the blank line.
         """
-        begun = bool(self._lead or self._partial or self._data or self._event is not None)
+        begun = bool(self._lead or self._partial or self._data or self._stray or self._event is not None)
         if self._partial:
             self._read_line(bytes(self._partial))
-        event = self._event.decode("utf-8", "replace") if self._event else None
-        frame = Frame(event, b"\n".join(self._data)) if begun else None
+        frame = self._frame() if begun else None
         self._lead = None
         self._drop()
         return frame
@@ -186,21 +212,32 @@ class FrameDecoder:
             self._data.append(value)
         elif name == b"event":
             self._event = value
+        elif not name:
+            return Frame(None, b"", value)  # not held, so not counted
+        elif line.startswith(_BOM):
+            marked = _MARKS.sub(b"", line, 1)
+            return self._read_line(marked) if marked else None
+        elif line.startswith(
+            _STARTS_OF_JSON_LINES if self._data or self._stray or self._after_stray else _STARTS_OF_JSON
+        ):
+            self._stray.append(line)
         else:
-            return None if name else Frame(None, b"", value)  # not held, so not counted
+            return None
         self._held += len(line) + 1
         return None
 
     def _dispatch(self) -> Frame | None:
-        """Return the frame that has begun, if it has data, and begin the next."""
-        frame = None
-        if self._data:
-            event = self._event.decode("utf-8", "replace") if self._event else None
-            frame = Frame(event, b"\n".join(self._data))
-            self._data = []
-        self._event = None
-        self._held = 0
+        """Return the frame that has begun, if it has data or stray text, and begin the next."""
+        frame = self._frame() if self._data or self._stray else None
+        if frame is not None:
+            self._after_stray = not self._data
+        self._drop_frame()
         return frame
+
+    def _frame(self) -> Frame:
+        event = self._event.decode("utf-8", "replace") if self._event else None
+        stray = b"\n".join(self._stray) if self._stray else None
+        return Frame(event, b"\n".join(self._data), None, stray)
 
     def _keep(self, text: bytes) -> None:
         """Keep the beginning of a line until its rest arrives."""
@@ -215,8 +252,12 @@ class FrameDecoder:
 
     def _drop(self) -> None:
         self._partial.clear()
+        self._drop_frame()
+
+    def _drop_frame(self) -> None:
         self._event = None
         self._data = []
+        self._stray = []
         self._held = 0
 
 

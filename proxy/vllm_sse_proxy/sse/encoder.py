@@ -31,8 +31,11 @@ def encode_data(data: bytes) -> bytes:
 
 
 def encode_comment(text: bytes) -> bytes:
-    """Return a comment line with a blank line after it. `text` holds no line end."""
-    return _COMMENT % text
+    """Return a comment line with a blank line after it. `text` holds no line end.
+
+    Bytes that are no UTF-8 become U+FFFD: a strict reader would stop at them, and of a comment nobody needs them.
+    """
+    return _COMMENT % (text if text.isascii() else text.decode("utf-8", "replace").encode())
 
 
 def _head(event: str) -> bytes:

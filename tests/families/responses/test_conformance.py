@@ -715,6 +715,11 @@ ALLOWED: dict[str, Change] = {
         ending("incomplete", "incomplete", incomplete_details={"reason": "max_output_tokens"}),
     ),
     "no queued": drop("queued"),
+    "a server without a label": both(
+        put("output_item.added", "item/server_label", "", 5),
+        put("output_item.done", "item/server_label", "", 5),
+        put("completed", "response/output/5/server_label", ""),
+    ),
     "the number of the event inside an item": put("output_item.added", "item/sequence_number", 3, 0),
     "a tool whose schema has a property called sequence_number": put(
         "created",

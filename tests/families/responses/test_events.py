@@ -9,11 +9,14 @@ import pytest
 from vllm_sse_proxy.families.responses.events import (
     OPAQUE,
     Event,
+    decode_text,
     dump_json,
+    has_halves,
     invented,
     is_typed,
     parse_event,
     serialize_event,
+    whole_characters,
 )
 
 DEEP = 300
@@ -78,6 +81,43 @@ class TestReading:
             assert event.type == "vendor:x"
             assert parse_event(serialize_event(event.having(b=1))).body == {**event.body, "b": 1}
 
+    @pytest.mark.parametrize(
+        "data",
+        [
+            b'\xef\xbb\xbf{"type":"vendor:x","a":"\xc3\xa9"}',
+            b'\xef\xbb\xbf\xef\xbb\xbf{"type":"vendor:x","a":"\xc3\xa9"}',
+            *(
+                '{"type":"vendor:x","a":"é"}'.encode(code)
+                for code in ("utf-16", "utf-16-le", "utf-16-be", "utf-32")
+            ),
+        ],
+    )
+    def test_what_is_not_plain_utf_8_is_opaque_with_what_it_says(self, data: bytes) -> None:
+        event = parse_event(data)
+        assert (event.type, event.body, event.raw) == (OPAQUE, {"type": "vendor:x", "a": "é"}, data)
+
+    @pytest.mark.parametrize(
+        ("data", "text"),
+        [
+            (b'"caf\xe9"', "caf\ufffd"),
+            (b'"\xed\xa0\xbd\xed\xb8\x80"', "\U0001f600"),
+            (b'"\xed\xa0\xbd"', "\ufffd"),
+            (b'"\\ud83d\xed\xb8\x80"', "\U0001f600"),
+            (b'"a\\ud83db"', "a\ufffdb"),
+        ],
+    )
+    def test_a_known_event_holds_whole_characters(self, data: bytes, text: str) -> None:
+        item = b'{"type":"response.output_item.added","item":{"%b":[%b]}}' % (data[1:-1], data)
+        assert parse_event(item).body["item"] == {text: [text]}
+        assert parse_event(b'{"type":"response.output_text.delta","x":%b}' % data).body["x"] == text
+        assert parse_event(b'{"error":%b}' % data).body["error"] == text
+
+    def test_the_delta_of_a_text_keeps_its_half(self) -> None:
+        event = parse_event(b'{"type":"response.output_text.delta","delta":"a\\ud83d","n":1}')
+        assert (event.type, event.body["delta"]) == (OPAQUE, "a\ud83d")
+        named = parse_event(b'{"type":"response.output_text.delta","n\\ud83d":1}')
+        assert named.body == {"type": "response.output_text.delta", "n\ufffd": 1}
+
     def test_big_integers_beside_constants_that_are_no_json(self) -> None:
         event = parse_event(b'{"type":"vendor:x","a":123456789012345678901234567890,"b":NaN}')
         assert (event.type, event.body["b"]) == (OPAQUE, None)
@@ -93,6 +133,31 @@ class TestReading:
     def test_what_is_only_wide_is_read(self) -> None:
         wide = b'{"type":"vendor:x","a":[' + b",".join([b"{}"] * DEEP) + b"]}"
         assert parse_event(wide).type == "vendor:x"
+
+    def test_the_name_of_the_frame_is_kept_where_the_type_is_unknown(self) -> None:
+        assert parse_event(b'{"type":"server_error"}', "error").name == "error"
+
+
+class TestTexts:
+    def test_decode_text_reads_what_its_first_bytes_show(self) -> None:
+        for code in ("utf-8", "utf-8-sig", "utf-16", "utf-16-be"):
+            assert decode_text("[é]".encode(code)) == "[é]"
+        assert decode_text(b"[\xe9]") == "[\ufffd]"
+        assert decode_text(b"") == ""
+
+    @pytest.mark.parametrize(
+        ("text", "whole"),
+        [
+            ("", ""),
+            ("abc é 😀", "abc é 😀"),
+            ("\ud83d\ude00", "😀"),
+            ("\ude00\ud83d", "\ufffd\ufffd"),
+            ("a\ud83d\ud83d\ude00b", "a\ufffd😀b"),
+        ],
+    )
+    def test_whole_characters(self, text: str, whole: str) -> None:
+        assert whole_characters(text) == whole
+        assert has_halves(text) is (text != whole)
 
 
 class TestWriting:

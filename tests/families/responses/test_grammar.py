@@ -10,6 +10,7 @@ import pytest
 from openai.types import responses as sdk
 from pydantic import BaseModel
 
+from tests.support.streams import openais
 from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.grammar import EVENT_FIELDS, Holder, Kind
 
@@ -139,7 +140,8 @@ def test_statuses_of_lifecycle_events_are_statuses_of_a_response() -> None:
 def test_private_names_are_private_and_stand_for_events_of_the_package() -> None:
     assert not {*grammar.ALIASES} & {*EVENTS}
     assert {*grammar.ALIASES.values()} <= {*EVENTS}
-    assert not (grammar.PINGS | grammar.PRIVATE_NOTICES | {grammar.TOOL_CALL_DELTA}) & {*EVENTS}
+    private = grammar.PINGS | grammar.PRIVATE_NOTICES | {grammar.TOOL_CALL_DELTA, grammar.KEEPALIVE}
+    assert not private & {*EVENTS}
 
 
 def test_an_unknown_item_type_has_neither_parts_nor_text() -> None:
@@ -147,3 +149,25 @@ def test_an_unknown_item_type_has_neither_parts_nor_text() -> None:
         kind = grammar.item_kind(type_)
         assert (kind.parts, kind.summaries, kind.run) == ((), False, None)
     assert grammar.item_kind("message") is grammar.MESSAGE
+
+
+class TestOpenAI:
+    LONG_ID = "resp_" + "0a" * 24
+
+    def test_its_response_objects_have_its_fields_in_its_order(self) -> None:
+        assert grammar.looks_like_openai(openais())
+        assert not grammar.looks_like_openai(dict(sorted(openais().items())))
+        assert grammar.looks_like_openai({**dict(sorted(openais().items())), "id": self.LONG_ID})
+
+    @pytest.mark.parametrize("name", ["store", "user", "background", "usage"])
+    def test_one_that_lacks_any_is_none_of_its_own(self, name: str) -> None:
+        response = {key: value for key, value in openais(id=self.LONG_ID).items() if key != name}
+        assert not grammar.looks_like_openai(response)
+
+    @pytest.mark.parametrize("id_", [None, 7, "", "resp_1", "resp_" + "0A" * 24, "chatcmpl-" + "0a" * 24])
+    def test_nor_is_one_with_another_order_and_another_id(self, id_: object) -> None:
+        assert not grammar.looks_like_openai({**dict(sorted(openais().items())), "id": id_})
+
+    def test_nor_is_nothing(self) -> None:
+        assert not grammar.looks_like_openai(None)
+        assert not grammar.looks_like_openai({})

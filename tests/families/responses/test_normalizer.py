@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -170,6 +171,15 @@ class TestFailures:
         [
             ({"message": "m", "code": "x"}, Failure(502, "x", "m")),
             ({"message": "m", "code": 200}, Failure(502, "200", "m")),
+            ({"message": "m", "code": "rate_limit_exceeded"}, Failure(429, "rate_limit_exceeded", "m")),
+            (
+                {"message": "m", "type": "overloaded_error"},
+                Failure(503, "overloaded_error", "m", "overloaded_error"),
+            ),
+            (
+                {"message": "m", "type": "BadRequestError"},
+                Failure(400, "server_error", "m", "BadRequestError"),
+            ),
             ({"code": None}, Failure(502, "server_error", "The upstream server reported an error.")),
         ],
     )
@@ -182,6 +192,42 @@ class TestFailures:
             "response": response("failed", error={"code": "server_error", "message": "m"}),
         }
         assert self.failure(wire([first])) == Failure(502, "server_error", "m")
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b'{"error": {"message": "Slow down", "type": "RateLimitError", "param": null, "code": 429}}',
+            b'\xef\xbb\xbf{"object":"error","message":"Slow down","type":"RateLimitError","code":429}\n',
+            json.dumps(ERROR, indent=2).encode(),
+            json.dumps(ERROR, indent=4).replace("\n", "\r\n").encode() + b"\r\n",
+            json.dumps(ERROR, indent=1).replace("\n", "\n\n").encode(),
+            json.dumps([ERROR]).encode(),
+            b": ping\n\n" + json.dumps(ERROR).encode() + b"\n\n",
+            json.dumps(ERROR).encode() + b"\n\ndata: [DONE]\n\n",
+            b"event: error\n" + json.dumps(ERROR["error"]).encode() + b"\n\n",
+            b'data: {\n"error": {"message": "Slow down",\n"type": "RateLimitError", "code": 429}}\n\n',
+        ],
+    )
+    def test_an_error_without_any_event_is_one_too(self, body: bytes) -> None:
+        expected = Failure(429, "429", "Slow down", "RateLimitError")
+        assert self.failure(body) == self.failure(body, BodyEnd.CUT) == expected
+        made = normalizer()
+        for place in range(len(body)):
+            made.feed(body[place : place + 1])
+        made.finish(BodyEnd.EOF)
+        assert made.failure == expected
+
+    @pytest.mark.parametrize(
+        "body", [b'{"message": "Loading"}', b'{"detail": "Loading"}', b'{"title": "Loading"}']
+    )
+    def test_every_message_that_is_the_whole_body_is_its_cause(self, body: bytes) -> None:
+        assert self.failure(body) == Failure(502, "server_error", "Loading")
+
+    @pytest.mark.parametrize("body", [b'{"a": 1}', b"{", b"[1]", b"<html>", b"[" * 1000, b'{"message": "Loa'])
+    def test_what_reports_nothing_is_an_empty_body(self, body: bytes) -> None:
+        failure = self.failure(body)
+        assert failure is not None
+        assert failure.code == "upstream_truncated"
 
     def test_a_stream_that_told_something_is_committed(self) -> None:
         made = normalizer()
@@ -247,6 +293,50 @@ class TestLastFrame:
         told = made.feed(wire(opened(*message(0, "Hi")[0]), done=False) + b"data: [DONE]")
         told += made.finish(BodyEnd.EOF)
         assert events_of(told)[-1]["type"] == "response.completed"
+
+    @pytest.mark.parametrize("end", [BodyEnd.EOF, BodyEnd.CUT])
+    @pytest.mark.parametrize("cut", [0, 1, 2])
+    def test_an_error_too(self, end: BodyEnd, cut: int) -> None:
+        stream = HALF + b'data: {"error":{"message":"CUDA out of memory","code":500}}\n\n'
+        made = normalizer()
+        told = made.feed(stream[: len(stream) - cut]) + made.finish(end)
+        assert [event["type"] for event in events_of(told)][-2:] == ["error", "response.failed"]
+        assert events_of(told)[-2]["message"] == "CUDA out of memory"
+        assert made.ending is Ending.UPSTREAM_ERROR
+        assert not check_stream(told)
+
+    @pytest.mark.parametrize("text", [json.dumps(ERROR).encode(), json.dumps(ERROR, indent=2).encode()])
+    @pytest.mark.parametrize("rest", [b"", b"\n", b"\n\n", b"\n\ndata: [DONE]\n\n", b"\n\n: bye\n\n"])
+    def test_an_error_without_a_field_is_the_last_word(self, text: bytes, rest: bytes) -> None:
+        made = normalizer()
+        told = made.feed(HALF + text + rest) + made.finish(BodyEnd.EOF)
+        assert events_of(told)[-2]["message"] == "Slow down"
+        assert events_of(told)[-1]["type"] == "response.failed"
+        assert not check_stream(told)
+
+    def test_only_if_nothing_follows(self) -> None:
+        made = normalizer()
+        lines = HALF.count(b"\n\n")
+        frames = WHOLE.split(b"\n\n")
+        stray = json.dumps(ERROR).encode()
+        stream = b"\n\n".join((*frames[:lines], stray, *frames[lines:]))
+        assert made.feed(stream) == WHOLE
+        assert made.ending is Ending.COMPLETED
+
+    def test_a_log_line_in_the_body_says_nothing(self) -> None:
+        made = normalizer()
+        told = made.feed(WHOLE.replace(b"data: [DONE]\n\n", b"").rpartition(b"event:")[0])
+        told += made.feed(b'{"level": "info", "line": "bye"}\n') + made.finish(BodyEnd.EOF)
+        assert made.ending is Ending.TRUNCATED  # and not what the line says
+
+    def test_more_text_than_a_frame_may_hold_is_not_kept(self) -> None:
+        made = normalizer()
+        for _ in range(8):
+            made.feed(b'{"error":\n\n' + b" " * 1024 * 1024 + b"\n\n")
+        made.feed(json.dumps(ERROR).encode() + b"\n\n")
+        made.finish(BodyEnd.EOF)
+        assert made.failure is not None
+        assert made.failure.message == "Slow down"
 
     @pytest.mark.parametrize(
         "half", [b"event: response.failed", b'data: {"type":"response.fai', b'data: {"type":"']

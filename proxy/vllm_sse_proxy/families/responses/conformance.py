@@ -33,6 +33,7 @@ from vllm_sse_proxy.families.responses.grammar import (
     ITEM_ADDED,
     ITEM_DONE,
     ITEM_EVENTS,
+    KEEPALIVE,
     KIND_OF_EVENT,
     LIFECYCLE,
     MCP_ARGUMENTS,
@@ -136,7 +137,6 @@ RULES: Final[dict[str, str]] = {
 _OPENAI: Final = "openai"
 _OPEN_RESPONSES: Final = "open-responses"
 
-_KEEPALIVE: Final = "keepalive"
 _ABSENT: Final = object()
 _NOT_STANDARD: Final = frozenset({*ALIASES, *PINGS, *PRIVATE_NOTICES, TOOL_CALL_DELTA})
 _NAMES_NOT_OF: Final = {
@@ -225,6 +225,8 @@ _STRUCTURE: Final = ("item", "part", "response", "output", "content", "summary",
 
 _DIFFER_AT_OPENAI: Final = frozenset({"encrypted_content", "fingerprint", "sequence_number"})
 """Fields that OpenAI's own streams give anew in the terminal event, and the one that is the number of its event."""
+_LABEL: Final = "server_label"
+"""Of an MCP server: it must be there, and may be empty, unlike a name that somebody calls."""
 _TOOL_SEARCH: Final = "tool_search_call"
 """OpenAI changes the ``call_id`` of items of this type."""
 _NOT_ADDED_LATER: Final = frozenset(
@@ -387,12 +389,12 @@ class ConformanceChecker:
         self._judge_number(type_, body)
         if self._terminal is not None:
             self._say("after_terminal", f"{type_} after {self._terminal}")
-        elif type_ != _KEEPALIVE:
+        elif type_ != KEEPALIVE:
             self._judge_event(type_, body)
 
     def _judge_number(self, type_: str, body: dict[str, Any]) -> None:
         number = body.get("sequence_number", _ABSENT)
-        if type_ == _KEEPALIVE:
+        if type_ == KEEPALIVE:
             if number != self._last_number:
                 self._say("keepalive", f"number {_short(number)} after {self._last_number}")
             return
@@ -548,7 +550,7 @@ class ConformanceChecker:
             self._say("item_fields", f"item.type is {_short(item.get('type'))}")
         self._judge_item_id(item.get("id", _ABSENT))
         for key in kind.required:
-            if not item.get(key) or type(item[key]) is not str:
+            if type(item.get(key)) is not str or (item[key] == "" and key != _LABEL):
                 self._say("item_fields", f"{kind.type}.{key} is {_short(item.get(key, _ABSENT))} when added")
         self._judge_item_shape(item, kind)
         if kind.type in _DONE_STATUSES_OF and item.get("status", "in_progress") not in (

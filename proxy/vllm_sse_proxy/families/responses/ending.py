@@ -75,17 +75,20 @@ class Ending(StrEnum):
     )
     UNTERMINATED = (
         "unterminated",
-        "Upstream ended cleanly, everything closed, but without a terminal event; the proxy told response.completed.",
+        "Upstream ended a whole answer with [DONE] and without a terminal event; the proxy sent response.completed.",
     )
     TRUNCATED = (
         "truncated",
-        "Upstream ended cleanly in the middle of the response; the proxy closed what was open and told response.failed.",
+        "Upstream ended cleanly without saying that the response was over; the proxy sent response.failed.",
     )
     CUT = "cut", "Upstream's connection closed in the middle of the body; the proxy told response.failed."
     RESET = "reset", "Upstream's connection was reset; the proxy told response.failed."
     IDLE_TIMEOUT = "idle_timeout", "Upstream was silent for the idle limit; the proxy told response.failed."
     SHUTDOWN = "shutdown", "The proxy had to stop before the stream was over; it told response.failed."
-    LIMIT = "limit", "A frame or the text of the stream was over its limit; the proxy told response.failed."
+    LIMIT = (
+        "limit",
+        "A frame, the stream's text or its final output was over a limit; the proxy sent response.failed.",
+    )
     EMPTY = "empty", "Upstream answered 200 with a body that told nothing; the client got an HTTP error."
     CLIENT_GONE = "client_gone", "The client went away first; upstream was closed at once."
 

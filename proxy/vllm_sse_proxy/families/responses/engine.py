@@ -304,7 +304,7 @@ class RepairEngine:
         view = self.view
         number = view.next_number
         if event.type == grammar.KEEPALIVE:
-            number -= 1
+            number = max(0, number - 1)  # it repeats the last number
         else:
             view.next_number = number + 1
         body = event.body

@@ -105,9 +105,9 @@ def invented(type_: str, **fields: Any) -> Event:
 def parse_event(data: bytes, name: str | None = None) -> Event:
     """Read one payload; ``name`` is its frame's ``event:`` field. Never raises.
 
-    orjson refuses lone surrogate escapes, which are JSON, and reads integers over 64 bits as floats; such payloads are
-    read by the standard library, and their bytes stay. What is JSON only to lenient readers (NaN, control characters,
-    broken UTF-8) or has no value (1e999) comes back as OPAQUE with the object that they would see.
+    orjson reads integers over 64 bits as floats, so payloads that hold any are read by the standard library, and their
+    bytes stay. What is JSON only to lenient readers comes back as OPAQUE, with the object that they would see: NaN, control
+    characters, numbers without a value (1e999), a byte order mark, UTF-16, bytes that are no UTF-8, halves of characters.
     """
     try:
         body = orjson.loads(data)
@@ -117,16 +117,14 @@ def parse_event(data: bytes, name: str | None = None) -> Event:
         if _MANY_DIGITS in data.translate(_DIGITS_AS_NOUGHTS):
             body = json.loads(data, parse_constant=_refuse)
     except (ValueError, RecursionError):
-        try:
-            body = json.loads(data, parse_constant=_refuse, parse_float=_finite)
-        except (ValueError, RecursionError):
-            lenient = _parse_leniently(data)
-            return Event(OPAQUE, lenient if type(lenient) is dict else {}, data, name=name)
+        body = _parse_leniently(data)
+        if type(body) is not dict or not _is_strict(data, body):
+            return Event(OPAQUE, body if type(body) is dict else {}, data, name=name)
     if type(body) is not dict or _is_too_deep(data, body):
         return Event(OPAQUE, {}, data, name=name)
     if not is_typed(body):
         return Event(OPAQUE, body, data, name=name)
-    return Event(canonical_type(body), body, data)
+    return Event(canonical_type(body), body, data, name=name)
 
 
 def canonical_type(body: Body) -> str:
@@ -180,16 +178,85 @@ def dump_json(value: Mapping[str, Any]) -> bytes:
 
 
 def _parse_leniently(data: bytes) -> Any:
+    """Return what a lenient reader sees in a payload that orjson refuses; None if that is nothing either.
+
+    Halves of characters stay where they may find their other half (a text's ``delta``), and in vendors' events, whose bytes
+    are their own; everywhere else they are joined or replaced.
+    """
     try:
         body = json.loads(
-            data.decode("utf-8", "replace"),
-            parse_constant=_no_number,
-            parse_float=_finite_or_none,
-            strict=False,
+            decode_text(data), parse_constant=_no_number, parse_float=_finite_or_none, strict=False
         )
     except (ValueError, RecursionError):
         return None
-    return None if _is_too_deep(data, body) else body
+    if _is_too_deep(data, body):
+        return None
+    if type(body) is not dict or not is_typed(body):
+        return with_whole_characters(body)
+    type_ = canonical_type(body)
+    if type_ in RUN_OF_DELTA:
+        delta = body.get("delta")
+        whole: Body = with_whole_characters({name: value for name, value in body.items() if name != "delta"})
+        return whole | {"delta": delta} if "delta" in body else whole
+    return with_whole_characters(body) if type_ in EVENT_FIELDS else body
+
+
+def _is_strict(data: bytes, body: Body) -> bool:
+    """Return whether a payload that orjson refuses is a vendor's, and JSON in UTF-8 all the same: halves of characters are."""
+    if not is_typed(body) or canonical_type(body) in EVENT_FIELDS:
+        return False
+    try:
+        json.loads(data.decode(), parse_constant=_refuse, parse_float=_finite)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def decode_text(data: bytes) -> str:
+    """Return a payload as text, without byte order marks: UTF-8, or what its first bytes show it to be (UTF-16, UTF-32).
+
+    Halves of characters that were written as UTF-8 stay, so that they can be joined; other stray bytes become U+FFFD.
+    """
+    encoding = json.detect_encoding(data)
+    try:
+        text = data.decode(encoding, "surrogatepass")
+    except ValueError:
+        text = data.decode(encoding, "replace")
+    return text.lstrip("\ufeff")
+
+
+def has_halves(text: str) -> bool:
+    """Return whether a text holds halves of characters (surrogates), which no UTF-8 can write."""
+    return not text.isascii() and _HALF.search(text) is not None
+
+
+def whole_characters(text: str) -> str:
+    """Return a text with the two halves of a character joined, and U+FFFD for a half without the other."""
+    return (
+        text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace") if has_halves(text) else text
+    )
+
+
+_HALF: Final = re.compile(r"[\ud800-\udfff]")
+
+
+def with_whole_characters(value: Any) -> Any:
+    """Return a JSON value with whole characters in all of its texts."""
+    if type(value) is str:
+        return whole_characters(value)
+    if type(value) is list:
+        return [with_whole_characters(one) for one in value]
+    if type(value) is dict:
+        return {whole_characters(name): with_whole_characters(one) for name, one in value.items()}
+    return value
+
+
+def may_hold_halves(raw: bytes) -> bool:
+    """Return whether a payload has escapes as halves of characters are written; two that belong together count as well."""
+    return _ESCAPED_HALF.search(raw) is not None
+
+
+_ESCAPED_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def _refuse(constant: str) -> None:

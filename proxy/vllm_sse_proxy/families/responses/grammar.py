@@ -9,9 +9,13 @@ Sources: openai 3.54 ``ResponseStreamEvent``; Open Responses 2026-04-24; streams
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Kind(Enum):
@@ -319,6 +323,57 @@ TERMINAL_OF_STATUS: Final = {
 }
 """``response.status`` → the type of the event that ends such a response; a status of one that goes on is not in it."""
 
+_OPENAI_FIELDS: Final = frozenset(
+    {
+        *(
+            "id",
+            "object",
+            "created_at",
+            "status",
+            "background",
+            "error",
+            "incomplete_details",
+            "instructions",
+        ),
+        *(
+            "max_output_tokens",
+            "max_tool_calls",
+            "model",
+            "output",
+            "parallel_tool_calls",
+            "previous_response_id",
+        ),
+        *(
+            "prompt_cache_key",
+            "reasoning",
+            "safety_identifier",
+            "service_tier",
+            "store",
+            "temperature",
+            "text",
+        ),
+        *("tool_choice", "tools", "top_logprobs", "top_p", "truncation", "usage", "user", "metadata"),
+    }
+)
+_OPENAI_BEGINNING: Final = ("id", "object", "created_at", "status", "background")
+_OPENAI_ID: Final = re.compile(r"resp_[0-9a-f]{48,}")
+
+
+def looks_like_openai(response: Mapping[str, Any] | None) -> bool:
+    """Return whether a response object is one of OpenAI's own API, or of Azure's.
+
+    Their streams lack what the types of the newest SDKs require (``cache_write_tokens``, the ``message`` of an ``error``
+    event, the ``query`` of a web search that begins), and every client is made for them, so they keep their bytes. Such an
+    object has all of these fields, and in their order, or an id of their form.
+    """
+    if response is None or not response.keys() >= _OPENAI_FIELDS:
+        return False
+    id_ = response["id"]
+    return tuple(response)[: len(_OPENAI_BEGINNING)] == _OPENAI_BEGINNING or (
+        isinstance(id_, str) and _OPENAI_ID.fullmatch(id_) is not None
+    )
+
+
 _RESPONSE: Final = {"response": Kind.OBJECT}
 _OUTPUT: Final = {"output_index": Kind.INDEX}
 _ITEM: Final = {"item_id": Kind.STRING, **_OUTPUT}
@@ -451,9 +506,9 @@ ALIASES: Final[dict[str, str]] = {
 """Private names and the protocol's name for the same thing (protocol.md (f))."""
 
 KEEPALIVE: Final = "keepalive"
-"""OpenAI's own heartbeat: an event that repeats the number of the last one."""
+"""The one heartbeat that every client accepts as an event. It repeats the number of the last event."""
 PINGS: Final = frozenset({"response.ping", "ping"})
-"""Heartbeats told as events: openai-node's ``.stream()`` throws on them. They leave as comments."""
+"""Heartbeats sent as events: openai-node's ``.stream()`` throws on them. They leave as comments."""
 
 PRIVATE_NOTICES: Final = frozenset(
     {

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Final
 from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.ending import REPORTS, BodyEnd, Ending, Failure
 from vllm_sse_proxy.families.responses.engine import RepairEngine, Tally
-from vllm_sse_proxy.families.responses.events import END, OPAQUE, Event, parse_event
+from vllm_sse_proxy.families.responses.error_reports import read_report, report_in
+from vllm_sse_proxy.families.responses.events import END, OPAQUE, Event, decode_text, parse_event
 from vllm_sse_proxy.families.responses.grammar import DONE_SENTINEL
-from vllm_sse_proxy.families.responses.repairs.base import MAX_UNSENT_ITEMS, RequestContext
+from vllm_sse_proxy.families.responses.repairs.base import MAX_FRAME_BYTES, MAX_UNSENT_ITEMS, RequestContext
 from vllm_sse_proxy.sse import FrameDecoder, FrameTooLargeError
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class StreamNormalizer:
         self._engine = RepairEngine(plan, request, starting_after=starting_after)
         self._decoder = FrameDecoder(max_frame_bytes=plan.settings.max_frame_bytes, skim=self._engine.skim)
         self._said_done = False
+        self._stray = _StrayText()
         self._end: BodyEnd | None = None
         self._observed_bytes = False
         self.ended = False
@@ -121,14 +123,28 @@ class StreamNormalizer:
         if end is BodyEnd.CLIENT_GONE:
             self.ended, self.ending = True, Ending.CLIENT_GONE
             return b""
-        rest = self._decoder.finish()
-        if rest is None or not _is_whole(rest):
-            self._stop(end, half=rest is not None)
-        elif self._take([rest]):
-            self._stop(end)
+        self._take_rest(self._decoder.finish(), end)
         self.ended = True
         made = self._made()
         return b"" if self._settings.observe else made
+
+    def _take_rest(self, rest: Frame | None, end: BodyEnd) -> None:
+        """Take the frame that had begun when the body ended, and an error that stands outside of all frames."""
+        half = rest is not None
+        if rest is not None and rest.stray is not None and not rest.data:
+            self._stray.add(rest, self.tally.events_in)
+            half = not parse_event(rest.stray).body
+        elif rest is not None and _is_whole(rest):
+            half = False
+            if not self._take([rest]):
+                return
+        report = self._stray.report(self.tally.events_in)
+        if report is not None:
+            self._engine.process(report)
+        if self._engine.view.terminal is None:
+            self._stop(end, half=half)
+        else:
+            self._close(None)
 
     def _stop(self, end: BodyEnd, *, half: bool = False) -> None:
         """Let the repairs bring what was told to its end.
@@ -147,8 +163,13 @@ class StreamNormalizer:
                 engine.comment(frame.comment)
             elif frame.data.startswith(DONE_SENTINEL):
                 self._said_done = True  # an early one is held back: it goes out last, once
+            elif frame.stray is not None and not frame.data:
+                self._stray.add(frame, engine.tally.events_in)
             else:
                 event = parse_event(frame.data, frame.event)
+                if event.type is OPAQUE and not event.body:
+                    event = _with_stray(event, frame)
+                    self._said_done = self._said_done or _is_sentinel(frame.data)
                 if event.type in grammar.TERMINAL and _has_too_many_items(event, view):
                     self.limit = "max_unsent_items"
                     self._stop(BodyEnd.LIMIT)
@@ -187,9 +208,62 @@ def _has_too_many_items(terminal: Event, view: ClientView) -> bool:
     return type(output) is list and len(output) > len(view.items) + MAX_UNSENT_ITEMS
 
 
+class _StrayText:
+    """Lines of the body that look like JSON and are no field, in case they are an error and upstream's last words."""
+
+    __slots__ = ("_event_name", "_events_before", "_lines", "_size")
+
+    def __init__(self) -> None:
+        self._lines: list[bytes] = []
+        self._size = 0
+        self._events_before = 0
+        self._event_name: str | None = None
+
+    def add(self, frame: Frame, events_before: int) -> None:
+        """Keep the lines of a frame; those of earlier frames only if no event came between.
+
+        :param events_before: how many events came before the frame.
+        """
+        if events_before != self._events_before or self._size > MAX_FRAME_BYTES:
+            self._lines = []
+            self._size = 0
+        self._lines.append(frame.stray or b"")
+        self._size += len(frame.stray or b"")
+        self._events_before = events_before
+        self._event_name = frame.event
+
+    def report(self, events: int) -> Event | None:
+        """Return the error that the body ends with, as an event; None if there is none.
+
+        :param events: how many events came in all.
+        """
+        if not self._lines or events != self._events_before:
+            return None
+        text = b"\n".join(self._lines)
+        event = parse_event(text, self._event_name)
+        if not event.body:  # a list of errors, if it is anything
+            event = parse_event(b'{"errors":%b}' % text, self._event_name)
+        report = report_in(event, bare=True) if event.body else None
+        return None if report is None else Event(OPAQUE, {**read_report(report), "object": grammar.ERROR})
+
+
+def _with_stray(event: Event, frame: Frame) -> Event:
+    """Return the event of a frame whose data is no JSON, but is with the lines behind it that are no field."""
+    if frame.stray is None:
+        return event
+    whole = parse_event(b"\n".join((frame.data, frame.stray)), frame.event)
+    return whole if whole.body else event
+
+
+def _is_sentinel(data: bytes) -> bool:
+    """Return whether a payload that is no JSON is ``[DONE]``, behind a byte order mark or white space."""
+    return decode_text(data).strip().startswith(DONE_SENTINEL.decode())
+
+
 def _is_whole(rest: Frame) -> bool:
-    """Tell whether nothing is missing of the last frame but its blank line."""
-    return rest.data == DONE_SENTINEL or parse_event(rest.data, rest.event).type is not OPAQUE
+    """Return whether nothing is missing of the last frame but its blank line: its JSON is whole."""
+    event = parse_event(rest.data, rest.event)
+    return rest.data == DONE_SENTINEL or bool(event.body or _with_stray(event, rest).body)
 
 
 _SUCCESSES: Final = frozenset({Ending.COMPLETED, Ending.INCOMPLETE, Ending.UNTERMINATED, Ending.CLIENT_GONE})
@@ -219,20 +293,36 @@ def _ending(end: BodyEnd | None, view: ClientView) -> Ending:
 
 
 def reported_failure(error: object) -> Failure:
-    """Return an error object of upstream's as a failure; the HTTP status that its ``code`` names, else 502."""
+    """Return an error object of upstream's as a failure; the HTTP status that its ``code`` or its ``type`` names, else 502."""
     detail = error if isinstance(error, dict) else {}
     code, message, type_ = detail.get("code"), detail.get("message"), detail.get("type")
-    status = HTTPStatus.BAD_GATEWAY
-    if isinstance(code, int | str) and str(code) in _ERROR_STATUSES:
-        status = HTTPStatus(int(code))
+    statuses = (_STATUS_OF_ERROR.get(str(name)) for name in (code, type_) if isinstance(name, int | str))
     return Failure(
-        status,
+        next((status for status in statuses if status is not None), HTTPStatus.BAD_GATEWAY),
         str(code) if isinstance(code, int | str) and code != "" else "upstream_error",
         message if isinstance(message, str) and message else "The upstream server reported an error.",
         type_ if isinstance(type_, str) and type_ else "server_error",
     )
 
 
-_ERROR_STATUSES: Final = frozenset(
-    str(status.value) for status in HTTPStatus if status >= HTTPStatus.BAD_REQUEST
-)
+_STATUS_OF_ERROR: Final = {
+    **{str(status.value): status for status in HTTPStatus if status >= HTTPStatus.BAD_REQUEST},
+    **dict.fromkeys(
+        ("BadRequestError", "invalid_request_error", "invalid_prompt", "context_length_exceeded"),
+        HTTPStatus.BAD_REQUEST,
+    ),
+    **dict.fromkeys(
+        ("AuthenticationError", "authentication_error", "invalid_api_key"), HTTPStatus.UNAUTHORIZED
+    ),
+    **dict.fromkeys(("PermissionDeniedError", "permission_error"), HTTPStatus.FORBIDDEN),
+    **dict.fromkeys(("NotFoundError", "not_found_error", "model_not_found"), HTTPStatus.NOT_FOUND),
+    **dict.fromkeys(
+        ("RateLimitError", "rate_limit_error", "rate_limit_exceeded", "insufficient_quota"),
+        HTTPStatus.TOO_MANY_REQUESTS,
+    ),
+    **dict.fromkeys(
+        ("ServiceUnavailableError", "overloaded_error", "server_is_overloaded"),
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    ),
+}
+"""Code or type of an error → the HTTP status that clients know it by: they send some requests again, and others never."""

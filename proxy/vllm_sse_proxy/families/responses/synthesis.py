@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from vllm_sse_proxy.families.responses import grammar
+from vllm_sse_proxy.families.responses import grammar, item_fields
 from vllm_sse_proxy.families.responses.events import Event, invented
 from vllm_sse_proxy.families.responses.grammar import Holder, ItemKind, TextRun, item_kind
 from vllm_sse_proxy.families.responses.view import ItemView, PartView, TextView
@@ -54,6 +54,8 @@ def is_readable(response: Mapping[str, Any]) -> bool:
 def _is_usable(name: str, value: object) -> bool:
     kinds = _MINIMUM.get(name)
     if kinds is None:
+        if name in _MEMBERS:
+            return value is None or (isinstance(value, dict) and all(one in value for one in _MEMBERS[name]))
         if name == "instructions" and isinstance(value, list):  # OpenAI's API knows messages here
             return all(isinstance(one, dict) and isinstance(one.get("role"), str) for one in value)
         known = _KINDS.get(name) or _REQUIRED.get(name, _UNKNOWN)[0]
@@ -63,8 +65,13 @@ def _is_usable(name: str, value: object) -> bool:
     if name == "tools":
         return all(isinstance(tool, dict) and isinstance(tool.get("type"), str) for tool in value)  # type: ignore[attr-defined]
     if name == "tool_choice":
-        return value in _TOOL_CHOICES if isinstance(value, str) else isinstance(value.get("type"), str)  # type: ignore[attr-defined]
+        return value in _TOOL_CHOICES if isinstance(value, str) else _is_tool_choice(value)  # type: ignore[arg-type]
     return True
+
+
+def _is_tool_choice(choice: Mapping[str, Any]) -> bool:
+    type_ = choice.get("type")
+    return isinstance(type_, str) and (type_ != "function" or isinstance(choice.get("name"), str))
 
 
 def _is_of(value: object, kinds: tuple[type, ...]) -> bool:
@@ -83,9 +90,6 @@ _MINIMUM: Final[dict[str, tuple[type, ...]]] = {
     "tools": (list,),
 }
 """Fields without which no client reads a response object."""
-
-_PLAIN_STATUSES: Final = frozenset({grammar.MESSAGE, grammar.REASONING, grammar.FUNCTION_CALL})
-"""Kinds that are in_progress, completed or incomplete, and nothing else: clients check it."""
 
 
 def is_vllms(response: Mapping[str, Any]) -> bool:
@@ -156,10 +160,21 @@ _KINDS: Final[dict[str, tuple[type, ...]]] = {
     "completed_at": (int, float),
     "instructions": (str, list),
     "usage": (dict,),
-    "prompt": (dict,),
     "user": (str,),
+    "input_transformations": (list,),
 }
 """What a response's value may be, where that is not what a request's may be."""
+_MEMBERS: Final[dict[str, tuple[str, ...]]] = {
+    "prompt": ("id",),
+    "conversation": ("id",),
+    "tool_usage": ("image_gen", "web_search"),
+    "moderation": ("input", "output"),
+    "image": ("context_compression",),
+    "access_programs": ("cyber",),
+    "prompt_cache_options": ("mode", "ttl"),
+    "prompt_cache_diagnostics": ("type",),
+}
+"""Objects that a response need not have, and what they must hold."""
 _UNKNOWN: Final[tuple[tuple[type, ...], Any]] = ((), None)
 _PLAINLY_USABLE: Final[dict[str, frozenset[type]]] = {
     **{name: frozenset((*kinds, _NULL)) for name, (kinds, _) in _REQUIRED.items()},
@@ -185,22 +200,41 @@ def items_so_far(view: ClientView) -> list[Body]:
 
 def failed(response: Mapping[str, Any], error: Mapping[str, Any]) -> Event:
     """Return ``response.failed`` for an error; its code is one that the SDKs' types know."""
-    code = error.get("code")
-    known = _SDK_CODES.get(str(code), "server_error")
     return lifecycle(
         grammar.FAILED,
         response,
         status="failed",
-        error={"code": known, "message": str(error.get("message", ""))},
+        error={"code": known_code(error.get("code")), "message": str(error.get("message", ""))},
     )
 
 
-_SDK_CODES: Final = {
-    "rate_limit_exceeded": "rate_limit_exceeded",
-    "429": "rate_limit_exceeded",
-    "invalid_prompt": "invalid_prompt",
-}
-"""Codes that ``response.error.code`` may have in the openai package; everything else is a ``server_error``."""
+def known_code(code: object) -> str:
+    """Return the code that ``response.error`` may have for one of upstream's: those are a closed list in the SDKs' types."""
+    if code in ("429", 429):
+        return "rate_limit_exceeded"
+    return code if isinstance(code, str) and code in _SDK_CODES else "server_error"
+
+
+_SDK_CODES: Final = frozenset(
+    {
+        *("server_error", "rate_limit_exceeded", "invalid_prompt", "data_residency_mismatch", "bio_policy"),
+        *("misalignment_policy_violation", "vector_store_timeout", "invalid_image", "invalid_image_format"),
+        *(
+            "invalid_base64_image",
+            "invalid_image_url",
+            "image_too_large",
+            "image_too_small",
+            "image_parse_error",
+        ),
+        *("image_content_policy_violation", "invalid_image_mode", "image_file_too_large"),
+        *(
+            "unsupported_image_media_type",
+            "empty_image_file",
+            "failed_to_download_image",
+            "image_file_not_found",
+        ),
+    }
+)
 
 
 def lifecycle(type_: str, response: Mapping[str, Any], *, status: str, **changes: Any) -> Event:
@@ -239,29 +273,45 @@ def announced(item: Mapping[str, Any], kind: ItemKind) -> Body:
         zero.pop("encrypted_content", None)
     elif kind.run is not None:
         zero[kind.run.field] = ""
-    zero["status"] = IN_PROGRESS
+    zero |= item_fields.announced_fields(item)
+    zero |= required_fields(zero)
+    status = item_fields.opened_status(kind.type, item.get("status"))
     if kind is grammar.REASONING and item.get("status") is None:
-        del zero["status"]
+        zero.pop("status", None)
+    elif status is not None:
+        zero["status"] = status
     return zero
 
 
+def required_fields(item: Mapping[str, Any], *, open_responses: bool = False) -> Body:
+    """Return what an item lacks of the fields that its type requires, texts and names apart.
+
+    :param open_responses: leave alone what only OpenAI's types know: there it is upstream's own.
+    """
+    type_ = item.get("type")
+    if not isinstance(type_, str) or (open_responses and type_ not in item_fields.OF_OPEN_RESPONSES):
+        return {}
+    changes = item_fields.missing_fields(type_, item)
+    call_id = item.get("call_id")
+    if type_ in item_fields.CALL_IDS and not (isinstance(call_id, str) and call_id):
+        changes["call_id"] = derive_id("call", item.get("id"), type_)
+    return changes
+
+
 def new_item(kind: ItemKind, id_: str, **fields: Any) -> Body:
-    """Return the item that an event without an announcement implies."""
+    """Return the item that an event without an announcement implies, with all that its type requires."""
     item: Body = {"id": id_, "type": kind.type, "status": IN_PROGRESS}
     if kind is grammar.MESSAGE:
         item |= {"role": "assistant", "content": []}
     elif kind is grammar.REASONING:
         item |= {"summary": [], "content": []}
-    elif kind is grammar.CODE_CALL:
-        item |= {"code": "", "container_id": "auto", "outputs": []}
-    elif kind is grammar.WEB_SEARCH_CALL:
-        item["action"] = {"type": "search", "query": ""}
-    elif kind is grammar.FILE_SEARCH_CALL:
-        item["queries"] = []
-    elif kind is grammar.IMAGE_CALL:
-        item["result"] = None
     elif kind.run is not None:
         item[kind.run.field] = ""
+    item |= required_fields(item)
+    if kind is grammar.CODE_CALL:
+        item["outputs"] = []
+    elif kind is grammar.IMAGE_CALL:
+        item["result"] = None
     return item | fields
 
 
@@ -298,8 +348,8 @@ def told_item(item: ItemView, *, status: str, proven: Mapping[str, Any] | None =
         base["summary"] = told_parts(item.summaries, base.get("summary"))
     if item.own is not None and item.own.run is not None:
         base[item.own.run.field] = item.own.text
-    if "status" in item.item or item.kind is not grammar.REASONING or status == INCOMPLETE:
-        base["status"] = status
+    if "status" in item.item or item_fields.needs_status(item.type) or status == INCOMPLETE:
+        base["status"] = item_fields.fitting_status(item.type, status)
     return base
 
 
@@ -597,12 +647,8 @@ def life_of_item(index: int, item: Body, *, status: str | None = None) -> list[E
 
 
 def _closed_status(told: object, kind: ItemKind) -> str:
-    """Return the status of an item that is over; hosted tools end in some of their own."""
-    if not isinstance(told, str) or told == IN_PROGRESS:
-        return COMPLETED
-    if kind in _PLAIN_STATUSES and told != INCOMPLETE:
-        return COMPLETED
-    return told
+    """Return the status of an item that is over."""
+    return item_fields.closed_status(kind.type, told)
 
 
 class _Shadow:

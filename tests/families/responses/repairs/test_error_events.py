@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.repairing import opened, repaired, terminal, untouched
-from tests.support.streams import Json, message, numbered, response, wire
+from tests.support.streams import Json, message, numbered, openais, response, wire
 from vllm_sse_proxy.families.responses import Ending
 
 HELLO = message(0, "Hel")[0][:3]
@@ -26,6 +26,16 @@ ERROR = {"message": "Engine died", "type": "InternalServerError", "param": None,
         ({"error": {"code": ""}}, "The upstream server reported an error.", "server_error"),
         ({"type": "response.error", "error": ERROR}, "Engine died", "500"),
         ({"type": "response.error", "message": "Engine died"}, "Engine died", "server_error"),
+        ({"object": "error", **ERROR, "type": "BadRequestError"}, "Engine died", "500"),
+        ({"object": "error", "type": "whatever"}, "The upstream server reported an error.", "server_error"),
+        ({"type": "BadRequestError", "message": "Engine died", "code": 400}, "Engine died", "400"),
+        ({"detail": [{"loc": ["body"], "msg": "Engine died"}]}, "body: Engine died", "server_error"),
+        ({"message": "Engine died", "code": 503}, "Engine died", "503"),
+        (
+            {"error": {"message": "Slow down", "code": "rate_limit_exceeded"}},
+            "Slow down",
+            "rate_limit_exceeded",
+        ),
     ],
 )
 def test_every_private_form_is_told_as_error_and_failed(payload: Json, message_: str, code: str) -> None:
@@ -34,7 +44,8 @@ def test_every_private_form_is_told_as_error_and_failed(payload: Json, message_:
     error = made.one("error")
     assert (error["message"], error["code"]) == (message_, code)
     assert (error["error"]["message"], error["error"]["code"]) == (message_, code)
-    assert made.one("failed")["response"]["error"] == {"code": "server_error", "message": message_}
+    known = code if code == "rate_limit_exceeded" else "server_error"
+    assert made.one("failed")["response"]["error"] == {"code": known, "message": message_}
     assert made.one("output_item.done")["item"]["status"] == "incomplete"
     assert made.ending is Ending.UPSTREAM_ERROR
     assert made.stream.endswith(b"data: [DONE]\n\n")
@@ -66,6 +77,67 @@ def test_the_protocols_own_flat_error_gets_its_nested_form_and_upstream_tells_th
     assert made.one("failed")["response"]["error"]["message"] == "m"
 
 
+@pytest.mark.parametrize(
+    ("payload", "fields"),
+    [
+        ({"error": {"type": "server_error", "message": "m"}}, ("server_error", "m", None, "server_error")),
+        (
+            {"error": {"type": "t", "message": "m", "code": "c", "param": "p"}},
+            ("c", "m", "p", "t"),
+        ),
+        (
+            {"error": {"type": "overloaded_error", "message": "m"}, "request_id": "r"},
+            ("overloaded_error", "m", None, "overloaded_error"),
+        ),
+        ({"error": {"message": "m", "code": 429}}, ("429", "m", None, "server_error")),
+        ({"error": "m"}, ("server_error", "m", None, "server_error")),
+        ({"code": "c", "message": "m"}, ("c", "m", None, "server_error")),
+        ({"code": 7, "message": "m", "param": 3, "error": {"message": "m"}}, ("7", "m", "3", "server_error")),
+        ({"detail": "m"}, ("server_error", "m", None, "server_error")),
+        ({}, ("server_error", "The upstream server reported an error.", None, "server_error")),
+    ],
+)
+def test_the_protocols_own_error_says_all_twice(payload: Json, fields: tuple[Any, ...]) -> None:
+    made = repaired(opened({"type": "error", **payload}))
+    code, message_, param, type_ = fields
+    assert made.body == ["error", "failed"]
+    assert made.one("error") == {
+        "type": "error",
+        "code": code,
+        "message": message_,
+        "param": param,
+        "error": {"type": type_, "code": code, "message": message_, "param": param},
+        "sequence_number": 2,
+    }
+    assert made.one("failed")["response"]["error"]["message"] == message_
+
+
+def test_an_error_of_openais_own_api_stays_nested() -> None:
+    nested = {
+        "type": "error",
+        "error": {"type": "t", "code": "insufficient_quota", "message": "m", "param": None},
+    }
+    error = {"code": "insufficient_quota", "message": "m"}
+    events = [
+        {"type": "response.created", "response": openais()},
+        {"type": "response.in_progress", "response": openais()},
+        nested,
+        {"type": "response.failed", "response": openais("failed", error=error)},
+    ]
+    made = repaired(events, conforming=False)
+    assert made.events == numbered(events)
+    assert not made.repairs
+    words = repaired([*events[:2], {"type": "error", "error": "m"}])
+    assert words.one("error")["message"] == "m"
+
+
+def test_an_error_of_one_item_is_not_the_responses() -> None:
+    event = {"type": "vendor:tool_error", "item_id": "msg_0", "message": "no such file"}
+    made = repaired(opened(*HELLO, event, *message(0, "Hel")[0][3:], terminal()))
+    assert made.body[-1] == "completed"
+    assert "error_events" not in made.repairs
+
+
 def test_an_error_that_all_clients_read_is_left_alone() -> None:
     nested: dict[str, Any] = {"type": "server_error", "code": "x", "message": "m", "param": None}
     both = {"type": "error", "code": "x", "message": "m", "param": None, "error": nested}
@@ -76,9 +148,18 @@ def test_an_error_that_all_clients_read_is_left_alone() -> None:
     assert untouched(opened(both, failed))
 
 
-@pytest.mark.parametrize("name", ["error", "response.error"])
-def test_an_untyped_payload_under_an_errors_name_is_one(name: str) -> None:
-    frame = f'event: {name}\ndata: {{"note": "Engine died"}}\n\n'.encode()
+@pytest.mark.parametrize("name", ["error", "response.error", "BadRequestError", "InternalServerError"])
+@pytest.mark.parametrize(
+    ("data", "message_"),
+    [
+        ('{"note": "Engine died"}', "The upstream server reported an error."),
+        ('{"message": "Engine died"}', "Engine died"),
+        ('{"type": "server_fault", "message": "Engine died"}', "Engine died"),
+        ("Engine died", "Engine died"),
+    ],
+)
+def test_a_payload_under_an_errors_name_is_one(name: str, data: str, message_: str) -> None:
+    frame = f"event: {name}\ndata: {data}\n\n".encode()
     made = repaired(wire(numbered(opened(*HELLO)), done=False) + frame)
     assert made.body[-2:] == ["error", "failed"]
-    assert made.one("error")["message"] == "The upstream server reported an error."
+    assert made.one("error")["message"] == message_

@@ -143,7 +143,7 @@ def test_the_next_item_frees_them() -> None:
 
 
 def test_they_do_not_wait_for_the_rest_of_the_stream() -> None:
-    stream = numbered(whole((M_LIFE, M_DONE), message(1, "Hi")))
+    stream = numbered(whole((M_LIFE, M_DONE), reasoning(1, "Hi")))
     normalizer = StreamNormalizer(Plan.build(strict=True))
     told = events_of(normalizer.feed(wire(stream[:8], done=False)))
     assert told[-1]["type"] == "response.output_text.delta"

@@ -102,3 +102,34 @@ def test_what_came_of_a_call_does_not_replace_what_can_be_read() -> None:
         closing = {**life[-1], "item": {**done, "arguments": said}}
         made = repaired(opened(nameless, {**life[1], "delta": came}, closing, terminal()))
         assert [item["arguments"] for item in made.output] == [said]
+
+
+TOOLS = [{"name": "get_info", "description": "d", "annotations": None, "input_schema": {"type": "object"}}]
+LIST: Json = {"id": "mcpl_1", "type": "mcp_list_tools", "server_label": "lab", "tools": TOOLS}
+
+
+@pytest.mark.parametrize("first", ["in_progress", "completed"])
+def test_a_list_of_tools_is_announced_when_its_server_is_known(first: str) -> None:
+    place = {"item_id": "mcpl_1", "output_index": 0}
+    progress = [{"type": f"response.mcp_list_tools.{name}", **place} for name in ("in_progress", "completed")]
+    done = {"type": "response.output_item.done", "output_index": 0, "item": LIST}
+    events = progress[first == "completed" :]
+    for rest in ([done, terminal(LIST)], [terminal(LIST)]):
+        made = repaired(opened(*events, *rest))
+        assert made.one("output_item.added")["item"] == {**LIST, "tools": []}
+        assert made.body == [
+            "output_item.added",
+            "mcp_list_tools.in_progress",
+            "mcp_list_tools.completed",
+            "output_item.done",
+            "completed",
+        ]
+        assert made.output == [LIST]
+    assert repaired(opened(*events, terminal())).body == ["completed"]
+
+
+def test_a_large_result_is_not_sent_twice() -> None:
+    image = {"id": "ig_1", "type": "image_generation_call", "status": "completed", "result": "iVBORw0KGgo="}
+    made = repaired(opened(terminal(image)))
+    assert made.one("output_item.added")["item"]["result"] is None
+    assert made.output == [image]

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests.families.responses.test_grammar import ITEMS
 from tests.support.repairing import opened, repaired, terminal, untouched
-from tests.support.streams import call, message, reasoning, search, summary, whole
+from tests.support.streams import Json, call, message, openais, reasoning, search, summary, whole
+from vllm_sse_proxy.families.responses import Dialect, item_fields
 
 M_LIFE, M_DONE = message(0, "Hi")
 R_LIFE, R_DONE = reasoning(0, "Hm")
@@ -183,3 +185,169 @@ def test_a_search_has_an_action_that_can_be_read(action: Any) -> None:
     ]
     made = repaired(opened(*wrong, terminal(done)))
     assert made.one("output_item.added")["item"]["action"] == {"type": "search", "query": ""}
+
+
+ANY_ITEM: list[Json] = [
+    {"id": "x_1", "type": type_, "name": "f", "call_id": "c", "server_label": "s"} for type_ in sorted(ITEMS)
+]
+
+
+@pytest.mark.parametrize("item", ANY_ITEM, ids=lambda item: item["type"])
+@pytest.mark.parametrize("status", ["in_progress", "calling", "done", "", 7])
+def test_a_closed_item_of_any_type_is_completed(item: Json, status: Any) -> None:
+    events = [
+        {"type": "response.output_item.added", "output_index": 0, "item": item},
+        {"type": "response.output_item.done", "output_index": 0, "item": {**item, "status": status}},
+    ]
+    made = repaired(opened(*events, terminal()))
+    expected = (
+        {"completed"}
+        if item["type"] not in item_fields.WITHOUT_STATUS or not isinstance(status, str)
+        else {"completed", "done", ""}
+    )
+    assert made.one("output_item.done")["item"]["status"] in expected
+    assert made.body[-1] == "completed"
+
+
+@pytest.mark.parametrize("item", ANY_ITEM, ids=lambda item: item["type"])
+@pytest.mark.parametrize("where", ["everywhere", "done", "final"])
+def test_an_item_of_any_type_has_what_its_type_requires(item: Json, where: str) -> None:
+    events = [
+        {"type": "response.output_item.added", "output_index": 0, "item": item},
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+    ]
+    events = {"everywhere": events, "done": events[1:], "final": []}[where]
+    made = repaired(opened(*events, terminal(item)))
+    if where != "final" or item["type"] not in ("message", "reasoning"):  # there it says nothing at all
+        assert made.one("output_item.added")["item"]["type"] == item["type"]
+    assert made.output == made.values("output_item.done", "item")
+    assert repaired(made.stream).stream == made.stream
+
+
+@pytest.mark.parametrize(
+    "type_", ["custom_tool_call", "mcp_call", "function_call", "shell_call", "computer_call"]
+)
+def test_a_call_is_announced_in_progress(type_: str) -> None:
+    item = {
+        "id": "x_1",
+        "type": type_,
+        "name": "f",
+        "call_id": "c",
+        "server_label": "s",
+        "status": "completed",
+    }
+    made = repaired(opened({"type": "response.output_item.added", "output_index": 0, "item": item}))
+    assert made.one("output_item.added")["item"]["status"] == "in_progress"
+
+
+def test_upstreams_word_for_an_item_that_failed_stays() -> None:
+    item = {"id": "mcp_1", "type": "mcp_call", "name": "f", "server_label": "s", "arguments": ""}
+    added = {"type": "response.output_item.added", "output_index": 0, "item": item}
+    place = {"item_id": "mcp_1", "output_index": 0}
+    failed = {"type": "response.mcp_call.failed", **place}
+    error = {"type": "http_error", "code": 404, "message": "no such tool"}
+
+    def status(done: Json, *between: Json) -> Any:
+        event = {"type": "response.output_item.done", "output_index": 0, "item": {**item, **done}}
+        return repaired(opened(added, *between, event, terminal())).one("output_item.done")["item"]["status"]
+
+    assert status({"status": "in_progress"}, failed) == "failed"
+    assert status({"status": "calling", "error": error}) == "failed"
+    assert status({"status": "completed", "error": error}) == "completed"
+    assert status({"status": "failed"}) == "failed"
+    assert status({"status": "aborted"}) == "incomplete"
+
+
+def test_openais_own_items_keep_what_they_lack() -> None:
+    call_of_program = {**C_DONE, "status": "in_progress", "caller": {"type": "program", "caller_id": "c"}}
+    image = {"id": "ig_1", "type": "image_generation_call", "status": "generating", "result": "iVBO"}
+    search_ = {"id": "ws_1", "type": "web_search_call", "status": "searching"}
+    events: list[Json] = []
+    for index, item in enumerate((image, search_)):
+        events += [
+            {
+                "type": "response.output_item.added",
+                "output_index": index,
+                "item": {**item, "status": "in_progress"},
+            },
+            {"type": "response.output_item.done", "output_index": index, "item": item},
+        ]
+    openings = [{"type": f"response.{name}", "response": openais()} for name in ("created", "in_progress")]
+    end = {"type": "response.completed", "response": openais("completed", [image, search_])}
+    made = repaired([*openings, *events, end], conforming=False)
+    assert not made.repairs
+    theirs = [*C_LIFE[:3], {**C_LIFE[3], "item": call_of_program}]
+    assert not repaired(opened(*theirs, terminal(call_of_program)), conforming=False).repairs
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Hi",
+        ["Hi"],
+        {"type": "output_text", "text": "Hi"},
+        [{"type": "text", "text": "Hi"}],
+        [{"text": "Hi"}],
+        [{"type": "input_text", "text": "Hi", "annotations": "x"}],
+    ],
+)
+def test_content_in_another_shape_keeps_its_words(content: Any) -> None:
+    done = {**M_LIFE[5], "item": {**M_DONE, "content": content}}
+    for events in ([done], [M_LIFE[0], done], [*M_LIFE[:3], done]):
+        made = repaired(opened(*events, terminal()))
+        assert made.output[0]["content"][0]["text"] == "Hi"
+        assert made.values("output_text.delta", "delta") == ["Hi"]
+
+
+@pytest.mark.parametrize(("field", "type_"), [("content", "reasoning_text"), ("summary", "summary_text")])
+@pytest.mark.parametrize("parts", ["Hm", ["Hm"], [{"type": "text", "text": "Hm"}], {"text": "Hm"}])
+def test_so_does_reasoning(field: str, type_: str, parts: Any) -> None:
+    done = {
+        "type": "response.output_item.done",
+        "output_index": 0,
+        "item": {"id": "rs_0", "type": "reasoning", field: parts},
+    }
+    assert repaired(opened(done, terminal())).output[0][field] == [{"type": type_, "text": "Hm"}]
+
+
+@pytest.mark.parametrize("content", ["", [], {}, 7, None])
+def test_content_of_nothing_is_an_empty_list(content: Any) -> None:
+    done = {**M_LIFE[5], "item": {**M_DONE, "content": content}}
+    assert repaired(opened(M_LIFE[0], done, terminal())).output[0]["content"] == []
+
+
+def test_a_part_of_the_chat_api_is_one_of_this() -> None:
+    parts = [{**M_LIFE[n], "part": {**M_LIFE[n]["part"], "type": "text"}} for n in (1, 4)]
+    made = repaired(opened(M_LIFE[0], parts[0], *M_LIFE[2:4], parts[1], M_LIFE[5], terminal(M_DONE)))
+    assert made.events[2:-1] == [{**event, "sequence_number": n} for n, event in enumerate(M_LIFE, 2)]
+
+
+def test_annotations_of_parts_are_objects() -> None:
+    note = {"type": "url_citation", "url": "u", "title": "t", "start_index": 0, "end_index": 1}
+    part = {**M_LIFE[4]["part"], "annotations": ["x", note, None]}
+    made = repaired(opened(*M_LIFE[:4], {**M_LIFE[4], "part": part}, terminal()))
+    assert made.output[0]["content"][0]["annotations"] in ([], [note])
+
+
+def test_a_code_calls_code_is_a_string_when_it_is_done() -> None:
+    item = {
+        "id": "ci_1",
+        "type": "code_interpreter_call",
+        "container_id": "c",
+        "code": None,
+        "status": "in_progress",
+    }
+    added = {"type": "response.output_item.added", "output_index": 0, "item": item}
+    done = {"type": "response.output_item.done", "output_index": 0, "item": {**item, "status": "completed"}}
+    made = repaired(opened(added, done, terminal()))
+    assert made.one("output_item.added")["item"] == item
+    assert made.output[0]["code"] == ""
+    full = repaired(opened({**added, "item": {**item, "code": "1+1"}}, terminal()))
+    assert full.one("output_item.added")["item"]["code"] == ""
+
+
+def test_dialect_open_responses_requires_nothing_of_items_that_it_does_not_know() -> None:
+    item = {"id": "x_1", "type": "shell_call", "call_id": "c", "status": "in_progress"}
+    added = {"type": "response.output_item.added", "output_index": 0, "item": item}
+    made = repaired(opened(added), dialect=Dialect.OPEN_RESPONSES, conforming=False)
+    assert "action" not in made.one("output_item.added")["item"]

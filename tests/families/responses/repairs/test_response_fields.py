@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.repairing import opened, repaired, terminal, untouched
-from tests.support.streams import Json, message, response, whole
+from tests.support.streams import Json, message, numbered, openais, response
 from vllm_sse_proxy.families.responses import Dialect, RequestContext
 
 COUNTS = {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
@@ -51,8 +51,27 @@ def test_the_request_knows_better_than_a_neutral_value() -> None:
     assert told["reasoning"] == {"effort": None, "summary": None}
 
 
-def test_openais_own_object_stays() -> None:
-    assert untouched(whole(message(0, "Hi"), usage={**COUNTS, **OPENAI_DETAILS}))
+@pytest.mark.parametrize("id_", ["resp_1", "resp_" + "0a" * 25])
+def test_openais_own_object_stays(id_: str) -> None:
+    """Nearly all of OpenAI's own streams lack `cache_write_tokens`, which its newest types require."""
+    events = [
+        {"type": "response.created", "response": openais(id=id_)},
+        {"type": "response.in_progress", "response": openais(id=id_)},
+        {
+            "type": "response.completed",
+            "response": openais("completed", id=id_, usage={**COUNTS, **OPENAI_DETAILS}),
+        },
+    ]
+    made = repaired(events, conforming=False)
+    assert not made.repairs
+    assert made.events == numbered(events)
+
+
+def test_it_gets_what_it_never_lacks() -> None:
+    usage = {**COUNTS, "input_tokens_details": {"cached_tokens": 1}}
+    end = {"type": "response.completed", "response": openais("completed", usage=usage)}
+    told = repaired([{"type": "response.created", "response": openais()}, end], conforming=False).events[-1]
+    assert told["response"]["usage"] == {**usage, "output_tokens_details": {"reasoning_tokens": 0}}
 
 
 @pytest.mark.parametrize(
@@ -75,12 +94,63 @@ def test_without_request_and_model_it_is_unknown() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "usage", [{}, {"input_tokens": 1}, {**COUNTS, "total_tokens": -1}, {**COUNTS, "input_tokens": True}, "x"]
-)
-def test_usage_that_cannot_be_counted_is_none(usage: Any) -> None:
+@pytest.mark.parametrize("usage", [{}, "x", [], {"input_tokens": None}, {"total_tokens": -1}, {"x": 1}])
+def test_usage_that_counts_nothing_is_none(usage: Any) -> None:
     made = repaired(opened(terminal(usage=usage)))
     assert made.one("completed")["response"]["usage"] is None
+
+
+@pytest.mark.parametrize(
+    ("usage", "counts"),
+    [
+        ({"input_tokens": 1}, (1, 0, 1)),
+        ({"input_tokens": None, "output_tokens": 4, "total_tokens": None}, (0, 4, 4)),
+        ({**COUNTS, "total_tokens": -1}, (3, 4, 7)),
+        ({**COUNTS, "input_tokens": True}, (3, 4, 7)),
+        ({"input_tokens": 3, "total_tokens": 7}, (3, 4, 7)),
+        ({"output_tokens": 4, "total_tokens": 7}, (3, 4, 7)),
+        ({"output_tokens": 9, "total_tokens": 7}, (0, 9, 7)),
+        ({"total_tokens": 7}, (0, 0, 7)),
+        ({**COUNTS, "total_tokens": 100}, (3, 4, 100)),
+        ({"input_tokens": 3.0, "output_tokens": "4", "total_tokens": "x"}, (3, 4, 7)),
+        ({"input_tokens": 1.5, "output_tokens": "9" * 40, "total_tokens": 7}, (0, 0, 7)),
+        ({"input_tokens": 1e300, "output_tokens": -1.0, "total_tokens": 7}, (0, 0, 7)),
+        ({"prompt_tokens": 3, "completion_tokens": 4}, (3, 4, 7)),
+        ({"prompt_tokens": 9, **COUNTS}, (3, 4, 7)),
+    ],
+)
+def test_counts_that_are_known_stay_and_the_others_are_computed(
+    usage: Json, counts: tuple[int, int, int]
+) -> None:
+    told = repaired(opened(terminal(usage=usage))).one("completed")["response"]["usage"]
+    assert (told["input_tokens"], told["output_tokens"], told["total_tokens"]) == counts
+    assert usage.keys() <= told.keys()
+
+
+@pytest.mark.parametrize(
+    ("usage", "details"),
+    [
+        ({}, (0, 0, 0)),
+        ({"input_tokens_details": {"cached_tokens": 2, "cache_write_tokens": 1}}, (2, 1, 0)),
+        ({"input_tokens_details": {"cached_tokens": 2.0, "x": 1}, "output_tokens_details": None}, (2, 0, 0)),
+        ({"output_tokens_details": {"reasoning_tokens": "5"}}, (0, 0, 5)),
+        (
+            {
+                "prompt_tokens_details": {"cached_tokens": 2},
+                "completion_tokens_details": {"reasoning_tokens": 5},
+            },
+            (2, 0, 5),
+        ),
+        ({"cache_read_input_tokens": 2, "cache_creation_input_tokens": 1}, (2, 1, 0)),
+        ({"input_tokens_details": "x", "output_tokens_details": []}, (0, 0, 0)),
+    ],
+)
+def test_so_do_their_details(usage: Json, details: tuple[int, int, int]) -> None:
+    told = repaired(opened(terminal(usage={**COUNTS, **usage}))).one("completed")["response"]["usage"]
+    read, written = told["input_tokens_details"], told["output_tokens_details"]
+    assert (read["cached_tokens"], read["cache_write_tokens"], written["reasoning_tokens"]) == details
+    known = usage.get("input_tokens_details")
+    assert not isinstance(known, dict) or known.keys() <= read.keys()
 
 
 def test_vllms_usage_gets_its_details() -> None:
@@ -95,10 +165,14 @@ def test_vllms_usage_gets_its_details() -> None:
     assert told["output_tokens_details"] == {"reasoning_tokens": 0}
 
 
-def test_others_usage_gets_only_what_its_own_details_lack() -> None:
+def test_everybodys_usage_has_what_the_newest_types_require() -> None:
     usage = {**COUNTS, **OPENAI_DETAILS, "output_tokens_details": {"reasoning_tokens": True}}
     told = repaired(opened(terminal(usage=usage))).one("completed")["response"]["usage"]
-    assert told == {**COUNTS, **OPENAI_DETAILS}
+    assert told == {
+        **COUNTS,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": 0},
+    }
 
 
 def test_leaked_names_lose_their_underscore() -> None:
@@ -166,6 +240,9 @@ def test_an_echoed_function_has_what_typed_clients_insist_on() -> None:
         ("temperature", "hot", 1.0),
         ("metadata", [], {}),
         ("tool_choice", "perhaps", "auto"),
+        ("tool_choice", {"type": "function"}, "auto"),
+        ("tool_choice", {"type": "function", "name": "f"}, {"type": "function", "name": "f"}),
+        ("input_transformations", 7, None),
         ("tools", ["x"], []),
         ("instructions", 7, None),
         ("instructions", [{"type": "output_text"}], None),
@@ -175,10 +252,111 @@ def test_an_echoed_function_has_what_typed_clients_insist_on() -> None:
 )
 def test_a_type_that_no_client_reads_gives_way(field: str, value: Any, told: Any) -> None:
     made = repaired(opened(terminal(**{field: value})))
-    assert made.one("completed")["response"][field] == told
+    assert made.one("completed")["response"].get(field) == told
 
 
 def test_a_request_that_no_client_could_read_back_is_not_echoed() -> None:
     request = RequestContext(body={"tools": ["x"], "tool_choice": "required"})
     told = repaired([created(tools=None, tool_choice=None), terminal()], request=request).one("created")
     assert (told["response"]["tools"], told["response"]["tool_choice"]) == ([], "required")
+
+
+@pytest.mark.parametrize(
+    ("event", "error"),
+    [
+        ({"error": "boom"}, ("server_error", "boom")),
+        ({"error": {"message": "boom", "code": 429}}, ("rate_limit_exceeded", "boom")),
+        ({"message": "boom", "code": "invalid_prompt"}, ("invalid_prompt", "boom")),
+        ({"message": "boom", "code": "made_up"}, ("server_error", "boom")),
+        ({"response": {"error": ["boom"]}}, ("server_error", "boom")),
+        ({"response": {"error": {"error": {"message": "boom"}}}}, ("server_error", "boom")),
+        ({"response": {"error": {"detail": "boom"}}}, ("server_error", "boom")),
+        (
+            {"response": {"error": {"code": "rate_limit_exceeded"}}},
+            ("rate_limit_exceeded", "The response failed."),
+        ),
+        ({"response": {"error": {"code": "invalid_prompt"}}, "message": "boom"}, ("invalid_prompt", "boom")),
+        ({"response": {"last_error": {"code": "server_error", "message": "boom"}}}, ("server_error", "boom")),
+        ({"response": {"status_details": {"error": {"message": "boom"}}}}, ("server_error", "boom")),
+        ({"response": None}, ("server_error", "The response failed.")),
+        ({}, ("server_error", "The response failed.")),
+    ],
+)
+def test_a_failed_response_has_the_words_of_its_error_wherever_they_are(
+    event: Json, error: tuple[str, str]
+) -> None:
+    response_ = (
+        response("failed", **event["response"])
+        if event.get("response")
+        else event.get("response", response("failed"))
+    )
+    made = repaired(opened({"type": "response.failed", **event, "response": response_}))
+    told = made.one("failed")["response"]["error"]
+    assert (told["code"], told["message"]) == error
+
+
+def test_they_may_have_come_in_an_event_before() -> None:
+    error = {"type": "error", "error": {"message": "boom", "code": "c", "type": "t", "param": None}}
+    made = repaired(opened(error, {"type": "response.failed", "response": response("failed")}))
+    assert made.one("failed")["response"]["error"] == {"code": "server_error", "message": "boom"}
+
+
+@pytest.mark.parametrize(
+    ("item", "told"),
+    [
+        ({"type": "message", "content": None}, {"content": []}),
+        ({"type": "message", "content": [], "role": "tool"}, {"role": "assistant"}),
+        ({"type": "message", "content": {}}, {"content": []}),
+        ({"type": "reasoning"}, {"summary": []}),
+        (
+            {"type": "function_call", "name": "f", "call_id": "c", "arguments": {"a": 1}},
+            {"arguments": '{"a":1}'},
+        ),
+        ({"type": "file_search_call"}, {"queries": []}),
+        ({"type": "shell_call", "call_id": "c"}, {"action": {"commands": []}}),
+    ],
+)
+def test_items_of_the_final_output_have_the_fields_of_their_type(item: Json, told: Json) -> None:
+    item = {"id": "x_1", **item}
+    added = {"type": "response.output_item.added", "output_index": 0, "item": item}
+    done = {"type": "response.output_item.done", "output_index": 0, "item": item}
+    for events in ([added, done], [added], [done]):
+        output = repaired(opened(*events, terminal(item))).output
+        assert {name: output[0][name] for name in told} == told
+
+
+def test_annotations_of_the_final_output_are_objects() -> None:
+    note = {"type": "url_citation", "url": "u", "title": "t", "start_index": 0, "end_index": 1}
+    _, done = message(0, "Hi")
+    for notes, told in (
+        (["x", note], [note]),
+        ("x", []),
+        ([{"url": "u"}], [{**note, "title": "", "end_index": 0}]),
+    ):
+        part = {**done["content"][0], "annotations": notes}
+        made = repaired(opened(terminal({**done, "content": [part, {"type": "refusal", "refusal": "no"}]})))
+        assert [dict(one) for one in made.output[0]["content"][0]["annotations"]] == told
+
+
+@pytest.mark.parametrize(
+    ("format_", "told"),
+    [
+        ({}, {"type": "text"}),
+        ({"type": "json_schema"}, {"type": "json_schema", "name": "", "schema": {}}),
+        ({"type": "json_object"}, {"type": "json_object"}),
+    ],
+)
+def test_an_echoed_format_has_what_its_type_requires(format_: Json, told: Json) -> None:
+    made = repaired(opened(terminal(text={"format": format_})))
+    assert made.one("completed")["response"]["text"] == {"format": told}
+
+
+@pytest.mark.parametrize("name", ["prompt", "conversation", "tool_usage", "moderation", "image"])
+@pytest.mark.parametrize("value", [{}, 7, "x"])
+def test_an_object_that_need_not_be_there_is_whole_or_goes(name: str, value: Any) -> None:
+    assert name not in repaired(opened(terminal(**{name: value}))).one("completed")["response"]
+
+
+def test_such_an_object_stays_if_it_is_whole() -> None:
+    fields: Json = {"prompt": {"id": "p"}, "conversation": None}
+    assert untouched(opened(terminal(**fields)))

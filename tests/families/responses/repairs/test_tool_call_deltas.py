@@ -86,3 +86,33 @@ def test_what_names_no_call_is_dropped(value: Any) -> None:
 def test_a_call_without_arguments_has_none() -> None:
     made = repaired(opened(delta([{"id": "call_1", "name": "now"}]), terminal()))
     assert made.output[0]["arguments"] == ""
+
+
+def test_a_call_that_was_sent_under_another_form_of_its_name_is_known() -> None:
+    """Its namespace is apart there, or it is a custom call: `namespace_names` and `custom_tool_calls` made it so."""
+    tools = [
+        {
+            "type": "namespace",
+            "name": "mcp__desk",
+            "description": "Desktop",
+            "tools": [{"type": "function", "name": "click"}, {"type": "custom", "name": "draw"}],
+        }
+    ]
+    for name in ("mcp__desk__click", "mcp__desk__draw"):
+        life, done = call(0, "{}", name=name)
+        events = opened(*life, delta([CALL | {"name": name, "call_id": "x"}]), terminal(done))
+        for event in events[:2]:
+            event["response"] = {**event["response"], "tools": tools}
+        assert len(repaired(events).output) == 1
+
+
+def test_slices_of_arguments_are_joined_in_no_time() -> None:
+    pieces = [
+        CALL | {"arguments": '{"city": "'},
+        *[CALL | {"arguments": "Paris"}] * 20_000,
+        CALL | {"arguments": '"}'},
+    ]
+    made = repaired(opened(*(delta([piece]) for piece in pieces), terminal()))
+    assert made.output[0]["arguments"] == '{"city": "' + "Paris" * 20_000 + '"}'
+    many = json.dumps([CALL]) * 5_000
+    assert len(repaired(opened(delta(many), terminal())).output) == 1

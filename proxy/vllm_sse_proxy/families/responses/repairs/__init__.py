@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from vllm_sse_proxy.families.responses.repairs.annotations import Annotations
 from vllm_sse_proxy.families.responses.repairs.browser_calls import BrowserCalls
 from vllm_sse_proxy.families.responses.repairs.content_indexes import ContentIndexes
+from vllm_sse_proxy.families.responses.repairs.custom_tool_calls import CustomToolCalls
 from vllm_sse_proxy.families.responses.repairs.done_items import DoneItems
 from vllm_sse_proxy.families.responses.repairs.done_texts import DoneTexts
 from vllm_sse_proxy.families.responses.repairs.doubled_deltas import DoubledDeltas
@@ -24,6 +26,7 @@ from vllm_sse_proxy.families.responses.repairs.late_events import LateEvents
 from vllm_sse_proxy.families.responses.repairs.misannounced_items import MisannouncedItems
 from vllm_sse_proxy.families.responses.repairs.missing_closings import MissingClosings
 from vllm_sse_proxy.families.responses.repairs.missing_fields import MissingFields
+from vllm_sse_proxy.families.responses.repairs.namespace_names import NamespaceNames
 from vllm_sse_proxy.families.responses.repairs.nested_numbers import NestedNumbers
 from vllm_sse_proxy.families.responses.repairs.opaque_payloads import OpaquePayloads
 from vllm_sse_proxy.families.responses.repairs.open_responses_fields import OpenResponsesFields
@@ -34,6 +37,7 @@ from vllm_sse_proxy.families.responses.repairs.reasoning_summaries import Reason
 from vllm_sse_proxy.families.responses.repairs.response_fields import ResponseFields
 from vllm_sse_proxy.families.responses.repairs.response_ids import ResponseIds
 from vllm_sse_proxy.families.responses.repairs.response_openings import ResponseOpenings
+from vllm_sse_proxy.families.responses.repairs.split_characters import SplitCharacters
 from vllm_sse_proxy.families.responses.repairs.string_deltas import StringDeltas
 from vllm_sse_proxy.families.responses.repairs.terminal_types import TerminalTypes
 from vllm_sse_proxy.families.responses.repairs.tool_call_deltas import ToolCallDeltas
@@ -48,13 +52,16 @@ if TYPE_CHECKING:
 REPAIRS: Final[tuple[type[Repair], ...]] = (
     # SHAPE
     ErrorEvents,
-    OpaquePayloads,  # drops what is left of the untyped payloads once the errors among them are told
     Heartbeats,
+    OpaquePayloads,  # drops what is left of the untyped payloads once errors and heartbeats among them are known
     ToolCallDeltas,
     StringDeltas,
+    SplitCharacters,  # joins strings
     DoubledDeltas,  # compares texts, so after they are strings; looks at the spelling, so before it is gone
     PrivateNames,
     ItemShapes,
+    NamespaceNames,  # whole items, but before anything compares what upstream calls them
+    CustomToolCalls,  # a tool in a namespace is found by both its names
     ReasoningSummaries,  # another name for a text, so once its part has a type
     MissingFields,
     ResponseFields,
@@ -66,6 +73,7 @@ REPAIRS: Final[tuple[type[Repair], ...]] = (
     ItemIds,
     OutputIndexes,  # finds the item by its id
     ContentIndexes,  # finds the part in the item
+    Annotations,  # counts in the part
     HeadlessArguments,  # keeps deltas by the client's ids
     # LIFECYCLE
     ResponseOpenings,  # nothing goes out before them

@@ -63,7 +63,7 @@ class HeldClosings(Repair):
         if event.body.get("item_id") == _id_of(held[0]):
             if held[-1].type == grammar.ITEM_DONE or _is_confirmed(held, event, view):
                 return []  # upstream has sent the whole already
-            if event.type in grammar.RUN_OF_DELTA:
+            if event.type in grammar.RUN_OF_DELTA or event.type == grammar.ANNOTATION_ADDED:
                 self._held = []  # the item goes on: what closed it was wrong, and comes when it is over
                 return [event]
         self._held = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from vllm_sse_proxy.families.responses import grammar, synthesis
+from vllm_sse_proxy.families.responses import grammar, item_fields, synthesis
 from vllm_sse_proxy.families.responses.grammar import Holder, item_kind
 from vllm_sse_proxy.families.responses.repairs.base import MAX_TEXT_BYTES, Phase, Repair, StreamContext
 
@@ -39,9 +39,9 @@ class ItemOpenings(Repair):
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Put the announcement ahead of the event.
 
-        A call cannot be announced before its name is known, so pieces of an unannounced call are dropped here: its done item,
-        or the terminal event, names it and should hold them all; a done item that holds none gets them back. The same goes
-        for kinds of items that nothing here can make.
+        A call cannot be announced before its name is known, nor a list of tools before its server is, so pieces of
+        unannounced ones are dropped here: the done item, or the terminal event, names them and should hold all of them; a
+        done item of a call that holds none gets them back. The same goes for kinds of items that nothing here can make.
         """
         if event.type == grammar.ITEM_DONE:
             item = event.body["item"]
@@ -61,7 +61,7 @@ class ItemOpenings(Repair):
         if kind is None and event.type in (grammar.PART_ADDED, grammar.PART_DONE):
             run = grammar.RUN_OF_PART.get(event.body["part"].get("type", ""))
             kind = grammar.KIND_OF_EVENT.get(run.delta) if run is not None else None
-        if kind is None or kind.required:
+        if kind is None or not item_fields.can_be_announced_by_id(kind):
             self._keep(event, id_)
             return []
         return [synthesis.item_added(len(view.items), synthesis.new_item(kind, id_)), event]

@@ -1,18 +1,18 @@
-"""Items and parts whose own fields have the wrong shape (R27, R12's done items, clients.md §0.4).
+"""Items and parts whose own fields have the wrong shape (R27, R12's done items; issue 12, K10).
 
 vLLM announces reasoning items with ``"content": null`` (openai-python's helper then raises ``AttributeError`` on the
 first part), closes text parts with ``"logprobs": null``, and adds ``"summary": []`` to messages; gateways announce
-calls with all their arguments.
+calls with all their arguments, and close items that are ``in_progress``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from vllm_sse_proxy.families.responses import grammar, synthesis
+from vllm_sse_proxy.families.responses import grammar, item_fields, synthesis
 from vllm_sse_proxy.families.responses.events import dump_json
 from vllm_sse_proxy.families.responses.grammar import ItemKind, item_kind
-from vllm_sse_proxy.families.responses.repairs.base import Phase, Repair
+from vllm_sse_proxy.families.responses.repairs.base import Dialect, Phase, Repair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,14 +25,10 @@ _PART_EVENTS: Final = frozenset(
     {grammar.PART_ADDED, grammar.PART_DONE, grammar.SUMMARY_ADDED, grammar.SUMMARY_DONE}
 )
 _ADDED: Final = frozenset({grammar.ITEM_ADDED, grammar.PART_ADDED, grammar.SUMMARY_ADDED})
-_STATUSES: Final = frozenset({"in_progress", "completed", "incomplete"})
 _STATUS_KINDS: Final = frozenset({grammar.MESSAGE, grammar.FUNCTION_CALL})
 """Kinds whose status clients insist on (AI SDK: function calls; Open Responses: messages)."""
-_HOSTED_KINDS: Final = frozenset(
-    {grammar.CODE_CALL, grammar.WEB_SEARCH_CALL, grammar.FILE_SEARCH_CALL, grammar.IMAGE_CALL}
-)
-_HOSTED_STATUSES: Final = _STATUSES | {"searching", "interpreting", "generating", "failed"}
-"""Hosted tools may end in the middle: what is one of their statuses at all is left as upstream says it."""
+_CHAT_PARTS: Final = frozenset({"text", "input_text"})
+"""What a part of a message is called in the chat API, and in requests."""
 
 
 class ItemShapes(Repair):
@@ -42,20 +38,24 @@ class ItemShapes(Repair):
 
     name: ClassVar = "item_shapes"
     summary: ClassVar = (
-        "`content`, `summary`, `arguments`, `logprobs`, `status` of items and parts have the right types"
+        "items and parts have the fields, and the `status`, that their types require, with the right types"
     )
     fixes: ClassVar = ("R27", "R12")
     phase: ClassVar = Phase.SHAPE
     handles: ClassVar = _ITEM_EVENTS | _PART_EVENTS | {grammar.OUTPUT_TEXT.delta, grammar.OUTPUT_TEXT.done}
 
-    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - the shape is wrong in itself
-        """Return the event with fields of the right types; one without its item or part tells nothing and is dropped."""
+    def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
+        """Return the event with fields of the right types; one without its item or part says nothing and is dropped."""
         added = event.type in _ADDED
         if event.type in _ITEM_EVENTS:
             item = event.body.get("item")
             if not isinstance(item, dict) or not isinstance(item.get("type"), str):
                 return []
             changes = _item_changes(item, added=added)
+            if not grammar.looks_like_openai(view.response):  # whose items lack some, and clients know it
+                is_closed = self.context.settings.dialect is Dialect.OPEN_RESPONSES
+                changes |= synthesis.required_fields(item | changes, open_responses=is_closed)
+                changes |= _status_changes(item, added=added, failed=_has_failed(item, view))
             if added and (item | changes).get("name") == "":
                 return []  # a call without a name: its done item or the terminal event names it and holds all of it
             extra = [name for name in ("summary",) if item["type"] == "message" and name in item]
@@ -70,11 +70,7 @@ class ItemShapes(Repair):
             part = event.body.get("part")
             if not isinstance(part, dict) or not isinstance(part.get("type"), str):
                 return []
-            changes = (
-                {"type": "summary_text"}
-                if event.type in grammar.SUMMARY_EVENTS and part["type"] != "summary_text"
-                else {}
-            )
+            changes = _type_changes(part, summary=event.type in grammar.SUMMARY_EVENTS)
             changes |= _part_changes(part | changes, added=added)
             return [event.having(part=part | changes)] if changes else None
         logprobs = event.body.get("logprobs")
@@ -93,26 +89,48 @@ def _item_changes(item: Body, *, added: bool) -> Body:
     elif kind is grammar.REASONING:
         changes |= _list_changes(item, "summary", added=added, required=True)
         changes |= _list_changes(item, "content", added=added, required=False)
-    status = item.get("status")
-    if kind in _STATUS_KINDS or (kind is grammar.REASONING and status is not None):
-        if added and status != synthesis.IN_PROGRESS:
-            changes["status"] = synthesis.IN_PROGRESS
-        elif not isinstance(status, str) or status not in _STATUSES:
-            changes["status"] = synthesis.COMPLETED
-    if kind is grammar.WEB_SEARCH_CALL and "action" in item and not _has_type(item["action"]):
-        changes["action"] = synthesis.new_item(kind, "")["action"]  # OpenAI announces searches without one
-    if kind in _HOSTED_KINDS and (not isinstance(status, str) or status not in _HOSTED_STATUSES):
-        changes["status"] = synthesis.IN_PROGRESS if added else synthesis.COMPLETED
     return changes
 
 
-def _has_type(node: object) -> bool:
-    return isinstance(node, dict) and isinstance(node.get("type"), str)
+def _status_changes(item: Body, *, added: bool, failed: bool) -> Body:
+    type_: str = item["type"]
+    status = item.get("status")
+    if type_ not in item_fields.STATUSES:
+        is_over = not added and status is not None
+        wanted = item_fields.closed_status(type_, status) if is_over else status
+    elif status is None and type_ in item_fields.STATUS_IS_OPTIONAL and item_kind(type_) not in _STATUS_KINDS:
+        wanted = None
+    elif added:
+        wanted = item_fields.opened_status(type_, status)
+    elif _is_for_program(item):
+        wanted = status
+    else:
+        wanted = item_fields.closed_status(type_, "failed" if failed else status)
+    return {} if wanted == status else {"status": wanted}
+
+
+def _is_for_program(item: Body) -> bool:
+    """Return whether a program that the server runs has made the call: such a call is done while it is in progress."""
+    return isinstance(item.get("caller"), dict) and item.get("status") == item_fields.IN_PROGRESS
+
+
+def _has_failed(item: Body, view: ClientView) -> bool:
+    """Return whether upstream has said of an item whose status is open, or none, that it failed."""
+    status = item.get("status")
+    if isinstance(status, str) and status in item_fields.STATUSES_WHEN_DONE:
+        return False
+    id_ = item.get("id")
+    known = view.by_id.get(id_) if isinstance(id_, str) else None
+    return bool(item.get("error")) or (
+        known is not None and f"response.{item['type']}.failed" in known.progress
+    )
 
 
 def _call_changes(item: Body, kind: ItemKind, *, added: bool) -> Body:
-    if kind.run is None or kind is grammar.CODE_CALL:  # a code call's code may be null
+    if kind.run is None:
         return {}
+    if added and kind is grammar.CODE_CALL and item.get(kind.run.field) is None:
+        return {}  # its code may be null
     changes: Body = {name: "" for name in kind.required if not isinstance(item.get(name), str)}
     if ("call_id" in kind.required and not item.get("call_id")) or "call_id" in changes:
         changes["call_id"] = synthesis.derive_id("call", item.get("id"), item.get("name"))
@@ -127,12 +145,27 @@ def _call_changes(item: Body, kind: ItemKind, *, added: bool) -> Body:
 def _list_changes(item: Body, field: str, *, added: bool, required: bool) -> Body:
     """Return what to change in a list of parts: no list, or parts at the announcement, which later events tell."""
     parts = item.get(field)
+    if added or parts is None:
+        return {field: []} if parts != [] and (required or field in item) else {}
+    types = item_kind(item["type"]).parts if field == "content" else ("summary_text",)
     if not isinstance(parts, list):
-        return {field: []} if required or field in item else {}
-    if added:
-        return {field: []} if parts else {}
-    mended = [part | _part_changes(part, added=False) for part in parts if isinstance(part, dict)]
-    return {field: mended} if mended != parts else {}
+        parts = [parts] if parts and isinstance(parts, dict | str) else []
+    if all(isinstance(part, str) for part in parts):
+        parts = [{"type": types[0], "text": text} for text in parts]
+    mended = [part | _changes_of(part, types[0]) for part in parts if isinstance(part, dict)]
+    return {field: mended} if mended != item[field] else {}
+
+
+def _changes_of(part: Body, wanted: str) -> Body:
+    type_ = part.get("type")
+    changes: Body = {"type": wanted} if not isinstance(type_, str) or type_ in _CHAT_PARTS else {}
+    return changes | _part_changes(part | changes, added=False)
+
+
+def _type_changes(part: Body, *, summary: bool) -> Body:
+    """Return the type that the part of an event has in the protocol, if upstream calls it otherwise."""
+    wanted = "summary_text" if summary else "output_text" if part["type"] in _CHAT_PARTS else part["type"]
+    return {"type": wanted} if part["type"] != wanted else {}
 
 
 def _part_changes(part: Body, *, added: bool) -> Body:
@@ -148,6 +181,8 @@ def _part_changes(part: Body, *, added: bool) -> Body:
         annotations = part.get("annotations")
         if not isinstance(annotations, list) or (added and annotations):
             changes["annotations"] = []
+        elif (whole := item_fields.whole_annotations(annotations)) is not annotations:
+            changes["annotations"] = whole
         if "logprobs" in part and (logprobs := part["logprobs"]) != []:
             whole = synthesis.whole_logprobs(logprobs)
             if whole is not logprobs:

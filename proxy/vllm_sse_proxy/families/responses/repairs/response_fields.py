@@ -1,29 +1,42 @@
 """Fields of the response object (R26, R27, R32).
 
 vLLM's response objects lack ``error`` from 0.11 and ``store`` always, hold nulls where both specifications want
-objects, leak ``schema_`` (up to 0.19), and their usage lacks details that the newest clients require. What OpenAI's
-own API sends is left alone.
+objects, leak ``schema_`` (up to 0.19), and their usage lacks details that the newest clients require. Gateways count under
+the names of other APIs, or leave a count out (issue 12, K10). What OpenAI's own API sends is left alone.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from vllm_sse_proxy.families.responses import grammar, synthesis
+from vllm_sse_proxy.families.responses import grammar, item_fields, synthesis
+from vllm_sse_proxy.families.responses.error_reports import read_report
+from vllm_sse_proxy.families.responses.events import dump_json
+from vllm_sse_proxy.families.responses.grammar import item_kind
 from vllm_sse_proxy.families.responses.repairs.base import Dialect, Phase, Repair
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from vllm_sse_proxy.families.responses.events import Body, Event
     from vllm_sse_proxy.families.responses.view import ClientView
 
 _LEAKED: Final = {"schema_": "schema", "async_": "async"}
-_COUNTS: Final = ("input_tokens", "output_tokens", "total_tokens")
+_INPUT: Final = ("input_tokens", "prompt_tokens")
+_OUTPUT: Final = ("output_tokens", "completion_tokens")
+_TOTAL: Final = ("total_tokens",)
+"""The three counts of usage, each with the name that it has in the chat API. Codex fails the turn on usage that lacks one."""
 _USAGE_DETAILS: Final = (
-    ("input_tokens_details", {"cached_tokens": 0}),
-    ("output_tokens_details", {"reasoning_tokens": 0}),
+    ("input_tokens_details", "prompt_tokens_details", "cached_tokens", "cache_read_input_tokens"),
+    ("input_tokens_details", "prompt_tokens_details", "cache_write_tokens", "cache_creation_input_tokens"),
+    ("output_tokens_details", "completion_tokens_details", "reasoning_tokens", ""),
 )
+"""Where a detail stands, where the chat API has it, its name, and its name in Anthropic's API."""
+_MOST_DIGITS: Final = 18
+_MOST: Final = 10**_MOST_DIGITS
+"""Counts that came as a string or a float are below this: more would not fit 64 bits."""
+_PLACES_OF_ERRORS: Final = ("last_error", "status_details")
+"""Where response objects of other APIs have the error, beside our own."""
 
 
 class ResponseFields(Repair):
@@ -42,32 +55,50 @@ class ResponseFields(Repair):
         response = event.body.get("response")
         if not isinstance(response, dict):
             response = {}
-        complete = _with_readable_error(_without_leaks(response))
+        complete = _with_readable_error(_without_leaks(response), event, view)
         keeps = (
             self.context.settings.dialect is Dialect.UPSTREAM
         )  # upstream's fields, as far as any client can read them
         if not synthesis.is_readable(complete) or (synthesis.is_vllms(complete) and not keeps):
             complete = synthesis.complete_response(complete, view, self.context.request)
-        complete = _with_whole_functions(complete)
+        complete = _with_whole_format(_with_whole_functions(complete))
+        openais = grammar.looks_like_openai(response)
+        if not openais:
+            is_closed = self.context.settings.dialect is Dialect.OPEN_RESPONSES
+            complete = _with_whole_items(complete, open_responses=is_closed)
         usage = complete.get("usage")
-        if usage is not None and not _is_countable(usage):
-            complete = {**complete, "usage": None}
-        elif usage is not None:
-            whole = _complete_usage(usage, vllms=synthesis.is_vllms(response))
-            complete = complete if whole is usage else {**complete, "usage": whole}
+        whole = _whole_usage(usage, openais=openais) if isinstance(usage, dict) else None
+        if whole is not usage:
+            complete = {**complete, "usage": whole}
         return None if complete is event.body.get("response") else [event.having(response=complete)]
 
 
-def _with_readable_error(response: Body) -> Body:
-    """Give the error its code and its message; what says no message tells nothing."""
+def _with_readable_error(response: Body, event: Event, view: ClientView) -> Body:
+    """Give the error its code and its message; what has no message says nothing, but of a failed response its code."""
     error = response.get("error")
-    if error is None or (isinstance(error, dict) and _are_strings(error.get("code"), error.get("message"))):
+    if isinstance(error, dict) and _are_strings(error.get("code"), error.get("message")):
         return response
-    message = error.get("message") if isinstance(error, dict) else error
-    if not isinstance(message, str) or not message:
-        return {**response, "error": None}
+    words = read_report(error)
+    if event.type == grammar.FAILED:
+        words = _words_of_failure(words, response, event, view)
+    if "message" not in words:
+        return response if error is None else {**response, "error": None}
     known = error if isinstance(error, dict) else {}
-    return {**response, "error": {**known, "code": "server_error", "message": message}}
+    code = known.get("code")
+    code = code if isinstance(code, str) and code else synthesis.known_code(words.get("code"))
+    return {**response, "error": {**known, "code": code, "message": words["message"]}}
+
+
+def _words_of_failure(words: Body, response: Body, event: Event, view: ClientView) -> Body:
+    """Return what is known of the error of a failed response: it may stand beside the object, or in an event before it."""
+    beside = {**event.body, "type": None, "response": None}
+    for place in (beside, *map(response.get, _PLACES_OF_ERRORS), view.error):
+        if "message" in words:
+            break
+        words = read_report(place) | words
+    if "code" in words:
+        words.setdefault("message", "The response failed.")
+    return words
 
 
 def _are_strings(*values: object) -> bool:
@@ -78,6 +109,61 @@ def _with_whole_functions(response: Body) -> Body:
     tools = [_whole_function(tool) if tool["type"] == "function" else tool for tool in response["tools"]]
     whole = [tool for tool in tools if tool["type"] != "function" or isinstance(tool.get("name"), str)]
     return response if whole == response["tools"] else {**response, "tools": whole}
+
+
+def _with_whole_format(response: Body) -> Body:
+    """Give the echoed format of the text what its type requires; one without a type is plain text."""
+    text = response.get("text")
+    format_ = text.get("format") if isinstance(text, dict) else None
+    if not isinstance(text, dict) or not isinstance(format_, dict):
+        return response
+    type_ = format_.get("type")
+    required = _JSON_SCHEMA if type_ == "json_schema" else {} if isinstance(type_, str) else _PLAIN_TEXT
+    missing = {name: neutral for name, neutral in required.items() if name not in format_}
+    return {**response, "text": {**text, "format": format_ | missing}} if missing else response
+
+
+_PLAIN_TEXT: Final[Body] = {"type": "text"}
+_JSON_SCHEMA: Final[Body] = {"name": "", "schema": {}}
+
+
+def _with_whole_items(response: Body, *, open_responses: bool) -> Body:
+    """Give the items of the output the fields that their types require; what they say is for the later repairs."""
+    output: list[Any] = response["output"]
+    changes = [
+        _item_changes(item, open_responses=open_responses) if isinstance(item, dict) else {}
+        for item in output
+    ]
+    if not any(changes):
+        return response
+    whole = [item | change if change else item for item, change in zip(output, changes, strict=True)]
+    return {**response, "output": whole}
+
+
+def _item_changes(item: Body, *, open_responses: bool) -> Body:
+    changes = synthesis.required_fields(item, open_responses=open_responses)
+    kind = item_kind(item.get("type"))
+    if kind is grammar.MESSAGE and item.get("role") != "assistant":  # nobody else speaks in a response
+        changes["role"] = "assistant"
+    parts = "content" if kind is grammar.MESSAGE else "summary" if kind is grammar.REASONING else ""
+    if parts and (item.get(parts) is None or isinstance(item[parts], dict)):
+        changes[parts] = [item[parts]] if item.get(parts) else []
+    elif parts and isinstance(item[parts], list):
+        whole = [_with_whole_annotations(part) for part in item[parts]]
+        if whole != item[parts]:
+            changes[parts] = whole
+    elif kind.run is not None:
+        text = item.get(kind.run.field)
+        if text is not None and not isinstance(text, str):
+            changes[kind.run.field] = dump_json(text).decode()
+    return changes
+
+
+def _with_whole_annotations(part: Any) -> Any:
+    if not isinstance(part, dict) or "annotations" not in part:
+        return part
+    known = part["annotations"]
+    return {**part, "annotations": item_fields.whole_annotations(known if isinstance(known, list) else [])}
 
 
 def _whole_function(tool: Body) -> Body:
@@ -115,20 +201,51 @@ def _renamed(node: Body) -> Body:
     return {_LEAKED.get(name, name): value for name, value in node.items() if _LEAKED.get(name) not in node}
 
 
-def _is_countable(usage: object) -> bool:
-    """Tell whether usage has its three counts: Codex fails the turn on one that lacks any."""
-    return isinstance(usage, dict) and all(
-        type(usage.get(name)) is int and usage[name] >= 0 for name in _COUNTS
-    )
+def _whole_usage(usage: Body, *, openais: bool) -> Body | None:
+    """Return usage with its three counts and their details: what is missing is computed, else 0.
 
-
-def _complete_usage(usage: Body, *, vllms: bool) -> Body:
-    changes: Body = {}
-    for name, required in _USAGE_DETAILS:
-        details = usage.get(name)
-        known: Body = details if isinstance(details, dict) else {}
-        wanted = required | {"cache_write_tokens": 0} if vllms and name.startswith("input") else required
-        missing = {field: neutral for field, neutral in wanted.items() if type(known.get(field)) is not int}
-        if missing:
-            changes[name] = known | missing
+    :param openais: it is OpenAI's own, of which no client requires ``cache_write_tokens``.
+    :returns: the object that was given if it is whole; None for what counts nothing.
+    """
+    read, written, total = _known(usage, _INPUT), _known(usage, _OUTPUT), _known(usage, _TOTAL)
+    if read is None and written is None and total is None:
+        return None
+    if total is not None:
+        read = max(0, total - written) if read is None and written is not None else read
+        written = max(0, total - read) if written is None and read is not None else written
+    counts = (read or 0, written or 0, (read or 0) + (written or 0) if total is None else total)
+    changes: Body = {
+        name: count
+        for name, count in zip((_INPUT[0], _OUTPUT[0], _TOTAL[0]), counts, strict=True)
+        if not _is_count(usage.get(name))
+    }
+    for place, place_in_chat, name, name_elsewhere in _USAGE_DETAILS:
+        known = _object(changes.get(place, usage.get(place)))
+        if not _is_count(known.get(name)) and not (openais and name == "cache_write_tokens"):
+            counted = (
+                _known(known, (name,)),
+                _known(_object(usage.get(place_in_chat)), (name,)),
+                _known(usage, (name_elsewhere,)),
+            )
+            changes[place] = {**known, name: next((count for count in counted if count is not None), 0)}
     return usage | changes if changes else usage
+
+
+def _object(value: object) -> Body:
+    return value if isinstance(value, dict) else {}
+
+
+def _known(node: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
+    """Return the count under the first of these names that has one; None if none has."""
+    for name in names:
+        count: Any = node.get(name)
+        if _is_count(count):
+            return int(count)
+        is_whole = isinstance(count, float) and count.is_integer() and 0 <= count < _MOST
+        if is_whole or (isinstance(count, str) and count.isdecimal() and len(count) <= _MOST_DIGITS):
+            return int(count)
+    return None
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0

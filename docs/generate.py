@@ -1,0 +1,269 @@
+"""The parts of README.md and docs/ that are made from the code, and from the results of the laboratories.
+
+Each stands between two marker lines. `make docs` writes them again; `tests/test_docs.py` fails when one is out of step.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from pydantic_core import PydanticUndefined
+
+from tests.labs.clients.table import client_table, explanation_list, letter_table, scenario_table
+from tests.labs.conformance import table as conformance
+from tests.labs.faults import table as reliability
+from tests.labs.live import table as live
+from vllm_sse_proxy.advice import ADVICE
+from vllm_sse_proxy.config import ENV_PREFIX, CoreSettings, ServerSettings, flag_name
+from vllm_sse_proxy.families.responses import REPAIRS, BodyEnd, Ending, Plan, StreamNormalizer
+from vllm_sse_proxy.families.responses.defects import DEFECTS
+from vllm_sse_proxy.families.responses.repairs.base import Phase
+from vllm_sse_proxy.metrics import PREFIX, Metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from prometheus_client import Metric
+    from pydantic.fields import FieldInfo
+
+ROOT = Path(__file__).parents[1]
+
+
+def repair_table() -> str:
+    """Return the repairs, in the order in which they are applied."""
+    rows = (
+        f"| [`{repair.name}`](docs/repairs.md#{repair.name}) | {repair.summary} | {', '.join(repair.fixes)} |"
+        for repair in REPAIRS
+    )
+    return "\n".join(("| repair | what it does | defects |", "|---|---|---|", *rows))
+
+
+def needed_list() -> str:
+    """Return the repairs that cannot be switched off, with the reason."""
+    return "\n".join(
+        f"- [`{repair.name}`](#{repair.name}): {repair.needed}." for repair in REPAIRS if repair.needed
+    )
+
+
+def core_settings() -> str:
+    """Return the settings that `serve`, `repair` and `check` share."""
+    return _settings(CoreSettings.model_fields)
+
+
+def server_settings() -> str:
+    """Return the settings of `serve` alone."""
+    own = {
+        name: info
+        for name, info in ServerSettings.model_fields.items()
+        if name not in CoreSettings.model_fields
+    }
+    return _settings(own)
+
+
+def metric_table() -> str:
+    """Return every metric of ours with its labels and their values."""
+    rows = [_metric_row(family) for family in Metrics().registry.collect() if family.name.startswith(PREFIX)]
+    return "\n".join(("| metric | type | labels | meaning |", "|---|---|---|---|", *rows))
+
+
+def ending_table() -> str:
+    """Return the ways a stream ends."""
+    rows = (
+        f"| `{ending.value}` | {ending.meaning} | {ADVICE[ending].fault} | {ADVICE[ending].remedy} |"
+        for ending in Ending
+    )
+    return "\n".join(("| ending | meaning | whose fault | what to do |", "|---|---|---|---|", *rows))
+
+
+def defect_table() -> str:
+    """Return the catalogue, with the repairs that name each defect."""
+    rows = []
+    for id_, defect in DEFECTS.items():
+        repairs = [
+            f"[`{repair.name}`](repairs.md#{repair.name})" for repair in REPAIRS if id_ in repair.fixes
+        ]
+        rows.append(f"| {id_} | {defect.what} | {defect.releases} | {' '.join(repairs)} |")
+    return "\n".join(("| id | what | releases | repairs |", "|---|---|---|---|", *rows))
+
+
+def shell_table() -> str:
+    """Return the modules around the core, each with the first sentence of its docstring."""
+    package = ROOT / "proxy" / "vllm_sse_proxy"
+    paths = [*package.glob("*.py"), package / "families" / "__init__.py"]
+    paths += [path for folder in ("server", "cli") for path in (package / folder).rglob("*.py")]
+    rows = (f"| `{path.relative_to(package)}` | {_first_sentence(path)} |" for path in sorted(paths))
+    return "\n".join(("| module | what it is |", "|---|---|", *rows))
+
+
+def _first_sentence(path: Path) -> str:
+    head = (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").partition("\n\n")[0]
+    sentence = re.split(r"\.(?:\s|$)", head, maxsplit=1)[0]
+    return re.sub(r":[a-z]+:`~?[\w.]*?(\w+)`", r"`\1`", " ".join(sentence.split())).replace("``", "`")
+
+
+PARTS: dict[tuple[str, str], Callable[[], str]] = {
+    ("README.md", "repairs"): repair_table,
+    ("docs/architecture.md", "shell"): shell_table,
+    ("docs/compatibility.md", "defects"): defect_table,
+    ("docs/compatibility.md", "clients"): client_table,
+    ("docs/compatibility.md", "signs"): letter_table,
+    ("docs/compatibility.md", "streams"): scenario_table,
+    ("docs/compatibility.md", "explanations"): explanation_list,
+    ("docs/compatibility.md", "suites"): conformance.suite_table,
+    ("docs/compatibility.md", "recorded servers"): conformance.server_table,
+    ("docs/compatibility.md", "failing checks"): conformance.explanation_list,
+    ("docs/compatibility.md", "live runs"): live.run_table,
+    ("docs/compatibility.md", "live scenarios"): live.row_table,
+    ("docs/compatibility.md", "live faults"): live.fault_table,
+    ("docs/compatibility.md", "live clients"): live.client_table,
+    ("docs/compatibility.md", "live explanations"): live.explanation_list,
+    ("docs/configuration.md", "core settings"): core_settings,
+    ("docs/configuration.md", "server settings"): server_settings,
+    ("docs/metrics.md", "metrics"): metric_table,
+    ("docs/operations.md", "endings"): ending_table,
+    ("docs/repairs.md", "needed repairs"): needed_list,
+    ("docs/reliability.md", "upstream faults"): reliability.upstream_table,
+    ("docs/reliability.md", "clients that leave"): reliability.leaving_table,
+    ("docs/reliability.md", "other clients"): reliability.client_table,
+    ("docs/reliability.md", "hostile bytes"): reliability.bytes_table,
+    ("docs/reliability.md", "rolling restart"): reliability.restart_table,
+    ("docs/reliability.md", "smuggling"): reliability.smuggling_table,
+    ("docs/reliability.md", "soak"): reliability.soak_table,
+}
+
+
+def with_part(text: str, name: str, part: str) -> str:
+    """Return `text` with `part` between the markers of `name`."""
+    begin, end = f"<!-- made by `make docs`: {name} -->", f"<!-- end: {name} -->"
+    pattern = re.compile(f"{re.escape(begin)}\n.*?{re.escape(end)}", re.DOTALL)
+    if len(pattern.findall(text)) != 1:
+        raise ValueError(f"the markers of {name!r} are not there once")
+    return pattern.sub(lambda _: f"{begin}\n{part}\n{end}", text)
+
+
+def readme_after(before: str) -> str:
+    """Return what the core makes of README's first example, as README shows it: `data` lines, objects shortened."""
+    normalizer = StreamNormalizer(Plan.build(strict=True))
+    made = normalizer.feed(before.replace("\n", "\n\n").encode()) + normalizer.finish(BodyEnd.EOF)
+    lines = [line for line in made.decode().splitlines() if line.startswith("data: ")]
+    return "".join(_shortened(line) + "\n" for line in lines)
+
+
+def _shortened(line: str) -> str:
+    if not line.startswith("data: {"):
+        return line
+    event = json.loads(line.removeprefix("data: "))
+    response = event.get("response", {})
+    if "status" not in response:
+        return line
+    event["response"] = {"id": response["id"], "status": response["status"], "…": 0}
+    return "data: " + json.dumps(event, separators=(",", ":"), ensure_ascii=False).replace('"…":0', "…")
+
+
+def write() -> None:
+    """Write every part again."""
+    for (document, name), make in PARTS.items():
+        path = ROOT / document
+        path.write_text(with_part(path.read_text("utf-8"), name, make()), "utf-8")
+    repairs = ROOT / "docs" / "repairs.md"
+    repairs.write_text(in_order(repairs.read_text("utf-8")), "utf-8")
+    readme = ROOT / "README.md"
+    readme.write_text(with_example(readme.read_text("utf-8")), "utf-8")
+
+
+def in_order(document: str) -> str:
+    """Return docs/repairs.md with its entries in the order of `REPAIRS`, each in the section of its phase.
+
+    Raises:
+        KeyError: a repair has no entry yet.
+    """
+    head, *sections = re.split(r"^(?=## )", document, flags=re.MULTILINE)
+    titles, entries = [], {}
+    for section in sections:
+        title, *parts = re.split(r"^(?=### )", section, flags=re.MULTILINE)
+        titles.append(title)
+        entries.update(
+            {part.split("\n", 1)[0].removeprefix("### "): part.rstrip() + "\n\n" for part in parts}
+        )
+    body = [
+        title + "".join(entries[repair.name] for repair in REPAIRS if repair.phase is phase)
+        for title, phase in zip(titles, Phase, strict=True)
+    ]
+    return (head + "".join(body)).rstrip() + "\n"
+
+
+def with_example(readme: str) -> str:
+    """Return README with its "after" made anew from its "before"."""
+    head, heading, rest = readme.partition("\n## Before and after\n")
+    blocks = rest.split("```\n", 4)
+    blocks[3] = readme_after(blocks[1])
+    return head + heading + "```\n".join(blocks)
+
+
+def _settings(fields: Mapping[str, FieldInfo]) -> str:
+    return "\n\n".join(_setting(name, info) for name, info in fields.items())
+
+
+def _setting(name: str, info: FieldInfo) -> str:
+    facts = [f"flag `{flag_name(name)}`", f"environment `{ENV_PREFIX}{name.upper()}`", f"file `{name}`"]
+    facts.append("required" if info.default is PydanticUndefined else f"default {_default(info.default)}")
+    choices = _choices(info.annotation)
+    if choices:
+        facts.append("one of " + ", ".join(f"`{choice}`" for choice in choices))
+    return f"### {name}\n\n{' · '.join(facts)}\n\n{info.description}"
+
+
+def _default(value: Any) -> str:
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return f"`{str(value).lower()}`"
+        case ():
+            return "empty"
+        case StrEnum():
+            return f"`{value.value}`"
+        case _:
+            return f"`{value}`"
+
+
+def _choices(annotation: Any) -> list[str]:
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, StrEnum):
+            return [member.value for member in kind]
+    return []
+
+
+def _metric_row(family: Metric) -> str:
+    name = f"{family.name}_total" if family.type == "counter" else family.name
+    labels: dict[str, list[str]] = {}
+    for sample in family.samples:
+        for label, value in sample.labels.items():
+            if label != "le" and value not in labels.setdefault(label, []):
+                labels[label].append(value)
+    shown = "; ".join(f"`{label}`: {_values(label, values)}" for label, values in labels.items())
+    return f"| `{name}` | {family.type} | {shown} | {family.documentation} |"
+
+
+def _values(label: str, values: Iterable[str]) -> str:
+    match label:
+        case "repair":
+            return "every [repair](repairs.md)"
+        case "ending":
+            return "every [ending](operations.md#how-streams-end)"
+        case "version" | "python" | "implementation" | "core":
+            return "as it runs"
+        case _:
+            return ", ".join(values)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--write"]:
+        sys.exit("usage: python -m docs.generate --write")
+    write()

@@ -1,0 +1,61 @@
+"""``repair``: make a recorded stream conform."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from vllm_sse_proxy.cli.files import add_input, open_input, open_output
+from vllm_sse_proxy.cli.settings import add_settings, load
+from vllm_sse_proxy.cli.usage import READ_BYTES
+from vllm_sse_proxy.config import CoreSettings
+from vllm_sse_proxy.families import RESPONSES, BodyEnd
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from vllm_sse_proxy.families import StreamNormalizer
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    add_input(parser)
+    add_settings(parser, CoreSettings)
+    parser.add_argument("-o", "--output", metavar="FILE", help="file to write (default: standard output)")
+    parser.add_argument(
+        "--summary", action="store_true", help="summarise on standard error what was repaired"
+    )
+
+
+def run(options: Namespace) -> int:
+    """Repair the stream."""
+    normalizer = RESPONSES.normalizer(
+        load(options, CoreSettings).plan(RESPONSES), RESPONSES.context("", None)
+    )
+    with ExitStack() as files:
+        source = open_input(options.file, files)
+        sink = open_output(options.output, options.file, files)
+        # read1 returns what is there, so that a live stream is repaired event by event.
+        while not normalizer.ended and (chunk := source.read1(READ_BYTES)):
+            sink.write(normalizer.feed(chunk))
+            sink.flush()
+        sink.write(normalizer.finish(BodyEnd.EOF))
+        sink.flush()
+    if options.summary:
+        print("\n".join(_summary(normalizer)), file=sys.stderr)
+    return 0
+
+
+def _summary(normalizer: StreamNormalizer) -> list[str]:
+    tally = normalizer.tally
+    lines = [f"{tally.events_in} events read, {tally.events_out} written", f"ending: {normalizer.ending}"]
+    for text, count in (
+        ("renumbered", tally.events_renumbered),
+        ("inserted", tally.events_synthesised),
+        ("dropped", tally.events_dropped),
+    ):
+        lines += [f"{text}: {count}"] if count else []
+    lines += [f"repair {name}: {count}" for name, count in tally.repairs.items() if count]
+    lines += [f"repair {name} failed: {count}" for name, count in tally.repair_failures.items() if count]
+    return lines

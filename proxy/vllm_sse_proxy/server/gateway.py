@@ -1,0 +1,293 @@
+"""The life of a request: one handler for every method and path, since only upstream knows which exist.
+
+In order: it is counted and refused if it cannot be forwarded (:mod:`~vllm_sse_proxy.server.admission`); the route says whether
+it is a family's (:mod:`~vllm_sse_proxy.server.routes`), and the family's handler says what is sent for it
+(:mod:`~vllm_sse_proxy.server.handling`); upstream is asked; and the *answer* (status 200, ``text/event-stream``) decides
+whether it is repaired or passed through. Whatever is raised on the way becomes an honest answer here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+import orjson
+from aiohttp import hdrs, web
+
+from vllm_sse_proxy.families import openai_error
+from vllm_sse_proxy.logs import emit, logger
+from vllm_sse_proxy.metrics import code_class
+from vllm_sse_proxy.server import errors
+from vllm_sse_proxy.server.admission import check_request, is_upgrade
+from vllm_sse_proxy.server.answers import ClientGoneError
+from vllm_sse_proxy.server.body import UpstreamBody
+from vllm_sse_proxy.server.errors import ProxyError
+from vllm_sse_proxy.server.exchange import Exchange
+from vllm_sse_proxy.server.headers import REQUEST_ID_HEADER, Forwarding, request_id_of
+from vllm_sse_proxy.server.relay import PassThrough
+from vllm_sse_proxy.server.stream_relay import StreamRelay
+from vllm_sse_proxy.server.tunnel import Tunnel
+from vllm_sse_proxy.server.upload import Upload
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from multidict import CIMultiDict
+
+    from vllm_sse_proxy.config import ServerSettings
+    from vllm_sse_proxy.metrics import Metrics
+    from vllm_sse_proxy.server.errors import Problem
+    from vllm_sse_proxy.server.handling import StreamRequest
+    from vllm_sse_proxy.server.routes import Route, RouteTable
+    from vllm_sse_proxy.server.silence import SilenceWatch
+    from vllm_sse_proxy.server.upstream import Upstream
+
+_ABSOLUTE_FORM: Final = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
+
+# Methods that only ask: probes, metrics, lists of models.
+_SHORT: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+
+
+@dataclass(eq=False, kw_only=True)
+class Gateway:
+    """Answers every request of the data port.
+
+    :ivar open: the exchanges that are not over.
+    :ivar answered: how many are over.
+    :ivar draining: set while the process is about to stop: clients are then asked to use another connection.
+    """
+
+    settings: ServerSettings
+    routes: RouteTable
+    metrics: Metrics
+    upstream: Upstream
+    watch: SilenceWatch
+    forwarding: Forwarding
+    open: set[Exchange] = field(default_factory=set)
+    answered: int = 0
+    draining: bool = False
+    _lasting: int = 0
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def wait_idle(self) -> None:
+        """Wait until no request is being answered."""
+        if self.open:
+            self._idle.clear()
+            await self._idle.wait()
+
+    def stop_all(self) -> int:
+        """End every open exchange visibly and return how many there were."""
+        now = asyncio.get_running_loop().time()
+        for exchange in self.open:
+            exchange.stop(now)
+        return len(self.open)
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request; the handler that aiohttp calls."""
+        loop = asyncio.get_running_loop()
+        target = _ABSOLUTE_FORM.sub("", request.raw_path, count=1) or "/"
+        path, _, query = target.partition("?")
+        route = self.routes.find(request.method, path, query)
+        exchange = Exchange(
+            metrics=self.metrics,
+            request_id=request_id_of(request.headers.getall(REQUEST_ID_HEADER, ())),
+            method=request.method,
+            path=path,
+            route=route.label,
+            client_ip=request.remote,
+            started_at=loop.time(),
+        )
+        self.open.add(exchange)
+        self.metrics.requests_in_flight.inc()
+        lasting = may_last(request, route)
+        self._lasting += lasting
+        try:
+            if lasting:
+                self._check_load()
+            response = await self._answer(request, exchange, route, target)
+        except ProxyError as error:
+            response = self._refuse(error.problem, exchange, route)
+        except ClientGoneError:
+            exchange.ending = exchange.ending or "client_gone"
+            # There is nobody to answer; aiohttp finds the connection closed and leaves it at that.
+            response = web.Response(status=HTTPStatus.BAD_GATEWAY)
+        except asyncio.CancelledError:
+            exchange.ending = exchange.ending or ("shutdown" if exchange.stopping else "client_gone")
+            raise
+        except Exception:  # the last resort: logged with its traceback, answered with 500
+            logger.exception("unexpected error", extra={"fields": {"request_id": exchange.request_id}})
+            exchange.ending = "internal_error"
+            if exchange.status is not None:
+                raise  # an answer has begun: aiohttp closes the connection in the middle of it
+            response = self._refuse(errors.INTERNAL, exchange, route)
+        finally:
+            self._lasting -= lasting
+            self.answered += 1
+            self.open.discard(exchange)
+            if not self.open:
+                self._idle.set()
+            self.metrics.requests_in_flight.dec()
+            exchange.relay = None  # else the two would keep each other in memory
+            exchange.report(loop.time())
+        return response
+
+    def _check_load(self) -> None:
+        if 0 < self.settings.max_streams < self._lasting:
+            raise ProxyError(errors.OVERLOADED)
+
+    async def _answer(
+        self, request: web.BaseRequest, exchange: Exchange, route: Route, target: str
+    ) -> web.StreamResponse:
+        """Ask upstream, and relay its answer in the way that it asks for.
+
+        :raises ProxyError: the request is refused, or upstream does not answer it.
+        :raises ClientGoneError: the client left.
+        """
+        check_request(request, target, self.settings)
+        if self.forwarding.is_loop(request.headers.getall(hdrs.VIA, ())):
+            raise ProxyError(errors.LOOP_DETECTED)
+        upgrade = is_upgrade(request)
+        headers = partial(
+            self.forwarding.request_headers,
+            request.raw_headers,
+            peer=request.remote,
+            scheme=request.scheme,
+            request_id=exchange.request_id,
+            identity=route.handler is not None,
+        )
+        stream: StreamRequest | None = None
+        if route.handler is not None and not upgrade:
+            stream = route.handler.begin(exchange, target, route.resource, headers)
+            target = stream.target
+        answer = await self._ask(request, exchange, target, headers(), stream if route.reads_body else None)
+        exchange.upstream_status = answer.status
+        self.metrics.upstream_requests.labels(code_class(answer.status)).inc()
+        if answer.status == HTTPStatus.SWITCHING_PROTOCOLS:
+            if not (upgrade and answer.headers.get(hdrs.UPGRADE, "").strip().lower() == "websocket"):
+                raise self._wrong_switch(answer)
+            return await Tunnel(exchange, answer, request).run(self.watch)
+        if answer.status == HTTPStatus.OK:
+            for handler in self.routes.handlers:
+                handler.note_success(exchange.method, exchange.path)
+        with UpstreamBody(answer, exchange) as body:
+            if stream is not None and is_event_stream(answer):
+                relay = StreamRelay(exchange, body, request, stream, is_last=lambda: self.draining)
+                return await relay.run(self.watch)
+            # An upgrade that was declined ends the connection: what the client sent ahead must not be taken for requests.
+            return await PassThrough(exchange, body, request).run(self.watch, close=self.draining or upgrade)
+
+    def _wrong_switch(self, answer: aiohttp.ClientResponse) -> ProxyError:
+        """Give up an upstream that switched to a protocol that it was not asked for."""
+        answer.close()
+        self.metrics.upstream_failures.labels("protocol").inc()
+        return ProxyError(errors.PROTOCOL)
+
+    async def _ask(
+        self,
+        request: web.BaseRequest,
+        exchange: Exchange,
+        target: str,
+        headers: CIMultiDict[str],
+        reader: StreamRequest | None,
+    ) -> aiohttp.ClientResponse:
+        """Send the request to upstream and return its answer's head.
+
+        :param reader: wants to read the request's body; None: nobody does.
+        :raises ProxyError: upstream cannot be reached or does not answer, or the request itself did not arrive.
+        """
+        seconds = self.settings.first_byte_timeout_seconds
+        upload = Upload(request, self.settings)
+        if is_upgrade(request):
+            headers[hdrs.CONNECTION], headers[hdrs.UPGRADE] = "Upgrade", "websocket"
+        try:
+            async with asyncio.timeout(seconds) as exchange.deadline:
+                upload.deadline = exchange.deadline
+                body = await self._body(request, upload, reader)
+                if isinstance(body, bytes) and hdrs.CONTENT_LENGTH in headers:
+                    headers[hdrs.CONTENT_LENGTH] = str(len(body))  # the reader may have changed it
+                return await self.upstream.send(request.method, target, headers, body)
+        except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+            raise self._unanswered(error, exchange, upload) from None
+        finally:
+            exchange.deadline = None
+
+    async def _body(
+        self, request: web.BaseRequest, upload: Upload, reader: StreamRequest | None
+    ) -> bytes | AsyncIterator[bytes] | None:
+        """Return the body for upstream: read if somebody wants to and it is small enough, else as a stream."""
+        if not request.body_exists:
+            return None
+        body = None
+        if reader is not None:
+            body = await upload.read(self.settings.max_request_body_inspect_bytes)
+        if reader is None or body is None:
+            return upload.stream()
+        return await reader.take_body(
+            body, None if hdrs.CONTENT_ENCODING in request.headers else parse_body(body)
+        )
+
+    def _unanswered(self, error: Exception, exchange: Exchange, upload: Upload) -> ProxyError:
+        """Return why there is no answer: the proxy stops, the client does not send its request, or upstream is at fault."""
+        if upload.refusal is not None:
+            return upload.refusal
+        if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
+            if exchange.stopping:
+                return ProxyError(errors.SHUTTING_DOWN)
+            if upload.waiting:
+                return ProxyError(errors.BODY_TIMEOUT)
+            problem = errors.FIRST_BYTE_TIMEOUT
+        else:
+            problem = errors.problem_of(error)
+        if problem.failure is not None:
+            self.metrics.upstream_failures.labels(problem.failure).inc()
+        emit(
+            logging.WARNING,
+            "upstream did not answer",
+            request_id=exchange.request_id,
+            code=problem.code,
+            reason=str(error) or type(error).__name__,
+        )
+        return ProxyError(problem)
+
+    def _refuse(self, problem: Problem, exchange: Exchange, route: Route) -> web.Response:
+        error_body = openai_error if route.handler is None else route.handler.family.error
+        response = errors.error_response(problem, exchange.request_id, error_body)
+        if self.draining:
+            response.force_close()
+        exchange.status = problem.status
+        exchange.ending = exchange.ending or problem.code
+        if problem.limit is not None:
+            exchange.hit(problem.limit)
+        if exchange.method != hdrs.METH_HEAD:
+            exchange.bytes_out = response.content_length or 0
+        return response
+
+
+def may_last(request: web.BaseRequest, route: Route) -> bool:
+    """Return whether a request may be answered by a stream, as far as that is known before upstream has answered.
+
+    What only asks is left out: it is short, and it has to work under load most of all.
+    """
+    return route.handler is not None or request.method not in _SHORT or is_upgrade(request)
+
+
+def is_event_stream(answer: aiohttp.ClientResponse) -> bool:
+    """Return whether an answer is a stream that can be read: 200, ``text/event-stream``, not compressed after all."""
+    media_type = answer.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
+    coding = answer.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
+    return answer.status == HTTPStatus.OK and media_type == "text/event-stream" and coding in {"", "identity"}
+
+
+def parse_body(body: bytes) -> dict[str, Any] | None:
+    """Return the request as JSON, or None if it is not a JSON object: vLLM will say what is wrong with it."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return document if isinstance(document, dict) else None

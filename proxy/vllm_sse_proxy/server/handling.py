@@ -1,0 +1,121 @@
+"""What the shell does for the requests of a family: the general case, and what a family with more to do may override."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+
+from vllm_sse_proxy.config import KeepAlive
+from vllm_sse_proxy.sse import encode_comment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from multidict import CIMultiDict
+
+    from vllm_sse_proxy.config import ServerSettings
+    from vllm_sse_proxy.families import Family, Plan, RequestContext, StreamNormalizer
+    from vllm_sse_proxy.server.body import UpstreamBody
+    from vllm_sse_proxy.server.exchange import Exchange
+    from vllm_sse_proxy.server.upstream import Upstream
+
+_KEEP_ALIVE_COMMENT: Final = encode_comment(b"keep-alive")
+
+
+class Poller(Protocol):
+    """Finds out from upstream, beside one stream, whether its response is over. A context for as long as the stream lasts.
+
+    :ivar asked_at: loop time at which upstream was last asked; minus infinity: never.
+    """
+
+    asked_at: float
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def poll(self) -> None:
+        """Ask upstream, unless it is being asked: the stream was silent for the polling time."""
+
+    async def last_frame(self) -> bytes | None:
+        """Return the terminal event that upstream should have sent; None if nothing proves that the response is over.
+
+        Call it when upstream's body is over: it may ask upstream first.
+        """
+
+    def stop(self) -> None:
+        """Give up a poll that is on its way."""
+
+
+@dataclass(eq=False)
+class FamilyHandler:
+    """Handles the requests of one family.
+
+    :ivar upstream: for requests of the handler's own.
+    :ivar plan: what all streams of the family share.
+    """
+
+    family: Family
+    settings: ServerSettings
+    upstream: Upstream
+    plan: Plan = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.plan = self.settings.plan(self.family)
+
+    def begin(
+        self,
+        exchange: Exchange,
+        target: str,
+        resource: str,
+        headers: Callable[[], CIMultiDict[str]],  # noqa: ARG002 - for handlers with requests of their own
+    ) -> StreamRequest:
+        """Begin to handle a request.
+
+        :param target: the request target.
+        :param resource: the id in its path; "" without one.
+        :param headers: makes the client's own end-to-end headers, as they are forwarded.
+        """
+        return StreamRequest(self, exchange, target, resource)
+
+    def note_success(self, method: str, path: str) -> None:
+        """Take note that upstream answered a request, of any route, with 200."""
+
+
+@dataclass(eq=False)
+class StreamRequest:
+    """One request that may be answered by a stream of the family.
+
+    :ivar target: the request target for upstream.
+    :ivar context: what the repairs may know about it.
+    """
+
+    handler: FamilyHandler
+    exchange: Exchange
+    target: str
+    resource: str
+    context: RequestContext = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.context = self.handler.family.context(self.resource, None)
+
+    async def take_body(self, body: bytes, document: Mapping[str, Any] | None) -> bytes:
+        """Take note of what the request asks for, and return the body for upstream.
+
+        :param document: the body as JSON; None if it is not an object.
+        """
+        self.context = self.handler.family.context(self.resource, document)
+        return body
+
+    def normalizer(self) -> StreamNormalizer:
+        """Make the normalizer of the answer's stream."""
+        return self.handler.family.normalizer(self.handler.plan, self.context)
+
+    def poller(self, body: UpstreamBody, normalizer: StreamNormalizer) -> Poller | None:  # noqa: ARG002 - see Poller
+        """Return a status poller for the answer's stream; None if polling it is of no use, or disabled."""
+        return None
+
+    def keepalive(self, normalizer: StreamNormalizer) -> bytes:
+        """Return what keeps the stream alive while it is silent."""
+        wants_event = self.handler.settings.keepalive is KeepAlive.EVENT
+        return (wants_event and self.handler.family.keepalive(normalizer)) or _KEEP_ALIVE_COMMENT

@@ -1,0 +1,82 @@
+"""Which family's stream a request may be answered by: a table, made of the families' endpoints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, unquote_plus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from vllm_sse_proxy.server.handling import FamilyHandler
+
+_ID: Final = "{id}"
+
+# What pydantic, and so vLLM, reads as true in a query.
+_TRUE: Final = frozenset({"1", "on", "t", "true", "y", "yes"})
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a request leads.
+
+    :ivar label: the ``route`` label of the metrics.
+    :ivar handler: handles the requests of its family; None: the answer is passed through.
+    :ivar reads_body: the request's JSON body says what is asked for.
+    :ivar resource: the id in the path; "" without one.
+    """
+
+    label: str
+    handler: FamilyHandler | None = None
+    reads_body: bool = False
+    resource: str = ""
+
+
+OTHER: Final = Route("other")
+"""Every request that belongs to no family."""
+
+
+class RouteTable:
+    """Finds the route of a request.
+
+    :param handlers: one for each family.
+    """
+
+    def __init__(self, handlers: Iterable[FamilyHandler]) -> None:
+        self.handlers = tuple(handlers)
+        self._endpoints = [
+            (endpoint, handler) for handler in self.handlers for endpoint in handler.family.endpoints
+        ]
+
+    def find(self, method: str, path: str, query: str) -> Route:
+        """Return the route of a request.
+
+        The path is compared as vLLM's router sees it, percent-decoded. A trailing slash makes it another path, there as here.
+        """
+        path = unquote(path)
+        for endpoint, handler in self._endpoints:
+            resource = _match(path, endpoint.path) if method == endpoint.method else None
+            if resource is not None and (not endpoint.stream_in_query or _wants_stream(query)):
+                return Route(endpoint.route, handler, not endpoint.stream_in_query, resource)
+        return OTHER
+
+
+def query_pairs(query: str) -> list[tuple[str, str]]:
+    """Return the names and values of a query, decoded."""
+    parts = (part.partition("=") for part in query.split("&"))
+    return [(unquote_plus(name), unquote_plus(value)) for name, _, value in parts]
+
+
+def _match(path: str, template: str) -> str | None:
+    """Return the id in a path, "" if its template has none; None if the path is another."""
+    prefix = template.removesuffix(_ID)
+    if prefix == template:
+        return "" if path == template else None
+    resource = path[len(prefix) :]
+    return resource if path.startswith(prefix) and resource and "/" not in resource else None
+
+
+def _wants_stream(query: str) -> bool:
+    wanted = [value for name, value in query_pairs(query) if name == "stream"]
+    return bool(wanted) and wanted[-1].lower() in _TRUE  # FastAPI takes the last of several

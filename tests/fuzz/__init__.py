@@ -1,4 +1,0 @@
-"""Fuzzing with atheris (libFuzzer for Python): `make fuzz`.
-
-pytest collects none of it; only the target installs atheris.
-"""

@@ -1,0 +1,100 @@
+"""The tables of docs/compatibility.md, made from the results that are kept: which client fails on what, before and after."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.labs.clients.explanations import EXPLANATIONS
+from tests.labs.clients.installation import CLIENTS
+from tests.labs.clients.judge import Outcome
+from tests.labs.clients.run import read_results, same, scenario_names
+from tests.labs.clients.scenarios import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.labs.clients.judge import Outcomes
+
+_ORDER = list(Outcome)
+NOT_RUN = "not run yet"
+
+
+def client_table() -> str:
+    """Return the clients: versions, date, and how many scenarios are as on a perfect stream."""
+    results = read_results()
+    lines = ["| client | versions | run on | before | after |", "|---|---|---|---|---|"]
+    for client in CLIENTS:
+        one = results.get(client.name)
+        if one is None:
+            lines.append(f"| {client.title} | | {NOT_RUN} | | |")
+            continue
+        versions = ", ".join(f"`{name}` {version}" for name, version in one.versions.items())
+        before, after = same(one)
+        total = len(one.outcomes)
+        lines.append(
+            f"| {client.title} | {versions} | {one.date} | {before} of {total} | {after} of {total} |"
+        )
+    missing = [name for name in scenario_names() if any(name not in one.outcomes for one in results.values())]
+    if missing and results:
+        lines += ["", f"Not run yet: {', '.join(f'`{name}`' for name in missing)}."]
+    return "\n".join(lines)
+
+
+def letter_table() -> str:
+    """Return what the letters mean."""
+    return "\n".join(
+        ("| sign | the client |", "|---|---|", *(f"| {one.value} | {one.meaning} |" for one in Outcome))
+    )
+
+
+def scenario_table() -> str:
+    """Return the outcomes: a row for each kind of stream, a column for each client."""
+    results = read_results()
+    head = ["stream", "defects", *(client.title for client in CLIENTS)]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for name, ids, what in rows():
+        cells = [
+            _cell(name, results[client.name].outcomes) if client.name in results else NOT_RUN
+            for client in CLIENTS
+        ]
+        shown = what.replace("|", "\\|")
+        lines.append(f"| `{name}`: {shown} | {ids} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(row: str, outcomes: dict[str, Outcomes]) -> str:
+    """Return `before → after` of a row, the worst of its conversations; one sign alone if it is the same."""
+    both = [one for name, one in outcomes.items() if name.partition("/")[0] == row]
+    if not both:
+        return NOT_RUN
+    before = min((one.before for one in both), key=_ORDER.index)
+    after = min((one.after for one in both), key=_ORDER.index)
+    return before.value if before is after else f"{before.value} → {after.value}"
+
+
+def left_over() -> Iterator[tuple[str, str, str]]:
+    """Yield what is not as on a perfect stream through the proxy: client, scenario, sign."""
+    for client, one in read_results().items():
+        for scenario, both in one.outcomes.items():
+            if both.after is not Outcome.SAME:
+                yield client, scenario, both.after
+
+
+def explanation_list() -> str:
+    """Return the explanations, each with the cells that it is about."""
+    titles = {client.name: client.title for client in CLIENTS}
+    over = list(left_over())
+    lines = []
+    for explanation in EXPLANATIONS:
+        about: dict[str, list[str]] = {}
+        for client, scenario, letter in over:
+            if explanation.explains(client, scenario, letter):
+                seen = about.setdefault(scenario.partition("/")[0], [])
+                if client not in seen:
+                    seen.append(client)
+        shown = "; ".join(
+            f"`{row}` ({'all clients' if len(names) == len(CLIENTS) else ', '.join(titles[name] for name in names)})"
+            for row, names in about.items()
+        )
+        lines.append(f"- **{explanation.title}** {explanation.text} Seen in: {shown}.")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Fuzzing with atheris (libFuzzer for Python): `make fuzz`, which alone installs it."""

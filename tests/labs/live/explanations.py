@@ -1,0 +1,57 @@
+"""Why something of a real vLLM is not right although it went through the proxy.
+
+A test requires an explanation for everything that is not, and something that is not for every explanation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One reason, and what it stands for.
+
+    :ivar scenarios: a regular expression for `row: name`, `client: conversation` or `endpoint: name`, whole.
+    :ivar ways: the same for the ways through vLLM; ``releases``: for releases.
+    """
+
+    title: str
+    text: str
+    scenarios: str
+    ways: str = ".*"
+    releases: str = ".*"
+
+
+EXPLANATIONS: tuple[Explanation, ...] = (
+    Explanation(
+        "References to stored items.",
+        "In the second turn the AI SDK names the reasoning instead of sending it (`item_reference`), and vLLM "
+        "answers 400 (0.24.0: 500, and the AI SDK posts again). No stream is at fault: with the option `store: false`, "
+        "the AI SDK sends the items themselves.",
+        r"ai-sdk-openai: (tools|preamble|parallel)",
+    ),
+    Explanation(
+        "Tools that harmony refuses.",
+        "Codex sends the tools of its sub-agents as one tool of type `namespace`, and vLLM's harmony path answers 400. "
+        "No stream is at fault: `codex --disable multi_agent` leaves them out.",
+        r"codex: .*",
+        ways=r"harmony.*",
+    ),
+    Explanation(
+        "Words that several tokens a step cost.",
+        "0.24.0's harmony path streams the first words of some texts under another channel, or not at all (R10): `.2` of "
+        '"2 + 2 equals 4.", `Let` of "Let me check". The deltas stand, and the proxy has the whole text follow as a '
+        "message of its own, so nothing is lost and the fragment is heard too. Codex, which reads items when they are done, "
+        "saw the right text alone without the proxy; through it, it shows the fragment before it.",
+        r"(codex-alone: .*|langchain: preamble|[^:]*: text)",
+        ways=r"harmony-8",
+        releases=r"0\.24\.0",
+    ),
+    Explanation(
+        "One call at a time.",
+        "LlamaIndex asks for `parallel_tool_calls: false`, and vLLM leaves the second call out. The perfect stream, "
+        "which is the measure, has both.",
+        r"llama-index: parallel",
+    ),
+)
