@@ -609,10 +609,10 @@ def pings(number: int) -> bytes:
 
 
 def unknown_events(number: int) -> bytes:
-    """Return events of a vendor, each of another type."""
+    """Return events of a vendor, each of another type; and no two streams have one in common."""
     stream = Stream()
     for place in range(number):
-        stream.event(f"vendor.{place:05d}", text="t")
+        stream.event(f"vendor.{number:05d}.{place:05d}", text="t")
     return stream.ended()
 
 
