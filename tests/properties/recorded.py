@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from tests.support.mutations import Damage
 
+CASES: Final = RECORDINGS.parent / "cases"
+"""Streams rebuilt from reports: small, and each the worst of its kind."""
+LARGEST_BYTES: Final = 60_000
 MOST_FRAMES: Final = 120
 """Longer streams are left out: they say nothing that the shorter ones do not."""
 MOST_DELTAS: Final = 5
@@ -77,13 +80,14 @@ def shown(stream: bytes, sign: str) -> str:
 
 @cache
 def recordings() -> dict[str, Frames]:
-    """Return the frames of every recording of a Responses stream by its name, the shortest first."""
+    """Return the frames of every recording of a Responses stream, and of every case, by its name; the shortest first."""
     found: dict[str, Frames] = {}
-    for path in sorted(RECORDINGS.rglob("*.sse")):
-        if path.name == "expected.sse":
+    for path in [*sorted(RECORDINGS.rglob("*.sse")), *sorted(CASES.glob("*.sse"))]:
+        body = path.read_bytes()
+        if path.name == "expected.sse" or len(body) > LARGEST_BYTES:
             continue
-        frames = shortened(frames_of(path.read_bytes()))
-        if any(type_of(frame) for frame in frames) and len(frames) <= MOST_FRAMES:
+        frames = shortened(frames_of(body))
+        if any(type_of(frame).startswith("response.") for frame in frames) and len(frames) <= MOST_FRAMES:
             name = path.parent.name if path.name == "upstream.sse" else f"{path.parent.name}/{path.stem}"
             found[name] = frames
     return dict(sorted(found.items(), key=lambda one: (len(one[1]), one[0])))

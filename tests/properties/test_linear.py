@@ -32,8 +32,8 @@ TOLERANCE: Final = 0.001
 """What the second difference of the steps may be, as a share of the first: tables that grow, and numbers that get wider."""
 MOST_STEPS: Final = 50_000_000
 """For the shortest of the streams: a few times what any of them takes."""
-TOO_MANY: Final = 3
-"""So many times the steps of the shortest, for one that is twice as long: what is not linear may not hold up the tests."""
+TOO_MANY: Final = 2
+"""So many times what one of that length may take, after the shortest: what is not linear may not hold up the tests."""
 PIECE_BYTES: Final = 61
 RECURSION_LIMIT: Final = 10_000
 """The meter's matcher of regular expressions calls itself for each repetition of a group."""
@@ -66,14 +66,14 @@ def steps(core: ModuleType, chunks: list[bytes], most: int) -> int:
     return METER.steps - before
 
 
-def growth(core: ModuleType, name: str, how: str) -> float:
+def growth(core: ModuleType, name: str, how: str, counts: tuple[int, int, int] = COUNTS) -> float:
     """Return by how much the second half of what is added costs more than the first, as a share of what it costs."""
     shape = SHAPES[name]
     unit = len(shape(COUNTS[1])) - len(shape(COUNTS[1] - 1))
-    streams = [cut(shape(count * (MANY if unit < SHORT_ELEMENT_BYTES else 1)), how) for count in COUNTS]
-    steps(core, cut(shape(COUNTS[0] // 4), how), MOST_STEPS)  # fills the caches
+    streams = [cut(shape(count * (MANY if unit < SHORT_ELEMENT_BYTES else 1)), how) for count in counts]
+    steps(core, cut(shape(counts[0] // 4), how), MOST_STEPS)  # fills the caches
     few = steps(core, streams[0], MOST_STEPS)
-    more, most = (steps(core, stream, few * TOO_MANY) for stream in streams[1:])
+    more, most = (steps(core, stream, few * TOO_MANY * counts[2] // counts[0]) for stream in streams[1:])
     return (most - 2 * more + few) / max(1, more - few)
 
 
@@ -97,4 +97,4 @@ def test_linear(core: ModuleType, name: str, how: str) -> None:
 )
 def test_linear_in_small_pieces(core: ModuleType, name: str) -> None:
     """So it is for a frame that comes in many pieces, but for where the cuts fall."""
-    assert growth(core, name, "pieces") <= 0.05
+    assert growth(core, name, "pieces", (60, 120, 180)) <= 0.2  # what is quadratic makes it 0.7

@@ -79,13 +79,11 @@ class ItemIds(Repair):
         return self._adopt(event, item.id if item is not None else self._new_id(event, view))
 
     def _without_subject(self, event: Event, view: ClientView) -> Sequence[Event]:
-        """Drop an event that lacks what it is about; of the response, the client knows the most itself."""
-        if event.type not in grammar.LIFECYCLE:
+        """Drop an event that lacks what it is about; at the end of the response, the client knows it."""
+        if event.type not in grammar.TERMINAL:
             return []
         response = synthesis.response_so_far(view, self.context.request)
-        if event.type in grammar.TERMINAL:
-            response = {**response, "status": event.type.rpartition(".")[2]}
-        return [event.having(response=response)]
+        return [event.having(response={**response, "status": event.type.rpartition(".")[2]})]
 
     def _announce(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         item = event.body["item"]

@@ -61,7 +61,7 @@ class ResponseFields(Repair):
         )  # upstream's fields, as far as any client can read them
         if not synthesis.is_readable(complete) or (synthesis.is_vllms(complete) and not keeps):
             complete = synthesis.complete_response(complete, view, self.context.request)
-        complete = _with_whole_format(_with_whole_functions(complete))
+        complete = _with_whole_format(synthesis.with_whole_functions(complete))
         openais = grammar.looks_like_openai(response)
         if not openais:
             is_closed = self.context.settings.dialect is Dialect.OPEN_RESPONSES
@@ -103,12 +103,6 @@ def _words_of_failure(words: Body, response: Body, event: Event, view: ClientVie
 
 def _are_strings(*values: object) -> bool:
     return all(isinstance(value, str) for value in values)
-
-
-def _with_whole_functions(response: Body) -> Body:
-    tools = [_whole_function(tool) if tool["type"] == "function" else tool for tool in response["tools"]]
-    whole = [tool for tool in tools if tool["type"] != "function" or isinstance(tool.get("name"), str)]
-    return response if whole == response["tools"] else {**response, "tools": whole}
 
 
 def _with_whole_format(response: Body) -> Body:
@@ -164,23 +158,6 @@ def _with_whole_annotations(part: Any) -> Any:
         return part
     known = part["annotations"]
     return {**part, "annotations": item_fields.whole_annotations(known if isinstance(known, list) else [])}
-
-
-def _whole_function(tool: Body) -> Body:
-    """Return an echoed function with what typed clients insist on: null where the request did not say."""
-    changes: Body = {
-        name: None
-        for name, kind in _FUNCTION.items()
-        if tool.get(name, _UNSAID) is not None and not isinstance(tool.get(name, _UNSAID), kind)
-    }
-    if "description" not in tool:
-        changes.pop("description")
-    return tool | changes if changes else tool
-
-
-_UNSAID: Final = object()
-_FUNCTION: Final[dict[str, type]] = {"parameters": dict, "strict": bool, "description": str}
-"""Nullable fields of a function; all but its description must be there."""
 
 
 def _without_leaks(response: Body) -> Body:
