@@ -243,7 +243,7 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     assert process.returncode == 1
 
 
-def test_a_live_stream_is_mended_as_it_comes() -> None:
+def test_a_live_stream_is_repaired_as_it_comes() -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "vllm_sse_proxy", "repair"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
@@ -260,7 +260,7 @@ def test_a_live_stream_is_mended_as_it_comes() -> None:
 
 
 class TestConfig:
-    def test_show_tells_every_setting_and_where_it_comes_from(
+    def test_show_prints_every_setting_and_where_it_comes_from(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         file = tmp_path / "proxy.toml"

@@ -1,4 +1,4 @@
-"""What the client is told for each way in which upstream can fail to answer."""
+"""What the client is answered for each way in which upstream can fail to answer."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ async def test_mapping(
         await client.post("/v1/responses", BODY)
         got = await client.answer()
     assert (got.status, got.value("X-SSE-Proxy-Error")) == (status, code)
-    told = orjson.loads(got.body)["error"]
-    assert (told["type"], told["param"], told["code"]) == ("server_error", None, code)
-    assert "vllm.test" not in told["message"]
+    shown = orjson.loads(got.body)["error"]
+    assert (shown["type"], shown["param"], shown["code"]) == ("server_error", None, code)
+    assert "vllm.test" not in shown["message"]
     assert metric(proxy, "upstream_failures_total", **{"class": cause}) == 1
 
 
@@ -117,8 +117,8 @@ async def test_what_is_no_http_is_answered_without_repeating_it(
         got = await client.answer()
         assert await client.closed()
     assert (got.status, got.value("X-SSE-Proxy-Error")) == (status, code)
-    told = orjson.loads(got.body)["error"]
-    assert (told["type"], told["code"]) == ("invalid_request_error", code)
+    shown = orjson.loads(got.body)["error"]
+    assert (shown["type"], shown["code"]) == ("invalid_request_error", code)
     assert "secret" not in caplog.text
     assert b"xxx" not in got.body
     assert metric(proxy, "requests_total", route="other", code="4xx") == 1

@@ -17,20 +17,20 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_glibc_is_told_what_to_keep(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[tuple[int, int]] = []
+def test_glibc_keeps_what_it_should(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[int, int]] = []
 
     class Library:
         def __init__(self, name: None) -> None:
             pass
 
         def mallopt(self, name: int, value: int) -> int:
-            told.append((name, value))
+            calls.append((name, value))
             return 1
 
     monkeypatch.setattr(ctypes, "CDLL", Library)
     assert heap.keep_freed_memory()
-    assert told == [(-3, 4 * 1024 * 1024), (-1, 8 * 1024 * 1024)]
+    assert calls == [(-3, 4 * 1024 * 1024), (-1, 8 * 1024 * 1024)]
 
 
 def test_this_systems_own() -> None:

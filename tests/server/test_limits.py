@@ -1,9 +1,11 @@
-"""Each limit: what it stops, what the other side is told, and that it is counted under the setting's name."""
+"""Each limit: what it stops, what the other side is sent, and that it is counted under its name."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.server.app import Server
 
 
+ROOT = Path(__file__).parents[2]
 LIMITS = (*Limit, *(limit for family in FAMILIES for limit in family.limits))
 
 
@@ -41,6 +44,23 @@ def assert_refused(got: Answer, status: int, code: str) -> None:
 
 def test_each_is_a_setting_but_one() -> None:
     assert set(LIMITS) - set(ServerSettings.model_fields) == {"max_unsent_items"}
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_each_is_documented(limit: str) -> None:
+    section = (ROOT / "docs" / "operations.md").read_text("utf-8").partition("\n## Limits\n")[2]
+    assert f"`{limit}`" in section.partition("\n## ")[0]
+
+
+def test_each_that_ends_a_stream_is_counted() -> None:
+    """A limit that a normalizer names and its family does not has no series."""
+    package = ROOT / "proxy" / "vllm_sse_proxy" / "families"
+    named = {
+        name
+        for path in package.rglob("*.py")
+        for name in re.findall(r"\.limit = \"(\w+)\"", path.read_text("utf-8"))
+    }
+    assert named == {limit for family in FAMILIES for limit in family.limits}
 
 
 @pytest.mark.parametrize("begun", [b"G", b"GET / HTTP/1.1\r\nHost: a\r\n", b"\r\n"])

@@ -1,4 +1,4 @@
-"""Who may reach what, and whom the proxy believes."""
+"""Who may reach what, and which certificates are trusted."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ async def test_tls_to_upstream_is_verified(
     trusted: bool,  # noqa: FBT001 - a parameter of the test
     status: int,
 ) -> None:
-    """An unknown authority and a certificate for another name are both refused, and told as what they are to the log only."""
+    """An unknown authority and a certificate for another name are both refused, and only the log says which it was."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     app = web.Application()
@@ -111,7 +111,7 @@ async def test_tls_to_upstream_is_verified(
 
 
 @pytest.mark.parametrize("fault", ["missing", "no pem", "wrong key", "encrypted"])
-def test_certificates_that_cannot_be_used_are_told_in_a_line(
+def test_certificates_that_cannot_be_used_are_reported_in_a_line(
     pem: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: str
 ) -> None:
     cert, key = pem["tls_cert_file"], pem["tls_key_file"]

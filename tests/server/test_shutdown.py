@@ -268,7 +268,7 @@ async def test_signals_and_exit_codes(
     assert lines[2]["requests_cut"] == code
 
 
-async def test_a_port_in_use_is_told_in_a_line(upstream: FakeUpstream, proxy: Server) -> None:
+async def test_a_port_in_use_is_reported_in_a_line(upstream: FakeUpstream, proxy: Server) -> None:
     running = await asyncio.create_subprocess_exec(
         sys.executable,
         *(

@@ -1,4 +1,4 @@
-"""Streams that fall silent, are cancelled or tell nothing: upstream is asked how the response stands, and that ends them."""
+"""Streams that fall silent, are cancelled or send nothing: the status of their response is polled, and that ends them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 BACKGROUND = b'{"model":"m","input":"Hi","stream":true,"background":true}'
 PING = b": still here\n\n"
-TOLD = WHOLE[: WHOLE.index(DELTA) + 1]
+BEGUN = WHOLE[: WHOLE.index(DELTA) + 1]
 FINISHED = response("completed", message("completed", TEXT))
 RUNNING = response("in_progress")
 CANCELLED = response("cancelled")
@@ -49,12 +49,12 @@ SOON = 0.03
 
 
 def silent(*frames: bytes) -> tuple[Step, ...]:
-    """Script a stream that tells these and then nothing more, for ever."""
+    """Script a stream that sends these and then nothing more, for ever."""
     return (Head(), Chunk(b"".join(frames)), Wait(asyncio.Event()))
 
 
 def as_if_sent(*frames: bytes, document: Any = FINISHED, starting_after: int | None = None) -> bytes:
-    """Return what the client is told if upstream ends its stream with this object itself."""
+    """Return what the client is sent if upstream ends its stream with this object itself."""
     context = RequestContext(seed="resp_1")
     normalizer = StreamNormalizer(Plan.build(strict=True), context, starting_after=starting_after)
     return normalizer.feed(b"".join(frames) + event("response.completed", response=document))
@@ -129,17 +129,17 @@ class TestSilence:
     ) -> None:
         caplog.set_level(logging.INFO, logger="vllm_sse_proxy")
         proxy = await start(status_poll_seconds=SOON)
-        upstream.answer(*silent(*TOLD))
+        upstream.answer(*silent(*BEGUN))
         upstream.answer(*json_answer(document))
         client = await connect(proxy)
         await client.post("/v1/responses", BACKGROUND)
         got = await client.answer()
-        assert got.body.startswith(b"".join(TOLD))
+        assert got.body.startswith(b"".join(BEGUN))
         assert got.body.endswith(DONE)
         assert (got.status, got.complete) == (200, True)
         assert check_stream(got.body) == []
         assert events_of(got.body)[-1]["type"] == type_
-        assert got.body == as_if_sent(*TOLD, document=document)
+        assert got.body == as_if_sent(*BEGUN, document=document)
         await idle(proxy)
         assert polls(proxy) == {"ended": 1}
         assert metric(proxy, "streams_total", ending=ending) == 1
@@ -152,7 +152,7 @@ class TestSilence:
         self, upstream: FakeUpstream, start: Start, connect: Connect
     ) -> None:
         proxy = await start(status_poll_seconds=SOON)
-        upstream.answer(*silent(*TOLD))
+        upstream.answer(*silent(*BEGUN))
         upstream.answer(*json_answer(CANCELLED))
         client = await connect(proxy)
         await client.post(
@@ -179,15 +179,15 @@ class TestSilence:
         for name in ("Content-Length", "Content-Type", "Transfer-Encoding", "If-None-Match", "X-Hop"):
             assert poll.values(name) == []
 
-    async def test_ends_a_resumed_stream_and_tells_only_the_rest(
+    async def test_ends_a_resumed_stream_and_emits_only_the_rest(
         self, upstream: FakeUpstream, start: Start, connect: Connect
     ) -> None:
         proxy = await start(status_poll_seconds=SOON)
-        upstream.answer(*silent(*TOLD))
+        upstream.answer(*silent(*BEGUN))
         upstream.answer(*json_answer(FINISHED))
         client = await connect(proxy)
         await client.get("/v1/responses/resp_1?stream=true&starting_after=2&include=x")
-        assert (await client.answer()).body == as_if_sent(*TOLD, starting_after=2)
+        assert (await client.answer()).body == as_if_sent(*BEGUN, starting_after=2)
         assert [seen.target for seen in upstream.requests] == [
             b"/v1/responses/resp_1?stream=true&include=x",
             b"/v1/responses/resp_1",
@@ -197,15 +197,15 @@ class TestSilence:
         self, upstream: FakeUpstream, start: Start, connect: Connect
     ) -> None:
         proxy = await start(status_poll_seconds=SOON)
-        upstream.answer(*silent(*TOLD))
+        upstream.answer(*silent(*BEGUN))
         upstream.answer(*json_answer(FINISHED))
         client = await connect(proxy)
         await client.get("/v1/%72esponses/resp%5F1?stream=true")
-        assert (await client.answer()).body == as_if_sent(*TOLD)
+        assert (await client.answer()).body == as_if_sent(*BEGUN)
         assert upstream.requests[1].target == b"/v1/responses/resp_1"
 
     @pytest.mark.parametrize("sentinel", [True, False])
-    async def test_ends_a_resumed_stream_that_never_tells_anything(
+    async def test_ends_a_resumed_stream_that_never_sends_anything(
         self, upstream: FakeUpstream, start: Start, connect: Connect, *, sentinel: bool
     ) -> None:
         """vLLM hangs before its first byte of body when it is asked for what is beyond a dead producer's end."""
@@ -222,7 +222,7 @@ class TestSilence:
     ) -> None:
         proxy = await start(status_poll_seconds=SOON)
         go_on = asyncio.Event()
-        upstream.answer(Head(), *map(Chunk, TOLD), Wait(go_on), *map(Chunk, WHOLE[len(TOLD) :]), End())
+        upstream.answer(Head(), *map(Chunk, BEGUN), Wait(go_on), *map(Chunk, WHOLE[len(BEGUN) :]), End())
         for status in ("queued", "in_progress", "cancelling"):
             upstream.answer(*json_answer(response(status)))
         client = await connect(proxy)
@@ -256,12 +256,12 @@ class TestSilence:
         self, upstream: FakeUpstream, start: Start, connect: Connect, steps: tuple[Step, ...]
     ) -> None:
         proxy = await start(status_poll_seconds=SOON, max_frame_bytes=4000)
-        upstream.answer(*silent(*TOLD))
+        upstream.answer(*silent(*BEGUN))
         upstream.answer(*steps)
         upstream.answer(*json_answer(FINISHED))
         client = await connect(proxy)
         await client.post("/v1/responses", BACKGROUND)
-        assert (await client.answer()).body == as_if_sent(*TOLD)
+        assert (await client.answer()).body == as_if_sent(*BEGUN)
         await idle(proxy)
         assert polls(proxy) == {"failed": 1, "ended": 1}
 
@@ -270,13 +270,13 @@ class TestSilence:
     ) -> None:
         """vLLM without its engine stops listening, and leaves the streams of background responses open."""
         proxy = await start(status_poll_seconds=SOON)
-        upstream.answer(*silent(*TOLD))
+        upstream.answer(*silent(*BEGUN))
         client = await connect(proxy)
         await client.post("/v1/responses", BACKGROUND)
         await client.head()
-        told = await until(client, DELTA)
+        begun = await until(client, DELTA)
         upstream.refuse()
-        got = told + await until_end(client)
+        got = begun + await until_end(client)
         assert check_stream(got) == []
         assert events_of(got)[-1]["type"] == "response.failed"
         assert events_of(got)[-2]["code"] == "upstream_cut"
@@ -290,7 +290,7 @@ class TestSilence:
     ) -> None:
         proxy = await start(status_poll_seconds=SOON)
         go_on, went_on = asyncio.Event(), asyncio.Event()
-        upstream.answer(Head(), *map(Chunk, TOLD), Wait(go_on), Chunk(PING), Wait(asyncio.Event()))
+        upstream.answer(Head(), *map(Chunk, BEGUN), Wait(go_on), Chunk(PING), Wait(asyncio.Event()))
         upstream.answer(*json_answer(FINISHED))
         asked = 0
         read = StoredResponses.read
@@ -319,12 +319,12 @@ class TestSilence:
         self, upstream: FakeUpstream, start: Start, connect: Connect
     ) -> None:
         proxy = await start(status_poll_seconds=SOON, first_byte_timeout_seconds=0.3)
-        upstream.answer(*silent(*TOLD))
+        upstream.answer(*silent(*BEGUN))
         upstream.answer(Wait(asyncio.Event()))
         upstream.answer(*json_answer(FINISHED))
         client = await connect(proxy)
         await client.post("/v1/responses", BACKGROUND)
-        assert (await client.answer()).body == as_if_sent(*TOLD)
+        assert (await client.answer()).body == as_if_sent(*BEGUN)
         await idle(proxy)
         # One at a time, however long it takes: several polling times fit into the timeout.
         assert len(upstream.requests) == 3
@@ -332,7 +332,7 @@ class TestSilence:
 
     async def test_the_idle_limit_stays(self, upstream: FakeUpstream, start: Start, connect: Connect) -> None:
         proxy = await start(status_poll_seconds=SOON, idle_timeout_seconds=0.3)
-        upstream.answer(*silent(*TOLD))
+        upstream.answer(*silent(*BEGUN))
         upstream.answer(Wait(asyncio.Event()))
         client = await connect(proxy)
         await client.post("/v1/responses", BACKGROUND)
@@ -346,7 +346,7 @@ class TestSilence:
             upstream.requests[1].closed
         )  # the question that was on its way is given up with the stream
 
-    async def test_what_comes_while_the_answer_is_on_its_way_is_told(
+    async def test_what_comes_while_the_answer_is_on_its_way_is_emitted(
         self, upstream: FakeUpstream, start: Start, connect: Connect
     ) -> None:
         """A finished response's last events may be on their way: they are waited for, not made up."""
@@ -354,7 +354,7 @@ class TestSilence:
         asked, went_on, last = asyncio.Event(), asyncio.Event(), asyncio.Event()
         upstream.answer(
             Head(),
-            Chunk(b"".join(TOLD[:-1])),
+            Chunk(b"".join(BEGUN[:-1])),
             Wait(asked),
             Chunk(DELTA),
             Wait(last),
@@ -379,7 +379,7 @@ class TestSilence:
     ) -> None:
         proxy = await start(status_poll_seconds=SOON)
         asked = asyncio.Event()
-        upstream.answer(Head(), *map(Chunk, TOLD), Wait(asked), *map(Chunk, WHOLE[len(TOLD) :]), End())
+        upstream.answer(Head(), *map(Chunk, BEGUN), Wait(asked), *map(Chunk, WHOLE[len(BEGUN) :]), End())
         upstream.answer(Reached(asked), Wait(asyncio.Event()))
         client = await connect(proxy)
         await client.post("/v1/responses", BACKGROUND)
@@ -392,17 +392,17 @@ class TestSilence:
         self, upstream: FakeUpstream, start: Start, connect: Connect
     ) -> None:
         proxy = await start(status_poll_seconds=SOON)
-        upstream.answer(*silent(*TOLD, b'event: response.output_text.done\ndata: {"type":"respo'))
+        upstream.answer(*silent(*BEGUN, b'event: response.output_text.done\ndata: {"type":"respo'))
         upstream.answer(*json_answer(FINISHED))
         client = await connect(proxy)
         await client.post("/v1/responses", BACKGROUND)
-        assert (await client.answer()).body == as_if_sent(*TOLD)
+        assert (await client.answer()).body == as_if_sent(*BEGUN)
 
     async def test_a_client_that_leaves_takes_its_question_along(
         self, upstream: FakeUpstream, start: Start, connect: Connect
     ) -> None:
         proxy = await start(status_poll_seconds=SOON)
-        upstream.answer(*silent(*TOLD))
+        upstream.answer(*silent(*BEGUN))
         upstream.answer(Wait(asyncio.Event()))
         client = await connect(proxy)
         await client.post("/v1/responses", BACKGROUND)
@@ -420,7 +420,7 @@ class TestSilence:
         self, upstream: FakeUpstream, start: Start, connect: Connect
     ) -> None:
         proxy = await start(status_poll_seconds=SOON)
-        upstream.answer(*silent(*TOLD))
+        upstream.answer(*silent(*BEGUN))
         upstream.answer(Wait(asyncio.Event()))
         client = await connect(proxy)
         await client.post("/v1/responses", BACKGROUND)
@@ -454,7 +454,7 @@ class TestSilence:
         settings: dict[str, Any],
     ) -> None:
         proxy = await start(**{"status_poll_seconds": 0.01, "idle_timeout_seconds": 0.2, **settings})
-        upstream.answer(*silent(*TOLD))
+        upstream.answer(*silent(*BEGUN))
         client = await connect(proxy)
         await client.post(target, body)
         await client.answer()
@@ -474,7 +474,7 @@ class TestSilence:
         self, upstream: FakeUpstream, start: Start, connect: Connect
     ) -> None:
         proxy = await start(status_poll_seconds=SOON, keepalive_seconds=SOON)
-        upstream.answer(*silent(*TOLD))
+        upstream.answer(*silent(*BEGUN))
         over = asyncio.Event()
         upstream.answer(Wait(over), *json_answer(CANCELLED))
         client = await connect(proxy)
@@ -493,12 +493,12 @@ class TestCancel:
     async def test_ends_every_stream_of_the_response(
         self, upstream: FakeUpstream, proxy: Server, connect: Connect
     ) -> None:
-        other = TOLD[0].replace(b"resp_1", b"resp_2")
+        other = BEGUN[0].replace(b"resp_1", b"resp_2")
         clients = [await connect(proxy) for _ in range(4)]
-        upstream.answer(*silent(*TOLD))
+        upstream.answer(*silent(*BEGUN))
         await clients[0].post("/v1/responses", BACKGROUND)
         upstream_seen = [await upstream.next_request()]
-        upstream.answer(*silent(*TOLD))
+        upstream.answer(*silent(*BEGUN))
         await clients[1].get("/v1/responses/resp_1?stream=true")
         upstream_seen.append(await upstream.next_request())
         upstream.answer(*silent(other))
@@ -530,7 +530,7 @@ class TestCancel:
     ) -> None:
         proxy = await start(status_poll_seconds=0.2)
         first = asyncio.Event()
-        upstream.answer(*silent(*TOLD))
+        upstream.answer(*silent(*BEGUN))
         streaming, cancelling = await connect(proxy), await connect(proxy)
         await streaming.post("/v1/responses", BACKGROUND)
         await streaming.head()
@@ -553,7 +553,7 @@ class TestCancel:
         asked, rest_sent = asyncio.Event(), asyncio.Event()
         upstream.answer(
             Head(),
-            Chunk(b"".join(TOLD[:-1])),
+            Chunk(b"".join(BEGUN[:-1])),
             Wait(asked),
             Chunk(DELTA),
             Reached(rest_sent),
@@ -562,7 +562,7 @@ class TestCancel:
         streaming, cancelling = await connect(proxy), await connect(proxy)
         await streaming.post("/v1/responses", BACKGROUND)
         await streaming.head()
-        await until(streaming, TOLD[-2])
+        await until(streaming, BEGUN[-2])
         upstream.answer(*json_answer(CANCELLED))
         late = asyncio.Event()
         upstream.answer(Reached(asked), Wait(late), *json_answer(CANCELLED))
@@ -582,7 +582,7 @@ class TestCancel:
         assert proxy.gateway is not None
         piece = b": " + b"x" * 65_000 + b"\n\n"
         upstream.answer(
-            Head(), *map(Chunk, TOLD[:-1]), *[Chunk(piece)] * 500, Chunk(DELTA), Wait(asyncio.Event())
+            Head(), *map(Chunk, BEGUN[:-1]), *[Chunk(piece)] * 500, Chunk(DELTA), Wait(asyncio.Event())
         )
         streaming, cancelling = await connect(proxy, limit=1024), await connect(proxy)
         await streaming.post("/v1/responses", BACKGROUND)
@@ -604,16 +604,16 @@ class TestCancel:
         assert events_of(got.replace(piece, b""))[-1]["type"] == "response.failed"
         assert polls(proxy) == {"ended": 1}
 
-    async def test_what_follows_the_answer_is_told_too(
+    async def test_what_follows_the_answer_is_emitted_too(
         self, upstream: FakeUpstream, proxy: Server, connect: Connect
     ) -> None:
         """vLLM made it before the cancel, and was busy: seen in 0.32.0, with 700 events to come."""
         answered = asyncio.Event()
-        upstream.answer(Head(), *map(Chunk, TOLD[:-1]), Wait(answered), Chunk(DELTA), Wait(asyncio.Event()))
+        upstream.answer(Head(), *map(Chunk, BEGUN[:-1]), Wait(answered), Chunk(DELTA), Wait(asyncio.Event()))
         streaming, cancelling = await connect(proxy), await connect(proxy)
         await streaming.post("/v1/responses", BACKGROUND)
         await streaming.head()
-        await until(streaming, TOLD[-2])
+        await until(streaming, BEGUN[-2])
         upstream.answer(*json_answer(CANCELLED))
         upstream.answer(*json_answer(CANCELLED), Reached(answered))
         await cancelling.post("/v1/responses/resp_1/cancel", b"")
@@ -636,7 +636,7 @@ class TestCancel:
         self, upstream: FakeUpstream, proxy: Server, connect: Connect, target: str, status: int
     ) -> None:
         go_on = asyncio.Event()
-        upstream.answer(Head(), *map(Chunk, TOLD), Wait(go_on), *map(Chunk, WHOLE[len(TOLD) :]), End())
+        upstream.answer(Head(), *map(Chunk, BEGUN), Wait(go_on), *map(Chunk, WHOLE[len(BEGUN) :]), End())
         streaming, cancelling = await connect(proxy), await connect(proxy)
         await streaming.post("/v1/responses", BACKGROUND)
         await streaming.head()
@@ -654,7 +654,7 @@ class TestCancel:
     ) -> None:
         proxy = await start(**settings)
         go_on = asyncio.Event()
-        upstream.answer(Head(), *map(Chunk, TOLD), Wait(go_on), *map(Chunk, WHOLE[len(TOLD) :]), End())
+        upstream.answer(Head(), *map(Chunk, BEGUN), Wait(go_on), *map(Chunk, WHOLE[len(BEGUN) :]), End())
         streaming, cancelling = await connect(proxy), await connect(proxy)
         await streaming.post("/v1/responses", BACKGROUND)
         await streaming.head()
@@ -682,7 +682,7 @@ class TestResume:
     async def test_gives_the_tail_of_a_repaired_stream(
         self, upstream: FakeUpstream, proxy: Server, connect: Connect
     ) -> None:
-        """Upstream's numbers are not ours: it left three events out, and its dict delta is mended."""
+        """Upstream's numbers are not ours: it left three events out, and its dict delta is repaired."""
         damaged = (
             WHOLE[0],
             *WHOLE[2:4],
@@ -727,7 +727,7 @@ class TestEmptyStream:
 
     @pytest.mark.parametrize("last", [End(), Cut(), Reset()])
     @pytest.mark.parametrize("after", [None, 0, 4, 8, 50])
-    async def test_is_told_from_the_finished_response(
+    async def test_is_rebuilt_from_the_finished_response(
         self, upstream: FakeUpstream, proxy: Server, connect: Connect, last: Step, after: int | None
     ) -> None:
         upstream.answer(Head(), Chunk(b": nothing\n\n"), last)
@@ -750,7 +750,7 @@ class TestEmptyStream:
         assert (poll.target, poll.value("Authorization")) == (b"/v1/responses/resp_1", "Bearer x")
 
     @pytest.mark.parametrize("status", ["failed", "cancelled", "incomplete"])
-    async def test_is_told_from_a_response_that_is_over(
+    async def test_is_rebuilt_from_a_response_that_is_over(
         self, upstream: FakeUpstream, proxy: Server, connect: Connect, status: str
     ) -> None:
         upstream.answer(Head(), Cut())
@@ -848,9 +848,9 @@ async def test_observe_mode_ends_a_silent_stream_as_it_always_did(
     upstream: FakeUpstream, start: Start, connect: Connect
 ) -> None:
     proxy = await start(mode="observe", status_poll_seconds=0.01, idle_timeout_seconds=0.1)
-    upstream.answer(*silent(*TOLD))
+    upstream.answer(*silent(*BEGUN))
     client = await connect(proxy)
     await client.get("/v1/responses/resp_1?stream=true")
     got = await client.answer()
-    assert (got.body, got.complete) == (b"".join(TOLD), False)
+    assert (got.body, got.complete) == (b"".join(BEGUN), False)
     assert len(upstream.requests) == 1

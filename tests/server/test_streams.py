@@ -1,4 +1,4 @@
-"""Responses streams on their way: who is repaired, when the client gets what, and how each end of the body is told."""
+"""Responses streams on their way: which are repaired, what the client gets when, and what each end of the body means."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ async def test_a_whole_body_leaves_upstreams_connection_in_the_pool(
         (Raw(b"nonsense\r\n"), "cut", "cut"),
     ],
 )
-async def test_every_bad_end_is_told(
+async def test_every_bad_end_is_reported(
     upstream: FakeUpstream, proxy: Server, connect: Connect, last: Step, ending: str, cause: str | None
 ) -> None:
     go_on = asyncio.Event()
@@ -211,7 +211,7 @@ async def test_what_came_before_a_cut_is_not_lost(
         ),
     ],
 )
-async def test_nothing_told_yet_is_an_http_error(
+async def test_nothing_sent_yet_is_an_http_error(
     upstream: FakeUpstream, proxy: Server, connect: Connect, steps: tuple[Step, ...], status: int, ending: str
 ) -> None:
     upstream.answer(*steps)

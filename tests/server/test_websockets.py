@@ -29,7 +29,7 @@ ASK = ("Connection: keep-alive, Upgrade", "Upgrade: WebSocket", "Sec-WebSocket-K
 
 
 class Realtime:
-    """An upstream with a WebSocket: echoes, closes with the code it is told, and shows how each connection ended."""
+    """An upstream with a WebSocket: echoes, closes with the code that it is asked for, and shows how each connection ended."""
 
     def __init__(self) -> None:
         self.requests: list[web.Request] = []
@@ -41,7 +41,7 @@ class Realtime:
         await socket.prepare(request)
         async for message in socket:
             if message.type is WSMsgType.TEXT and message.data.startswith("close "):
-                await socket.close(code=int(message.data[6:]), message=b"told to")
+                await socket.close(code=int(message.data[6:]), message=b"as asked")
             elif message.type is WSMsgType.TEXT:
                 await socket.send_str(message.data)
             else:
@@ -106,7 +106,7 @@ async def test_close_codes_cross_from_upstream(url: str, http: aiohttp.ClientSes
     async with http.ws_connect(url) as socket:
         await socket.send_str(f"close {code}")
         message = await socket.receive(PATIENCE_SECONDS)
-        assert (message.type, message.data, message.extra) == (WSMsgType.CLOSE, code, "told to")
+        assert (message.type, message.data, message.extra) == (WSMsgType.CLOSE, code, "as asked")
 
 
 async def test_close_codes_cross_from_the_client(

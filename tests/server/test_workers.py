@@ -182,8 +182,8 @@ async def test_all_of_it(upstream: FakeUpstream, http: aiohttp.ClientSession) ->
         assert [await rest_of(client) for client in clients] == [b"".join(WHOLE[1:])] * STREAMS
         lines = await running.lines()
         assert await running.code() == 0
-    told = [line for line in lines if line["msg"] == "request"]
-    assert {line["worker"] for line in told} == {1, 2}
+    requests = [line for line in lines if line["msg"] == "request"]
+    assert {line["worker"] for line in requests} == {1, 2}
     assert [line["exit_code"] for line in lines if line["msg"] == "worker ended"] == [-9]
     assert lines[-1]["msg"] == "stopped"
 

@@ -66,12 +66,12 @@ async def test_head_goes_ahead_of_a_body_that_is_not_here_yet() -> None:
 
 
 @pytest.mark.parametrize("compiled", [True, False])
-async def test_a_missing_parser_in_c_is_told_at_the_start(
+async def test_a_missing_parser_in_c_is_logged_at_the_start(
     *, compiled: bool, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parser = object() if compiled else http_parser.HttpResponseParserPy
     monkeypatch.setattr(http_parser, "HttpResponseParser", parser)
-    told: list[str] = []
-    monkeypatch.setattr(logs, "emit", lambda _level, message, **_fields: told.append(message))
+    logged: list[str] = []
+    monkeypatch.setattr(logs, "emit", lambda _level, message, **_fields: logged.append(message))
     await start()
-    assert any("no compiled HTTP parser" in message for message in told) is not compiled
+    assert any("no compiled HTTP parser" in message for message in logged) is not compiled
