@@ -27,7 +27,7 @@ PYTHON ?= $(shell for probe in "import ensurepip, venv" "import sys"; do \
 		then echo $$name; exit; fi; done; done)
 
 .PHONY: help demo test compiled test-compiled check lint format types coverage properties replay clients quick-clients \
-	conformance live faults smuggling soak fuzz bench bench-micro bench-peers docs render deploy-tools check-deploy \
+	conformance live faults smuggling soak fuzz bench bench-micro bench-worst bench-peers docs render deploy-tools check-deploy \
 	verify-deploy lock clean
 
 help:  ## list the targets
@@ -105,7 +105,7 @@ coverage: $(READY)  ## the tests with the coverage gates
 
 properties: $(READY)  ## the hypothesis properties, 5,000 examples each (EXAMPLES=10000 for more)
 	HYPOTHESIS_PROFILE=$(if $(filter 10000,$(EXAMPLES)),exhaustive,thorough) \
-		$(BIN)/python -m pytest tests/test_properties.py $(ARGS)
+		$(BIN)/python -m pytest tests/properties $(ARGS)
 
 replay: $(NEEDED)  ## recordings through the running proxy, judged before and after (RECORDINGS=folder)
 	$(PROXY) -m tests.support.replay_sockets $(or $(RECORDINGS),tests/recordings) $(ARGS)
@@ -136,6 +136,9 @@ bench: $(READY) $(COMPILED)/.ready  ## measure it all, write docs/performance.md
 
 bench-micro: $(NEEDED)  ## microseconds per event and layer, in process time
 	@$(PROXY) -m bench.layers
+
+bench-worst: $(NEEDED)  ## milliseconds that a megabyte of each bad shape holds the loop for (CORE=compiled; ARGS="--only calls")
+	@$(PROXY) -m bench.worst $(ARGS)
 
 # Installs LiteLLM and three gateways in Rust into build/peers (800 MB, two minutes, once); then four minutes.
 bench-peers: $(READY) $(COMPILED)/.ready  ## other gateways on the same rig: what they cost, and what they do to streams (ROUNDS=3)

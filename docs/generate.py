@@ -48,6 +48,13 @@ def repair_table() -> str:
     return "\n".join(("| repair | what it does | defects |", "|---|---|---|", *rows))
 
 
+def needed_list() -> str:
+    """Return the repairs that cannot be switched off, with the reason."""
+    return "\n".join(
+        f"- [`{repair.name}`](#{repair.name}): {repair.needed}." for repair in CORRECTIONS if repair.needed
+    )
+
+
 def core_settings() -> str:
     """Return the settings that `serve`, `repair` and `check` share."""
     return _settings(CoreSettings.model_fields)
@@ -124,6 +131,7 @@ PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/configuration.md", "server settings"): server_settings,
     ("docs/metrics.md", "metrics"): metric_table,
     ("docs/operations.md", "endings"): ending_table,
+    ("docs/repairs.md", "needed repairs"): needed_list,
     ("docs/reliability.md", "upstream faults"): reliability.upstream_table,
     ("docs/reliability.md", "clients that leave"): reliability.leaving_table,
     ("docs/reliability.md", "other clients"): reliability.client_table,

@@ -162,12 +162,10 @@ def test_serve_takes_flags(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("vllm_sse_proxy.server.serve", serve)
     flags = ["--upstream", "http://h:1", "--port", "0", "--keepalive", "event", "--preserve-host"]
-    assert (
-        main(["serve", *flags, "--disable-repair", "item_openings", "--disable-repair", "string_deltas"]) == 7
-    )
+    assert main(["serve", *flags, "--disable-repair", "done_items", "--disable-repair", "string_deltas"]) == 7
     (settings,) = served
     assert (settings.port, settings.keepalive, settings.preserve_host) == (0, "event", True)
-    assert settings.disable_repairs == ("item_openings", "string_deltas")
+    assert settings.disable_repairs == ("done_items", "string_deltas")
 
 
 def test_demo_is_dispatched(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,7 +266,7 @@ class TestConfig:
         file = tmp_path / "proxy.toml"
         file.write_text('port = 9100\nkeepalive_seconds = 5\nupstream = "http://file:8000"\n')
         monkeypatch.setenv("SSE_PROXY_UPSTREAM", "http://user:hunter2@vllm:8000")
-        monkeypatch.setenv("SSE_PROXY_DISABLE_REPAIRS", "item_openings,done_items")
+        monkeypatch.setenv("SSE_PROXY_DISABLE_REPAIRS", "string_deltas,done_items")
         monkeypatch.setenv("SSE_PROXY_PORT", "9200")
         assert main(["config", "show", "--config", str(file), "--port", "9300", "--preserve-host"]) == 0
         shown = capsys.readouterr().out
@@ -280,7 +278,7 @@ class TestConfig:
             'upstream = "http://vllm:8000"  # SSE_PROXY_UPSTREAM; its user and password are not shown'
             in lines
         )
-        assert 'disable_repairs = ["item_openings", "done_items"]  # SSE_PROXY_DISABLE_REPAIRS' in lines
+        assert 'disable_repairs = ["string_deltas", "done_items"]  # SSE_PROXY_DISABLE_REPAIRS' in lines
         assert "preserve_host = true  # --preserve-host" in lines
         assert 'mode = "normal"  # default' in lines
         assert "# admin_host is not set" in lines

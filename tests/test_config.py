@@ -54,14 +54,21 @@ def test_empty_variables_are_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(ServerSettings, GIVEN).port == 9000
 
 
-@pytest.mark.parametrize("spelling", [" string_deltas, item_openings ,", ("string_deltas", "item_openings")])
+@pytest.mark.parametrize("spelling", [" string_deltas, done_items ,", ("string_deltas", "done_items")])
 def test_disabled_repairs(monkeypatch: pytest.MonkeyPatch, spelling: str | tuple[str, ...]) -> None:
     if isinstance(spelling, str):
         monkeypatch.setenv("SSE_PROXY_DISABLE_REPAIRS", spelling)
         settings = load(ServerSettings, GIVEN)
     else:
         settings = load(ServerSettings, {**GIVEN, "disable_repairs": spelling})
-    assert settings.disable_repairs == ("string_deltas", "item_openings")
+    assert settings.disable_repairs == ("string_deltas", "done_items")
+
+
+def test_a_repair_that_others_need_cannot_be_disabled() -> None:
+    (line,) = faults(**GIVEN, disable_repairs=("item_ids",))
+    assert line.startswith("--disable-repair: ")
+    assert "'item_ids' cannot be switched off" in line
+    assert "item_ids, " in (ServerSettings.model_fields["disable_repairs"].description or "")
 
 
 def test_a_core_command_ignores_what_only_a_server_needs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ from vllm_sse_proxy.families import FAMILIES, RESPONSES
 from vllm_sse_proxy.families.responses import Dialect, NestedNumbers, Reasoning
 from vllm_sse_proxy.spelling import nearest
 from vllm_sse_proxy.stream.family import Family
-from vllm_sse_proxy.stream.plan import Plan, check_names
+from vllm_sse_proxy.stream.plan import Plan, check_names, corrections_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -138,8 +138,11 @@ class CoreSettings(BaseSettings):
     )
     disable_repairs: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Names of repairs that are switched off (flag: --disable-repair NAME, repeatable; environment: comma "
-        "separated). None by default: each repair leaves a conforming stream untouched.",
+        description="Names of repairs that are switched off (flag: --disable-repair NAME, repeatable; environment: "
+        "comma separated). None by default: each repair leaves a conforming stream untouched. A repair that the others need "
+        "cannot be switched off: "
+        + ", ".join(one.name for family in FAMILIES for one in corrections_of(family) if one.needed)
+        + ".",
     )
     nested_sequence_number: NestedNumbers = Field(
         NestedNumbers.RENUMBER,

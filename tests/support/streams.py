@@ -190,6 +190,138 @@ def search(index: int, *_pieces: str, id_: str | None = None) -> tuple[list[Json
     ], done
 
 
+def custom(index: int, *pieces: str, id_: str | None = None) -> tuple[list[Json], Json]:
+    """Return a custom tool call's events and its done item."""
+    id_ = id_ or f"ctc_{index}"
+    place = {"item_id": id_, "output_index": index}
+    text = "".join(pieces)
+    item = {"id": id_, "type": "custom_tool_call", "call_id": f"call_{index}", "name": "write_sql"}
+    return [
+        {
+            "type": "response.output_item.added",
+            "output_index": index,
+            "item": {**item, "input": "", "status": "in_progress"},
+        },
+        *({"type": "response.custom_tool_call_input.delta", **place, "delta": piece} for piece in pieces),
+        {"type": "response.custom_tool_call_input.done", **place, "input": text},
+        {
+            "type": "response.output_item.done",
+            "output_index": index,
+            "item": {**item, "input": text, "status": "completed"},
+        },
+    ], {**item, "input": text, "status": "completed"}
+
+
+def refusal(index: int, *pieces: str, id_: str | None = None) -> tuple[list[Json], Json]:
+    """Return the events and the done item of a message that refuses."""
+    id_ = id_ or f"msg_{index}"
+    place = {"item_id": id_, "output_index": index, "content_index": 0}
+    text = "".join(pieces)
+    part = {"type": "refusal", "refusal": text}
+    item = {"id": id_, "type": "message", "role": "assistant"}
+    done = {**item, "status": "completed", "content": [part]}
+    return [
+        {
+            "type": "response.output_item.added",
+            "output_index": index,
+            "item": {**item, "status": "in_progress", "content": []},
+        },
+        {"type": "response.content_part.added", **place, "part": {**part, "refusal": ""}},
+        *({"type": "response.refusal.delta", **place, "delta": piece} for piece in pieces),
+        {"type": "response.refusal.done", **place, "refusal": text},
+        {"type": "response.content_part.done", **place, "part": part},
+        {"type": "response.output_item.done", "output_index": index, "item": done},
+    ], done
+
+
+def cited(index: int, *pieces: str, id_: str | None = None) -> tuple[list[Json], Json]:
+    """Return the events and the done item of a message of two parts, of which the second has an annotation."""
+    id_ = id_ or f"msg_{index}"
+    item = {"id": id_, "type": "message", "role": "assistant"}
+    note = {"type": "url_citation", "url": "http://h/", "title": "t", "start_index": 0, "end_index": 1}
+    parts = [text_part("".join(pieces)), {**text_part("See."), "annotations": [note]}]
+    done = {**item, "status": "completed", "content": parts}
+    events: list[Json] = [
+        {
+            "type": "response.output_item.added",
+            "output_index": index,
+            "item": {**item, "status": "in_progress", "content": []},
+        }
+    ]
+    for number, part in enumerate(parts):
+        place = {"item_id": id_, "output_index": index, "content_index": number}
+        words = pieces if number == 0 else ("See.",)
+        events += [
+            {"type": "response.content_part.added", **place, "part": text_part("")},
+            *(
+                {"type": "response.output_text.delta", **place, "delta": word, "logprobs": []}
+                for word in words
+            ),
+            *(
+                {
+                    "type": "response.output_text.annotation.added",
+                    **place,
+                    "annotation_index": 0,
+                    "annotation": each,
+                }
+                for each in part["annotations"]
+            ),
+            {"type": "response.output_text.done", **place, "text": part["text"], "logprobs": []},
+            {"type": "response.content_part.done", **place, "part": part},
+        ]
+    events.append({"type": "response.output_item.done", "output_index": index, "item": done})
+    return events, done
+
+
+def mcp(index: int, *pieces: str, id_: str | None = None) -> tuple[list[Json], Json]:
+    """Return the events and the done item of a call of an MCP server's tool."""
+    id_ = id_ or f"mcp_{index}"
+    place = {"item_id": id_, "output_index": index}
+    text = "".join(pieces)
+    item = {"id": id_, "type": "mcp_call", "name": "ask", "server_label": "wiki", "approval_request_id": None}
+    done = {**item, "arguments": text, "status": "completed", "output": "o", "error": None}
+    return [
+        {
+            "type": "response.output_item.added",
+            "output_index": index,
+            "item": {**item, "arguments": "", "status": "in_progress", "output": None, "error": None},
+        },
+        {"type": "response.mcp_call.in_progress", **place},
+        *({"type": "response.mcp_call_arguments.delta", **place, "delta": piece} for piece in pieces),
+        {"type": "response.mcp_call_arguments.done", **place, "arguments": text},
+        {"type": "response.mcp_call.completed", **place},
+        {"type": "response.output_item.done", "output_index": index, "item": done},
+    ], done
+
+
+def code(index: int, *pieces: str, id_: str | None = None) -> tuple[list[Json], Json]:
+    """Return the events and the done item of a run of the code interpreter."""
+    id_ = id_ or f"ci_{index}"
+    place = {"item_id": id_, "output_index": index}
+    text = "".join(pieces)
+    item = {"id": id_, "type": "code_interpreter_call", "container_id": "c", "outputs": []}
+    done = {**item, "code": text, "status": "completed"}
+    name = "response.code_interpreter_call"
+    return [
+        {
+            "type": "response.output_item.added",
+            "output_index": index,
+            "item": {**item, "code": "", "status": "in_progress"},
+        },
+        {"type": f"{name}.in_progress", **place},
+        *({"type": f"{name}_code.delta", **place, "delta": piece} for piece in pieces),
+        {"type": f"{name}_code.done", **place, "code": text},
+        {"type": f"{name}.interpreting", **place},
+        {"type": f"{name}.completed", **place},
+        {"type": "response.output_item.done", "output_index": index, "item": done},
+    ], done
+
+
+LIVES = (message, reasoning, summary, call, search, custom, refusal, cited, mcp, code)
+"""The kinds of items that streams are made of, the commonest first."""
+_OF_CALLS = (call, mcp)
+
+
 def whole(*lives: tuple[list[Json], Json], terminal: str = "completed", **fields: Any) -> list[Json]:
     """Return a whole stream's events: opened, the items, the terminal event; not numbered."""
     output = [done for _, done in lives]
@@ -239,8 +371,8 @@ def conforming_events(draw: st.DrawFn) -> list[Json]:
     """Draw a conforming stream as a list of numbered events."""
     lives = []
     for index in range(draw(st.integers(0, 4))):
-        life = draw(st.sampled_from([message, reasoning, summary, call, search]))
-        lives.append(life(index, *draw(argument_pieces if life is call else pieces)))
+        life = draw(st.sampled_from(LIVES))
+        lives.append(life(index, *draw(argument_pieces if life in _OF_CALLS else pieces)))
     return numbered(whole(*lives))
 
 

@@ -28,7 +28,10 @@ def strict_errors(stream: bytes) -> list[str]:
 
 def event_errors(data: bytes) -> list[str]:
     """Return what is wrong with one event, by the class that its `type` names."""
-    type_ = orjson.loads(data).get("type")
+    try:
+        type_ = orjson.loads(data).get("type")
+    except orjson.JSONDecodeError as error:  # half a character, for one: JSON, and no text
+        return [f"it is refused by strict readers of JSON: {error}"]
     adapter = _CLASSES.get(type_)
     if adapter is None:
         return []

@@ -156,6 +156,11 @@ def test_it_takes_any_event_without_a_word(type_: str, fields: Json) -> None:
     assert (len(view.items), view.items[0].parts[0].part, view.items[0].closed) == before
 
 
+def test_an_announcement_without_an_item_announces_none() -> None:
+    view = viewed({"type": "response.output_item.added", "output_index": 0, "item": 7})
+    assert view.items == []
+
+
 def test_a_part_that_closes_without_a_part_keeps_the_one_that_was_told() -> None:
     life, _ = message(0, "Hi")
     view = viewed(*life[:3], {**life[4], "part": None})

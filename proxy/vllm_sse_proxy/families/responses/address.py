@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from vllm_sse_proxy.families.responses import grammar, item_fields, synthesis
+from vllm_sse_proxy.families.responses.events import is_typed_object
 from vllm_sse_proxy.families.responses.final_match import emitted_length, emitted_text, text_of
 from vllm_sse_proxy.families.responses.grammar import Holder, item_kind
 from vllm_sse_proxy.families.responses.view import part_at
@@ -54,11 +55,12 @@ class Addresser:
     def address(self, event: Event) -> Event | None:
         """Return the event under the client's names; None for one that says nothing of any item, or of nothing at all."""
         type_ = event.type
-        if type_ in _SUBJECTS and not _has_subject(event):
-            if type_ not in grammar.LIFECYCLE:
+        if type_ in _SUBJECTS and not _has_subject(event):  # where the repairs of shapes are switched off
+            if type_ not in grammar.TERMINAL:
                 self._exit.drop("item_ids", event)
                 return None
-            event = event.having(response=synthesis.response_so_far(self._view, self._context.request))
+            response = synthesis.response_so_far(self._view, self._context.request)
+            event = event.having(response={**response, "status": type_.rpartition(".")[2]})
         if type_ in grammar.LIFECYCLE:
             event = self._name_response(event)
         named = self._name_item(event)
@@ -301,7 +303,7 @@ def _has_subject(event: Event) -> bool:
     subject = event.body.get(_SUBJECTS[event.type])
     if event.type in grammar.RUN_OF_DONE:
         return type(subject) is str
-    return type(subject) is dict and (event.type in grammar.LIFECYCLE or type(subject.get("type")) is str)
+    return type(subject) is dict if event.type in grammar.LIFECYCLE else is_typed_object(subject)
 
 
 _STRAYS: Final = frozenset({"item_id", "output_index"})

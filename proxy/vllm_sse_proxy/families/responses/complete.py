@@ -574,6 +574,7 @@ class ResponsesCompleter(Completer):
         self._exit.correct("unterminated_streams")
         view = self._view
         response = synthesis.response_so_far(view, self._context.request)
+        response = {**response, "output": synthesis.items_so_far(view)}
         if view.error is not None:
             self._conclude(synthesis.failed(response, view.error.get("error") or view.error))
         elif end.body["said_done"] and not end.body["half"] and is_whole(view):
@@ -617,7 +618,7 @@ class ResponsesCompleter(Completer):
             if typed is not terminal:
                 self._exit.correct("terminal_types")
             terminal = typed
-        if "unsent_items" not in self._off:
+        if not terminal.inserted and "unsent_items" not in self._off:
             self._emit_unsent(terminal, match)
         self._end_waiting(outcome_of(terminal))
         if "final_output" not in self._off:

@@ -75,6 +75,17 @@ def canonical_type(body: Body) -> str:
     return terminal
 
 
+def is_typed_object(value: object) -> bool:
+    """Return whether a value is an object whose ``type`` is a string, as every item and every part is."""
+    return type(value) is dict and type(value.get("type")) is str
+
+
+def object_in(body: Body, name: str) -> Body:
+    """Return the object that a member holds; an empty one where the member is absent or no object."""
+    value = body.get(name)
+    return value if type(value) is dict else {}
+
+
 def is_typed(body: Body) -> bool:
     """Return whether a payload names a type that can stand in an ``event:`` line."""
     type_ = body.get("type")

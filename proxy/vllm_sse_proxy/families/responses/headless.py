@@ -44,7 +44,12 @@ class HeadlessArguments:
     def take(self, event: Event) -> Sequence[Event]:
         """Return the events that go on now; none for a delta that waits."""
         held = self._held
-        if event.type == _RUN.delta and self._is_on and self._is_headless(event):
+        if (
+            event.type == _RUN.delta
+            and self._is_on
+            and type(event.body.get("delta")) is str
+            and self._is_headless(event)
+        ):
             held.append(event)
             return self.give_up() if len(held) > MAX_HELD_EVENTS else []
         if (

@@ -192,10 +192,40 @@ _PLAINLY_USABLE: Final[dict[str, frozenset[type]]] = {
 
 
 def response_so_far(view: ClientView, request: RequestContext) -> Body:
-    """Return the response object as the client last heard it; one at neutral values if it never did."""
-    if view.response is not None:
-        return view.response
-    return complete_response({}, view, request)
+    """Return the response object as the client last heard it, readable; one at neutral values if it never did."""
+    response = view.response
+    if response is None or not is_readable(response):
+        response = complete_response(response or {}, view, request)
+    return with_whole_functions(response)
+
+
+def with_whole_functions(response: Body) -> Body:
+    """Return a readable response object with the functions that it echoes as their type requires; without nameless ones."""
+    tools = [_whole_function(tool) if tool["type"] == "function" else tool for tool in response["tools"]]
+    whole = [tool for tool in tools if tool["type"] != "function" or isinstance(tool.get("name"), str)]
+    return response if whole == response["tools"] else {**response, "tools": whole}
+
+
+def _whole_function(tool: Body) -> Body:
+    """Return an echoed function with what typed clients insist on: null where the request did not say."""
+    changes: Body = {
+        name: None
+        for name, kind in _FUNCTION.items()
+        if tool.get(name, _UNSAID) is not None and not isinstance(tool.get(name, _UNSAID), kind)
+    }
+    if "description" not in tool:
+        changes.pop("description")
+    return tool | changes if changes else tool
+
+
+_UNSAID: Final = object()
+_FUNCTION: Final[dict[str, type]] = {"parameters": dict, "strict": bool, "description": str}
+"""Nullable fields of a function; all but its description must be there."""
+
+
+def items_so_far(view: ClientView) -> list[Body]:
+    """Return the items as the client has them; those that are still open as incomplete ones."""
+    return [item.item if item.closed else told_item(item, status=INCOMPLETE) for item in view.items]
 
 
 def failed(response: Mapping[str, Any], error: Mapping[str, Any]) -> Event:

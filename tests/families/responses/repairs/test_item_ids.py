@@ -274,3 +274,41 @@ def test_an_open_item_that_is_announced_again_is_one_item(at: int, index: int) -
     life, done = message(0, "Hi", " you")
     made = repaired(opened(*life[:at], {**life[0], "output_index": index}, *life[at:], terminal(done)))
     assert made.output == [done]
+
+
+@pytest.mark.parametrize(
+    ("off", "event", "field", "value"),
+    [
+        ("item_shapes", M_LIFE[0], "item", None),
+        ("item_shapes", M_LIFE[0], "item", {"id": "msg_0"}),
+        ("item_shapes", M_LIFE[-1], "item", "msg_0"),
+        ("item_shapes", M_LIFE[1], "part", {"type": 1}),
+        ("item_shapes", M_LIFE[-2], "part", []),
+        ("string_deltas", M_LIFE[-3], "text", {"content": "Hi"}),
+        ("string_deltas", C_LIFE[-2], "arguments", None),
+    ],
+)
+def test_an_event_without_what_it_is_about_says_nothing(
+    off: str, event: Json, field: str, value: Any
+) -> None:
+    life, done = (C_LIFE, C_DONE) if event in C_LIFE else (M_LIFE, M_DONE)
+    sent = [{**each, field: value} if each is event else each for each in life]
+    made = repaired(opened(*sent, terminal(done)), disabled=[off])
+    assert made.output == [done]
+    assert len(made.events) == len(life) + 3
+
+
+@pytest.mark.parametrize("response", [None, "x", []])
+@pytest.mark.parametrize("at", [0, 1, -1])
+def test_a_lifecycle_event_without_a_response_has_the_one_that_the_client_knows(
+    at: int, response: Any
+) -> None:
+    sent = opened(*M_LIFE, terminal(M_DONE))
+    sent[at] = {**sent[at], "response": response}
+    made = repaired(sent, disabled=["response_fields"])
+    assert [event["response"]["status"] for event in made.events if "response" in event] == [
+        "in_progress",
+        "in_progress",
+        "completed",
+    ]
+    assert made.output == [M_DONE]

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import final_match, grammar, synthesis
+from vllm_sse_proxy.families.responses.events import object_in
 from vllm_sse_proxy.families.responses.grammar import ItemKind, item_kind
 from vllm_sse_proxy.stream.repair import HOLD, Repair, Seen, StreamContext, Verdict
 
@@ -56,11 +57,10 @@ class MisannouncedItems(Repair):
         if event.type == grammar.ITEM_DONE:
             return self._judge_by_item(event)
         if event.type == grammar.PART_DONE:
-            run = (
-                grammar.RUN_OF_PART.get(event.body["part"].get("type", "")) if "part" in event.body else None
-            )
+            part = object_in(event.body, "part")
+            run = grammar.RUN_OF_PART.get(str(part.get("type")))
             kind = grammar.KIND_OF_EVENT.get(run.delta) if run is not None else None
-            text = event.body["part"].get(run.field) if run is not None else None
+            text = part.get(run.field) if run is not None else None
         else:
             run = grammar.RUN_OF_EVENT.get(event.type)
             kind = grammar.KIND_OF_EVENT.get(event.type)

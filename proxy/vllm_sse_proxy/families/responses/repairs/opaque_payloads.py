@@ -30,6 +30,9 @@ class OpaquePayloads(Repair):
     )
     fixes: ClassVar = ("P01",)
     handles: ClassVar = frozenset({OPAQUE})
+    needed: ClassVar = (
+        "what only lenient clients can read, the repairs after it must know as these clients do"
+    )
 
     def repair(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - the payload tells all
         """Return the typed event, or nothing."""

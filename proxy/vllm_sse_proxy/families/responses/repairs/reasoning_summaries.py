@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import grammar
+from vllm_sse_proxy.families.responses.events import object_in
 from vllm_sse_proxy.families.responses.grammar import REASONING_TEXT, SUMMARY_TEXT
 from vllm_sse_proxy.families.responses.settings import Reasoning, ResponsesSettings
 from vllm_sse_proxy.stream.repair import Repair, Seen, StreamContext
@@ -57,8 +58,8 @@ class ReasoningSummaries(Repair):
         index = body.get("content_index", 0)
         if event.type in _TEXTS:
             return [event.renamed(_TEXTS[event.type], summary_index=index).without("content_index")]
-        part = body["part"]
-        if part["type"] != REASONING_TEXT.part_type:
+        part = object_in(body, "part")
+        if part.get("type") != REASONING_TEXT.part_type:
             return None
         told = {"type": SUMMARY_TEXT.part_type, "text": part.get("text", "")}
         return [event.renamed(_PARTS[event.type], summary_index=index, part=told).without("content_index")]

@@ -80,7 +80,7 @@ class ResponseFields(Repair):
         complete = _with_readable_error(_without_leaks(response), event, view)
         if (synthesis.is_vllms(complete) and not self._keeps) or not synthesis.is_readable(complete):
             complete = synthesis.complete_response(complete, view, self.context.request)
-        complete = _with_whole_format(_with_whole_functions(complete))
+        complete = _with_whole_format(synthesis.with_whole_functions(complete))
         if not self._seen:
             self._seen, self._completed = response, complete
         return complete
@@ -143,12 +143,6 @@ def _are_strings(*values: object) -> bool:
     return all(isinstance(value, str) for value in values)
 
 
-def _with_whole_functions(response: Body) -> Body:
-    tools = [_whole_function(tool) if tool["type"] == "function" else tool for tool in response["tools"]]
-    whole = [tool for tool in tools if tool["type"] != "function" or isinstance(tool.get("name"), str)]
-    return response if whole == response["tools"] else {**response, "tools": whole}
-
-
 def _with_whole_format(response: Body) -> Body:
     """Give the echoed format of the text what its type requires; one without a type is plain text."""
     text = response.get("text")
@@ -202,23 +196,6 @@ def _with_whole_annotations(part: Any) -> Any:
         return part
     known = part["annotations"]
     return {**part, "annotations": item_fields.whole_annotations(known if isinstance(known, list) else [])}
-
-
-def _whole_function(tool: Body) -> Body:
-    """Return an echoed function with what typed clients insist on: null where the request did not say."""
-    changes: Body = {
-        name: None
-        for name, kind in _FUNCTION.items()
-        if tool.get(name, _UNSAID) is not None and not isinstance(tool.get(name, _UNSAID), kind)
-    }
-    if "description" not in tool:
-        changes.pop("description")
-    return tool | changes if changes else tool
-
-
-_UNSAID: Final = object()
-_FUNCTION: Final[dict[str, type]] = {"parameters": dict, "strict": bool, "description": str}
-"""Nullable fields of a function; all but its description must be there."""
 
 
 def _without_leaks(response: Body) -> Body:

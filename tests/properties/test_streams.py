@@ -6,9 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, note
 from hypothesis import strategies as st
 
+from tests.properties.recorded import Damaged, damaged_recordings, shown
 from tests.support.judging import violations
 from tests.support.streams import (
     conforming_events,
@@ -64,6 +65,23 @@ def test_conformance(events: list[dict[str, Any]], end: BodyEnd, done: bool) -> 
 def test_typed_clients(events: list[dict[str, Any]], end: BodyEnd) -> None:
     """Every event that leaves has all fields that the openai package's types require, with the types that they name."""
     assert strict_errors(repair(wire(events), end)) == []
+
+
+@given(damaged_recordings())
+def test_conformance_of_recordings(damaged: Damaged) -> None:
+    """So does any damaged recording, and every typed client reads it."""
+    made = repair(damaged.stream, damaged.end)
+    note(shown(damaged.stream, "<"))
+    note(shown(made, ">"))
+    assert violations(made) == []
+    assert strict_errors(made) == []
+
+
+@given(damaged_recordings())
+def test_idempotence_of_recordings(damaged: Damaged) -> None:
+    """A repaired recording, repaired again, stays as it is."""
+    note(shown(damaged.stream, "<"))
+    assert stays(repair(damaged.stream, damaged.end))
 
 
 @given(damaged_events(), ENDS)
