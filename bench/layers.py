@@ -1,33 +1,45 @@
-"""``make bench-micro``: where the microseconds of one delta go, layer by layer, in process time.
+"""``make bench-micro``: where the microseconds go, in process time.
 
-    python -m bench.layers
+    python -m bench.layers [FOLDER ...]
 
-Each layer is given the same 2,000 deltas, twelve times, and the best pass counts: what a pass takes longer than the best one
-is the machine's doing. A delta here is an ``output_text.delta`` of some 220 bytes, in chunks of 40 as bursts arrive.
+*By release*: real recordings (tests/recordings, or those of the folders), one event a read, openings and endings included, as a
+ratio to a bare ``orjson.loads`` and ``orjson.dumps`` of every event in the same run. What the opening of a stream costs (all
+before its first delta), an event between its first and last delta, and its ending.
 
-Two curves follow: the cost of the whole over the length of the stream, and over the number of repairs. The latter adds
-repairs that do nothing, either for events that the stream does not hold or for its deltas: both must cost nothing
-(docs/adr/0010-streaks.md).
+*By layer*: each is given the same 2,000 deltas, twelve times, and the best pass counts: what a pass takes longer than the best
+one is the machine's doing. A delta here is an ``output_text.delta`` of some 220 bytes, in chunks of 40 as bursts arrive.
+
+*Two curves*: the cost of the whole over the length of the stream, and over the number of repairs. The latter adds repairs that
+do nothing, either for events that the stream does not hold or for its deltas: both must cost nothing
+(docs/adr/0010-learned-rewrites.md).
 """
 
 from __future__ import annotations
 
+import sys
 import time
+from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from tests.support.recordings import load_all
 from vllm_sse_proxy import BodyEnd, Plan, RequestContext, StreamNormalizer, build_plan
 from vllm_sse_proxy.families.responses.events import parse_event
 from vllm_sse_proxy.sse import FrameDecoder, encode_event
-from vllm_sse_proxy.stream.repair import Repair
+from vllm_sse_proxy.stream.engine import Engine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from vllm_sse_proxy.families.responses.view import ClientView
     from vllm_sse_proxy.stream.event import Event
 
+RECORDINGS: Final = Path(__file__).parents[1] / "tests" / "recordings"
+ROUNDS: Final = 7
+"""Passes over the recordings of a release; the best counts."""
+LONG_EVENTS: Final = 60
+"""A stream of so many events has a ratio of its own worth looking at."""
 DELTAS: Final = 2_000
 CHUNK_EVENTS: Final = 40
 PASSES: Final = 12
@@ -143,17 +155,6 @@ class _Stopwatch:
             "whole normalizer": self._best(self._normalize, self._normalizer),
         }
 
-    def repairs(self) -> dict[str, float]:
-        """Return µs per event of each repair that handles text deltas, as if it were asked about every one."""
-        engine, events = self._engine_and_events()
-        engine.process(events[0])
-        view = engine.view
-        return {
-            repair.name: self._best(_asker(repair, view, events))
-            for repair in (made(_context(self._plan)) for made in self._plan.repairs)
-            if repair.is_asked_about(TEXT_DELTA)
-        }
-
     def _best(self, run: Callable[[Any], object], prepare: Callable[[], Any] = lambda: None) -> float:
         return best(run, events=DELTAS, prepare=prepare)
 
@@ -166,19 +167,19 @@ class _Stopwatch:
         for chunk in self._chunks:
             decoder.feed(chunk)
 
-    def _engine_and_events(self) -> tuple[RepairEngine, list[Event]]:
-        engine = RepairEngine(self._plan, RequestContext())
+    def _engine_and_events(self) -> tuple[Engine, list[Event]]:
+        engine = Engine(self._plan, RequestContext())
         for frame in self._opening:
             engine.process(parse_event(frame.data, frame.event))
-        engine.take()
+        engine.exit.take()
         return engine, [parse_event(frame.data, frame.event) for frame in self._decoded]
 
-    def _process(self, state: tuple[RepairEngine, list[Event]]) -> None:
+    def _process(self, state: tuple[Engine, list[Event]]) -> None:
         engine, events = state
         for start in range(0, len(events), CHUNK_EVENTS):
             for event in events[start : start + CHUNK_EVENTS]:
                 engine.process(event)
-            engine.take()
+            engine.exit.take()
 
     def _normalizer(self) -> StreamNormalizer:
         normalizer = StreamNormalizer(self._plan)
@@ -194,21 +195,6 @@ def _each(call: Callable[[Any], object], values: Sequence[Any]) -> None:
     """Call for each value and keep nothing: results that pile up would be the memory allocator's time, not the layer's."""
     for value in values:
         call(value)
-
-
-def _context(plan: Plan) -> Any:
-    from vllm_sse_proxy.stream.repair import StreamContext
-
-    return StreamContext(plan.settings, RequestContext())
-
-
-def _asker(repair: Repair, view: ClientView, events: list[Event]) -> Callable[[Any], object]:
-    def ask(_: object) -> None:
-        mend = repair.mend
-        for event in events:
-            mend(event, view)
-
-    return ask
 
 
 def whole(length: int, *, broken: bool, plan: Plan) -> float:
@@ -231,22 +217,132 @@ def with_more_repairs(number: int, name: str) -> Plan:
     """
     plan = build_plan()
     more = [repair for repair in plan.repairs if repair.name == name]
-    return Plan(plan.settings, [*plan.repairs, *more * number])
+    plan.repairs = (*plan.repairs, *more * number)
+    return plan
 
 
-def measure(say: Callable[[str], None]) -> dict[str, Any]:
+class _Stream:
+    """One recorded stream, an event a read.
+
+    :ivar payloads: the JSON of its events.
+    """
+
+    def __init__(self, context: RequestContext, end: BodyEnd, body: bytes) -> None:
+        self.context = context
+        self.end = end
+        self.frames = [frame + b"\n\n" for frame in body.split(b"\n\n") if frame]
+        self.payloads = [payload for frame in self.frames for payload in _payloads(frame)]
+        deltas = [place for place, frame in enumerate(self.frames) if b".delta\n" in frame[:100]]
+        self.first, self.last = (
+            (deltas[0], deltas[-1] + 1) if deltas else (len(self.frames), len(self.frames))
+        )
+
+    def bare(self) -> None:
+        """Read and write every event."""
+        for payload in self.payloads:
+            orjson.dumps(orjson.loads(payload))
+
+    def repair(self, plan: Plan) -> tuple[int, int, int]:
+        """Repair the stream; return the nanoseconds of its opening, of its middle and of its ending."""
+        clock = time.process_time_ns
+        began = clock()
+        normalizer = StreamNormalizer(plan, self.context)
+        feed = normalizer.feed
+        for frame in self.frames[: self.first]:
+            feed(frame)
+        opened = clock()
+        for frame in self.frames[self.first : self.last]:
+            feed(frame)
+        told = clock()
+        for frame in self.frames[self.last :]:
+            feed(frame)
+        normalizer.finish(self.end)
+        return opened - began, told - opened, clock() - told
+
+
+def _payloads(frame: bytes) -> Iterator[bytes]:
+    for line in frame.split(b"\n"):
+        if line.startswith(b"data: {"):
+            try:
+                orjson.loads(line[6:])
+            except ValueError:
+                continue
+            yield line[6:]
+
+
+def by_release(folders: Sequence[Path]) -> dict[str, dict[str, float]]:
+    """Return for each release what its recorded streams cost, beside a bare reading and writing of their events."""
+    streams: dict[str, list[_Stream]] = defaultdict(list)
+    for folder in folders:
+        for recording in load_all(folder):
+            if recording.is_response_stream and not recording.is_suffix:
+                release = recording.name.split("/")[0].removeprefix("vllm-")
+                streams[release].append(_Stream(recording.context(), recording.told_end, recording.body))
+    plan = build_plan()
+    return {release: _cost(streams[release], plan) for release in sorted(streams, key=_numbers)}
+
+
+def _numbers(release: str) -> list[int]:
+    return [int(part) if part.isdigit() else 0 for part in release.split(".")]
+
+
+def _cost(streams: list[_Stream], plan: Plan) -> dict[str, float]:
+    bare: list[list[int]] = []
+    ours: list[list[tuple[int, int, int]]] = []
+    for _ in range(ROUNDS):
+        bare.append([_timed(stream.bare) for stream in streams])
+        ours.append([stream.repair(plan) for stream in streams])
+    events = sum(len(stream.payloads) for stream in streams)
+    least = min(map(sum, bare))
+    opening, middle, ending = (min(sum(stream[part] for stream in one) for one in ours) for part in range(3))
+    between = sum(stream.last - stream.first for stream in streams)
+    worst = max(
+        (
+            min(sum(one[place]) for one in ours) / max(1, min(one[place] for one in bare))
+            for place, stream in enumerate(streams)
+            if len(stream.payloads) >= LONG_EVENTS
+        ),
+        default=0.0,
+    )
+    return {
+        "streams": len(streams),
+        "events": events,
+        "bare_us": least / events / 1e3,
+        "us": (opening + middle + ending) / events / 1e3,
+        "ratio": (opening + middle + ending) / least,
+        "worst_long": worst,
+        "opening_us": opening / len(streams) / 1e3,
+        "between_us": middle / max(1, between) / 1e3,
+        "ending_us": ending / len(streams) / 1e3,
+    }
+
+
+def _timed(run: Callable[[], object]) -> int:
+    began = time.process_time_ns()
+    run()
+    return time.process_time_ns() - began
+
+
+def measure(say: Callable[[str], None], folders: Sequence[Path] = (RECORDINGS,)) -> dict[str, Any]:
     """Measure everything here; the keys say what, the values are µs per event."""
-    found: dict[str, Any] = {
+    found: dict[str, Any] = {"releases": by_release(folders)}
+    say("release  streams  events  bare µs      µs  ratio  worst long  opening µs  event µs  ending µs")
+    for release, cost in found["releases"].items():
+        say(
+            f"{release:8} {cost['streams']:7.0f} {cost['events']:7.0f} {cost['bare_us']:8.2f} {cost['us']:7.2f} "
+            f"{cost['ratio']:6.2f} {cost['worst_long']:11.2f} {cost['opening_us']:11.1f} {cost['between_us']:9.2f} "
+            f"{cost['ending_us']:10.1f}"
+        )
+    found |= {
         "conforming": _Stopwatch(broken=False).measure(),
         "broken": _Stopwatch(broken=True).measure(),
-        "repairs": _Stopwatch(broken=False).repairs(),
         "by_length": {str(n): whole(n, broken=True, plan=build_plan()) for n in LENGTHS},
         "by_repairs": {
             "other events": {str(n): _with(n, "heartbeats") for n in EXTRA_REPAIRS},
             "deltas": {str(n): _with(n, "private_names") for n in EXTRA_REPAIRS},
         },
     }
-    for name in ("conforming", "broken", "repairs", "by_length"):
+    for name in ("conforming", "broken", "by_length"):
         for what, cost in found[name].items():
             say(f"{name:12} {what:36} {cost:7.3f} µs")
     for kind, costs in found["by_repairs"].items():
@@ -260,4 +356,4 @@ def _with(number: int, name: str) -> float:
 
 
 if __name__ == "__main__":
-    measure(print)
+    measure(print, [Path(folder) for folder in sys.argv[1:]] or [RECORDINGS])

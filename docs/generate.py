@@ -96,13 +96,17 @@ def defect_table() -> str:
     return "\n".join(("| id | what | releases | repairs |", "|---|---|---|---|", *rows))
 
 
-def shell_table() -> str:
-    """Return the modules around the core, each with the first sentence of its docstring."""
+def tree() -> str:
+    """Return all modules of the product, folder by folder, each with the first sentence of its docstring."""
     package = ROOT / "proxy" / "vllm_sse_proxy"
-    paths = [*package.glob("*.py"), package / "families" / "__init__.py"]
-    paths += [path for folder in ("server", "cli") for path in (package / folder).rglob("*.py")]
-    rows = (f"| `{path.relative_to(package)}` | {_first_sentence(path)} |" for path in sorted(paths))
-    return "\n".join(("| module | what it is |", "|---|---|", *rows))
+    folders = sorted({path.parent for path in package.rglob("*.py")})
+    return "\n\n".join(_folder(folder, package) for folder in folders)
+
+
+def _folder(folder: Path, package: Path) -> str:
+    name = f"{folder.relative_to(package)}/" if folder != package else f"{package.name}/"
+    rows = [f"| `{path.name}` | {_first_sentence(path)} |" for path in sorted(folder.glob("*.py"))]
+    return "\n".join((f"| `{name}` | |", "|---|---|", *rows))
 
 
 def _first_sentence(path: Path) -> str:
@@ -113,7 +117,7 @@ def _first_sentence(path: Path) -> str:
 
 PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "repairs"): repair_table,
-    ("docs/architecture.md", "shell"): shell_table,
+    ("docs/architecture.md", "tree"): tree,
     ("docs/compatibility.md", "defects"): defect_table,
     ("docs/compatibility.md", "clients"): client_table,
     ("docs/compatibility.md", "signs"): letter_table,

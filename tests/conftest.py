@@ -11,7 +11,9 @@ from tests.support import programs
 programs.guard()
 
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
-settings.register_profile("ci", max_examples=100, deadline=None, suppress_health_check=_SLOW)
+settings.register_profile(
+    "ci", max_examples=100, deadline=None, derandomize=True, suppress_health_check=_SLOW
+)
 settings.register_profile("quick", max_examples=1_000, deadline=None, suppress_health_check=_SLOW)
 settings.register_profile("thorough", max_examples=5_000, deadline=None, suppress_health_check=_SLOW)
 settings.register_profile("exhaustive", max_examples=10_000, deadline=None, suppress_health_check=_SLOW)

@@ -1,7 +1,7 @@
 """A reverse proxy that makes vLLM's event streams right while they pass.
 
-Start it with ``vllm-sse-proxy serve --upstream http://HOST:8000``. Its core works on bytes in memory, knows neither sockets nor
-clocks, and can be used on its own::
+Start it with ``vllm-sse-proxy serve --upstream http://HOST:8000``. Its core works on bytes in memory, knows neither sockets
+nor clocks, and can be used on its own::
 
     from vllm_sse_proxy import BodyEnd, StreamNormalizer, build_plan
 

@@ -29,11 +29,12 @@ from yarl import URL
 from vllm_sse_proxy.families import FAMILIES, RESPONSES
 from vllm_sse_proxy.families.responses import Dialect, NestedNumbers, Reasoning
 from vllm_sse_proxy.spelling import nearest
-from vllm_sse_proxy.stream.family import Family
 from vllm_sse_proxy.stream.plan import Plan, check_names, corrections_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from vllm_sse_proxy.stream.family import Family
 
 ENV_PREFIX = "SSE_PROXY_"
 CONFIG_VARIABLE = ENV_PREFIX + "CONFIG"

@@ -140,7 +140,8 @@ def bare(text: str) -> str:
 
 def is_call(item: Json) -> bool:
     """Return whether clients run an item of this type."""
-    return item.get("type") in CALLS
+    type_ = item.get("type")
+    return isinstance(type_, str) and type_ in CALLS
 
 
 def tool_of(item: Json) -> str:

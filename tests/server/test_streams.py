@@ -26,7 +26,6 @@ from tests.support.upstream import (
 from tests.support.whole_stream import BODY, CREATED, DELTA, DONE, WHOLE
 from vllm_sse_proxy.families.responses.conformance import check_stream
 from vllm_sse_proxy.families.responses.family import Responses
-from vllm_sse_proxy.stream.repair import RequestContext
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from tests.support.http import RawClient
     from tests.support.upstream import FakeUpstream, Step
     from vllm_sse_proxy.server.app import Server
+    from vllm_sse_proxy.stream.repair import RequestContext
 
 
 async def until_end(client: RawClient) -> bytes:

@@ -3,8 +3,9 @@
     python -m tests.support.comparison OTHER_CHECKOUT [FOLDER ...] [--show N]
 
 Every recording is repaired in three dialects and in three chunkings (whole, an event a read, odd pieces), here and by the
-other checkout, which runs its own copy of this module. Bytes, tallies and endings must be identical. What differs is listed, and with ``--show`` the
-events of the first N differences too. A rebuild that changes nothing on purpose must end with "0 differ".
+other checkout, which runs its own copy of this module. Bytes, tallies and endings must be identical. What differs is listed,
+and with ``--show`` the events of the first N differences too. A rebuild that changes nothing on purpose must end with
+"0 differ".
 """
 
 from __future__ import annotations

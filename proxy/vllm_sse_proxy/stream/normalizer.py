@@ -182,7 +182,9 @@ class StreamNormalizer:
         """Take frames; return whether the stream goes on behind them."""
         engine = self._engine
         for frame in frames:
-            if not (frame.block and engine.rewrite(frame.block)) and not self._take_frame(frame):
+            if frame.block and engine.rewrite(frame.block):
+                continue
+            if not self._take_frame(frame):
                 return False
         return True
 

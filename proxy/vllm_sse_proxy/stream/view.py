@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 class TextView:
     """A text that grows by deltas, as the client has it.
 
-    :ivar last: what the last delta added.
+    :ivar last: what the last delta added; None before the first.
     """
 
     __slots__ = ("_pieces", "last")
 
     def __init__(self) -> None:
         self._pieces = StringIO(newline="")
-        self.last = ""
+        self.last: str | None = None
 
     def grow(self, piece: str) -> None:
         """Add a piece that was emitted."""

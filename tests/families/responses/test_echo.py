@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.streams import message, response
-from vllm_sse_proxy.families.responses.echo import Echo, Echoes
+from vllm_sse_proxy.families.responses.echo import Echo, echo_at
 from vllm_sse_proxy.families.responses.view import ClientView, ItemView
 from vllm_sse_proxy.stream.event import Event
 
@@ -114,20 +114,20 @@ def test_what_is_no_tool_is_left_out(tools: object) -> None:
     assert (echo.names, echo.has_customs, echo.has_namespaces) == ((), False, False)
 
 
-class TestEchoes:
+class TestEchoAt:
     EVENT = Event("response.completed", {"response": {"tools": [DESK]}})
 
-    def test_what_the_client_was_told_counts(self) -> None:
-        view, echoes = ClientView(), Echoes()
+    def test_what_the_client_was_sent_counts(self) -> None:
+        view = ClientView()
         view.response = response(tools=[function("exec")])
-        assert echoes.at(self.EVENT, view).names == ("exec",)
-        assert echoes.at(self.EVENT, view) is echoes.at(self.EVENT, view)
+        assert echo_at(self.EVENT, view).names == ("exec",)
+        assert echo_at(self.EVENT, view) is echo_at(self.EVENT, view)
         view.response = response(tools=[DESK])
-        assert echoes.at(self.EVENT, view).has_namespaces
+        assert echo_at(self.EVENT, view).has_namespaces
 
     def test_a_stream_that_is_nothing_but_its_end_has_its_own(self) -> None:
-        view, echoes = ClientView(), Echoes()
-        assert echoes.at(self.EVENT, view).has_namespaces
+        view = ClientView()
+        assert echo_at(self.EVENT, view).has_namespaces
         view.items.append(ItemView(0, message(0)[1]))
-        assert not echoes.at(self.EVENT, view).has_namespaces
-        assert not echoes.at(Event("response.completed", {"response": 7}), ClientView()).names
+        assert not echo_at(self.EVENT, view).has_namespaces
+        assert not echo_at(Event("response.completed", {"response": 7}), ClientView()).names

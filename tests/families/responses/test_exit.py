@@ -7,9 +7,11 @@ import pytest
 from tests.support.repairing import opened, repaired, terminal
 from tests.support.streams import events_of, message, reasoning
 from vllm_sse_proxy import Dialect, RequestContext, build_plan
+from vllm_sse_proxy.families import RESPONSES
 from vllm_sse_proxy.families.responses.events import parse_event
 from vllm_sse_proxy.stream.engine import Engine
 from vllm_sse_proxy.stream.event import OPAQUE, Event
+from vllm_sse_proxy.stream.plan import Plan
 
 
 def engine(after: int | None = None) -> Engine:
@@ -41,7 +43,8 @@ class TestNumbers:
 
     @pytest.mark.parametrize(("name", "head"), [(None, b""), ("e", b"event: e\n")])
     def test_an_opaque_payload_has_none(self, name: str | None, head: bytes) -> None:
-        made = Engine(build_plan(disabled=["response_openings", "opaque_payloads"]), RequestContext())
+        plan = Plan.of(RESPONSES, ["response_openings", "opaque_payloads"])  # as nobody can choose it
+        made = Engine(plan, RequestContext())
         made.process(Event(OPAQUE, {}, b"text", name=name))
         assert made.exit.take() == head + b"data: text\n\n"
         assert made.exit.view.next_number == 0

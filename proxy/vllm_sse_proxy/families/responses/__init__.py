@@ -1,4 +1,4 @@
-"""The family of ``/v1/responses``: the repair of its streams and the checker of its protocol, without I/O and without a clock."""
+"""The family of ``/v1/responses``: the repair of its streams, and the judge of its protocol."""
 
 from vllm_sse_proxy.families.responses.conformance import ConformanceChecker, Violation, check_stream
 from vllm_sse_proxy.families.responses.family import RESPONSES, build_plan

@@ -1,9 +1,9 @@
 """The second station: which item, and which part of it, an event is about, by the client's own names.
 
-Upstream's names cannot be relied on. Ids are empty up to 0.10.2 (R13), three different ones for one call (R12, harmony up to
-0.23), or missing (the fork, llama.cpp); done events carry the next item's index (R07), two items share one (R22), and the index
-of a part grows with every delta (R05) or goes on in the next item (R06). Clients insist on them: openai-node requires one
-non-empty id in every event of an item, openai-python raises ``IndexError``.
+Upstream's names cannot be relied on. Ids are empty up to 0.10.2 (R13), three different ones for one call (R12, harmony up
+to 0.23), or missing (the fork, llama.cpp); done events carry the next item's index (R07), two items share one (R22), and
+the index of a part grows with every delta (R05) or goes on in the next item (R06). Clients insist on them: openai-node
+requires one non-empty id in every event of an item, openai-python raises ``IndexError``.
 
 The client keeps the first id that it was sent. What upstream calls the item later is remembered as another name for it. Items
 and parts are counted as they were announced, so their places follow from the client's view.
@@ -69,7 +69,7 @@ class Addresser:
             return None
         if named is not event:
             self._exit.correct("item_ids")
-        if type_ in grammar.ITEM_EVENTS or type_ == grammar.ITEM_ADDED or type_ == grammar.ITEM_DONE:
+        if type_ in grammar.ITEM_EVENTS or type_ in (grammar.ITEM_ADDED, grammar.ITEM_DONE):
             named = self._index_item(named)
             if type_ in grammar.PART_EVENTS or type_ in grammar.SUMMARY_EVENTS:
                 named = self._index_part(named)
@@ -234,7 +234,7 @@ class Addresser:
         """Return the event with the place of its item; an item that is not announced yet takes the next one."""
         body, view = event.body, self._view
         theirs = body.get("output_index")
-        if event.type == grammar.ITEM_ADDED or event.type == grammar.ITEM_DONE:
+        if event.type in (grammar.ITEM_ADDED, grammar.ITEM_DONE):
             item = view.by_id.get(body["item"]["id"])
             ours = item.index if item is not None else len(view.items)
             if event.type == grammar.ITEM_ADDED and type(theirs) is int:

@@ -5,7 +5,8 @@ Theory of operation. An event that comes here is readable and says by the client
 the announcement of its item and part, the closings of what it ends. What the client has heard already, or may not hear any
 more, goes. Every such correction is named (``CORRECTIONS`` in :mod:`.corrections`) and counted.
 
-Events are emitted at once, one after the other, so the view is always up to date and nothing here plans ahead. Two things wait:
+Events are emitted at once, one after the other, so the view is always up to date and nothing here plans ahead. Two things
+wait:
 
 *Closings of an item* (text done, part done, item done) wait for the next event, which follows at once: the next item, or the
 terminal event, which shows what the item was (``held_closings``). No delta ever waits.
@@ -56,6 +57,9 @@ if TYPE_CHECKING:
 
 _ITEM_CLOSINGS: Final = frozenset(
     {*grammar.RUN_OF_DONE, grammar.PART_DONE, grammar.SUMMARY_DONE, grammar.ITEM_DONE}
+)
+_OF_ITEMS: Final = (
+    grammar.ITEM_EVENTS | {grammar.ITEM_ADDED, grammar.ITEM_DONE} | frozenset(grammar.ITEM_ID_EVENTS)
 )
 _PART_DONE: Final = frozenset({grammar.PART_DONE, grammar.SUMMARY_DONE})
 _CAN_BE_CUT: Final = (grammar.MESSAGE, grammar.REASONING, grammar.FUNCTION_CALL, grammar.CUSTOM_CALL)
@@ -156,37 +160,40 @@ class ResponsesCompleter(Completer):
 
     def _open_item(self, event: Event) -> None:
         """Drop an event that comes too late; announce the item that an event implies."""
-        view, type_, body = self._view, event.type, event.body
-        if type_ in grammar.ITEM_ID_EVENTS:
-            item = view.by_id.get(body["item_id"])
+        type_ = event.type
+        if type_ in _OF_ITEMS:
+            item = self._item_of(event)
             if item is None:
-                if not self._announce_for(event):
+                if not self._open_unknown(event):
                     return
-            elif item.closed or _is_late(event, item):
-                self._exit.drop("late_events", event)
-                return
-        elif type_ == grammar.ITEM_ADDED:
-            if body["item"].get("id") in view.by_id:
-                self._exit.drop("late_events", event)
-                return
-        elif type_ == grammar.ITEM_DONE:
-            item = view.by_id.get(body["item"]["id"])
-            if item is None:
-                self._emit_whole(event)
-                return
-            if item.closed:
-                self._exit.drop("late_events", event)
-                return
-        elif type_ in grammar.ITEM_EVENTS:  # a shell call's command: named by its index alone
-            index = body["output_index"]
-            is_known = 0 <= index < len(view.items)
-            if not is_known and "item_openings" not in self._off:
-                self._exit.drop("item_openings", event)
-                return
-            if is_known and view.items[index].closed:
+            elif item.closed or type_ == grammar.ITEM_ADDED or _is_late(event, item):
                 self._exit.drop("late_events", event)
                 return
         self._pass(event)
+
+    def _item_of(self, event: Event) -> ItemView | None:
+        """Return the item that an event is about; None if the client knows of none."""
+        view, body = self._view, event.body
+        if event.type in (grammar.ITEM_ADDED, grammar.ITEM_DONE):
+            return view.by_id.get(body["item"]["id"])
+        if event.type in grammar.ITEM_ID_EVENTS:
+            return view.by_id.get(body["item_id"])
+        index = body["output_index"]  # a shell call's command: named by its index alone
+        return view.items[index] if 0 <= index < len(view.items) else None
+
+    def _open_unknown(self, event: Event) -> bool:
+        """Announce the item of an event that the client does not know; return whether the event may follow."""
+        if event.type == grammar.ITEM_ADDED:
+            return True
+        if event.type == grammar.ITEM_DONE:
+            self._emit_whole(event)
+            return False
+        if event.type in grammar.ITEM_ID_EVENTS:
+            return self._announce_for(event)
+        if "item_openings" in self._off:
+            return True
+        self._exit.drop("item_openings", event)
+        return False
 
     def _announce_for(self, event: Event) -> bool:
         """Announce the item that an event implies; return whether the event may follow.
@@ -427,6 +434,7 @@ class ResponsesCompleter(Completer):
             or missing
             or (
                 run.holder is Holder.ITEM
+                and item.kind.acts
                 and synthesis.is_truer(said, sent)
                 and not _repeats_others(said, sent, self._view)
             )
@@ -532,7 +540,7 @@ class ResponsesCompleter(Completer):
         self._exit.emit(done)
 
     def _end_waiting(self, outcome: str) -> None:
-        """Release the calls that wait, as far as upstream's closing stands; when the response fails, they stay open (ADR 11)."""
+        """Release the calls that wait, as far as upstream's closing stands; if the response fails, they stay open (ADR 11)."""
         corrected = False
         for closing in self._take_waiting():
             item = self._view.by_id[_item_id_of(closing)]
@@ -589,8 +597,15 @@ class ResponsesCompleter(Completer):
     def _end(self, terminal: Event) -> None:
         """Emit the terminal event, after the closings that upstream never sent."""
         if "missing_closings" not in self._off and self._view.open:
+            self._forget_unclosed_calls()
             self._close_open_items(terminal)
         self._conclude(terminal)
+
+    def _forget_unclosed_calls(self) -> None:
+        """Drop the closings of texts that wait for a done item which never came: such a call is open, like others."""
+        done = {_item_id_of(closing): None for closing in self._waiting if closing.type == grammar.ITEM_DONE}
+        self._waiting = [closing for closing in self._waiting if _item_id_of(closing) in done]
+        self._waiting_calls = {id_: known for id_, known in self._waiting_calls.items() if id_ in done}
 
     def _close_open_items(self, terminal: Event) -> None:
         response = terminal.body["response"]
@@ -689,8 +704,14 @@ class ResponsesCompleter(Completer):
             missing = synthesis.tail(own.text, said)
             if missing:
                 self._exit.emit(synthesis.delta(item, own.run, 0, missing))
-            stands = type(said) is str and not missing and synthesis.is_truer(said, own.text)
-            self._exit.emit(synthesis.text_done(item, own, said=said if stands else None))
+            stands = (
+                item.kind.acts and type(said) is str and not missing and synthesis.is_truer(said, own.text)
+            )
+            closing = synthesis.text_done(item, own, said=said if stands else None)
+            if not is_final:
+                self._end_call(closing, item)
+                return True
+            self._exit.emit(closing)
         return self._exit.tally.events_out != before
 
     def _emit_parts(
@@ -745,7 +766,7 @@ def _is_behind(type_: str, item: ItemView) -> bool:
     return any(passed in ahead for passed in item.progress)
 
 
-# ------------------------------------------------------------------------------------------------------------- what closings say
+# ----------------------------------------------------------------------------------------------------------- what closings say
 
 
 def _item_id_of(event: Event) -> str:
@@ -824,7 +845,10 @@ def _is_unreadable(event: Event, item: ItemView) -> bool:
         if holder.get("status") == INCOMPLETE:
             return False  # upstream says so itself
     said = holder.get(run.field) if run is not None else None
-    return said in ("", None) or (item.kind is grammar.FUNCTION_CALL and not synthesis.is_json(str(said)))
+    if item.kind is grammar.FUNCTION_CALL:
+        return not synthesis.is_json(str(said or ""))
+    # Any input can be read, but one of which nothing came at all may have been lost.
+    return said in ("", None) and (item.own is None or item.own.last is None)
 
 
 def _as_incomplete(event: Event) -> Event:

@@ -1,13 +1,13 @@
 """The last station: numbers, names and frames of Responses events.
 
-Every event is numbered 0, 1, 2 … here, and nowhere else, so nothing that is inserted or dropped can leave a gap. Three corrections
-are made of what is complete: objects that dialect ``open-responses`` does not know (:mod:`.open_responses`), numbers inside
-items, and the dialect's names.
+Every event is numbered 0, 1, 2 … here, and nowhere else, so nothing that is inserted or dropped can leave a gap. Three
+corrections are made of what is complete: objects that dialect ``open-responses`` does not know (:mod:`.open_responses`),
+numbers inside items, and the dialect's names.
 
-*Numbers inside items* (``nested_numbers``; R14, R31). vLLM from 0.11.1 to 0.33 leaves ``"sequence_number": -1`` in the items of
-harmony function calls: strict item types refuse it, clients that type it as u64 fail, and OpenAI's API rejects the item when it
-comes back as input. It takes the number of the event that carries it; with the setting ``nested_sequence_number = "remove"`` it
-goes.
+*Numbers inside items* (``nested_numbers``; R14, R31). vLLM from 0.11.1 to 0.33 leaves ``"sequence_number": -1`` in the items
+of harmony function calls: strict item types refuse it, clients that type it as u64 fail, and OpenAI's API rejects the item
+when it comes back as input. It takes the number of the event that carries it; with the setting
+``nested_sequence_number = "remove"`` it goes.
 """
 
 from __future__ import annotations

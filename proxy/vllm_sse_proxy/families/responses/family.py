@@ -54,7 +54,7 @@ class Responses(Family):
     is_numbered = True
 
     def context(self, resource: str, body: Mapping[str, Any] | None) -> RequestContext:
-        """Return what the repairs may know of a request: all but its input, an agent's whole history, which no response repeats."""
+        """Return what the repairs may know of a request: all but its input, an agent's history, which no response repeats."""
         kept = None if body is None else {name: value for name, value in body.items() if name != "input"}
         return RequestContext(seed=resource, body=kept)
 

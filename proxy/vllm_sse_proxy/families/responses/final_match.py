@@ -88,7 +88,7 @@ class FinalMatch:
             self._last_unsent = unsent[-1][0]
 
     def is_stale(self, view: ClientView, output: object) -> bool:
-        """Return whether another match must be made: of another output, with more text, or as an item closed without growing."""
+        """Return whether another match must be made: the output is another, text was added, or an item closed without it."""
         return (
             self.output is not output or self.size != view.size or any(item.closed for item in self._growing)
         )
@@ -351,6 +351,7 @@ class _TextMatch:
         self._emitted = [_Emitted(item) for item in items if item.kind in _TEXT_KINDS]
         self._calls = [item for item in items if item.own is not None and item.index not in accounts]
         self.growing: list[ItemView] = []
+        self._elsewhere: dict[str, list[str]] | None = None
         self._is_only = is_only and len(items) > 1
         self._budget = _Budget(sum(emitted.size for emitted in self._emitted))
         self._pools: dict[str, _Pool] = {}
@@ -462,19 +463,29 @@ class _TextMatch:
             return not final.get("encrypted_content") or any(
                 emitted.item.kind is kind for emitted in self._emitted
             )
-        free = [emitted for emitted in self._emitted if emitted.is_free]
-        if self._is_only and free and any(text.endswith(said) for text in free[-1].texts):
-            return True  # the last token alone, whatever kind it was taken for (R04)
+        if self._is_only:
+            free = [emitted for emitted in self._emitted if emitted.is_free]
+            if free and any(text.endswith(said) for text in free[-1].texts):
+                return True  # the last token alone, whatever kind it was taken for (R04)
         # One item sent as several (R17), or under the other kind (a server without a reasoning parser), or as the code of a
         # built-in tool's call (R23).
         if self._pool(kind).holds(said, self._budget):
             return True
-        return any(
-            bare == _bare(text)[0]
-            for emitted in free
-            if emitted.item.kind is not kind
-            for text in emitted.texts
-        ) or any(bare == call.own.text.strip() for call in self._calls if call.own is not None)
+        if self._elsewhere is None:
+            self._elsewhere = self._texts_elsewhere()
+        return any(other != kind.type for other in self._elsewhere.get(bare, ()))
+
+    def _texts_elsewhere(self) -> dict[str, list[str]]:
+        """Return the texts that are no final item's yet, bare, each with the types of the items that say it."""
+        texts: dict[str, list[str]] = {}
+        for emitted in self._emitted:
+            if emitted.is_free:
+                for text in emitted.texts:
+                    texts.setdefault(_bare(text)[0], []).append(emitted.item.type)
+        for call in self._calls:
+            if call.own is not None:
+                texts.setdefault(call.own.text.strip(), []).append(call.type)
+        return texts
 
     def _pool(self, kind: ItemKind) -> _Pool:
         pool = self._pools.get(kind.type)

@@ -16,13 +16,12 @@ from vllm_sse_proxy.families.responses import grammar, item_fields
 from vllm_sse_proxy.families.responses.events import inserted
 from vllm_sse_proxy.families.responses.grammar import Holder, ItemKind, TextRun, item_kind
 from vllm_sse_proxy.families.responses.view import ItemView, PartView, RunView
-from vllm_sse_proxy.stream.event import Event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vllm_sse_proxy.families.responses.view import ClientView
-    from vllm_sse_proxy.stream.event import Body
+    from vllm_sse_proxy.stream.event import Body, Event
     from vllm_sse_proxy.stream.repair import RequestContext
 
 IN_PROGRESS: Final = "in_progress"

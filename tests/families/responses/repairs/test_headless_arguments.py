@@ -7,10 +7,10 @@ import pytest
 from tests.support.repairing import Repaired, opened, repaired, terminal, untouched
 from tests.support.streams import call, message, numbered, whole, wire
 from vllm_sse_proxy import BodyEnd
+from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS
 
 ARGUMENTS = '{"city": "Paris"}'
 DELTA, DONE = "function_call_arguments.delta", "function_call_arguments.done"
-from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS
 
 
 def told(

@@ -25,12 +25,12 @@ from tests.support.streams import (
 from vllm_sse_proxy import BodyEnd, StreamNormalizer, build_plan
 from vllm_sse_proxy.families.responses.call_markers import MARKERS, Follow, Marker, find_call
 from vllm_sse_proxy.families.responses.echo import Echo
+from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS
 
 TOOLS = [{"type": "function", "name": "get_weather", "parameters": {}, "strict": True}]
 CALL = call(1, '{"city": "Paris"}')[1]
 HERMES = '<tool_call>{"name": "get_weather", "arguments": {"city": "Rome"}}</tool_call>'
 TEXT = '<tool_call>\n{"name": "get_weather"}\n</tool_call>'
-from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS
 
 
 def stream(*events: Json, **asked: Any) -> list[Json]:

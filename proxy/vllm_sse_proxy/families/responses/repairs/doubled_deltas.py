@@ -81,7 +81,7 @@ def _last_delta(type_: str, view: ClientView) -> str:
     for item in view.youngest():
         if item.kind is grammar.KIND_OF_EVENT.get(type_):
             text = item.text_at(run, len(item.holders(run)) - 1)
-            return text.last if text is not None else ""
+            return (text.last or "") if text is not None else ""
     return ""
 
 

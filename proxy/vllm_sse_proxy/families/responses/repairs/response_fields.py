@@ -65,7 +65,8 @@ class ResponseFields(Repair):
         response = event.body.get("response")
         if not isinstance(response, dict):
             response = {}
-        complete = self._as_before(response) or self._complete(response, event, view)
+        known = self._as_before(response) if event.type != grammar.FAILED else None
+        complete = known or self._complete(response, event, view)
         openais = grammar.looks_like_openai(response)
         if not openais and complete["output"]:
             complete = _with_whole_items(complete, open_responses=self._is_closed)
