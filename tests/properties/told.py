@@ -140,7 +140,7 @@ def bare(text: str) -> str:
 
 def is_call(item: Json) -> bool:
     """Return whether clients run an item of this type."""
-    return item.get("type") in CALLS
+    return isinstance(item.get("type"), str) and item["type"] in CALLS
 
 
 def tool_of(item: Json) -> str:

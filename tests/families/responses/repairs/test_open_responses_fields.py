@@ -201,14 +201,3 @@ def test_a_part_that_only_the_final_object_gives_logprobs_has_a_list(logprobs: A
 def test_the_reason_of_an_incomplete_response_stays() -> None:
     events = opened(terminal(name="incomplete", incomplete_details={"reason": "max_output_tokens"}))
     assert told(events).one("incomplete")["response"]["incomplete_details"] == {"reason": "max_output_tokens"}
-
-
-def test_what_is_no_object_in_the_output_is_left_to_the_repair_for_it() -> None:
-    events, done = message(0, "Hi")
-    final = [{**done, "content": ["Hi"]}, None]
-    made = told(
-        opened(*events, terminal(*final)),  # type: ignore[arg-type]
-        disabled=["final_output", "response_fields"],
-        conforming=False,
-    )
-    assert made.events[-1]["response"]["output"] == final

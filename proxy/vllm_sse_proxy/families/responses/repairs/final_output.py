@@ -32,6 +32,7 @@ class FinalOutput(Repair):
     fixes: ClassVar = ("R04", "R11", "R16", "R23", "R38", "R39", "R40", "R41", "R42", "R45", "R46", "R47")
     phase: ClassVar = Phase.TERMINAL
     handles: ClassVar = grammar.TERMINAL
+    needed: ClassVar = "what the others change in an item must be so in the final output"
 
     def mend(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Return the event with the streamed output."""
