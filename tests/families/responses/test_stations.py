@@ -68,6 +68,42 @@ def test_an_index_makes_a_difference_where_there_are_two_parts() -> None:
     assert made.values("output_text.delta", "content_index") == [0, 1, 1, 1]
 
 
+def test_a_part_of_an_item_of_a_private_type_stays_unless_it_was_never_announced() -> None:
+    item = {"id": "x_0", "type": "vendor:thing", "status": "in_progress"}
+    done = {"type": "response.content_part.done", "item_id": "x_0", "output_index": 0, "content_index": 0}
+    made = repaired(
+        opened(
+            {"type": "response.output_item.added", "output_index": 0, "item": item},
+            {**done, "part": {"type": "hologram", "data": "x"}},
+            terminal({**item, "status": "completed"}),
+        ),
+        conforming=False,
+    )
+    assert "hologram" not in str(made.events)
+
+
+def test_a_part_closes_with_the_type_that_its_item_holds() -> None:
+    life, done = reasoning(0, "Hm")
+    part = {"type": "output_text", "text": "Hm", "annotations": []}
+    closing = {**life[4], "part": part}
+    made = repaired(opened(*life[:4], closing, life[5], terminal(done)))
+    assert made.one("content_part.done")["part"]["type"] == "reasoning_text"
+
+
+def test_half_a_message_before_what_was_streamed_does_not_cut_the_response() -> None:
+    half = {**M_DONE, "status": "incomplete"}
+    made = repaired(opened(*LIFE, terminal(half, DONE)))
+    assert made.events[-1]["type"] == "response.completed"
+    assert [item["type"] for item in made.output] == ["function_call", "message"]
+    assert made.output[1]["status"] == "completed"
+
+
+def test_words_after_a_part_that_closed_without_its_text_go_on() -> None:
+    words = {**M_LIFE[2], "delta": " an answer"}
+    made = repaired(opened(*M_LIFE[:3], M_LIFE[4], words, terminal()))
+    assert made.values("output_text.delta", "delta") == ["Half", " an answer"]
+
+
 def test_nothing_is_older_than_the_first_number() -> None:
     assert RESPONSES.keepalive(0) is None
 

@@ -317,10 +317,7 @@ class ClientView(View):
                 self.by_call_id.setdefault(call_id, view)
 
     def _item_done(self, event: Event) -> None:
-        body = event.body
-        item = body.get("item")
-        if type(item) is not dict or type(item.get("id")) is not str:
-            return
+        item: Body = event.body["item"]
         view = self.by_id.get(item["id"])
         if view is not None:
             view.closed = True

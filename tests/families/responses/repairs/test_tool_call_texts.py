@@ -537,6 +537,16 @@ def test_other_arguments_are_another_call(arguments: str, is_one: bool) -> None:
     assert texts(made) == ("" if is_one else HERMES)
 
 
+def test_text_that_may_begin_another_call_behind_one_that_was_streamed_is_held_too() -> None:
+    """The first is settled by then: text and call are one."""
+    life, done = message(0, TEXT)
+    c_life, _ = call(1, "{}")
+    more = {**life[2], "delta": TEXT}
+    made = repaired(stream(*life[:3], *c_life, more, terminal(done, call(1, "{}")[1])), conforming=False)
+    assert len(made.all("output_item.done")) <= 3
+    assert [item["type"] for item in made.output].count("function_call") == 1
+
+
 def test_a_custom_call_that_was_streamed_behind_its_text_is_told_once() -> None:
     tools = [{"type": "custom", "name": "apply_patch"}]
     text = '<tool_call>{"name": "apply_patch", "arguments": {"input": "a\\nb"}}</tool_call>'

@@ -146,9 +146,7 @@ class ToolCallTexts(Repair):
         id_, delta = _id_of(event) or self._item, event.body["delta"]
         if (id_ != self._item and len(self.held) > self._openings) or self._words is not None:
             made = self._settle(None, view)
-            after = self._read(event, view)
-            if after is HOLD:
-                self.held.append(event)
+            after = self._read(event, view)  # nothing is held any more, so it is None or what goes on
             return _with(
                 made, [event] if after is None else after.events if isinstance(after, Released) else []
             )
