@@ -18,7 +18,6 @@ from vllm_sse_proxy.families.responses.requests import (
     RequestPlanner,
     Step,
     ToolKind,
-    call_id_for,
     conversion_in,
     unrepaired_conversion,
     without_key,
@@ -172,7 +171,7 @@ class TestCustomTools:
     def test_without_call_id_and_arguments(self) -> None:
         conversion, _ = of(CUSTOM)
         back = conversion.restored_item({"type": "function_call", "name": "run"})
-        assert back == {"type": "custom_tool_call", "id": "ctc_", "name": "run", "input": ""}
+        assert back == {"type": "custom_tool_call", "name": "run"}
 
     def test_a_request_that_was_not_repaired(self) -> None:
         """0.24's simple path accepts custom tools, and streams the calls of functions."""
@@ -245,8 +244,9 @@ class TestToolsThatTheClientRuns:
         assert conversion.restored_item(item) is item
 
     def test_ids(self) -> None:
-        assert call_id_for(ToolKind.CUSTOM, "fc_1") == "ctc_1"
-        assert call_id_for(ToolKind.SHELL, "other") == "sh_other"
+        conversion, _ = of(CUSTOM, SHELL)
+        assert conversion.restored_item(call("run"))["id"] == "ctc_1"
+        assert conversion.restored_item(call("shell", id="other"))["id"] == "sh_other"
 
 
 class TestResponses:
