@@ -12,6 +12,7 @@ import orjson
 
 from vllm_sse_proxy.config import Mode
 from vllm_sse_proxy.families.responses.requests import NOTHING
+from vllm_sse_proxy.families.responses.requests.tools import type_of
 from vllm_sse_proxy.families.responses.view import ClientView
 from vllm_sse_proxy.server.handling import FamilyHandler, StreamRequest
 from vllm_sse_proxy.server.responses.call_ids import answered_response, with_stored_ids
@@ -160,8 +161,11 @@ class ResponsesRequest(StreamRequest):
         return settled
 
     def rewrite(self) -> Rewrite | None:
-        """Return what converts a JSON answer back, and keeps its items."""
-        return self._rewritten
+        """Return what converts a JSON answer back, and keeps its items; None if neither is needed, so that nothing waits."""
+        tools = (self.context.body or {}).get("tools")
+        has_customs = isinstance(tools, list) and any(type_of(tool) == "custom" for tool in tools)
+        is_needed = self.repaired.conversion or self._keeps_items() or (has_customs and self.reads_customs)
+        return self._rewritten if is_needed else None
 
     def note_end(self, normalizer: StreamNormalizer) -> None:
         """Keep the items that the client was sent whole."""
@@ -177,7 +181,8 @@ class ResponsesRequest(StreamRequest):
 
     def _keeps_items(self) -> bool:
         """Return whether the client may name the items of the answer later: not if it wants nothing stored."""
-        return self.context.body is None or self.context.body.get("store") is not False
+        is_wanted = self.context.body is None or self.context.body.get("store") is not False
+        return is_wanted and self.handler.settings.item_memory_bytes > 0
 
     def normalizer(self) -> StreamNormalizer:
         """Make the normalizer of the answer's stream; of a resumed one it emits the rest only."""

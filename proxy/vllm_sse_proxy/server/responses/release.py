@@ -28,6 +28,8 @@ _FRESH_SECONDS: Final = 60.0
 """How long an answer is believed. An upgrade of vLLM takes longer than that."""
 _PATIENCE_SECONDS: Final = 2.0
 """vLLM answers in a millisecond; whatever takes longer is not worth holding a request up for."""
+_NOT_OURS: Final = ("content-", "if-", "range")
+"""How headers begin that are about the body of the client's own request, or about the answer to it."""
 _MAX_BYTES: Final = 4096
 """vLLM's answer has thirty."""
 
@@ -71,7 +73,7 @@ class UpstreamRelease:
 
     async def _ask(self, headers: CIMultiDict[str]) -> Any:
         """Return the version that upstream names; None if it names none."""
-        for name in [name for name in headers if name.lower().startswith(("content-", "if-"))]:
+        for name in [name for name in headers if name.lower().startswith(_NOT_OURS)]:
             headers.popall(name, None)
         headers[hdrs.ACCEPT] = "application/json"
         try:

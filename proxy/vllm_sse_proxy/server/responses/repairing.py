@@ -99,7 +99,7 @@ class RequestRepairs:
 
         :param headers: makes the client's own, with its credential.
         """
-        if not items or not self.settings.item_memory_bytes:
+        if not items:
             return
         owner = _owner(headers())
         now = asyncio.get_running_loop().time()
