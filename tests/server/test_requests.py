@@ -292,6 +292,19 @@ class TestWhatIsSentAgain:
         assert (await posted(connect, proxy, NAMESPACED)).status == 400
         assert len(upstream.posts) == 1
 
+    async def test_a_repair_that_is_switched_on(
+        self, connect: Connect, start: Start, upstream: RefusingUpstream
+    ) -> None:
+        """A gpt-oss would be shown an empty text in the picture's place."""
+        picture = {"type": "input_image", "image_url": "data:image/png;base64,AA==", "detail": "auto"}
+        body = {**body_of(input=[{"role": "user", "content": [picture]}]), "model": "openai/gpt-oss-20b"}
+        for server in (await start(), await start(enable_repairs=("harmony_pictures",))):
+            assert (await posted(connect, server, body)).status == 200
+        untouched, noted = (
+            json.loads(seen.body)["input"][0]["content"][0]["type"] for seen in upstream.posts
+        )
+        assert (untouched, noted) == ("input_image", "input_text")
+
     async def test_headers_are_the_same_each_time(
         self, connect: Connect, proxy: Server, upstream: RefusingUpstream
     ) -> None:
@@ -432,6 +445,13 @@ class TestWhatIsRemembered:
                 answered = await posted(connect, proxy, NAMESPACED)
                 assert items_in(answered)[-1]["namespace"] == "mcp__notes"
             assert [seen.target for seen in upstream.requests] == [b"/version", *[b"/v1/responses"] * 2]
+
+    async def test_upstream_is_asked_once(
+        self, connect: Connect, proxy: Server, upstream: RefusingUpstream
+    ) -> None:
+        """Requests that come together wait for one answer."""
+        await asyncio.gather(*(posted(connect, proxy, NAMESPACED) for _ in range(3)))
+        assert [seen.target for seen in upstream.requests].count(b"/version") == 1
 
     @pytest.mark.parametrize("said", [b"no JSON", b"[1]", b'{"version": 7}', b'{"version": "0.1.dev1"}'])
     async def test_a_release_that_is_not_known(self, said: bytes, connect: Connect, start: Start) -> None:

@@ -71,10 +71,7 @@ def check_names(families: Collection[Family], disabled: Collection[str]) -> None
         that can be switched off.
     """
     known = {
-        one.name: one
-        for family in families
-        for one in (*corrections_of(family), *family.request_corrections)
-        if one.is_default
+        one.name: one for family in families for one in (*corrections_of(family), *family.request_corrections)
     }
     optional = [name for name, one in known.items() if not one.needed]
     for name in disabled:

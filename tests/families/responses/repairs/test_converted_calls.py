@@ -9,16 +9,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.judging import violations
 from tests.support.repairing import Repaired, repaired, terminal
-from tests.support.streams import Json, call, custom_call, cut, message, numbered, response, wire
+from tests.support.streams import (
+    Json,
+    call,
+    custom_call,
+    cut,
+    damaged_events,
+    message,
+    numbered,
+    response,
+    wire,
+)
 from vllm_sse_proxy import BodyEnd, Dialect, Reasoning, RequestContext, StreamNormalizer, build_plan
 from vllm_sse_proxy.families.responses.requests import (
     KEY,
     Conversion,
+    ConvertedTool,
     Facts,
     RequestAttempts,
     RequestPlanner,
     Step,
+    ToolKind,
 )
 
 PATCH = '*** Begin Patch\n*** Add File: a.txt\n+hello "you" \N{GRINNING FACE}\n*** End Patch'
@@ -269,3 +282,11 @@ def test_every_chunking(names: list[str], sizes: list[int], size: int) -> None:
     assert made == whole.stream
     texts = {item["name"]: item["input"] for item in whole.output if item["type"] == "custom_tool_call"}
     assert texts == {"run": PATCH, "note": PATCH}
+
+
+@given(damaged_events(), st.sampled_from(list(ToolKind)), st.sampled_from(["", "crm"]))
+def test_damaged_streams(events: list[Json], kind: ToolKind, namespace: str) -> None:
+    """Whatever upstream makes of it: nothing raises, and what leaves conforms."""
+    tool = ConvertedTool("get_weather", "get_weather", kind, "weather", namespace)
+    made = back(wire(events, done=False), Conversion([tool]), conforming=False)
+    assert not violations(made.stream)
