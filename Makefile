@@ -67,8 +67,8 @@ demo: $(READY)  ## broken streams before and after, side by side; serves until C
 	@$(BIN)/vllm-sse-proxy demo $(ARGS)
 
 # They install nothing, compile nothing and start no program but this project's own.
-test: $(READY)  ## run the tests (ARGS="-k name" narrows)
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(READY)  ## run the tests (ARGS="-k name" narrows; ARGS="-n0 --pdb" debugs)
+	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 # The wheel that the Dockerfile builds, unpacked. Needs gcc and Python's headers.
 $(COMPILED)/.ready: $(READY) hatch_build.py $(shell find proxy -name '*.py')
@@ -82,7 +82,7 @@ $(COMPILED)/.ready: $(READY) hatch_build.py $(shell find proxy -name '*.py')
 compiled: $(COMPILED)/.ready  ## compile the core as the image has it, into build/compiled
 
 test-compiled: $(COMPILED)/.ready  ## run the tests on the compiled core (ARGS="-k name" narrows)
-	@$(IN_COMPILED) -m pytest -o pythonpath="$(COMPILED) ." $(ARGS)
+	@$(IN_COMPILED) -m pytest -n auto -o pythonpath="$(COMPILED) ." $(ARGS)
 
 check: lint types coverage  ## what CI runs: lint, format, types, tests with the coverage gates
 
@@ -99,7 +99,7 @@ types: $(READY)  ## mypy, strict
 
 # The protocol and its repairs must be covered whole, every branch; the whole project as pyproject.toml says.
 coverage: $(READY)  ## the tests with the coverage gates
-	$(BIN)/python -m pytest --cov --cov-report=
+	$(BIN)/python -m pytest -n auto --cov --cov-report=
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='proxy/vllm_sse_proxy/sse/*,proxy/vllm_sse_proxy/families/responses/*' --fail-under=100
 

@@ -2,8 +2,8 @@
 
     python -m bench.layers [FOLDER ...]
 
-*By release*: real recordings (tests/recordings, or those of the folders), one event a read, openings and endings included, as a
-ratio to a bare ``orjson.loads`` and ``orjson.dumps`` of every event in the same run. What the opening of a stream costs (all
+*By release*: real recordings (tests/recordings, or those of the folders), one event a read, openings and endings included, as
+a ratio to a bare ``orjson.loads`` and ``orjson.dumps`` of every event in the same run. What the opening of a stream costs (all
 before its first delta), an event between its first and last delta, and its ending.
 
 *By layer*: each is given the same 2,000 deltas, twelve times, and the best pass counts: what a pass takes longer than the best

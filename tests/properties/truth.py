@@ -86,7 +86,7 @@ class _Items:
 
 
 def payloads(stream: bytes) -> Iterator[Json | None]:
-    """Yield the objects of a stream in order; None for ``[DONE]``."""
+    """Yield the objects of a stream in order, read as leniently as anybody does; None for ``[DONE]``."""
     decoder = FrameDecoder(max_frame_bytes=len(stream) + 1)
     frames = decoder.feed(stream)
     rest = decoder.finish()
@@ -97,7 +97,7 @@ def payloads(stream: bytes) -> Iterator[Json | None]:
             yield None
             continue
         try:
-            body = json.loads(frame.data)
+            body = json.loads(frame.data.decode("utf-8", "replace"), strict=False)
         except (ValueError, RecursionError):
             continue
         if isinstance(body, dict):

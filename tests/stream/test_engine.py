@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from tests.stream.toy import Toy
+from tests.stream.toy import Toy, ToyView
 from tests.support.compiled import python_core
 from vllm_sse_proxy import RequestContext, Tally
 from vllm_sse_proxy.stream.engine import COMPLETION, Engine
 from vllm_sse_proxy.stream.event import END, OPAQUE, Event
 from vllm_sse_proxy.stream.plan import Plan, check_names, corrections_of, names_of
 from vllm_sse_proxy.stream.repair import HOLD, MAX_HELD_EVENTS, PASS, Correction, Released, Repair
+from vllm_sse_proxy.stream.rewrites import learned, words_in
+from vllm_sse_proxy.stream.view import TextView, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,6 +117,46 @@ class TestPlan:
             check_names([family], ["helo"])
         with pytest.raises(ValueError, match="nearest one"):
             check_names([family], ["€"])
+
+
+class TestLearning:
+    """What cannot be told for sure is not learned."""
+
+    def test_words_that_leave_twice_have_no_place(self) -> None:
+        frame, text = b'data: {"word":"Hi"}', TextView()
+        assert learned("word", frame, frame, b'"Hi"', text, b"", ()) is not None
+        assert learned("word", frame, b'data: {"word":"Hi","again":"Hi"}', b'"Hi"', text, b"", ()) is None
+
+    @pytest.mark.parametrize("spelled", [b"", b"5", b'"a"b"', b'"'])
+    def test_what_is_no_string_is_no_words(self, spelled: bytes) -> None:
+        assert words_in(spelled) is None
+
+
+class TestDefaults:
+    """What a family need not say."""
+
+    def test_of_a_family(self) -> None:
+        family, view = Toy(), Toy().view()
+        assert family.context("resp_1", {"a": 1}) == RequestContext(seed="resp_1", body={"a": 1})
+        assert family.error("Gone.", "server_error", "gone") == {
+            "error": {"message": "Gone.", "type": "server_error", "param": None, "code": "gone"}
+        }
+        assert family.keepalive(3) is None
+        assert family.last_words(Event(OPAQUE, {}, b"x")) is None
+        assert family.exceeds(Event("word", {}), view) is None
+
+    def test_of_a_view(self) -> None:
+        class Mute(ToyView):
+            text_of = View.text_of
+            words_of = View.words_of
+
+        view = Mute()
+        view.said.grow("Hi")
+        assert view.said.length == 2
+        assert view.response_id is None
+        assert view.text_of(Event("word", {})) is None
+        assert view.words_of(Event("word", {"word": "Hi"})) is None
+        assert view.idle_index(Event("word", {})) == b""
 
 
 @python_core

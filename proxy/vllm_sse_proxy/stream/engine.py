@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from vllm_sse_proxy.stream.event import COMMENT, END, Event, dump_json
 from vllm_sse_proxy.stream.exit import Exit
-from vllm_sse_proxy.stream.repair import HOLD, MAX_HELD_EVENTS, PASS, Released, Repair, StreamContext, Verdict
+from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS, PASS, Released, Repair, StreamContext, Verdict
 from vllm_sse_proxy.stream.rewrites import KEPT, WALKED, WHOLE, Rewrite, learned, spelled_words, words_in
 
 if TYPE_CHECKING:
@@ -112,10 +112,10 @@ class Engine:
 
     def _hold_or_release(self, verdict: Verdict, repair: Repair, event: Event, at: int) -> None:
         """Keep an event for a repair, or let other events go on; release all that is held if that is too much."""
-        if verdict is HOLD:
-            repair.held.append(event)
-        elif isinstance(verdict, Released):
+        if isinstance(verdict, Released):
             self._walk_all(verdict.events, at + 1)
+        else:
+            repair.held.append(event)
         if len(repair.held) > MAX_HELD_EVENTS:
             self._walk_all(repair.take(), at + 1)
 

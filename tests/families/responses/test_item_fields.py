@@ -57,6 +57,50 @@ def test_required_fields(type_: str) -> None:
 
 
 @each_type
+def test_optional_texts(type_: str) -> None:
+    texts = {
+        name
+        for name, field in ITEMS[type_].model_fields.items()
+        if not field.is_required() and {str, NoneType} <= {*get_args(field.annotation)}
+    }
+    assert texts - {"id"} == item_fields.OPTIONAL_TEXTS.get(type_, frozenset())
+    for name in texts - {"id"}:
+        assert item_fields.missing_fields(type_, {name: {"a": 1}})[name] == '{"a":1}'
+        assert name not in item_fields.missing_fields(type_, {name: None})
+
+
+@each_type
+def test_other_optional_fields(type_: str) -> None:
+    objects = set[str]()
+    lists = set[str]()
+    for name, field in ITEMS[type_].model_fields.items():
+        if field.is_required() or NoneType not in get_args(field.annotation):
+            continue
+        value = next(one for one in get_args(field.annotation) if one is not NoneType)
+        if get_origin(value) is list:
+            lists.add(name)
+        elif value not in (str, int, bool) and get_origin(value) is not Literal:
+            objects.add(name)
+    objects -= item_fields.OPTIONAL_TEXTS.get(type_, frozenset())
+    lists -= {"content"} if type_ == "reasoning" else set()
+    assert objects == item_fields.OPTIONAL_OBJECTS.get(type_, frozenset())
+    assert lists == item_fields.OPTIONAL_LISTS.get(type_, frozenset())
+    for name in objects | lists:
+        changes = item_fields.missing_fields(type_, {name: -1})
+        assert changes[name] is None or changes[name]["content"] == -1
+
+
+def test_the_error_of_a_tool() -> None:
+    """A bare string, which older versions of the API had there, keeps its words in the error that the type knows."""
+    known = {"type": "http_error", "code": 502, "message": "gone"}
+    assert "error" not in item_fields.missing_fields("mcp_call", {"error": known})
+    assert item_fields.missing_fields("mcp_call", {"error": "gone"})["error"] == {
+        "type": "mcp_tool_execution_error",
+        "content": "gone",
+    }
+
+
+@each_type
 def test_an_item_with_nothing_but_its_id_is_made_whole(type_: str) -> None:
     """Everything that the package requires is filled in, and what is there stays."""
     item: dict[str, Any] = {"id": "x_1", "type": type_, "name": "f", "call_id": "c"}

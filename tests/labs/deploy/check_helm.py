@@ -163,7 +163,7 @@ def test_the_proxy_understands_its_environment(
         assert settings.keepalive_seconds == 10
         assert settings.max_text_bytes == 134_217_728
         assert settings.preserve_host is True
-        assert settings.disable_repairs == ("item_ids", "done_items")
+        assert settings.disable_repairs == ("string_deltas", "done_items")
 
 
 def test_the_sidecar_is_reached_on_loopback(run: Run) -> None:

@@ -39,6 +39,7 @@ from vllm_sse_proxy.families.responses.outcome import (
     is_whole,
     outcome_of,
     typed_terminal,
+    will_close_as_half,
 )
 from vllm_sse_proxy.families.responses.synthesis import COMPLETED, INCOMPLETE
 from vllm_sse_proxy.families.responses.view import PartView, part_at, part_index
@@ -423,9 +424,8 @@ class ResponsesCompleter(Completer):
         self._end_call(event, item)
 
     def _true_to_deltas(self, event: Event, item: ItemView, run: TextRun, text: RunView) -> Event:
-        sent, said = text.text, event.body[run.done_field]
-        if type(said) is not str:
-            return event  # the repairs of shapes are switched off
+        sent = text.text
+        said: str = event.body[run.done_field]  # anything else names no text, and has no address
         changes: Body = {}
         index = part_index(event)
         missing = synthesis.tail(sent, said)
@@ -636,12 +636,11 @@ class ResponsesCompleter(Completer):
         if not terminal.inserted and "unsent_items" not in self._off:
             self._emit_unsent(terminal, match)
         self._end_waiting(outcome_of(terminal))
-        if "final_output" not in self._off:
-            response = terminal.body["response"]
-            output = [synthesis.summed_up(item, match.accounts.get(item.index)) for item in self._view.items]
-            if output != response.get("output"):
-                self._exit.correct("final_output")
-                terminal = terminal.having(response={**response, "output": output})
+        response = terminal.body["response"]
+        output = [synthesis.summed_up(item, match.accounts.get(item.index)) for item in self._view.items]
+        if output != response.get("output"):
+            self._exit.correct("final_output")
+            terminal = terminal.having(response={**response, "output": output})
         self._exit.emit(terminal)
 
     def _emit_unsent(self, terminal: Event, match: FinalMatch) -> None:
@@ -655,7 +654,11 @@ class ResponsesCompleter(Completer):
         last = unsent[-1]
         for item in unsent:
             index = len(self._view.items)
-            status = INCOMPLETE if (is_cut and item is last) or is_cut_short(item, response) else None
+            status = None
+            if (is_cut and item is last) or is_cut_short(item, response):
+                status = INCOMPLETE
+            elif item is last and will_close_as_half(item):
+                status = COMPLETED  # others, which were streamed, came after it
             for event in synthesis.life_of_item(index, namer.named(item, index), status=status):
                 self._exit.emit(event)
             match.accounts[index] = item

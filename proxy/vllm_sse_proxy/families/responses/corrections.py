@@ -124,6 +124,7 @@ CORRECTIONS: Final = (
         "`response.output` of the terminal event holds the streamed items: ids, order, texts, statuses",
         ("R04", "R11", "R16", "R23", "R38", "R39", "R40", "R41", "R42", "R45", "R46", "R47"),
         Station.COMPLETE,
+        needed="what other corrections change in an item must be so in the final output",
     ),
     Correction(
         "open_responses_fields",

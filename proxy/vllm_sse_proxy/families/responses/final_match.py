@@ -58,7 +58,7 @@ class FinalMatch:
         self.unsent: list[Body] = []
         self._growing: list[ItemView] = []
         self._last = view.items[-1] if view.items else None
-        self._last_unsent = -1
+        self._last_unsent = 0
         finals: list[Body] = []
         if type(output) is list:
             finals.extend(readable_item(item) for item in output if type(item) is dict)
@@ -86,6 +86,10 @@ class FinalMatch:
         self.unsent = [final for _, final in unsent]
         if unsent:
             self._last_unsent = unsent[-1][0]
+
+    def ends_with(self, final: Body) -> bool:
+        """Return whether a final item is the last one."""
+        return final is self._finals[-1]
 
     def is_stale(self, view: ClientView, output: object) -> bool:
         """Return whether another match must be made: the output is another, text was added, or an item closed without it."""
@@ -179,8 +183,7 @@ class _CallMatch:
         for item in reversed(self._emitted):
             if item.index not in self._accounts:
                 key = sign(item.item, item.own.text if item.own is not None else "")
-                if key is not None:
-                    waiting.setdefault(key, []).append(item)
+                waiting.setdefault(key, []).append(item)
         left: list[_Placed] = []
         for placed in finals:
             final = placed[1]
@@ -483,8 +486,7 @@ class _TextMatch:
                 for text in emitted.texts:
                     texts.setdefault(_bare(text)[0], []).append(emitted.item.type)
         for call in self._calls:
-            if call.own is not None:
-                texts.setdefault(call.own.text.strip(), []).append(call.type)
+            texts.setdefault(emitted_text(call).strip(), []).append(call.type)
         return texts
 
     def _pool(self, kind: ItemKind) -> _Pool:

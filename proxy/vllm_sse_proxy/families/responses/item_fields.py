@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from vllm_sse_proxy.stream.event import dump_json
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -88,6 +90,47 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
     "mcp_approval_response": {"approval_request_id": "", "approve": False},
 }
 """Item type → the fields that it must have beside id, type, status, names and texts, at their neutral values."""
+OPTIONAL_TEXTS: Final[dict[str, frozenset[str]]] = {
+    "function_call": frozenset({"namespace"}),
+    "function_call_output": frozenset({"call_id", "created_by", "name", "namespace"}),
+    "computer_call_output": frozenset({"created_by"}),
+    "reasoning": frozenset({"encrypted_content"}),
+    "tool_search_call": frozenset({"call_id", "created_by"}),
+    "tool_search_output": frozenset({"call_id", "created_by"}),
+    "compaction": frozenset({"created_by"}),
+    "image_generation_call": frozenset({"result", "revised_prompt", "size"}),
+    "code_interpreter_call": frozenset({"code"}),
+    "shell_call": frozenset({"created_by"}),
+    "shell_call_output": frozenset({"created_by"}),
+    "apply_patch_call": frozenset({"created_by"}),
+    "apply_patch_call_output": frozenset({"created_by", "output"}),
+    "mcp_call": frozenset({"approval_request_id", "output"}),
+    "mcp_list_tools": frozenset({"error"}),
+    "mcp_approval_response": frozenset({"reason"}),
+    "custom_tool_call": frozenset({"namespace"}),
+    "custom_tool_call_output": frozenset({"created_by"}),
+}
+"""Item type → its fields that may be a string, or null, or absent."""
+_CALLER: Final = frozenset({"caller"})
+OPTIONAL_OBJECTS: Final[dict[str, frozenset[str]]] = {
+    **dict.fromkeys(("function_call", "function_call_output", "custom_tool_call"), _CALLER),
+    **dict.fromkeys(("custom_tool_call_output", "shell_call_output"), _CALLER),
+    **dict.fromkeys(("apply_patch_call", "apply_patch_call_output"), _CALLER),
+    "computer_call": frozenset({"action"}),
+    "image_generation_call": frozenset({"error", "svg_usage"}),
+    "shell_call": frozenset({"caller", "environment"}),
+    "mcp_call": frozenset({"error"}),
+}
+"""Item type → its fields that may be an object, or null, or absent."""
+OPTIONAL_LISTS: Final[dict[str, frozenset[str]]] = {
+    "file_search_call": frozenset({"results"}),
+    "computer_call": frozenset({"actions"}),
+    "computer_call_output": frozenset({"acknowledged_safety_checks"}),
+    "code_interpreter_call": frozenset({"outputs"}),
+}
+"""Item type → its fields that may be a list, or null, or absent; but for the parts of reasoning."""
+_TOOL_ERROR: Final = "mcp_tool_execution_error"
+_TOOL_ERRORS: Final = frozenset({"mcp_protocol_error", _TOOL_ERROR, "http_error"})
 OF_OPEN_RESPONSES: Final = frozenset(
     {"message", "reasoning", "function_call", "function_call_output", "compaction"}
 )
@@ -110,7 +153,10 @@ _WHEN_DONE: Final[dict[str, dict[str, Any]]] = {
 
 
 def missing_fields(type_: str, item: Mapping[str, Any]) -> Body:
-    """Return the fields that an item of a type lacks, or has in another JSON type, with neutral values for what is missing."""
+    """Return the fields that an item of a type lacks, or has in another JSON type.
+
+    :returns: neutral values for what is missing, the JSON of what should be a string, and null for other optional fields.
+    """
     changes: Body = {}
     for name, neutral in FIELDS.get(type_, {}).items():
         value = item.get(name)
@@ -127,6 +173,25 @@ def missing_fields(type_: str, item: Mapping[str, Any]) -> Body:
             lacking = _lacking(value, neutral)
             if lacking:
                 changes[name] = value | lacking
+    return changes | _readable_options(type_, item)
+
+
+def _readable_options(type_: str, item: Mapping[str, Any]) -> Body:
+    """Return what to change in the fields that may be null, and have another JSON type than their own."""
+    changes: Body = {}
+    for name in OPTIONAL_TEXTS.get(type_, ()):
+        value = item.get(name)
+        if value is not None and type(value) is not str:
+            changes[name] = dump_json(value).decode()
+    for fields, json_type in ((OPTIONAL_OBJECTS, dict), (OPTIONAL_LISTS, list)):
+        for name in fields.get(type_, ()):
+            if item.get(name) is not None and type(item[name]) is not json_type:
+                changes[name] = None
+    if type_ == "mcp_call" and item.get("error") is not None:
+        error = item["error"]
+        kind = error.get("type") if type(error) is dict else None
+        if type(kind) is not str or kind not in _TOOL_ERRORS:
+            changes["error"] = {"type": _TOOL_ERROR, "content": error}
     return changes
 
 

@@ -121,9 +121,7 @@ def _reasoning(reasoning: Body) -> Body:
     )
 
 
-def _item(item: Any) -> Any:
-    if type(item) is not dict:
-        return item
+def _item(item: Body) -> Body:
     if item.get("type") == "message" and item.get("phase") not in _PHASES:
         item = _without(item, "phase")
     elif item.get("type") == "reasoning":
@@ -133,8 +131,8 @@ def _item(item: Any) -> Any:
     return _changed(item, {"content": _each(content, _part)}) if isinstance(content, list) else item
 
 
-def _part(part: Any) -> Any:
-    if type(part) is not dict or "logprobs" not in part:
+def _part(part: Body) -> Body:
+    if "logprobs" not in part:
         return part
     return _changed(part, {"logprobs": synthesis.whole_logprobs(part["logprobs"])})
 

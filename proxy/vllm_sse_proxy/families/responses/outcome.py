@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vllm_sse_proxy.families.responses import grammar, synthesis
 from vllm_sse_proxy.families.responses.grammar import TERMINAL_OF_STATUS, item_kind
+from vllm_sse_proxy.families.responses.item_fields import closed_status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,11 +133,20 @@ def ends_in_half(response: Mapping[str, Any], view: ClientView, match: FinalMatc
     last = output[-1] if type(output) is list and output else None
     if type(last) is dict and is_cut_short(last, response):
         return True
+    if match.unsent:
+        unsent = match.unsent[-1]
+        return match.ends_with(unsent) and will_close_as_half(unsent)
     return (
         bool(view.items)
         and view.items[-1].item.get("status") == synthesis.INCOMPLETE
         and match.is_last(view.items[-1], was_cut=hit_token_limit(response))
     )
+
+
+def will_close_as_half(final: Mapping[str, Any]) -> bool:
+    """Return whether an item that only the final output has is closed as incomplete, for what its status says."""
+    type_ = final.get("type")
+    return type(type_) is str and closed_status(type_, final.get("status")) == synthesis.INCOMPLETE
 
 
 def hit_token_limit(response: Mapping[str, Any]) -> bool:

@@ -675,7 +675,7 @@ def life_of_item(index: int, item: Body, *, status: str | None = None) -> list[E
     kind = item_kind(item.get("type"))
     start = announced(item, kind)
     view = ItemView(index, start)
-    final = status or _closed_status(item.get("status"), kind)
+    final = status or item_fields.closed_status(kind.type, item.get("status"))
     events = [item_added(index, start)]
     for parts, field, types in (
         (view.summaries, "summary", ("summary_text",)),
@@ -702,11 +702,6 @@ def life_of_item(index: int, item: Body, *, status: str | None = None) -> list[E
         events += [progress(type_, view) for type_ in kind.finish]
     events.append(item_done(index, told_item(view, status=final, proven=item)))
     return events
-
-
-def _closed_status(told: object, kind: ItemKind) -> str:
-    """Return the status of an item that is over."""
-    return item_fields.closed_status(kind.type, told)
 
 
 def unsent_parts(said: object, emitted: list[PartView], types: tuple[str, ...]) -> list[Body]:

@@ -354,10 +354,6 @@ class ClientView(View):
         self.reported = self.reported or not event.inserted
 
 
-def _part_index(event: Event) -> object:
-    return event.body.get("summary_index" if event.type in grammar.SUMMARY_EVENTS else "content_index")
-
-
 _OUTCOMES: Final = {
     grammar.COMPLETED: Ending.COMPLETED,
     grammar.INCOMPLETE: Ending.INCOMPLETE,
