@@ -130,15 +130,16 @@ def _called(tool: Json, index: int, *, is_old: bool) -> tuple[list[Json], Json]:
     """Return the events and the done item of a call of a tool."""
     name = tool["name"]
     if tool["type"] == "custom" and not is_old:
-        return custom_call(index, *_pieces(PATCH), name=name)
+        return custom_call(index, *in_pieces(PATCH), name=name)
     parameters = tool.get("parameters") or {}
     arguments: Json = _ARGUMENTS.get(name, {"number": 1})
     if tool["type"] == "custom" or list(parameters.get("properties") or {}) == ["input"]:
         arguments = {"input": PATCH}
-    return call(index, *_pieces(json.dumps(arguments)), name=name)
+    return call(index, *in_pieces(json.dumps(arguments)), name=name)
 
 
-def _pieces(text: str) -> list[str]:
+def in_pieces(text: str) -> list[str]:
+    """Return a text as a model gives it: a few characters at a time."""
     return [text[at : at + _PIECE] for at in range(0, len(text), _PIECE)]
 
 
