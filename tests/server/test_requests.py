@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from tests.server.conftest import Connect, Start
     from tests.support.http import Answer
+    from tests.support.upstream import Seen, Step
     from vllm_sse_proxy.server.app import Server
 
 Json = dict[str, Any]
@@ -542,6 +543,31 @@ class TestBackground:
             assert not document["metadata"]
             assert [tool["type"] for tool in document["tools"]] == ["namespace", "custom"]
         assert b"vllm_sse_proxy" not in streamed.body
+
+    async def test_an_end_that_only_the_status_shows(self, connect: Connect, start: Start) -> None:
+        """What a poll finds is converted back like the stream."""
+
+        class Silent(RefusingUpstream):
+            def script(self, seen: Seen, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+                made = super().script(seen, steps)
+                return (*made[:4], Wait(asyncio.Event())) if len(made) > 4 else made
+
+        async with Silent(HARMONY) as upstream:
+            proxy = await start(upstream=upstream.url, status_poll_seconds=0.05)
+            streamed = await posted(connect, proxy, body_of(tools=[NOTES, APPLY_PATCH], background=True))
+            assert not faults(streamed.body)
+            *_, note, patch = items_in(streamed)
+            assert (note["namespace"], patch["input"]) == ("mcp__notes", PATCH)
+            assert b"vllm_sse_proxy" not in streamed.body
+
+    async def test_a_stream_that_is_answered_as_json(
+        self, connect: Connect, proxy: Server, upstream: RefusingUpstream
+    ) -> None:
+        metadata = {"vllm_sse_proxy": '{"v":1,"k":{"run":"custom"}}'}
+        call = {"type": "function_call", "id": "fc_1", "name": "run", "arguments": '{"input": "x"}'}
+        upstream.answer(*json_answer({"id": "resp_1", "metadata": metadata, "tools": [], "output": [call]}))
+        document = json.loads((await got(connect, proxy, "/v1/responses/resp_1?stream=true")).body)
+        assert (document["output"][0]["input"], document["metadata"]) == ("x", {})
 
     async def test_no_room(self, connect: Connect, proxy: Server, upstream: RefusingUpstream) -> None:
         body = body_of(tools=[NOTES], background=True, metadata={f"k{n}": "v" for n in range(16)})

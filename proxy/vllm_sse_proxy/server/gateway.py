@@ -180,7 +180,7 @@ class Gateway:
             if stream is not None and is_event_stream(answer):
                 relay = StreamRelay(exchange, body, request, stream, is_last=lambda: self.draining)
                 return await relay.run(self.watch)
-            if stream is not None and route.reads_body:
+            if stream is not None:
                 rewrite = stream.rewrite()
             if rewrite is not None and answer.status == HTTPStatus.OK and is_json(answer):
                 limit = self.settings.max_frame_bytes

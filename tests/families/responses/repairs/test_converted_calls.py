@@ -202,6 +202,17 @@ class TestWholeCalls:
         assert made.names[-1] == "failed"
 
 
+@pytest.mark.parametrize(("name", "type_"), [("crm__get", "function_call"), ("run", "custom_tool_call")])
+def test_a_call_that_was_streamed_as_text(name: str, type_: str) -> None:
+    spelled = json.dumps({"input": PATCH})
+    life, _ = message(
+        0, *pieces_of(f'<tool_call>\n{{"name": "{name}", "arguments": {spelled}}}\n</tool_call>', 9)
+    )
+    _, done = call(0, spelled, name=name)
+    (item,) = back(stream(life, done=[done])).output
+    assert (item["type"], item["name"]) == (type_, name.rpartition("__")[2])
+
+
 class TestBackground:
     """The conversion travels in `metadata`."""
 
