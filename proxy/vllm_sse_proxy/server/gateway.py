@@ -169,6 +169,8 @@ class Gateway:
         answered = await self._ask(request, exchange, target, headers(), stream if route.reads_body else None)
         answer, read = answered.head, answered.read
         exchange.upstream_status = answer.status
+        if upgrade:
+            self._check_upgrade(answer, exchange)
         if answer.status == HTTPStatus.SWITCHING_PROTOCOLS:
             if not (upgrade and answer.headers.get(hdrs.UPGRADE, "").strip().lower() == "websocket"):
                 raise self._wrong_switch(answer)
@@ -182,13 +184,28 @@ class Gateway:
                 return await relay.run(self.watch)
             if stream is not None:
                 rewrite = stream.rewrite()
-            if rewrite is not None and answer.status == HTTPStatus.OK and is_json(answer):
-                limit = self.settings.max_frame_bytes
-                passing: PassThrough = WholeRelay(exchange, body, request, rewrite=rewrite, max_bytes=limit)
-            else:
-                passing = PassThrough(exchange, body, request)
+            passing = self._passing(exchange, body, request, rewrite)
             # An upgrade that was declined ends the connection: what the client sent ahead must not be taken for requests.
             return await passing.run(self.watch, close=self.draining or upgrade, read=read)
+
+    def _passing(
+        self, exchange: Exchange, body: UpstreamBody, request: web.BaseRequest, rewrite: Rewrite | None
+    ) -> PassThrough:
+        """Return what relays an answer that is not a stream."""
+        if rewrite is None or body.answer.status != HTTPStatus.OK or not is_json(body.answer):
+            return PassThrough(exchange, body, request)
+        limit = self.settings.max_frame_bytes
+        return WholeRelay(exchange, body, request, rewrite=rewrite, max_bytes=limit)
+
+    def _check_upgrade(self, answer: aiohttp.ClientResponse, exchange: Exchange) -> None:
+        """Check the answer to the wish for a WebSocket.
+
+        :raises ProxyError: upstream has none there, which its answer would not show the client.
+        """
+        for handler in self.routes.handlers:
+            if handler.lacks_websocket(exchange.path, answer.status):
+                answer.close()
+                raise ProxyError(errors.NO_WEBSOCKET)
 
     def _rewrite(self, exchange: Exchange) -> Rewrite | None:
         """Return what rewrites the JSON answer to a request that cannot be answered by a stream."""

@@ -91,6 +91,10 @@ class FamilyHandler:
     def note_unreachable(self) -> None:
         """Take note that upstream could not be connected to."""
 
+    def lacks_websocket(self, path: str, status: int) -> bool:  # noqa: ARG002 - most families have none anywhere
+        """Return whether this status, the answer to the wish for a WebSocket, means that there is none at this path."""
+        return False
+
     def rewrite(self, method: str, path: str) -> Rewrite | None:  # noqa: ARG002 - most families rewrite nothing
         """Return what rewrites the JSON answer to a request that cannot be answered by a stream; None for nearly all."""
         return None

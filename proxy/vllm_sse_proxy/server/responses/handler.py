@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.server.exchange import Exchange
     from vllm_sse_proxy.server.handling import Rewrite
 
+_NO_WEBSOCKET: Final = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 _READ: Final = re.compile(r"/v1/responses/[^/]+")
 _CANCEL: Final = re.compile(r"/v1/responses/([^/]+)/cancel")
 
@@ -95,6 +97,10 @@ class ResponsesHandler(FamilyHandler):
     def note_unreachable(self) -> None:
         """Take note that upstream could not be connected to."""
         self.repairs.note_unreachable()
+
+    def lacks_websocket(self, path: str, status: int) -> bool:
+        """Return whether vLLM has no WebSocket for responses: it answers 403, and Codex falls back at once on 426 only."""
+        return self.settings.mode is not Mode.OBSERVE and path == "/v1/responses" and status in _NO_WEBSOCKET
 
     def rewrite(self, method: str, path: str) -> Rewrite | None:
         """Return what rewrites the answer to a request for a stored response, or for its end."""
