@@ -221,7 +221,7 @@ async def test_an_upstream_that_declines(upstream: FakeUpstream, proxy: Server, 
 async def test_an_upstream_that_has_none_for_responses(
     status: int, upstream: FakeUpstream, start: Start, connect: Connect
 ) -> None:
-    """vLLM answers 403; Codex goes on over HTTP at once if it is told 426, and tries again and warns otherwise."""
+    """vLLM answers 403; Codex goes on over HTTP at once after a 426, and tries again and warns after anything else."""
     for mode, expected in (("normal", 426), ("observe", status)):
         upstream.answer(*answer(b"no", status=status))
         client = await connect(await start(mode=mode))

@@ -28,7 +28,7 @@ _USAGE: Final[Json] = {
 
 
 class AgentUpstream(RefusingUpstream):
-    """vLLM with a model that calls what it was told to, as soon as it has the tool, each once and one in a turn.
+    """vLLM with a model that makes given calls, as soon as it has the tools, one in a turn.
 
     :param calls: names of tools, or how they end, and the arguments.
     :ivar statuses: of all answers to posts.

@@ -1,8 +1,8 @@
 """Raw reasoning for clients that show summaries only (settings ``reasoning = auto`` and ``summary``; R29).
 
 vLLM answers a request for ``reasoning.summary`` with raw ``reasoning_text`` events. The AI SDK's openai provider and LangChain
-ignore them, Codex shows them only when told to. Here the text is emitted as a summary while it comes; the raw part follows in
-one piece when the item closes, since the parts of an item do not overlap.
+ignore them, and so does Codex unless it is asked for raw reasoning. Here the text is emitted as a summary while it comes; the
+raw part follows in one piece when the item closes, since the parts of an item do not overlap.
 
 By default that is done where the request asks for summaries. The response echoes what was asked for, so that a stream that is
 resumed, perhaps through another replica, is the same.
