@@ -139,7 +139,7 @@ class TestCustomTools:
 
 
 class TestWholeCalls:
-    """Calls without events for their arguments are announced once they are whole."""
+    """Calls without events for their arguments are announced empty, and closed whole."""
 
     @pytest.mark.parametrize("size", [1, 1000])
     @pytest.mark.parametrize(
@@ -165,14 +165,17 @@ class TestWholeCalls:
         assert made.body == ["output_item.added", "output_item.done", "completed"]
         assert made.output[0]["type"] == f"{name}_call"
         assert made.output[0][member] == value
-        assert made.one("output_item.added")["item"][member] == value
-        assert made.one("output_item.added")["item"]["status"] == "in_progress"
-        assert "output_item.added" not in made.repairs
+        announced = made.one("output_item.added")["item"]
+        assert (announced["type"], announced["status"]) == (f"{name}_call", "in_progress")
+        assert announced[member] != value
 
-    def test_a_patch_that_cannot_be_read_is_the_call_of_a_function(self) -> None:
+    def test_a_patch_that_cannot_be_read_is_one_of_no_file(self) -> None:
         made = called("apply_patch", '{"type": "rename"', "}")
-        assert made.output[0]["type"] == "function_call"
-        assert made.one("function_call_arguments.done")["arguments"] == '{"type": "rename"}'
+        assert made.output[0]["operation"] == {
+            "type": "update_file",
+            "path": "",
+            "diff": '{"type": "rename"}',
+        }
 
     def test_between_others(self) -> None:
         lives = [
@@ -194,12 +197,19 @@ class TestWholeCalls:
         made = back(stream(done=[done]))
         assert made.one("output_item.done")["item"]["type"] == "shell_call"
 
-    def test_one_that_is_cut_off_is_never_announced(self) -> None:
+    @pytest.mark.parametrize("done", [b"", b"data: [DONE]\n\n"])
+    def test_one_that_is_cut_off_is_no_success(self, done: bytes) -> None:
         life, _ = call(0, '{"commands": ["l', name="shell")
-        events = stream(life[:-2], done=[])[:-1]
-        made = back(events, end=BodyEnd.CUT)
-        assert "output_item.added" not in made.names
+        raw = wire(numbered(stream(life[:-2], done=[])[:-1]), done=False)
+        made = back(raw + done)
         assert made.names[-1] == "failed"
+        assert "output_item.done" not in made.names
+
+    def test_one_that_has_a_namespace_is_the_clients(self) -> None:
+        life, item = call(0, "{}", name="shell")
+        own = [{**e, "item": {**e["item"], "namespace": "x"}} if "item" in e else e for e in life]
+        made = back(stream(own, done=[{**item, "namespace": "x"}]))
+        assert (made.output[0]["type"], made.output[0]["namespace"]) == ("function_call", "x")
 
 
 @pytest.mark.parametrize(("name", "type_"), [("crm__get", "function_call"), ("run", "custom_tool_call")])

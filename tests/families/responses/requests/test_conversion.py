@@ -195,6 +195,7 @@ class TestToolsThatTheClientRuns:
         assert back["type"] == "tool_search_call"
         assert (back["id"], back["execution"], back["arguments"]) == ("tsc_1", "client", {"query": "a"})
         assert conversion.restored_item(call("tool_search", "not JSON"))["arguments"] == "not JSON"
+        assert conversion.restored_item(call("tool_search", ""))["arguments"] == {}
 
     @pytest.mark.parametrize(
         ("arguments", "commands"),
@@ -239,9 +240,10 @@ class TestToolsThatTheClientRuns:
         "arguments", ["{}", '{"type":["a"],"path":"a"}', '{"type":"create_file","path":1}', "+a"]
     )
     def test_a_patch_that_cannot_be_read(self, arguments: str) -> None:
+        """The client says that there is no such file, and the model tries again."""
         conversion, _ = of(PATCH)
-        item = call("apply_patch", arguments)
-        assert conversion.restored_item(item) is item
+        back = conversion.restored_item(call("apply_patch", arguments))
+        assert back["operation"] == {"type": "update_file", "path": "", "diff": arguments}
 
     def test_ids(self) -> None:
         conversion, _ = of(CUSTOM, SHELL)

@@ -8,8 +8,8 @@ call gets the names, the type and the input back that the client knows, and each
 The conversion comes with the request. For a background response, whose stream may be asked for later and through another
 replica, it travels in ``metadata``, and is taken out of every response object.
 
-A call that has no events for its arguments (``shell_call``, ``tool_search_call`` …) is announced once it is whole: what it
-does cannot be said before.
+A call that has no events for its arguments (``shell_call``, ``tool_search_call`` …) is announced empty, and closed with what
+it does.
 """
 
 from __future__ import annotations
@@ -24,20 +24,19 @@ from vllm_sse_proxy.families.responses.requests.conversion import (
     Conversion,
     conversion_in,
 )
-from vllm_sse_proxy.families.responses.requests.tools import ConvertedTool, ToolKind
+from vllm_sse_proxy.families.responses.requests.tools import ToolKind
 from vllm_sse_proxy.families.responses.tool_inputs import InputReader
-from vllm_sse_proxy.stream.event import Event
 from vllm_sse_proxy.stream.repair import Repair, StreamContext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.responses.view import ClientView
-    from vllm_sse_proxy.stream.event import Body
+    from vllm_sse_proxy.stream.event import Body, Event
 
 _ARGUMENTS: Final = grammar.FUNCTION_ARGUMENTS
-_WHOLE: Final = "whole"
-"""Noted of a call that is announced once it is whole."""
+_SILENT: Final = "silent"
+"""Noted of a call that has no events for its arguments."""
 
 
 class ConvertedCalls(Repair):
@@ -60,9 +59,9 @@ class ConvertedCalls(Repair):
         given = context.request.conversion
         self._conversion: Conversion = given if isinstance(given, Conversion) else NOTHING
         self._notes = CallNotes()
-        """an input's reader for the call of a custom tool, _WHOLE, or None"""
+        """an input's reader for the call of a custom tool, _SILENT, or None"""
         self._reads = False
-        """whether any call is that of a custom tool, or announced once it is whole"""
+        """whether any call is that of a custom tool, or silent"""
 
     def repair(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - the request says it all
         """Return the event as the client expects it."""
@@ -76,7 +75,7 @@ class ConvertedCalls(Repair):
         if event.type == grammar.ITEM_DONE:
             return self._close(event, conversion)
         noted = self._notes.of(event)
-        if noted == _WHOLE:
+        if noted == _SILENT:
             return []
         if isinstance(noted, InputReader):
             return custom_event(event, noted)
@@ -106,7 +105,8 @@ class ConvertedCalls(Repair):
         item: Any = event.body.get("item")
         if not isinstance(item, dict):
             return None
-        tool = _tool_of(item, conversion)
+        is_call = item.get("type") == grammar.FUNCTION_CALL.type and not item.get("namespace")
+        tool = conversion.tool(item.get("name")) if is_call else None
         kind = ToolKind.FUNCTION if tool is None else tool.kind
         self._reads = self._reads or kind is not ToolKind.FUNCTION
         if kind is ToolKind.FUNCTION:
@@ -114,33 +114,14 @@ class ConvertedCalls(Repair):
         elif kind is ToolKind.CUSTOM:
             self._notes.note(event, InputReader())
         else:
-            self._notes.note(event, _WHOLE)
-            return []
+            self._notes.note(event, _SILENT)
         return _with_item(event, item, conversion.restored_item(item))
 
     def _close(self, event: Event, conversion: Conversion) -> Sequence[Event] | None:
         item: Any = event.body.get("item")
         if not isinstance(item, dict):
             return None
-        restored = conversion.restored_item(item)
-        if self._notes.of(event) != _WHOLE or _tool_of(item, conversion) is None:
-            return _with_item(event, item, restored)
-        body = {**event.body, "type": grammar.ITEM_ADDED, "item": _opening(restored)}
-        return [Event(grammar.ITEM_ADDED, body, inserted=True), event.having(item=restored)]
-
-
-def _tool_of(item: Body, conversion: Conversion) -> ConvertedTool | None:
-    """Return the converted tool that a function call calls."""
-    is_call = item.get("type") == grammar.FUNCTION_CALL.type and not item.get("namespace")
-    return conversion.tool(item.get("name")) if is_call else None
-
-
-def _opening(item: Body) -> Body:
-    """Return an item as it is announced."""
-    opening = {**item, "status": "in_progress"}
-    if item.get("type") == grammar.FUNCTION_CALL.type:
-        opening[_ARGUMENTS.field] = ""
-    return opening
+        return _with_item(event, item, conversion.restored_item(item))
 
 
 def _with_item(event: Event, item: Body, restored: Body) -> Sequence[Event] | None:

@@ -306,7 +306,7 @@ def _own_tool(tool: Body, known: ConvertedTool) -> Body:
     return {"type": str(known.kind)}
 
 
-def _call(item: Body, kind: ToolKind, members: Body) -> Body:
+def _typed_call(item: Body, kind: ToolKind, members: Body) -> Body:
     """Return a call of another type: the same id under another prefix, the same ``call_id`` and ``status``."""
     call: Body = {"type": _CALL_TYPES[kind][0], "id": _call_id(kind, text_of(item.get("id")))}
     if "call_id" in item:
@@ -323,29 +323,40 @@ def _call_id(kind: ToolKind, id_: str) -> str:
 
 
 def _client_run_call(item: Body, kind: ToolKind) -> Body:
-    """Return the call of a tool that the client runs itself; a patch that cannot be read stays the call of a function."""
+    """Return the call of a tool that the client runs itself; without arguments, as it is announced.
+
+    A patch that cannot be read is one of no file: the client says so, and the model tries again.
+    """
     spelled = text_of(item.get("arguments"))
     try:
-        arguments: Any = orjson.loads(spelled)
+        arguments: Any = orjson.loads(spelled or "{}")
     except ValueError:
         arguments = None
     if kind is ToolKind.TOOL_SEARCH:
         found = spelled if arguments is None else arguments
-        return _call(item, kind, {"execution": "client", "arguments": found})
+        return _typed_call(item, kind, {"execution": "client", "arguments": found})
     members = arguments if isinstance(arguments, dict) else {}
     if kind is ToolKind.SHELL:
-        return _call(item, kind, {"action": _shell_action(members)})
+        return _typed_call(item, kind, {"action": _shell_action(members)})
     if kind is ToolKind.LOCAL_SHELL:
         action = {"type": "exec", "command": _strings(members.get("command")), "env": {}}
         more = {name: members[name] for name in ("working_directory", "timeout_ms") if name in members}
-        return _call(item, kind, {"action": {**action, **more}})
-    type_ = type_of(members)
-    if type_ not in _OPERATIONS or not isinstance(members.get("path"), str):
-        return item
-    operation = {"type": type_, "path": members["path"]}
+        return _typed_call(item, kind, {"action": {**action, **more}})
+    return _typed_call(item, kind, {"operation": _operation(members, spelled)})
+
+
+def _operation(members: Body, spelled: str) -> Body:
+    """Return what a patch does.
+
+    :param spelled: the arguments that it was read from.
+    """
+    type_, path = type_of(members), members.get("path")
+    if type_ not in _OPERATIONS or not isinstance(path, str):
+        return {"type": "update_file", "path": "", "diff": spelled}
+    operation: Body = {"type": type_, "path": path}
     if type_ != "delete_file":
         operation["diff"] = text_of(members.get("diff"))
-    return _call(item, kind, {"operation": operation})
+    return operation
 
 
 def _shell_action(members: Body) -> Body:
