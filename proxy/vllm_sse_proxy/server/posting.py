@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.server.handling import StreamRequest
     from vllm_sse_proxy.server.upstream import Upstream
 
-_MAX_REFUSAL_BYTES: Final = 1024 * 1024
-"""vLLM repeats the input in some refusals; a longer one passes unread."""
+MAX_REFUSAL_BYTES: Final = 16 * 1024 * 1024
+"""A longer one passes unread. Old releases repeat an item once for every type that it is not: 145 times 40 KiB of tools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Posting:
         pieces: list[bytes] = []
         size = 0
         try:
-            while size <= _MAX_REFUSAL_BYTES and (piece := await head.content.readany()):
+            while size <= MAX_REFUSAL_BYTES and (piece := await head.content.readany()):
                 pieces.append(piece)
                 size += len(piece)
         except aiohttp.ClientError:
@@ -96,7 +96,7 @@ class Posting:
             head.close()
             raise
         self.exchange.bytes_in += size
-        return b"".join(pieces), size <= _MAX_REFUSAL_BYTES
+        return b"".join(pieces), size <= MAX_REFUSAL_BYTES
 
 
 def is_json(head: aiohttp.ClientResponse) -> bool:

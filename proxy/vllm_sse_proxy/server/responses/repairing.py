@@ -28,7 +28,6 @@ from vllm_sse_proxy.families.responses.requests import (
     owner_of,
     references,
 )
-from vllm_sse_proxy.families.responses.requests.evidence import is_json_object
 from vllm_sse_proxy.server.responses.release import UpstreamRelease
 
 if TYPE_CHECKING:
@@ -132,7 +131,6 @@ class RepairedRequest:
     _raw: bytes | None = None
     _key: Key = ("", "")
     _attempts: RequestAttempts | None = None
-    _is_refused: bool = False
     _refused_at: float = 0.0
 
     async def first(self, raw: bytes, request: dict[str, Any]) -> bytes:
@@ -171,12 +169,8 @@ class RepairedRequest:
         last = attempts.posts[-1]
         if last.step is not Step.FIRST and len(attempts.posts) == 1:
             self.repairs.memory.refuted(self._key, attempts.features())  # what was remembered is not so
-        self._is_refused = attempts.is_refusal(status) and is_json_object(refusal)
         post = attempts.after(status, refusal)
-        if post is None:
-            return None
-        self._is_refused = False
-        return post.body
+        return None if post is None else post.body
 
     def settle(self, status: int) -> int:
         """Take note that the last answer stands, and return which of the answers the client gets, counted from 0.
@@ -191,7 +185,7 @@ class RepairedRequest:
         memory.learn(self._key, attempts.facts)
         last = len(attempts.posts) - 1
         post = attempts.posts[last]
-        if self._is_refused:
+        if attempts.is_refused:
             outcome = "still_refused" if last else "nothing_to_repair"
             metrics.request_refusals.labels(outcome).inc()
             return attempts.decisive

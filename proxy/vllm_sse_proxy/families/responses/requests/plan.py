@@ -167,9 +167,10 @@ class RequestAttempts:
 
     :ivar facts: what is known by now.
     :ivar posts: what was sent so far.
+    :ivar is_refused: whether the last answer was a refusal.
     """
 
-    __slots__ = ("_planner", "_raw", "_request", "_steps", "_tree", "facts", "posts")
+    __slots__ = ("_planner", "_raw", "_request", "_steps", "_tree", "facts", "is_refused", "posts")
 
     def __init__(
         self,
@@ -183,6 +184,7 @@ class RequestAttempts:
             facts, background=request.get("background") is True, stream=request.get("stream") is True
         )
         self.posts: list[Post] = []
+        self.is_refused = False
         self._planner = planner
         self._raw = raw
         self._request = request
@@ -201,7 +203,8 @@ class RequestAttempts:
         :param status: of the answer to the last post.
         :param refusal: its body.
         """
-        if not evidence.is_json_object(refusal) or not self.is_refusal(status):
+        self.is_refused = self.is_refusal(status) and evidence.is_json_object(refusal)
+        if not self.is_refused:
             return None
         before = self.facts
         self.facts = evidence.after_refusal(before, refusal)
@@ -234,6 +237,7 @@ class RequestAttempts:
             post = self._at(self._steps.pop(0))
             if post is not None and all(post.body != sent.body for sent in self.posts):
                 self.posts.append(post)
+                self.is_refused = False
                 return post
         return None
 
