@@ -133,9 +133,8 @@ def ends_in_half(response: Mapping[str, Any], view: ClientView, match: FinalMatc
     last = output[-1] if type(output) is list and output else None
     if type(last) is dict and is_cut_short(last, response):
         return True
-    if match.unsent:
-        unsent = match.unsent[-1]
-        return match.ends_with(unsent) and will_close_as_half(unsent)
+    if match.unsent and match.ends_with(match.unsent[-1]) and will_close_as_half(match.unsent[-1]):
+        return True
     return (
         bool(view.items)
         and view.items[-1].item.get("status") == synthesis.INCOMPLETE
