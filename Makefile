@@ -26,7 +26,7 @@ PYTHON ?= $(shell for probe in "import ensurepip, venv" "import sys"; do \
 		if $$name -c "$$probe; import sys; raise SystemExit(sys.version_info < (3, 11))" 2>/dev/null; \
 		then echo $$name; exit; fi; done; done)
 
-.PHONY: help demo test compiled test-compiled check lint format types coverage properties replay clients quick-clients \
+.PHONY: help demo test compiled test-compiled check lint format types coverage properties replay clients quick-clients requests \
 	conformance live faults smuggling soak fuzz bench bench-micro bench-worst bench-peers docs render deploy-tools check-deploy \
 	verify-deploy lock clean
 
@@ -118,6 +118,10 @@ clients: $(NEEDED)  ## real clients against every broken stream, before and afte
 # What CI runs of the clients. openai-node goes into .clients (20 MB); without npm it is left out, and that is said.
 quick-clients: $(NEEDED)  ## openai-python and openai-node against one stream of each kind of defect
 	$(PROXY) -m tests.labs.clients.quick
+
+# With CLIENTS=1 it installs Codex and the AI SDK into .clients; UPSTREAM=url MODEL=name asks a real server.
+requests: $(NEEDED)  ## captured requests at servers that refuse as vLLM does, without and with the proxy (CLIENTS=1: whole turns)
+	$(PROXY) -m tests.labs.requests.run $(if $(UPSTREAM),--upstream $(UPSTREAM) --model $(MODEL)) $(if $(CLIENTS),--clients)
 
 # Installs llm-comply and llmprobe (30 MB) and takes two minutes. OPEN_RESPONSES_SUITE=folder adds the specification's own suite.
 conformance: $(NEEDED)  ## suites that others wrote, before and after; writes the results (UPSTREAM=url judges a server, and only prints)

@@ -255,12 +255,14 @@ def _metric_row(family: Metric) -> str:
         for label, value in sample.labels.items():
             if label != "le" and value not in labels.setdefault(label, []):
                 labels[label].append(value)
-    shown = "; ".join(f"`{label}`: {_values(label, values)}" for label, values in labels.items())
+    shown = "; ".join(f"`{label}`: {_values(name, label, values)}" for label, values in labels.items())
     return f"| `{name}` | {family.type} | {shown} | {family.documentation} |"
 
 
-def _values(label: str, values: Iterable[str]) -> str:
+def _values(name: str, label: str, values: Iterable[str]) -> str:
     match label:
+        case "repair" if "request" in name:
+            return "every [request repair](requests.md)"
         case "repair":
             return "every [repair](repairs.md)"
         case "ending":

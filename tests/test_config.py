@@ -71,6 +71,17 @@ def test_a_repair_that_others_need_cannot_be_disabled() -> None:
     assert "item_ids, " in (ServerSettings.model_fields["disable_repairs"].description or "")
 
 
+def test_repairs_of_requests_have_the_same_switches() -> None:
+    settings = load(
+        ServerSettings, {**GIVEN, "disable_repairs": "namespace_tools", "enable_repairs": "harmony_pictures"}
+    )
+    assert settings.disable_repairs == ("namespace_tools",)
+    assert settings.enable_repairs == ("harmony_pictures",)
+    (line,) = faults(**GIVEN, enable_repairs=("namespace_tools",))
+    assert "namespace_tools" in line
+    assert "is not one that is off by default: harmony_pictures" in line
+
+
 def test_a_core_command_ignores_what_only_a_server_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSE_PROXY_PORT", "1")
     monkeypatch.setenv("SSE_PROXY_DIALECT", "upstream")

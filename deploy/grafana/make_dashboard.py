@@ -170,6 +170,42 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 height=12,
                 stacked=True,
             ),
+            Panel(
+                "bargauge",
+                "Requests repaired, by repair",
+                "Repairs of requests that vLLM had refused, and then accepted. docs/requests.md tells who sends them.",
+                (
+                    (
+                        "sort_desc(sum by (repair) (increase(sse_proxy_request_repairs_total{@}[$__range])) > 0)",
+                        "{{repair}}",
+                    ),
+                ),
+                width=10,
+                height=8,
+            ),
+            Panel(
+                "timeseries",
+                "Refused requests per second, by what became of them",
+                "repaired: accepted after repairs; the others got vLLM's refusal.",
+                (
+                    (
+                        "sum by (outcome) (rate(sse_proxy_request_refusals_total{@}[$__rate_interval])) > 0",
+                        "{{outcome}}",
+                    ),
+                ),
+                unit="ops",
+                width=7,
+                height=8,
+            ),
+            Panel(
+                "timeseries",
+                "From the first refusal to the answer",
+                "What the refusals of a request cost: vLLM answers them in milliseconds; the rest is queue and prefill.",
+                quantiles("sse_proxy_request_repair_seconds"),
+                unit="s",
+                width=7,
+                height=8,
+            ),
         ),
     ),
     (

@@ -29,7 +29,7 @@ from yarl import URL
 from vllm_sse_proxy.families import FAMILIES, RESPONSES
 from vllm_sse_proxy.families.responses import Dialect, NestedNumbers, Reasoning
 from vllm_sse_proxy.spelling import nearest
-from vllm_sse_proxy.stream.plan import Plan, check_names, corrections_of
+from vllm_sse_proxy.stream.plan import Plan, check_enabled, check_names, corrections_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,9 +128,10 @@ class CoreSettings(BaseSettings):
         "stay as upstream sent them; only shapes, ids, numbers and closing events are repaired.",
     )
     reasoning: Reasoning = Field(
-        Reasoning.RAW,
-        description="How raw reasoning text is emitted. raw: as it is; summary: as reasoning summary events too, because "
-        "the AI SDK, LangChain and Codex show nothing else.",
+        Reasoning.AUTO,
+        description="How raw reasoning text is emitted. auto: as reasoning summary events too where the request asks for "
+        "summaries (`reasoning.summary`), as Codex, the AI SDK and LangChain do, which show nothing else; raw: always as it "
+        "is; summary: always as summary events too.",
     )
     mode: Mode = Field(
         Mode.NORMAL,
@@ -139,11 +140,20 @@ class CoreSettings(BaseSettings):
     )
     disable_repairs: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Names of repairs that are switched off (flag: --disable-repair NAME, repeatable; environment: "
-        "comma separated). None by default: each repair leaves a conforming stream untouched. A repair that the others need "
-        "cannot be switched off: "
+        description="Names of repairs, of streams or of requests, that are switched off (flag: --disable-repair NAME, "
+        "repeatable; environment: comma separated). None by default: each repair leaves a conforming stream and an accepted "
+        "request untouched. A repair that the others need cannot be switched off: "
         + ", ".join(one.name for family in FAMILIES for one in corrections_of(family) if one.needed)
         + ".",
+    )
+    enable_repairs: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Names of repairs that are off by default and switched on (flag: --enable-repair NAME, repeatable; "
+        "environment: comma separated): "
+        + ", ".join(
+            one.name for family in FAMILIES for one in family.request_corrections if not one.is_default
+        )
+        + ", which changes requests that vLLM accepts (docs/requests.md).",
     )
     nested_sequence_number: NestedNumbers = Field(
         NestedNumbers.RENUMBER,
@@ -179,7 +189,7 @@ class CoreSettings(BaseSettings):
         """Take arguments only: :func:`load` merges the sources itself, and so knows where each value came from."""
         return (init_settings,)
 
-    @field_validator("disable_repairs", mode="before")
+    @field_validator("disable_repairs", "enable_repairs", mode="before")
     @classmethod
     def _split_names(cls, value: Any) -> Any:
         return _split(value)
@@ -188,6 +198,12 @@ class CoreSettings(BaseSettings):
     @classmethod
     def _know_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         check_names(FAMILIES, value)
+        return value
+
+    @field_validator("enable_repairs")
+    @classmethod
+    def _know_enabled(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        check_enabled(FAMILIES, value)
         return value
 
     def plan(self, family: Family = RESPONSES) -> Plan:
@@ -317,7 +333,16 @@ class ServerSettings(CoreSettings):
         8 * MIB,
         ge=0,
         description="Largest body of POST /v1/responses that is read before it is forwarded, in bytes: repairs use what "
-        "was asked for, and a body that was read can be sent again. Larger ones are streamed through unread; 0 reads none.",
+        "was asked for, and a body that was read can be sent again. Larger ones are streamed through unread, and are not "
+        "repaired if vLLM refuses them; 0 reads none.",
+    )
+    item_memory_bytes: int = Field(
+        64 * MIB,
+        ge=0,
+        description="How much is kept of the items of emitted responses, in bytes, so that requests can be completed that "
+        "only name them (`item_reference`: every second turn of the AI SDK); 0 keeps nothing. They are kept for a day at "
+        "most, in the memory of each worker, apart by credential, and not for requests with `store: false`. The default "
+        "holds some ten thousand turns.",
     )
     upstream_ca_file: str | None = Field(
         None,
@@ -415,7 +440,11 @@ class ServerSettings(CoreSettings):
         return self.host if self.admin_host is None else self.admin_host
 
 
-REPEATABLE = {"disable_repairs": "disable_repair", "allow_paths": "allow_path"}
+REPEATABLE = {
+    "disable_repairs": "disable_repair",
+    "enable_repairs": "enable_repair",
+    "allow_paths": "allow_path",
+}
 """Settings with several values; their flag is in the singular and is given once for each value."""
 
 SettingsT = TypeVar("SettingsT", bound=CoreSettings)

@@ -60,6 +60,10 @@ STATUS_POLLS = ("ended", "pending", "failed")
 """Results of a status poll: it ended the stream; the response is not over, or the stream went on meanwhile; no usable
 answer."""
 
+REQUEST_REFUSALS = ("repaired", "still_refused", "nothing_to_repair")
+"""What became of a refused request: it was accepted after repairs; it was refused all the same; no repair had anything to
+change in it. In the last two cases the client got the refusal of its own request."""
+
 # Answers take from milliseconds to an hour; a first event takes as long as queue and prefill.
 DURATION_BUCKETS_SECONDS = (
     0.1,
@@ -109,6 +113,8 @@ CHUNK_BUCKETS_SECONDS = (
     0.025,
     0.1,
 )
+# A refusal takes milliseconds; the answer after it takes as long as queue and prefill.
+REPAIR_BUCKETS_SECONDS = (0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
 LAG_BUCKETS_SECONDS = (0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 
@@ -165,6 +171,23 @@ class Metrics:
         self.requests_translated = self._plain_counter(
             "requests_translated_total",
             "Requests whose call_ids were replaced by the ones that upstream has stored (R11).",
+        )
+        self.request_repairs = self._counter(
+            "request_repairs_total",
+            "Repairs of requests that upstream then accepted, by repair.",
+            "repair",
+            [one.name for family in families for one in family.request_corrections],
+        )
+        self.request_refusals = self._counter(
+            "request_refusals_total",
+            "Requests that upstream refused as they were sent first, by what became of them.",
+            "outcome",
+            REQUEST_REFUSALS,
+        )
+        self.request_repair = self._histogram(
+            "request_repair_seconds",
+            "Time from the first refusal of a request to upstream's answer to the repaired one.",
+            REPAIR_BUCKETS_SECONDS,
         )
         self.bytes = self._counter(
             "response_body_bytes_total",

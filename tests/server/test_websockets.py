@@ -217,6 +217,21 @@ async def test_an_upstream_that_declines(upstream: FakeUpstream, proxy: Server, 
     assert [seen.target for seen in upstream.requests] == [b"/ws"]
 
 
+@pytest.mark.parametrize("status", [403, 404, 405])
+async def test_an_upstream_that_has_none_for_responses(
+    status: int, upstream: FakeUpstream, start: Start, connect: Connect
+) -> None:
+    """vLLM answers 403; Codex goes on over HTTP at once after a 426, and tries again and warns after anything else."""
+    for mode, expected in (("normal", 426), ("observe", status)):
+        upstream.answer(*answer(b"no", status=status))
+        client = await connect(await start(mode=mode))
+        await client.get("/v1/responses", *ASK)
+        got = await client.answer()
+        assert (got.status, got.value("Connection")) == (expected, "close")
+        assert got.value("Upgrade") == ("HTTP/1.1" if expected == 426 else None)
+        assert await client.closed()
+
+
 @pytest.mark.parametrize(
     "head",
     [

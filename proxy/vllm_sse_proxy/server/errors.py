@@ -75,6 +75,7 @@ PATH_NOT_ALLOWED: Final = _refused(404, "path_not_allowed", "This path is not se
 EXPECTATION_FAILED: Final = _refused(417, "expectation_failed", "Only 100-continue can be expected.")
 UPGRADE_NOT_SUPPORTED: Final = _refused(501, "upgrade_not_supported", "The only upgrade that this proxy relays is WebSocket.")
 CODING_NOT_SUPPORTED: Final = _refused(501, "transfer_coding_not_supported", "The only transfer coding supported is chunked.")
+NO_WEBSOCKET: Final = _refused(426, "websocket_not_available", "There is no WebSocket here: send the request over HTTP.")
 LOOP_DETECTED: Final = _refused(508, "loop_detected", "The request has been through this proxy before.")
 
 # The request is over a limit.
@@ -167,4 +168,8 @@ def _headers(problem: Problem, request_id: str) -> dict[str, str]:
     headers = {ERROR_HEADER: problem.code, REQUEST_ID_HEADER: request_id, "Server": "vllm-sse-proxy"}
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if problem.status == HTTPStatus.UPGRADE_REQUIRED:
+        headers["Upgrade"] = (
+            "HTTP/1.1"  # such an answer must name a protocol that will do (RFC 9110, section 15.5.22)
+        )
     return headers

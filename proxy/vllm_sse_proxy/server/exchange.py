@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # The facts that are logged as they are, in the order of the line.
 _LOGGED: Final = (
     *("request_id", "client_ip", "method", "path", "status", "upstream_status", "stream"),
-    *("ending", "limit", "polled_status", "bytes_in", "bytes_out"),
+    *("ending", "limit", "polled_status", "request_repairs", "bytes_in", "bytes_out"),
 )
 
 
@@ -44,6 +44,7 @@ class Exchange:
     :ivar deadline: the timeout that is running while there is no answer yet.
     :ivar relay: the body of the answer, while it is on its way.
     :ivar polled_status: the status of the response that ended the stream, where upstream was polled for it.
+    :ivar request_repairs: names of what was repaired in the request that upstream accepted.
     :ivar stopping: set when the proxy had to stop before this exchange was over.
     """
 
@@ -66,6 +67,7 @@ class Exchange:
     deadline: asyncio.Timeout | None = None
     relay: Stoppable | None = None
     polled_status: str | None = None
+    request_repairs: list[str] | None = None
     stopping: bool = False
 
     def hit(self, limit: str) -> None:

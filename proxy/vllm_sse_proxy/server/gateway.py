@@ -21,7 +21,6 @@ import orjson
 from aiohttp import hdrs, web
 
 from vllm_sse_proxy.logs import emit, logger
-from vllm_sse_proxy.metrics import code_class
 from vllm_sse_proxy.server import errors
 from vllm_sse_proxy.server.admission import check_request, is_upgrade
 from vllm_sse_proxy.server.answers import ClientGoneError
@@ -29,7 +28,8 @@ from vllm_sse_proxy.server.body import UpstreamBody
 from vllm_sse_proxy.server.errors import ProxyError
 from vllm_sse_proxy.server.exchange import Exchange
 from vllm_sse_proxy.server.headers import REQUEST_ID_HEADER, Forwarding, request_id_of
-from vllm_sse_proxy.server.relay import PassThrough
+from vllm_sse_proxy.server.posting import Answer, Posting, is_json
+from vllm_sse_proxy.server.relay import PassThrough, WholeRelay
 from vllm_sse_proxy.server.stream_relay import StreamRelay
 from vllm_sse_proxy.server.tunnel import Tunnel
 from vllm_sse_proxy.server.upload import Upload
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.config import ServerSettings
     from vllm_sse_proxy.metrics import Metrics
     from vllm_sse_proxy.server.errors import Problem
-    from vllm_sse_proxy.server.handling import StreamRequest
+    from vllm_sse_proxy.server.handling import Rewrite, StreamRequest
     from vllm_sse_proxy.server.routes import Route, RouteTable
     from vllm_sse_proxy.server.silence import SilenceWatch
     from vllm_sse_proxy.server.upstream import Upstream
@@ -153,21 +153,24 @@ class Gateway:
         if self.forwarding.is_loop(request.headers.getall(hdrs.VIA, ())):
             raise ProxyError(errors.LOOP_DETECTED)
         upgrade = is_upgrade(request)
+        rewrite = self._rewrite(exchange) if route.handler is None and not upgrade else None
         headers = partial(
             self.forwarding.request_headers,
             request.raw_headers,
             peer=request.remote,
             scheme=request.scheme,
             request_id=exchange.request_id,
-            identity=route.handler is not None,
+            identity=route.handler is not None or rewrite is not None,
         )
         stream: StreamRequest | None = None
         if route.handler is not None and not upgrade:
             stream = route.handler.begin(exchange, target, route.resource, headers)
             target = stream.target
-        answer = await self._ask(request, exchange, target, headers(), stream if route.reads_body else None)
+        answered = await self._ask(request, exchange, target, headers(), stream if route.reads_body else None)
+        answer, read = answered.head, answered.read
         exchange.upstream_status = answer.status
-        self.metrics.upstream_requests.labels(code_class(answer.status)).inc()
+        if upgrade:
+            self._check_upgrade(answer, exchange)
         if answer.status == HTTPStatus.SWITCHING_PROTOCOLS:
             if not (upgrade and answer.headers.get(hdrs.UPGRADE, "").strip().lower() == "websocket"):
                 raise self._wrong_switch(answer)
@@ -179,8 +182,35 @@ class Gateway:
             if stream is not None and is_event_stream(answer):
                 relay = StreamRelay(exchange, body, request, stream, is_last=lambda: self.draining)
                 return await relay.run(self.watch)
+            if stream is not None:
+                rewrite = stream.rewrite()
+            passing = self._passing(exchange, body, request, rewrite)
             # An upgrade that was declined ends the connection: what the client sent ahead must not be taken for requests.
-            return await PassThrough(exchange, body, request).run(self.watch, close=self.draining or upgrade)
+            return await passing.run(self.watch, close=self.draining or upgrade, read=read)
+
+    def _passing(
+        self, exchange: Exchange, body: UpstreamBody, request: web.BaseRequest, rewrite: Rewrite | None
+    ) -> PassThrough:
+        """Return what relays an answer that is not a stream."""
+        if rewrite is None or body.answer.status != HTTPStatus.OK or not is_json(body.answer):
+            return PassThrough(exchange, body, request)
+        limit = self.settings.max_frame_bytes
+        return WholeRelay(exchange, body, request, rewrite=rewrite, max_bytes=limit)
+
+    def _check_upgrade(self, answer: aiohttp.ClientResponse, exchange: Exchange) -> None:
+        """Check the answer to the wish for a WebSocket.
+
+        :raises ProxyError: upstream has none there, which its answer would not show the client.
+        """
+        for handler in self.routes.handlers:
+            if handler.lacks_websocket(exchange.path, answer.status):
+                answer.close()
+                raise ProxyError(errors.NO_WEBSOCKET)
+
+    def _rewrite(self, exchange: Exchange) -> Rewrite | None:
+        """Return what rewrites the JSON answer to a request that cannot be answered by a stream."""
+        found = (handler.rewrite(exchange.method, exchange.path) for handler in self.routes.handlers)
+        return next((rewrite for rewrite in found if rewrite is not None), None)
 
     def _wrong_switch(self, answer: aiohttp.ClientResponse) -> ProxyError:
         """Give up an upstream that switched to a protocol that it was not asked for."""
@@ -195,8 +225,8 @@ class Gateway:
         target: str,
         headers: CIMultiDict[str],
         reader: StreamRequest | None,
-    ) -> aiohttp.ClientResponse:
-        """Send the request to upstream and return its answer's head.
+    ) -> Answer:
+        """Send the request to upstream and return its answer.
 
         :param reader: wants to read the request's body; None: nobody does.
         :raises ProxyError: upstream cannot be reached or does not answer, or the request itself did not arrive.
@@ -209,9 +239,8 @@ class Gateway:
             async with asyncio.timeout(seconds) as exchange.deadline:
                 upload.deadline = exchange.deadline
                 body = await self._body(request, upload, reader)
-                if isinstance(body, bytes) and hdrs.CONTENT_LENGTH in headers:
-                    headers[hdrs.CONTENT_LENGTH] = str(len(body))  # the reader may have changed it
-                return await self.upstream.send(request.method, target, headers, body)
+                posting = Posting(self.upstream, exchange, request.method, target, headers, reader)
+                return await posting.send(body)
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             raise self._unanswered(error, exchange, upload) from None
         finally:
@@ -244,6 +273,9 @@ class Gateway:
             problem = errors.FIRST_BYTE_TIMEOUT
         else:
             problem = errors.problem_of(error)
+            if isinstance(error, aiohttp.ClientConnectorError):
+                for handler in self.routes.handlers:
+                    handler.note_unreachable()
         if problem.failure is not None:
             self.metrics.upstream_failures.labels(problem.failure).inc()
         emit(

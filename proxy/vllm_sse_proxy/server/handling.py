@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
@@ -10,7 +11,7 @@ from vllm_sse_proxy.sse import encode_comment
 from vllm_sse_proxy.stream.normalizer import StreamNormalizer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from multidict import CIMultiDict
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.stream.family import Family
     from vllm_sse_proxy.stream.plan import Plan
     from vllm_sse_proxy.stream.repair import RequestContext
+
+Rewrite = Callable[[bytes], bytes]
+"""Returns what the client gets instead of a whole answer; the same object if that is the answer itself."""
 
 _KEEP_ALIVE_COMMENT: Final = encode_comment(b"keep-alive")
 
@@ -84,6 +88,17 @@ class FamilyHandler:
     def note_success(self, method: str, path: str) -> None:
         """Take note that upstream answered a request, of any route, with 200."""
 
+    def note_unreachable(self) -> None:
+        """Take note that upstream could not be connected to."""
+
+    def lacks_websocket(self, path: str, status: int) -> bool:  # noqa: ARG002 - most families have none anywhere
+        """Return whether this status, the answer to the wish for a WebSocket, means that there is none at this path."""
+        return False
+
+    def rewrite(self, method: str, path: str) -> Rewrite | None:  # noqa: ARG002 - most families rewrite nothing
+        """Return what rewrites the JSON answer to a request that cannot be answered by a stream; None for nearly all."""
+        return None
+
 
 @dataclass(eq=False)
 class StreamRequest:
@@ -109,6 +124,31 @@ class StreamRequest:
         """
         self.context = self.handler.family.context(self.resource, document)
         return body
+
+    def may_be_refused(self, status: int) -> bool:  # noqa: ARG002 - see after_refusal
+        """Return whether an answer with this status may be a refusal after which the request is sent again."""
+        return False
+
+    def after_refusal(self, status: int, refusal: bytes) -> bytes | None:  # noqa: ARG002 - most families repair no requests
+        """Return the body that is sent instead of a refused one; None if the request is not sent again.
+
+        :param refusal: the body of the refusal.
+        """
+        return None
+
+    def settle(self, status: int) -> int:  # noqa: ARG002 - as above
+        """Take note that the request is not sent again; return which of upstream's answers the client gets, counted from 0.
+
+        :param status: the last answer's.
+        """
+        return 0
+
+    def rewrite(self) -> Rewrite | None:
+        """Return what rewrites an answer that is JSON; None if nothing does."""
+        return None
+
+    def note_end(self, normalizer: StreamNormalizer) -> None:
+        """Take note that the answer's stream is over."""
 
     def normalizer(self) -> StreamNormalizer:
         """Make the normalizer of the answer's stream."""

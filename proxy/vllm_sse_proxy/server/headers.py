@@ -47,6 +47,19 @@ _NEVER_LISTED: Final = frozenset({b"content-length", b"host"})
 # Says where else the server can be reached: true of upstream, not of the proxy.
 _OWN_AUTHORITY: Final = frozenset({b"alt-svc"})
 
+# Describe the bytes of a body, which are others after a rewrite.
+_OF_BYTES: Final = frozenset(
+    {
+        b"content-length",
+        b"content-encoding",
+        b"etag",
+        b"digest",
+        b"content-digest",
+        b"repr-digest",
+        b"content-md5",
+    }
+)
+
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 # Identifies requests and protects nothing: the system's own random bytes would cost each request a system call. Each worker
@@ -136,21 +149,16 @@ def stream_headers(raw: RawHeaders) -> CIMultiDict[str]:
 
     They keep proxies on the way from buffering and compressing it, and no longer describe upstream's bytes.
     """
-    headers = end_to_end(
-        raw,
-        also=_OWN_AUTHORITY
-        | {
-            b"content-length",
-            b"content-encoding",
-            b"etag",
-            b"digest",
-            b"content-digest",
-            b"repr-digest",
-            b"content-md5",
-        },
-    )
+    headers = end_to_end(raw, also=_OWN_AUTHORITY | _OF_BYTES)
     headers["Cache-Control"] = "no-cache, no-transform"
     headers["X-Accel-Buffering"] = "no"
+    return headers
+
+
+def rewritten_headers(raw: RawHeaders, length: int) -> CIMultiDict[str]:
+    """Return the headers of an answer whose whole body was replaced by one of this length in bytes."""
+    headers = end_to_end(raw, also=_OWN_AUTHORITY | _OF_BYTES)
+    headers["Content-Length"] = str(length)
     return headers
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from vllm_sse_proxy.config import Limit
 from vllm_sse_proxy.server.answers import AnswerWriter
-from vllm_sse_proxy.server.headers import answer_headers
+from vllm_sse_proxy.server.headers import answer_headers, rewritten_headers
 from vllm_sse_proxy.stream.ending import BodyEnd
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from vllm_sse_proxy.server.body import UpstreamBody
     from vllm_sse_proxy.server.exchange import Exchange
-    from vllm_sse_proxy.server.handling import Poller
+    from vllm_sse_proxy.server.handling import Poller, Rewrite
     from vllm_sse_proxy.server.silence import SilenceWatch
 
 # The ends of a body that are upstream's fault, as the label of sse_proxy_upstream_failures_total.
@@ -81,26 +81,69 @@ class Relay:
 class PassThrough(Relay):
     """An answer that is not looked into: status, headers and body bytes as upstream sent them."""
 
-    async def run(self, watch: SilenceWatch, *, close: bool) -> web.StreamResponse:
+    async def run(self, watch: SilenceWatch, *, close: bool, read: bytes = b"") -> web.StreamResponse:
         """Relay the answer to its end.
 
         :param close: ask the client to use another connection for its next request.
+        :param read: what was read of the body before.
         :raises ClientGoneError: the client left.
         """
-        body, writer = self._body, self.writer
         with watch.watching(self):
-            await writer.begin(
-                body.answer,
-                answer_headers(body.answer.raw_headers),
-                body_follows=body.bytes_received > 0,  # nothing was read yet, so it waits here
-                close=close,
-            )
-            while chunk := await body.read():
-                await writer.write(chunk)
-                del chunk  # it may be long until the next one
-            if body.end is BodyEnd.EOF:
-                self._exchange.ending = "ok"
-                return await writer.end()
-            self._exchange.ending = str(body.end)
-            self._count_failure()
-            return writer.cut()
+            return await self._relay(close=close, read=read)
+
+    async def _relay(self, *, close: bool, read: bytes) -> web.StreamResponse:
+        body, writer = self._body, self.writer
+        await writer.begin(
+            body.answer,
+            answer_headers(body.answer.raw_headers),
+            body_follows=bool(read) or body.bytes_received > 0,  # what was not read yet waits here
+            close=close,
+        )
+        if read:
+            await writer.write(read)
+        while chunk := await body.read():
+            await writer.write(chunk)
+            del chunk  # it may be long until the next one
+        if body.end is BodyEnd.EOF:
+            self._exchange.ending = "ok"
+            return await writer.end()
+        self._exchange.ending = str(body.end)
+        self._count_failure()
+        return writer.cut()
+
+
+class WholeRelay(PassThrough):
+    """An answer that is read whole, and perhaps rewritten, before the client gets it; one that is too large passes unread.
+
+    :param rewrite: what rewrites it.
+    :param max_bytes: size of the largest answer that is read.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        body: UpstreamBody,
+        request: web.BaseRequest,
+        *,
+        rewrite: Rewrite,
+        max_bytes: int,
+    ) -> None:
+        super().__init__(exchange, body, request)
+        self._rewrite = rewrite
+        self._max_bytes = max_bytes
+
+    async def _relay(self, *, close: bool, read: bytes) -> web.StreamResponse:
+        body, writer = self._body, self.writer
+        pieces = [read]
+        size = len(read)
+        while size <= self._max_bytes and (chunk := await body.read()):
+            pieces.append(chunk)
+            size += len(chunk)
+        whole = b"".join(pieces)
+        new = self._rewrite(whole) if body.end is BodyEnd.EOF and size <= self._max_bytes else whole
+        if new is whole:
+            return await super()._relay(close=close, read=whole)
+        headers = rewritten_headers(body.answer.raw_headers, len(new))
+        await writer.begin(body.answer, headers, body_follows=True, close=close)
+        self._exchange.ending = "ok"
+        return await writer.end(new)

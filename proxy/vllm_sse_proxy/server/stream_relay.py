@@ -146,6 +146,7 @@ class StreamRelay(Relay):
         ending = normalizer.ending or Ending.CLIENT_GONE
         if normalizer.limit is not None:
             exchange.hit(normalizer.limit)
+        self._stream.note_end(normalizer)
         exchange.ending = ending.value
         exchange.metrics.streams_in_flight.dec()
         exchange.metrics.flush(

@@ -51,6 +51,7 @@ class Family(ABC):
     :ivar settings: the class of what steers its repairs.
     :ivar repairs: those of the first station, in order.
     :ivar corrections: what the other stations correct, in order.
+    :ivar request_corrections: what is corrected in its requests, in order.
     :ivar limits: names of what may end a stream because there is too much of it.
     :ivar deltas: types of the events that only add words to a text: these the fast path rewrites.
     :ivar types: all types of events that the family knows.
@@ -62,6 +63,7 @@ class Family(ABC):
     settings: type[StreamSettings] = StreamSettings
     repairs: tuple[type[Repair], ...] = ()
     corrections: tuple[Correction, ...] = ()
+    request_corrections: tuple[Correction, ...] = ()
     limits: tuple[str, ...] = ("max_frame_bytes", "max_text_bytes")
     deltas: frozenset[str] = frozenset()
     types: frozenset[str] = frozenset()

@@ -62,6 +62,11 @@ class StreamNormalizer:
         self.limit: str | None = None
 
     @property
+    def view(self) -> View:
+        """What the client has been sent so far."""
+        return self._view
+
+    @property
     def tally(self) -> Tally:
         """What this stream needed so far."""
         return self._engine.exit.tally

@@ -65,16 +65,30 @@ def names_of(family: Family) -> tuple[str, ...]:
 
 
 def check_names(families: Collection[Family], disabled: Collection[str]) -> None:
-    """Check names of repairs and corrections that are to be switched off.
+    """Check names of repairs and corrections, of streams and of requests, that are to be switched off.
 
     :raises ValueError: for the first that no family has, or that one needs; the message says why, and names the nearest one
         that can be switched off.
     """
-    known = {one.name: one for family in families for one in corrections_of(family)}
+    known = {
+        one.name: one for family in families for one in (*corrections_of(family), *family.request_corrections)
+    }
     optional = [name for name, one in known.items() if not one.needed]
     for name in disabled:
         if name not in optional:
             why = f"cannot be switched off: {known[name].needed}" if name in known else "is not known"
             (near,) = difflib.get_close_matches(name, optional, 1, 0)
             message = f"repair {name!r} {why}; the nearest one that can be switched off is {near!r}"
+            raise ValueError(message)
+
+
+def check_enabled(families: Collection[Family], enabled: Collection[str]) -> None:
+    """Check names of repairs that are to be switched on.
+
+    :raises ValueError: for the first that is not one of those that are off by default.
+    """
+    known = [one.name for family in families for one in family.request_corrections if not one.is_default]
+    for name in enabled:
+        if name not in known:
+            message = f"repair {name!r} is not one that is off by default: {', '.join(known)}"
             raise ValueError(message)

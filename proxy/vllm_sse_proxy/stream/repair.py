@@ -66,6 +66,7 @@ class Correction:
     :ivar fixes: ids of the defects that it corrects (docs/repairs.md).
     :ivar station: where it is corrected.
     :ivar needed: why it cannot be switched off: what else relies on it. Empty for one that can.
+    :ivar is_default: whether it is made unless the settings say otherwise.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Correction:
     fixes: tuple[str, ...]
     station: Station = Station.READ
     needed: str = ""
+    is_default: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +82,14 @@ class RequestContext:
     """What the shell knows of the request.
 
     :ivar seed: what ids are derived from while the response's own id is unknown; the same for every replay of one stream.
-    :ivar body: the request's JSON object, where it was read; its ``input`` is not needed.
+    :ivar body: the request's JSON object as the client sent it, where it was read; its ``input`` is not needed.
+    :ivar conversion: what must be converted back in the answer, where upstream was sent another request than the client's;
+        the family's own.
     """
 
     seed: str = ""
     body: Mapping[str, Any] | None = None
+    conversion: Any = None
 
 
 @dataclass(frozen=True, slots=True)

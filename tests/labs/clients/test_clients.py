@@ -45,6 +45,10 @@ NOT_ON_A_PLAIN_STREAM = {
     ("done_texts", "F01"): "string_deltas reads the field that the fork uses, so that the done event is right by then",
     ("open_responses_fields", "R27"): "in dialect open-responses only: tests/labs/conformance",
     ("annotations", "F01"): "missing_fields gives the one annotation of this stream its index, which is right",
+    **{
+        ("converted_calls", id_): "only a request that was refused and repaired is answered so: tests/labs/requests"
+        for id_ in ("R50", "R51")
+    },
     ("split_characters", "P01"): "halves of characters are JSON that most clients read: tests/families/responses",
 }  # fmt: skip
 """Pairs of a repair and a defect that no scenario shows, each with its reason."""

@@ -11,6 +11,7 @@ from vllm_sse_proxy.families.responses.error_reports import read_report, report_
 from vllm_sse_proxy.families.responses.events import parse_event
 from vllm_sse_proxy.families.responses.exit import ResponsesWriter
 from vllm_sse_proxy.families.responses.repairs import READ
+from vllm_sse_proxy.families.responses.requests import REQUEST_REPAIRS
 from vllm_sse_proxy.families.responses.settings import Dialect, NestedNumbers, Reasoning, ResponsesSettings
 from vllm_sse_proxy.families.responses.view import ClientView
 from vllm_sse_proxy.sse import encode_event
@@ -46,6 +47,9 @@ class Responses(Family):
     settings: type[StreamSettings] = ResponsesSettings
     repairs: tuple[type[Repair], ...] = READ
     corrections: tuple[Correction, ...] = CORRECTIONS
+    request_corrections: tuple[Correction, ...] = tuple(
+        Correction(repair.name, repair.summary, (), is_default=repair.enabled) for repair in REQUEST_REPAIRS
+    )
     limits: tuple[str, ...] = ("max_frame_bytes", "max_text_bytes", "max_unsent_items")
     deltas = frozenset(grammar.RUN_OF_DELTA)
     types = frozenset(
@@ -118,7 +122,7 @@ RESPONSES: Final = Responses()
 def build_plan(
     *,
     dialect: Dialect = Dialect.OPENAI,
-    reasoning: Reasoning = Reasoning.RAW,
+    reasoning: Reasoning = Reasoning.AUTO,
     disabled: Collection[str] = (),
     nested_numbers: NestedNumbers = NestedNumbers.RENUMBER,
     done_sentinel: bool = True,

@@ -17,8 +17,10 @@ class Dialect(StrEnum):
 
 
 class Reasoning(StrEnum):
-    """How raw reasoning is told."""
+    """How raw reasoning is emitted."""
 
+    AUTO = "auto"
+    """As a summary too where the request asks for summaries, else raw."""
     RAW = "raw"
     SUMMARY = "summary"
 
@@ -35,5 +37,5 @@ class ResponsesSettings(StreamSettings):
     """What steers the core; the same for every stream of a process."""
 
     dialect: Dialect = Dialect.OPENAI
-    reasoning: Reasoning = Reasoning.RAW
+    reasoning: Reasoning = Reasoning.AUTO
     nested_numbers: NestedNumbers = NestedNumbers.RENUMBER

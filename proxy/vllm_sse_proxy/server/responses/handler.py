@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
+import orjson
+
 from vllm_sse_proxy.config import Mode
+from vllm_sse_proxy.families.responses.requests import NOTHING
+from vllm_sse_proxy.families.responses.requests.tools import type_of
+from vllm_sse_proxy.families.responses.view import ClientView
 from vllm_sse_proxy.server.handling import FamilyHandler, StreamRequest
 from vllm_sse_proxy.server.responses.call_ids import answered_response, with_stored_ids
+from vllm_sse_proxy.server.responses.json_answers import items_of, restored
 from vllm_sse_proxy.server.responses.polling import StatusPoller
+from vllm_sse_proxy.server.responses.repairing import RepairedRequest, RequestRepairs
 from vllm_sse_proxy.server.responses.resume import Resume, parse_resume
 from vllm_sse_proxy.server.responses.stored import StoredResponses, UnreadableError
 from vllm_sse_proxy.stream.normalizer import StreamNormalizer
@@ -22,7 +31,10 @@ if TYPE_CHECKING:
 
     from vllm_sse_proxy.server.body import UpstreamBody
     from vllm_sse_proxy.server.exchange import Exchange
+    from vllm_sse_proxy.server.handling import Rewrite
 
+_NO_WEBSOCKET: Final = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
+_READ: Final = re.compile(r"/v1/responses/[^/]+")
 _CANCEL: Final = re.compile(r"/v1/responses/([^/]+)/cancel")
 
 
@@ -31,9 +43,20 @@ class ResponsesHandler(FamilyHandler):
     """Handles the requests of the Responses family. In observe mode they are forwarded as they are.
 
     :ivar pollers: those of all open streams.
+    :ivar repairs: what the repairs of all requests share.
     """
 
     pollers: set[StatusPoller] = field(default_factory=set)
+    repairs: RequestRepairs = field(init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.repairs = RequestRepairs(self.settings, self.upstream)
+
+    @property
+    def reads_customs(self) -> bool:
+        """Whether calls of custom tools are converted that upstream answers as those of functions."""
+        return "custom_tool_calls" not in self.plan.disabled
 
     def begin(
         self,
@@ -53,7 +76,15 @@ class ResponsesHandler(FamilyHandler):
             max_bytes=self.settings.max_frame_bytes,
         )
         return ResponsesRequest(
-            self, exchange, resume.target, resource, stored, self.pollers, resume.starting_after
+            self,
+            exchange,
+            resume.target,
+            resource,
+            stored,
+            self.pollers,
+            resume.starting_after,
+            RepairedRequest(self.repairs, exchange, headers),
+            reads_customs=self.reads_customs,
         )
 
     def note_success(self, method: str, path: str) -> None:
@@ -62,6 +93,23 @@ class ResponsesHandler(FamilyHandler):
         if response_id is not None:
             for poller in self.pollers:
                 poller.note_cancel(response_id)
+
+    def note_unreachable(self) -> None:
+        """Take note that upstream could not be connected to."""
+        self.repairs.note_unreachable()
+
+    def lacks_websocket(self, path: str, status: int) -> bool:
+        """Return whether vLLM has no WebSocket for responses: it answers 403, and Codex falls back at once on 426 only."""
+        return self.settings.mode is not Mode.OBSERVE and path == "/v1/responses" and status in _NO_WEBSOCKET
+
+    def rewrite(self, method: str, path: str) -> Rewrite | None:
+        """Return what rewrites the answer to a request for a stored response, or for its end."""
+        if self.settings.mode is Mode.OBSERVE or not path.startswith("/v1/responses"):
+            return None
+        is_read = method == "GET" and _READ.fullmatch(path) is not None
+        if not is_read and cancelled_id(method, path) is None:
+            return None
+        return partial(restored, conversion=NOTHING, reads_customs=self.reads_customs)
 
 
 @dataclass(eq=False)
@@ -76,21 +124,71 @@ class ResponsesRequest(StreamRequest):
     stored: StoredResponses
     pollers: set[StatusPoller]
     starting_after: int | None
+    repaired: RepairedRequest
+    reads_customs: bool
 
     async def take_body(self, body: bytes, document: Mapping[str, Any] | None) -> bytes:
-        """Return the body with the call_ids that upstream has stored, if it answers calls of a stored response."""
+        """Return the body for upstream: with the call_ids that it has stored, and repaired where no refusal will come."""
         await super().take_body(body, document)
+        if document is None:
+            return body
+        translated = await self._translated(body, document)
+        request = dict(document) if translated is body else orjson.loads(translated)
+        return await self.repaired.first(translated, request)
+
+    async def _translated(self, body: bytes, document: Mapping[str, Any]) -> bytes:
+        """Return the body with the call_ids that upstream has stored, if it answers calls of a stored response."""
         response_id = answered_response(document)
-        if document is None or response_id is None:
+        if response_id is None:
             return body
         try:
             stored = await self.stored.read(response_id)
         except UnreadableError:
             return body  # upstream's answer will show the client what is wrong
         translated = with_stored_ids(body, document, stored)
-        if translated != body:
-            self.exchange.metrics.requests_translated.inc()
+        if translated == body:
+            return body
+        self.exchange.metrics.requests_translated.inc()
         return translated
+
+    def may_be_refused(self, status: int) -> bool:
+        """Return whether an answer with this status may be a refusal after which the request is sent again."""
+        return self.repaired.may_be_refused(status)
+
+    def after_refusal(self, status: int, refusal: bytes) -> bytes | None:
+        """Return the body that is sent instead of a refused one; None if the request is not sent again."""
+        return self.repaired.after_refusal(status, refusal)
+
+    def settle(self, status: int) -> int:
+        """Take note that the request is not sent again; return which of upstream's answers the client gets."""
+        settled = self.repaired.settle(status)
+        if self.repaired.conversion:
+            self.context = replace(self.context, conversion=self.repaired.conversion)
+        return settled
+
+    def rewrite(self) -> Rewrite | None:
+        """Return what converts a JSON answer back, and keeps its items; None if neither is needed, so that nothing waits."""
+        tools = (self.context.body or {}).get("tools")
+        has_customs = isinstance(tools, list) and any(type_of(tool) == "custom" for tool in tools)
+        is_needed = self.repaired.conversion or self._keeps_items() or (has_customs and self.reads_customs)
+        return self._rewritten if is_needed else None
+
+    def note_end(self, normalizer: StreamNormalizer) -> None:
+        """Keep the items that the client was sent whole."""
+        view = normalizer.view
+        if self._keeps_items() and isinstance(view, ClientView):
+            self.repaired.keep([item.item for item in view.items if item.closed])
+
+    def _rewritten(self, answer: bytes) -> bytes:
+        back = restored(answer, self.repaired.conversion, reads_customs=self.reads_customs)
+        if self._keeps_items():
+            self.repaired.keep(items_of(back))
+        return back
+
+    def _keeps_items(self) -> bool:
+        """Return whether the client may name the items of the answer later: not if it wants nothing stored."""
+        is_wanted = self.context.body is None or self.context.body.get("store") is not False
+        return is_wanted and self.handler.settings.item_memory_bytes > 0
 
     def normalizer(self) -> StreamNormalizer:
         """Make the normalizer of the answer's stream; of a resumed one it emits the rest only."""

@@ -18,7 +18,6 @@ from vllm_sse_proxy.families.responses.requests import (
     RequestPlanner,
     Step,
     ToolKind,
-    call_id_for,
     conversion_in,
     unrepaired_conversion,
     without_key,
@@ -172,7 +171,7 @@ class TestCustomTools:
     def test_without_call_id_and_arguments(self) -> None:
         conversion, _ = of(CUSTOM)
         back = conversion.restored_item({"type": "function_call", "name": "run"})
-        assert back == {"type": "custom_tool_call", "id": "ctc_", "name": "run", "input": ""}
+        assert back == {"type": "custom_tool_call", "name": "run"}
 
     def test_a_request_that_was_not_repaired(self) -> None:
         """0.24's simple path accepts custom tools, and streams the calls of functions."""
@@ -196,6 +195,7 @@ class TestToolsThatTheClientRuns:
         assert back["type"] == "tool_search_call"
         assert (back["id"], back["execution"], back["arguments"]) == ("tsc_1", "client", {"query": "a"})
         assert conversion.restored_item(call("tool_search", "not JSON"))["arguments"] == "not JSON"
+        assert conversion.restored_item(call("tool_search", ""))["arguments"] == {}
 
     @pytest.mark.parametrize(
         ("arguments", "commands"),
@@ -240,13 +240,15 @@ class TestToolsThatTheClientRuns:
         "arguments", ["{}", '{"type":["a"],"path":"a"}', '{"type":"create_file","path":1}', "+a"]
     )
     def test_a_patch_that_cannot_be_read(self, arguments: str) -> None:
+        """The client says that there is no such file, and the model tries again."""
         conversion, _ = of(PATCH)
-        item = call("apply_patch", arguments)
-        assert conversion.restored_item(item) is item
+        back = conversion.restored_item(call("apply_patch", arguments))
+        assert back["operation"] == {"type": "update_file", "path": "", "diff": arguments}
 
     def test_ids(self) -> None:
-        assert call_id_for(ToolKind.CUSTOM, "fc_1") == "ctc_1"
-        assert call_id_for(ToolKind.SHELL, "other") == "sh_other"
+        conversion, _ = of(CUSTOM, SHELL)
+        assert conversion.restored_item(call("run"))["id"] == "ctc_1"
+        assert conversion.restored_item(call("shell", id="other"))["id"] == "sh_other"
 
 
 class TestResponses:

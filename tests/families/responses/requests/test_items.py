@@ -6,11 +6,8 @@ import pytest
 
 from vllm_sse_proxy.families.responses.requests import (
     ItemMemory,
-    carrying_id,
-    item_named_in,
     owner_of,
     references,
-    response_named_in,
 )
 
 ALICE, BOB = owner_of(b"Bearer alice"), owner_of(b"Bearer bob")
@@ -100,27 +97,3 @@ def test_references_of_a_request() -> None:
     assert references(body) == ["rs_1", "msg_1"]
     assert references({"input": "Hi"}) == []
     assert references({}) == []
-
-
-def test_ids_that_carry_their_response() -> None:
-    response = "resp_0123456789abcdef"
-    id_ = carrying_id("msg", response, 1)
-    assert id_ == "msg_r0123456789abcdef_1"
-    assert response_named_in(id_) == response
-    stored = {"id": response, "output": [{"type": "reasoning", "id": "rs_x"}, item("msg_x")]}
-    assert item_named_in(id_, stored) == item(id_)
-    for other in (
-        "rs_r0123456789abcdef_1",
-        "msg_r0123456789abcdef_2",
-        "msg_rffffffffffff_1",
-        "zz_r0123456789abcdef_1",
-    ):
-        assert item_named_in(other, stored) is None
-    assert item_named_in(id_, {"id": response}) is None
-
-
-def test_ids_that_carry_none() -> None:
-    assert carrying_id("msg", "chatcmpl/1", 0) is None
-    for id_ in ("msg_0123456789abcdef", "msg_r_1", "", "msg_r0123456789abcdef_99999"):
-        assert response_named_in(id_) is None
-        assert item_named_in(id_, {"id": "resp_0123456789abcdef", "output": []}) is None

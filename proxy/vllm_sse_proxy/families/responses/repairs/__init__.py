@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from vllm_sse_proxy.families.responses.repairs.browser_calls import BrowserCalls
+from vllm_sse_proxy.families.responses.repairs.converted_calls import ConvertedCalls
 from vllm_sse_proxy.families.responses.repairs.custom_tool_calls import CustomToolCalls
 from vllm_sse_proxy.families.responses.repairs.doubled_deltas import DoubledDeltas
 from vllm_sse_proxy.families.responses.repairs.error_events import ErrorEvents
@@ -35,6 +36,7 @@ READ: Final[tuple[type[Repair], ...]] = (
     DoubledDeltas,  # compares texts, so after they are strings; looks at the spelling, so before it is gone
     PrivateNames,
     ItemShapes,
+    ConvertedCalls,  # whole items; what the proxy converted itself needs no more guessing
     NamespaceNames,  # whole items, but before anything compares what upstream calls them
     CustomToolCalls,  # a tool in a namespace is found by both its names
     ReasoningSummaries,  # another name for a text, so once its part has a type

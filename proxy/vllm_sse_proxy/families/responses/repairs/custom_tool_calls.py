@@ -13,27 +13,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import grammar
+from vllm_sse_proxy.families.responses.custom_calls import CallNotes, custom_event, custom_item
 from vllm_sse_proxy.families.responses.echo import Echo, echo_at
-from vllm_sse_proxy.families.responses.tool_inputs import InputReader, input_of
-from vllm_sse_proxy.stream.event import dump_json
+from vllm_sse_proxy.families.responses.tool_inputs import InputReader
 from vllm_sse_proxy.stream.repair import Repair, StreamContext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.responses.view import ClientView
-    from vllm_sse_proxy.stream.event import Body, Event
+    from vllm_sse_proxy.stream.event import Event
 
-_FROM: Final = grammar.FUNCTION_CALL
-_TO: Final = grammar.CUSTOM_CALL
 _ARGUMENTS: Final = grammar.FUNCTION_ARGUMENTS
-_INPUT: Final = grammar.CUSTOM_INPUT
 
 
 class CustomToolCalls(Repair):
     """Send the call of a custom tool as one."""
 
-    __slots__ = ("_by_id", "_by_index", "_last", "_reads")
+    __slots__ = ("_readers", "_reads")
 
     name: ClassVar = "custom_tool_calls"
     summary: ClassVar = 'a custom tool called as a function with `{"input": …}` becomes a `custom_tool_call`'
@@ -44,12 +41,8 @@ class CustomToolCalls(Repair):
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
-        self._by_id: dict[str, InputReader | None] = {}
-        """upstream's ids of the calls that were announced; None for calls of functions"""
-        self._by_index: dict[int, InputReader | None] = {}
-        """the same by their places: up to 0.23 the events of one call have several ids (R12)"""
-        self._last: InputReader | None = None
-        """the call that was announced last"""
+        self._readers = CallNotes()
+        """what reads the input of a call; None for the call of a function"""
         self._reads = False
         """whether any of them is the call of a custom tool"""
 
@@ -63,18 +56,11 @@ class CustomToolCalls(Repair):
             return _in_output(event, echo)
         if type_ == grammar.ITEM_ADDED:
             return self._announce(event, echo)
-        reader = self._reader_of(event)
+        reader: InputReader | None = self._readers.of(event)
         if type_ == grammar.ITEM_DONE:
             item: Any = event.body.get("item")
-            return [event.having(item=_as_custom(item, reader))] if _is_custom(item, echo) else None
-        if reader is None:
-            return None
-        if type_ == _ARGUMENTS.delta:
-            piece = reader.read(str(event.body.get("delta")))
-            return [event.renamed(_INPUT.delta, delta=piece, **_named(event))] if piece else []
-        said = _input(event.body.get(_ARGUMENTS.done_field), reader)
-        done = event.without(_ARGUMENTS.done_field, "name")
-        return [done.renamed(_INPUT.done, **{_INPUT.done_field: said}, **_named(event))]
+            return [event.having(item=custom_item(item, reader))] if _is_custom(item, echo) else None
+        return None if reader is None else custom_event(event, reader)
 
     def watches(self, type_: str, view: ClientView) -> str | None:  # noqa: ARG002 - it has seen the announcements
         """Watch the arguments of every call while one of them is a custom tool's."""
@@ -82,34 +68,17 @@ class CustomToolCalls(Repair):
 
     def _announce(self, event: Event, echo: Echo) -> Sequence[Event] | None:
         item = event.body.get("item")
-        if not isinstance(item, dict) or item.get("type") != _FROM.type:
+        if not isinstance(item, dict) or item.get("type") != grammar.FUNCTION_CALL.type:
             return None
         is_custom = _is_custom(item, echo)
-        id_, index = item.get("id"), event.body.get("output_index")
-        if not (
-            isinstance(id_, str) and id_ in self._by_id
-        ):  # one that is announced again has been read in part
-            self._last = InputReader() if is_custom else None
-            self._reads = self._reads or is_custom
-            if isinstance(id_, str):
-                self._by_id[id_] = self._last
-            if type(index) is int:
-                self._by_index[index] = self._last
-        return [event.having(item=_as_custom(item, None))] if is_custom else None
-
-    def _reader_of(self, event: Event) -> InputReader | None:
-        """Return what reads the input of the call that an event is of; None for the call of a function."""
-        body = event.body
-        item, index = body.get("item"), body.get("output_index")
-        id_ = item.get("id") if isinstance(item, dict) else body.get("item_id")
-        if isinstance(id_, str) and id_ in self._by_id:
-            return self._by_id[id_]
-        return self._by_index.get(index) if type(index) is int else self._last
+        self._reads = self._reads or is_custom
+        self._readers.note(event, InputReader() if is_custom else None)
+        return [event.having(item=custom_item(item))] if is_custom else None
 
 
 def _is_custom(item: Any, echo: Echo) -> bool:
     """Return whether an item calls a custom tool as a function."""
-    if not isinstance(item, dict) or item.get("type") != _FROM.type:
+    if not isinstance(item, dict) or item.get("type") != grammar.FUNCTION_CALL.type:
         return False
     namespace, name = item.get("namespace"), item.get("name")
     return isinstance(name, str) and echo.is_custom(namespace if isinstance(namespace, str) else "", name)
@@ -120,39 +89,7 @@ def _in_output(event: Event, echo: Echo) -> Sequence[Event] | None:
     output = response.get("output") if isinstance(response, dict) else None
     if not isinstance(output, list):
         return None
-    custom = [_as_custom(item, None) if _is_custom(item, echo) else item for item in output]
+    custom = [custom_item(item) if _is_custom(item, echo) else item for item in output]
     if all(one is other for one, other in zip(custom, output, strict=True)):
         return None
     return [event.having(response={**response, "output": custom})]
-
-
-def _as_custom(item: Body, reader: InputReader | None) -> Body:
-    """Return a function call as the custom call that it is."""
-    custom: Body = {name: value for name, value in item.items() if name != _ARGUMENTS.field}
-    custom["type"] = _TO.type
-    if "id" in item:
-        custom["id"] = _renamed(item["id"])
-    if _ARGUMENTS.field in item:
-        custom[_INPUT.field] = _input(item[_ARGUMENTS.field], reader)
-    return custom
-
-
-def _input(arguments: Any, reader: InputReader | None) -> str:
-    """Return the input that arguments have; for a done event without any, what its deltas left to be understood."""
-    if arguments is not None and not isinstance(arguments, str):
-        arguments = dump_json(arguments).decode()
-    if not arguments:
-        arguments = reader.unread if reader is not None and not reader.is_input else ""
-    return input_of(arguments)
-
-
-def _named(event: Event) -> Body:
-    id_ = event.body.get("item_id")
-    return {"item_id": _renamed(id_)} if isinstance(id_, str) else {}
-
-
-def _renamed(id_: Any) -> Any:
-    """Return the id of a function call as that of a custom call: some clients and servers look at what it begins with."""
-    if not isinstance(id_, str) or not id_ or id_.startswith(f"{_TO.id_prefix}_"):
-        return id_
-    return f"{_TO.id_prefix}_{id_.removeprefix(f'{_FROM.id_prefix}_')}"

@@ -18,19 +18,14 @@ from vllm_sse_proxy.families.responses.requests.conversion import (
     KEY,
     NOTHING,
     Conversion,
-    call_id_for,
     conversion_in,
     without_key,
 )
-from vllm_sse_proxy.families.responses.requests.custom_inputs import InputDecoder, decode_input
 from vllm_sse_proxy.families.responses.requests.evidence import names_gpt_oss, release_of
 from vllm_sse_proxy.families.responses.requests.items import (
     ItemMemory,
-    carrying_id,
-    item_named_in,
     owner_of,
     references,
-    response_named_in,
 )
 from vllm_sse_proxy.families.responses.requests.memory import RequestMemory
 from vllm_sse_proxy.families.responses.requests.plan import (
@@ -49,7 +44,6 @@ __all__ = [
     "Conversion",
     "ConvertedTool",
     "Facts",
-    "InputDecoder",
     "ItemMemory",
     "Post",
     "Repaired",
@@ -59,16 +53,11 @@ __all__ = [
     "RequestRepair",
     "Step",
     "ToolKind",
-    "call_id_for",
-    "carrying_id",
     "conversion_in",
-    "decode_input",
-    "item_named_in",
     "names_gpt_oss",
     "owner_of",
     "references",
     "release_of",
-    "response_named_in",
     "unrepaired_conversion",
     "without_key",
 ]

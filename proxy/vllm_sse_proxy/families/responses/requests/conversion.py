@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from vllm_sse_proxy.families.responses.requests.custom_inputs import decode_input
+from vllm_sse_proxy.families.responses.custom_calls import custom_item
 from vllm_sse_proxy.families.responses.requests.tools import (
     SEPARATOR,
     ConvertedTool,
@@ -39,7 +39,6 @@ ECHOED: Final = ("tools", "tool_choice", "reasoning", "text", "instructions")
 
 _VERSION: Final = 1
 _CALL_TYPES: Final[Mapping[ToolKind, tuple[str, str]]] = {
-    ToolKind.CUSTOM: ("custom_tool_call", "ctc_"),
     ToolKind.TOOL_SEARCH: ("tool_search_call", "tsc_"),
     ToolKind.SHELL: ("shell_call", "sh_"),
     ToolKind.LOCAL_SHELL: ("local_shell_call", "lsh_"),
@@ -127,9 +126,7 @@ class Conversion:
             is_known = not tool.namespace and tool.name == item["name"]
             return item if is_known else _named(item, tool)
         if tool.kind is ToolKind.CUSTOM:
-            members = {"name": tool.name, "input": decode_input(text_of(item.get("arguments")))}
-            call = _call(item, tool.kind, members)
-            return {**call, "namespace": tool.namespace} if tool.namespace else call
+            return _named(custom_item(item), tool)
         return _client_run_call(item, tool.kind)
 
     def restored_response(self, response: Body) -> Body:
@@ -309,9 +306,9 @@ def _own_tool(tool: Body, known: ConvertedTool) -> Body:
     return {"type": str(known.kind)}
 
 
-def _call(item: Body, kind: ToolKind, members: Body) -> Body:
+def _typed_call(item: Body, kind: ToolKind, members: Body) -> Body:
     """Return a call of another type: the same id under another prefix, the same ``call_id`` and ``status``."""
-    call: Body = {"type": _CALL_TYPES[kind][0], "id": call_id_for(kind, text_of(item.get("id")))}
+    call: Body = {"type": _CALL_TYPES[kind][0], "id": _call_id(kind, text_of(item.get("id")))}
     if "call_id" in item:
         call["call_id"] = item["call_id"]
     call.update(members)
@@ -320,36 +317,46 @@ def _call(item: Body, kind: ToolKind, members: Body) -> Body:
     return call
 
 
-def call_id_for(kind: ToolKind, id_: str) -> str:
+def _call_id(kind: ToolKind, id_: str) -> str:
     """Return the id that the client gets for an item of upstream's with this id."""
-    prefix = _CALL_TYPES[kind][1]
-    return prefix + id_.removeprefix(_FUNCTION_PREFIX)
+    return _CALL_TYPES[kind][1] + id_.removeprefix(_FUNCTION_PREFIX)
 
 
 def _client_run_call(item: Body, kind: ToolKind) -> Body:
-    """Return the call of a tool that the client runs itself; a patch that cannot be read stays the call of a function."""
+    """Return the call of a tool that the client runs itself; without arguments, as it is announced.
+
+    A patch that cannot be read is one of no file: the client says so, and the model tries again.
+    """
     spelled = text_of(item.get("arguments"))
     try:
-        arguments: Any = orjson.loads(spelled)
+        arguments: Any = orjson.loads(spelled or "{}")
     except ValueError:
         arguments = None
     if kind is ToolKind.TOOL_SEARCH:
         found = spelled if arguments is None else arguments
-        return _call(item, kind, {"execution": "client", "arguments": found})
+        return _typed_call(item, kind, {"execution": "client", "arguments": found})
     members = arguments if isinstance(arguments, dict) else {}
     if kind is ToolKind.SHELL:
-        return _call(item, kind, {"action": _shell_action(members)})
+        return _typed_call(item, kind, {"action": _shell_action(members)})
     if kind is ToolKind.LOCAL_SHELL:
         action = {"type": "exec", "command": _strings(members.get("command")), "env": {}}
         more = {name: members[name] for name in ("working_directory", "timeout_ms") if name in members}
-        return _call(item, kind, {"action": {**action, **more}})
-    type_ = type_of(members)
-    if type_ not in _OPERATIONS or not isinstance(members.get("path"), str):
-        return item
-    operation = {"type": type_, "path": members["path"]}
+        return _typed_call(item, kind, {"action": {**action, **more}})
+    return _typed_call(item, kind, {"operation": _operation(members, spelled)})
+
+
+def _operation(members: Body, spelled: str) -> Body:
+    """Return what a patch does.
+
+    :param spelled: the arguments that it was read from.
+    """
+    type_, path = type_of(members), members.get("path")
+    if type_ not in _OPERATIONS or not isinstance(path, str):
+        return {"type": "update_file", "path": "", "diff": spelled}
+    operation: Body = {"type": type_, "path": path}
     if type_ != "delete_file":
         operation["diff"] = text_of(members.get("diff"))
-    return _call(item, kind, {"operation": operation})
+    return operation
 
 
 def _shell_action(members: Body) -> Body:

@@ -1,15 +1,14 @@
 """Items that the proxy emitted, for clients that only name them in the next request.
 
-There are two ways to know an item by its id. An id may carry the id of its response and its place there: any replica can then
-read the stored response, if upstream stores them. Else it must have been kept: in this process, for a while, up to so many
-bytes, under a digest of the credential with which the response was asked for. Nobody finds an item without that credential,
-whatever id is named.
+An item is kept in this process, for a while, up to so many bytes, under a digest of the credential with which the response was
+asked for. Nobody finds an item without that credential, whatever id is named. Ids that carry the id of their response, so that
+any replica could read the item from the stored response, would change every conforming stream, and help only where vLLM's
+store is on.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,8 +17,6 @@ import orjson
 from vllm_sse_proxy.families.responses.requests.tools import text_of, type_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from vllm_sse_proxy.families.responses.requests.document import Body
 
 MAX_BYTES: Final = 64 * 1024 * 1024
@@ -28,21 +25,6 @@ MAX_AGE_SECONDS: Final = 24 * 3600.0
 """A conversation that is taken up again after a day begins anew."""
 _OVERHEAD_BYTES: Final = 400
 """What an item takes beside its bytes: key, id, digest, links."""
-
-_MARK: Final = "r"
-_CARRIED: Final = re.compile(
-    rf"(?P<prefix>[a-z]+)_{_MARK}(?P<response>[0-9A-Za-z-]{{8,64}})_(?P<place>\d{{1,4}})"
-)
-_RESPONSE: Final = re.compile(r"resp_([0-9A-Za-z-]{8,64})")
-_PREFIXES: Final[Mapping[str, str]] = {
-    "msg": "message",
-    "rs": "reasoning",
-    "fc": "function_call",
-    "ctc": "custom_tool_call",
-    "mcp": "mcp_call",
-    "ws": "web_search_call",
-    "ci": "code_interpreter_call",
-}
 
 
 def owner_of(credential: bytes) -> bytes:
@@ -126,29 +108,3 @@ def references(request: Body) -> list[str]:
         if type_of(item) == "item_reference" or (isinstance(item, dict) and item.keys() == {"id"})
     ]
     return [id_ for id_ in dict.fromkeys(named) if id_]
-
-
-def carrying_id(prefix: str, response_id: str, place: int) -> str | None:
-    """Return an id that carries the id of a response and a place in its output; None for a response id of another form.
-
-    :param prefix: of the item's type, as ``msg``.
-    """
-    found = _RESPONSE.fullmatch(response_id)
-    return None if found is None else f"{prefix}_{_MARK}{found[1]}_{place}"
-
-
-def response_named_in(id_: str) -> str | None:
-    """Return the id of the response that an item's id carries; None if it carries none."""
-    found = _CARRIED.fullmatch(id_)
-    return None if found is None else f"resp_{found['response']}"
-
-
-def item_named_in(id_: str, response: Body) -> Body | None:
-    """Return the item of a stored response that an id names, under that id; None if it is not there, or of another type."""
-    found = _CARRIED.fullmatch(id_)
-    output = response.get("output")
-    if found is None or not isinstance(output, list) or response.get("id") != f"resp_{found['response']}":
-        return None
-    place = int(found["place"])
-    item: Any = output[place] if place < len(output) else None
-    return {**item, "id": id_} if type_of(item) == _PREFIXES.get(found["prefix"], "-") else None

@@ -52,6 +52,7 @@ _ORDERS: Final[Mapping[Step, tuple[Step, ...]]] = {
     Step.LOSSY: (Step.LOSSY, Step.FIRST, Step.LOSSLESS),
 }
 """What is remembered → the steps in the order in which they are tried."""
+_NO_FACTS: Final = Facts()
 _DEFAULTS: Final[Mapping[str, bytes]] = {"tools": b"[]", "tool_choice": b'"auto"'}
 """What is echoed to a client that did not send these, or null."""
 
@@ -105,10 +106,20 @@ class RequestPlanner:
         self._urgent: dict[tuple[tuple[int, int] | None, bool | None], tuple[RequestRepair, ...]] = {}
         """release and path → the repairs that are applied first there"""
 
+    def depends_on_upstream(self, request: Body) -> bool:
+        """Return whether a request may have to be repaired before its first send, depending on what upstream is.
+
+        Every request is asked about, and takes a microsecond or two.
+        """
+        for repair in self._early:  # noqa: SIM110 - a generator would take as long as the question
+            if repair.concerns(request, _NO_FACTS):
+                return True
+        return False
+
     def is_urgent(self, request: Body, facts: Facts) -> bool:
         """Return whether a request may have to be repaired before its first send.
 
-        Every request is asked about, and takes a microsecond or two. If it need not, and the memory knows nothing of its
+        If it need not, and the memory knows nothing of its
         model, it can be sent as it came, and :class:`RequestAttempts` be made when it is refused.
         """
         upstream = (facts.release, facts.harmony)
@@ -156,9 +167,10 @@ class RequestAttempts:
 
     :ivar facts: what is known by now.
     :ivar posts: what was sent so far.
+    :ivar is_refused: whether the last answer was a refusal.
     """
 
-    __slots__ = ("_planner", "_raw", "_request", "_steps", "_tree", "facts", "posts")
+    __slots__ = ("_planner", "_raw", "_request", "_steps", "_tree", "facts", "is_refused", "posts")
 
     def __init__(
         self,
@@ -172,6 +184,7 @@ class RequestAttempts:
             facts, background=request.get("background") is True, stream=request.get("stream") is True
         )
         self.posts: list[Post] = []
+        self.is_refused = False
         self._planner = planner
         self._raw = raw
         self._request = request
@@ -190,7 +203,8 @@ class RequestAttempts:
         :param status: of the answer to the last post.
         :param refusal: its body.
         """
-        if not evidence.is_json_object(refusal) or not self.is_refusal(status):
+        self.is_refused = self.is_refusal(status) and evidence.is_json_object(refusal)
+        if not self.is_refused:
             return None
         before = self.facts
         self.facts = evidence.after_refusal(before, refusal)
@@ -223,6 +237,7 @@ class RequestAttempts:
             post = self._at(self._steps.pop(0))
             if post is not None and all(post.body != sent.body for sent in self.posts):
                 self.posts.append(post)
+                self.is_refused = False
                 return post
         return None
 
@@ -252,9 +267,12 @@ def conversion_of(request: Body, repairing: Repairing) -> Conversion:
     :param request: as the client sent it.
     """
     body = repairing.body
+    tools = tools_of(body)
+    functions = set(names_of([tool for tool in tools if type_of(tool) == "function"]))
     custom = [
         ConvertedTool(name, name, ToolKind.CUSTOM, name)
-        for name in names_of([tool for tool in tools_of(body) if type_of(tool) == "custom"])
+        for name in names_of([tool for tool in tools if type_of(tool) == "custom"])
+        if name not in functions
     ]
     echo: dict[str, bytes] = {}
     for member in ECHOED:
@@ -267,7 +285,7 @@ def conversion_of(request: Body, repairing: Repairing) -> Conversion:
     return Conversion(
         (*repairing.tools, *custom),
         echo,
-        plain=names_of(tools_of(body)),
+        plain=names_of(tools),
         added_metadata=not isinstance(request.get("metadata"), dict),
     )
 
@@ -275,7 +293,9 @@ def conversion_of(request: Body, repairing: Repairing) -> Conversion:
 def unrepaired_conversion(request: Body) -> Conversion:
     """Return what must be converted in the answer to a request that was sent as it came.
 
-    Simple paths up to 0.31 accept custom tools and stream their calls as those of functions, which no client of theirs knows.
+    Simple paths up to 0.31 accept custom tools and answer with calls of functions, which no client of theirs knows.
+
+    :param request: or a response object, which echoes the request's tools.
     """
     return conversion_of(request, Repairing(request, (), ()))
 

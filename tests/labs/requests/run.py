@@ -1,0 +1,236 @@
+"""Requests of real clients, with the proxy and without it.
+
+`python -m tests.labs.requests.run` posts every captured request to scripted servers that refuse as vLLM 0.12.0, 0.24.0 and
+0.32.0 do. `--upstream URL --model NAME` posts them to a real one. `--clients` runs Codex and the AI SDK, whole turns, against
+the scripted 0.32.0 harmony; with `--upstream`, one turn each against the real server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+import orjson
+
+from tests.labs.clients.installation import CODEX, NodeEnvironment
+from tests.labs.requests.upstream import AgentUpstream
+from tests.support.refusals import SERVERS
+from tests.support.refusing import RefusingUpstream
+from tests.support.replay import faults
+from tests.support.requests import captured
+from tests.support.serving import Serving
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Json = dict[str, Any]
+
+HERE: Final = Path(__file__).parent
+GPT_OSS: Final = "openai/gpt-oss-20b"
+HARMONY: Final = SERVERS[-1]
+SHORT: Final[Json] = {"max_output_tokens": 12, "temperature": 0}
+"""Answers of a real model need not be long."""
+CLIENT_SECONDS: Final = 120
+REQUEST_SECONDS: Final = 120
+CONFIG: Final = """\
+model = {model}
+model_provider = "vllm"
+
+[model_providers.vllm]
+name = "vLLM"
+base_url = {base_url}
+env_key = "VLLM_KEY"
+wire_api = "responses"
+request_max_retries = 0
+stream_max_retries = 0
+
+[mcp_servers.notes]
+command = {python}
+args = [{notes}]
+
+[analytics]
+enabled = false
+"""
+"""Codex's defaults, and an MCP server."""
+PATCH: Final = "*** Begin Patch\n*** Add File: made.txt\n+hello\n*** End Patch\n"
+TURNS: Final[tuple[tuple[str, str, Mapping[str, Json]], ...]] = (
+    ("an answer", GPT_OSS, {}),
+    ("a shell command", GPT_OSS, {"exec_command": {"cmd": "echo hello"}}),
+    ("an MCP tool", GPT_OSS, {"add_note": {"text": "milk"}}),
+    ("a sub-agent", GPT_OSS, {"spawn_agent": {"message": "Say hi."}}),
+    ("a free-form patch", "gpt-5.5", {"apply_patch": {"input": PATCH}}),
+    ("a search for tools", "gpt-5.5", {"tool_search": {"query": "notes"}, "add_note": {"text": "milk"}}),
+)  # fmt: skip
+"""What the model does, the model's name (Codex sends other tools for names that it knows), and its calls."""
+
+
+async def main() -> None:
+    """Run what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--upstream", help="URL of a vLLM")
+    parser.add_argument("--model", default=GPT_OSS, help="the model's name there")
+    parser.add_argument("--clients", action="store_true", help="run Codex and the AI SDK")
+    asked = parser.parse_args()
+    if asked.clients:
+        await run_clients(asked.upstream, asked.model)
+    elif asked.upstream:
+        await post_all(asked.upstream, asked.model, asked.upstream, SHORT)
+    else:
+        for server in SERVERS:
+            async with RefusingUpstream(server, version=f"{server.release}.0") as upstream:
+                await post_all(upstream.url, GPT_OSS if server.harmony else "m", server.name, {})
+
+
+async def post_all(upstream: str, model: str, name: str, more: Json) -> None:
+    """Post every captured request to upstream and to a proxy before it, and print how many were accepted, and what was not.
+
+    :param more: further members of every request.
+    """
+    bodies = captured()
+    direct = accepted = 0
+    said: list[str] = []
+    timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+    async with Serving(upstream) as proxy, aiohttp.ClientSession(timeout=timeout) as session:
+        for title, body in bodies.items():
+            raw = orjson.dumps({**body, "model": model, **more})
+            before, first = await post(session, upstream, raw)
+            after, answer = await post(session, proxy.url, raw)
+            direct += before == 200
+            accepted += after == 200
+            if after != 200:
+                same = "as without the proxy" if answer == first else "NOT AS WITHOUT THE PROXY"
+                said.append(f"  {title}: {after} {same}: {answer[:100].decode(errors='replace')}")
+            elif body.get("stream"):
+                said += [f"  {title}: {fault}" for fault in faults(answer)[:2]]
+    print_lines(
+        [f"{name}: of {len(bodies)} requests {direct} are accepted, with the proxy {accepted}", *said]
+    )
+
+
+async def post(session: aiohttp.ClientSession, url: str, body: bytes) -> tuple[int, bytes]:
+    """Return status and body of the answer to a request."""
+    headers = {"Content-Type": "application/json"}
+    async with session.post(f"{url}/v1/responses", data=body, headers=headers) as answer:
+        return answer.status, await answer.read()
+
+
+async def run_clients(upstream: str | None, model: str) -> None:
+    """Run both clients, without the proxy and with it."""
+    ai_sdk = NodeEnvironment("node")
+    ai_sdk.install()
+    CODEX.install()
+    driver = ai_sdk.folder / "ai_turns.mjs"
+    driver.write_bytes((HERE / "drivers" / "ai_turns.mjs").read_bytes())
+    if upstream is not None:
+        async with Serving(upstream) as proxy:
+            for where, url in (("without", upstream), ("with the proxy", proxy.url)):
+                print_lines([f"Codex, {where}: {await codex(url, model)}"])
+                print_lines([f"AI SDK, {where}, {line}" for line in await ai_lines(driver, url, model)])
+        return
+    for what, name, calls in TURNS:
+        for where in ("without", "with the proxy"):
+            async with AgentUpstream(HARMONY, calls) as agent, Serving(agent.url) as proxy:
+                outcome = await codex(agent.url if where == "without" else proxy.url, name)
+                print_lines([f"Codex, {what}, {where}: {outcome} (statuses of vLLM: {agent.statuses})"])
+    for where in ("without", "with the proxy"):
+        async with (
+            AgentUpstream(HARMONY, {"add_note": {"text": "milk"}}) as agent,
+            Serving(agent.url) as proxy,
+        ):
+            url = agent.url if where == "without" else proxy.url
+            print_lines([f"AI SDK, {where}, {line}" for line in await ai_lines(driver, url, GPT_OSS)])
+
+
+async def codex(url: str, model: str) -> str:
+    """Run one turn of `codex exec`, and return what came of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        home, work = prepared(Path(folder), url, model)
+        command = [
+            str(CODEX.folder / "node_modules" / ".bin" / "codex"),
+            *(
+                "exec",
+                "--json",
+                "--skip-git-repo-check",
+                "--dangerously-bypass-approvals-and-sandbox",
+                "Do it.",
+            ),
+        ]
+        env = {**os.environ, "HOME": str(home), "CODEX_HOME": str(home), "VLLM_KEY": "k"}
+        printed = await output_of(command, env=env, cwd=str(work))
+        said = files_in(work)
+    for line in printed.splitlines():
+        with contextlib.suppress(ValueError):
+            said += outcome_of(json.loads(line))
+    return "; ".join(said)
+
+
+def files_in(folder: Path) -> list[str]:
+    """Return what was made in a folder."""
+    return [f"made {path.name}" for path in folder.iterdir()]
+
+
+def prepared(folder: Path, url: str, model: str) -> tuple[Path, Path]:
+    """Make Codex's home with its configuration, and a folder to work in."""
+    home, work = folder / "home", folder / "work"
+    home.mkdir()
+    work.mkdir()
+    notes = str(HERE / "drivers" / "notes.py")
+    values = {"model": model, "base_url": f"{url}/v1", "python": sys.executable, "notes": notes}
+    spelled = {name: json.dumps(value) for name, value in values.items()}
+    (home / "config.toml").write_text(CONFIG.format(**spelled), "utf-8")
+    return home, work
+
+
+def outcome_of(event: Json) -> list[str]:
+    """Return what an event of Codex says of the outcome."""
+    item = event.get("item", {})
+    if event["type"] == "item.completed" and item["type"] in ("agent_message", "reasoning"):
+        return [f"{item['type']} {item['text'][:60]!r}"]
+    if event["type"] == "item.completed" and item["type"] != "error":
+        return [f"{item['type']} {item.get('status')}"]
+    if event["type"] == "turn.failed":
+        return [f"TURN FAILED: {event['error']['message'][:90]}"]
+    return ["turn completed"] if event["type"] == "turn.completed" else []
+
+
+async def ai_lines(driver: Path, url: str, model: str) -> list[str]:
+    """Return what the AI SDK's driver prints."""
+    printed = await output_of(["node", str(driver), f"{url}/v1", model])
+    return [line for line in printed.splitlines() if ": " in line]
+
+
+async def output_of(command: list[str], *, env: dict[str, str] | None = None, cwd: str | None = None) -> str:
+    """Return what a program prints; one that takes too long is stopped."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        env=env,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        out, _ = await asyncio.wait_for(process.communicate(), CLIENT_SECONDS)
+    except TimeoutError:
+        process.kill()
+        out, _ = await process.communicate()
+    return out.decode(errors="replace")
+
+
+def print_lines(lines: list[str]) -> None:
+    """Print lines at once."""
+    sys.stdout.write("\n".join([*lines, ""]))
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
