@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from vllm_sse_proxy.families.messages.family import MESSAGES
 from vllm_sse_proxy.families.responses.family import RESPONSES
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.stream.family import Family
 
-__all__ = ["FAMILIES", "RESPONSES"]
+__all__ = ["FAMILIES", "MESSAGES", "RESPONSES"]
 
-FAMILIES: Final[tuple[Family, ...]] = (RESPONSES,)
+FAMILIES: Final[tuple[Family, ...]] = (RESPONSES, MESSAGES)
