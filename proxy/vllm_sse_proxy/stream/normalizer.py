@@ -292,6 +292,8 @@ def _ending(end: BodyEnd | None, view: View) -> Ending:
         return outcome or Ending.FAILED
     if outcome is Ending.COMPLETED:
         return Ending.UNTERMINATED
+    if outcome is Ending.INCOMPLETE:
+        return outcome
     if end is BodyEnd.EOF:
         return Ending.TRUNCATED if view.heard else Ending.EMPTY
     if not view.heard and end is BodyEnd.CUT:

@@ -286,8 +286,7 @@ class MessagesCompleter(Completer):
         if block is None:
             return True
         if self._is_cut(block) and not _may_be_cut(following):
-            self._exit.correct("cut_calls")
-            self._fail(API_ERROR, _CUT_CALL)
+            self._fail("cut_calls", API_ERROR, _CUT_CALL)
             return False
         stop, self._stop = self._stop, None
         self._sign(block)
@@ -326,33 +325,29 @@ class MessagesCompleter(Completer):
         """Take ``message_delta``: it says why the message ends."""
         view = self._view
         if not view.is_started and "message_openings" not in self._off:
-            self._exit.correct("message_openings")
-            self._fail(API_ERROR, _NO_REASON)
+            self._fail("message_openings", API_ERROR, _NO_REASON)
             return
         if view.has_result and "message_closings" not in self._off:
             self._exit.drop("message_closings", event)
             return
-        result = Result.AS_IT_IS
-        if "stop_reasons" not in self._off:
-            result, corrected = result_of(event, view, self._request)
-            if result is Result.ABORTED:
-                self._exit.correct("stop_reasons")
-                self._fail(OVERLOADED, _ABORTED)
-                return
         if self._waiting:
             self._let_waiting_go()
-        if view.outcome is not None or not self._close(event):
-            return
+        if view.outcome is None:
+            self._emit_result(event)
+
+    def _emit_result(self, event: Event) -> None:
+        """Emit ``message_delta`` with its true reason, behind the stop of the last block."""
+        result, true = Result.AS_IT_IS, event
         if "stop_reasons" not in self._off:
-            result, corrected = result_of(event, view, self._request)
-            if result is Result.LOST_CALL:
-                self._exit.correct("stop_reasons")
-                self._fail(API_ERROR, _LOST_CALL)
-                return
+            result, true = result_of(event, self._view, self._request)
+        if result is Result.ABORTED:
+            self._fail("stop_reasons", OVERLOADED, _ABORTED)
+        elif result is Result.LOST_CALL:
+            self._fail("stop_reasons", API_ERROR, _LOST_CALL)
+        elif self._close(true):
             if result is Result.CORRECTED:
                 self._exit.correct("stop_reasons")
-                event = corrected
-        self._exit.emit(self._counted(event))
+            self._exit.emit(self._counted(true))
 
     def _counted(self, event: Event) -> Event:
         """Return ``message_delta`` with its counts."""
@@ -368,8 +363,7 @@ class MessagesCompleter(Completer):
     def _stop_message(self, event: Event) -> None:
         view = self._view
         if not view.has_result and "message_closings" not in self._off:
-            self._exit.correct("message_closings")
-            self._fail(API_ERROR, _NO_REASON)
+            self._fail("message_closings", API_ERROR, _NO_REASON)
             return
         self._exit.emit(event)
 
@@ -377,25 +371,34 @@ class MessagesCompleter(Completer):
         """End a message whose end upstream did not send."""
         if "message_closings" in self._off:
             return
-        self._exit.correct("message_closings")
         if self._view.has_result:
+            self._exit.correct("message_closings")
             self._exit.emit(inserted(grammar.MESSAGE_STOP))
             return
         end: BodyEnd = event.body["end"]
         _, message = REPORTS[end]
-        self._fail(_TYPE_OF_END.get(end, API_ERROR), message)
+        self._fail("message_closings", _TYPE_OF_END.get(end, API_ERROR), message)
 
-    def _fail(self, type_: str, message: str) -> None:
-        """End the message as failed. The open block stays open: clients take what is stopped for whole."""
-        self._drop_stop()
+    def _fail(self, name: str, type_: str, message: str) -> None:
+        """End the message as failed. The open block stays open: clients take what is stopped for whole.
+
+        :param name: of the correction that this is.
+        """
+        self._exit.correct(name)
+        self._drop_stop(name)
         self._waiting.clear()
         self._exit.emit(error_event(type_, message))
 
-    def _drop_stop(self) -> None:
-        for event in (self._signature, self._stop):
-            if event is not None:
-                self._exit.drop("held_stops", event)
+    def _drop_stop(self, name: str = "") -> None:
+        """Leave the open block open.
+
+        :param name: of the correction that does so; empty where an error of upstream's does.
+        """
+        dropped = [event for event in (self._signature, self._stop) if event is not None]
         self._signature = self._stop = None
+        if dropped and name != "cut_calls":
+            self._exit.correct("held_stops")
+        self._exit.tally.events_dropped += len(dropped)
 
 
 def _is_unfinished(block: BlockView) -> bool:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from vllm_sse_proxy.families.messages import grammar
 from vllm_sse_proxy.stream.ending import Failure
 from vllm_sse_proxy.stream.event import dump_json
-from vllm_sse_proxy.stream.payload import whole_characters
+from vllm_sse_proxy.stream.payload import decode_text, read_leniently, whole_characters
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.stream.event import Body, Event
@@ -141,6 +141,12 @@ def read_error(body: Body, *, accepted: bool) -> Body:
     if accepted and type_ == INVALID_REQUEST:
         type_ = API_ERROR
     return {"type": type_, "message": message or _UNKNOWN_MESSAGE}
+
+
+def read_text(data: bytes) -> str:
+    """Return the words of an error that is no object: plain text, or a string in JSON."""
+    value = read_leniently(data)
+    return (value if type(value) is str else decode_text(data)).strip()
 
 
 def _message_of(error: Body) -> str:

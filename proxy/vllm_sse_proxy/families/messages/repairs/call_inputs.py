@@ -45,7 +45,7 @@ class _Input:
     def take(self, piece: str) -> str:
         """Return what of a piece belongs to the input, and take note of it."""
         if self.scanner.is_complete:
-            return "" if piece.strip(_SPACE) else piece
+            return "" if piece.strip(_SPACE) and self.scanner.is_object else piece
         kept = self._kept(piece)
         self.pieces.append(kept)
         return kept
@@ -59,7 +59,8 @@ class _Input:
                 self.scanner = scan("".join(self.pieces) + rest)
                 return rest
         end = self.scanner.end - before
-        return piece[:end] if self.scanner.is_complete and piece[end:].strip(_SPACE) else piece
+        is_whole = self.scanner.is_complete and self.scanner.is_object
+        return piece[:end] if is_whole and piece[end:].strip(_SPACE) else piece
 
     def _rest_of(self, piece: str) -> str | None:
         """Return what a piece adds that says the whole input once more; None if it does not say it again."""

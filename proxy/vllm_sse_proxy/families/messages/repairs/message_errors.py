@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from vllm_sse_proxy.families.messages import grammar
-from vllm_sse_proxy.families.messages.error_reports import is_error, is_readable, read_error
+from vllm_sse_proxy.families.messages.error_reports import is_error, is_readable, read_error, read_text
 from vllm_sse_proxy.stream.event import COMMENT, END, Event
-from vllm_sse_proxy.stream.payload import decode_text
 from vllm_sse_proxy.stream.repair import Repair
 
 if TYPE_CHECKING:
@@ -44,6 +43,6 @@ class MessageErrors(Repair):
         """Return the error event."""
         if not is_error(event) or (event.type == grammar.ERROR and is_readable(event.body)):
             return None
-        report = event.body or {"message": decode_text(event.raw or b"").strip()}
+        report = event.body or {"message": read_text(event.raw or b"")}
         error = read_error(report, accepted=bool(view.blocks))
         return [Event(grammar.ERROR, {"type": grammar.ERROR, "error": error})]
