@@ -75,6 +75,8 @@ class MessagesCompleter(Completer):
         """the stop of the open block, which waits for the next event"""
         self._signature: Event | None = None
         """the signature of the open block, which waits for its stop"""
+        self._signed_at = 0
+        """the size of the view when it came"""
         self._waiting: list[Event] = []
         """events of other blocks that came before the input of the open call was whole"""
 
@@ -110,7 +112,11 @@ class MessagesCompleter(Completer):
     def release(self) -> None:
         """Emit the stop that waits, unless it is that of a cut call: upstream's heartbeat says that time passes."""
         block = self._view.open
-        if self._stop is not None and block is not None and not self._is_cut(block):
+        if block is None:
+            return
+        if self._signature is not None:
+            self._sign(block)
+        if self._stop is not None and not self._is_cut(block):
             self._close(None)
 
     def _take_ping(self, event: Event) -> None:
@@ -222,20 +228,30 @@ class MessagesCompleter(Completer):
         if block is None or not self._fits_open(event, block):
             self._take_misfit(event)
         elif delta_type(event) == grammar.SIGNATURE_DELTA and "thinking_signatures" not in self._off:
-            if self._signature is not None:
-                self._exit.drop("thinking_signatures", self._signature)
-            self._signature = event
+            self._take_signature(event, block)
+        elif _is_whole(block) and "call_inputs" not in self._off and not _is_blank(event):
+            self._exit.drop("call_inputs", event)
         else:
-            if self._signature is not None:
-                self._exit.correct("thinking_signatures")  # it goes to the end of the block
             if self._stop is not None:
-                self._exit.correct("held_stops")  # so does the stop
+                self._exit.correct("held_stops")  # it goes to the end of the block
             self._exit.emit(self._indexed(event, block.index))
+
+    def _take_signature(self, event: Event, block: BlockView) -> None:
+        """Let a signature wait for the stop of its block; of several the last one, if none has left yet."""
+        if block.is_signed:
+            self._exit.drop("thinking_signatures", event)
+            return
+        if self._signature is not None:
+            self._exit.drop("thinking_signatures", self._signature)
+        self._signature = event
+        self._signed_at = self._view.size
 
     def _fits_open(self, event: Event, block: BlockView) -> bool:
         """Return whether a delta goes on with the open block; one that is for another index may, if nothing else is open."""
         index = event.body.get("index")
         is_named = type(index) is not int or index == self._index
+        if block.is_signed and delta_type(event) == grammar.THINKING_DELTA:
+            return "thinking_signatures" in self._off
         return _fits(event, block) and (is_named or (self._stop is None and not block.has_input))
 
     def _take_misfit(self, event: Event) -> None:
@@ -301,6 +317,8 @@ class MessagesCompleter(Completer):
         """Emit the signature that waits for the stop of its block, or one of the proxy's own if upstream sent none."""
         signature, self._signature = self._signature, None
         if signature is not None:
+            if self._view.size != self._signed_at:  # words came behind it
+                self._exit.correct("thinking_signatures")
             self._exit.emit(self._indexed(signature, block.index))
         elif (
             block.type == grammar.THINKING and not block.is_signed and "thinking_signatures" not in self._off
@@ -315,9 +333,11 @@ class MessagesCompleter(Completer):
         if block.type != grammar.TOOL_USE or "cut_calls" in self._off:
             return False
         text = block.text
-        return isinstance(text, InputText) and (
-            text.scanner.is_cut or (text.scanner.is_empty and requires_input(self._request, block.name))
-        )
+        if not isinstance(text, InputText):
+            return False
+        if text.scanner.is_empty:
+            return requires_input(self._request, block.name)
+        return text.scanner.is_cut
 
     # ---------------------------------------------------------------------------------------------------- the message's ending
 
@@ -405,6 +425,18 @@ def _is_unfinished(block: BlockView) -> bool:
     """Return whether the input of a call has no end yet."""
     text = block.text
     return isinstance(text, InputText) and (text.scanner.is_cut or text.scanner.is_empty)
+
+
+def _is_whole(block: BlockView) -> bool:
+    """Return whether the input of a call is a whole object."""
+    text = block.text
+    return isinstance(text, InputText) and text.scanner.is_complete and text.scanner.is_object
+
+
+def _is_blank(event: Event) -> bool:
+    """Return whether a piece of an input adds nothing to it, or is of another type."""
+    piece = delta_of(event).get("partial_json")
+    return type(piece) is not str or not piece.strip()
 
 
 def _fits(event: Event, block: BlockView) -> bool:

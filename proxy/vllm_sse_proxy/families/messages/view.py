@@ -57,7 +57,7 @@ class InputText(TextView):
     def grow(self, piece: str) -> None:
         """Add a piece that was emitted."""
         self.scanner.feed(piece)
-        self.last = piece
+        super().grow(piece)
 
 
 class BlockView:
@@ -92,6 +92,7 @@ class MessageView(View):
     :ivar id: the message's id.
     :ivar blocks: all content blocks, in order.
     :ivar open: the one that is open.
+    :ivar calls: the calls among them, by their ids.
     :ivar counts: the last counts of its usage, by name.
     :ivar has_result: ``message_delta`` was emitted.
     """
@@ -102,6 +103,7 @@ class MessageView(View):
         self.id = ""
         self.blocks: list[BlockView] = []
         self.open: BlockView | None = None
+        self.calls: dict[str, BlockView] = {}
         self.counts: dict[str, int] = {}
         self.has_result = False
         self._is_cut = False
@@ -161,6 +163,8 @@ class MessageView(View):
         block = BlockView(len(self.blocks), content if type(content) is dict else {})
         self.blocks.append(block)
         self.open = block
+        if block.has_input:
+            self.calls[block.id] = block
         self.size += _BLOCK_SIZE + len(block.id) + len(block.name)
 
     def _grow(self, event: Event) -> None:

@@ -87,13 +87,6 @@ def test_a_call_without_an_id_gets_one(id_: object) -> None:
     assert counts == {"block_shapes": 2}
 
 
-def test_a_second_call_with_the_same_id_gets_another() -> None:
-    made, counts = repaired("start\ncall 0 x list\nstop 0\ncall 1 x list\nstop 1\nend tool_use\nover")
-    assert made[1] == "call 0 x list"
-    assert made[3].startswith("call 1 toolu_")
-    assert counts == {"block_shapes": 1}
-
-
 @pytest.mark.parametrize(
     "request_",
     [

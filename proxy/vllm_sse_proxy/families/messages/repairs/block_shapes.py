@@ -14,7 +14,7 @@ from vllm_sse_proxy.families.messages import grammar
 from vllm_sse_proxy.families.messages.events import delta_of, inserted
 from vllm_sse_proxy.families.messages.requests import only_tool
 from vllm_sse_proxy.stream.event import dump_json
-from vllm_sse_proxy.stream.repair import Repair, Seen, StreamContext
+from vllm_sse_proxy.stream.repair import Repair, StreamContext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ _ID_DIGITS: Final = 24
 class BlockShapes(Repair):
     """Give blocks and deltas their members."""
 
-    __slots__ = ("_ids", "_nameless")
+    __slots__ = ("_given", "_nameless")
 
     name: ClassVar = "block_shapes"
     summary: ClassVar = "blocks have all of their members and start empty; deltas hold strings"
@@ -38,8 +38,8 @@ class BlockShapes(Repair):
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
-        self._ids: Seen = {}
-        """ids of the calls so far"""
+        self._given = 0
+        """how many ids were given"""
         self._nameless: object = None
         """upstream's index of a call without a name, which is dropped; a list around it, so that any index is one"""
 
@@ -92,13 +92,14 @@ class BlockShapes(Repair):
         return True
 
     def _identify(self, content: Body, view: MessageView) -> None:
-        """Give a call without an id, or with that of an earlier call, one of its own."""
+        """Give a call without an id one."""
         id_ = content.get("id")
-        if type(id_) is not str or not id_ or id_ in self._ids:
-            seed = f"{view.id}\0{len(self._ids)}"
-            id_ = f"toolu_{hashlib.sha256(seed.encode('utf-8', 'replace')).hexdigest()[:_ID_DIGITS]}"
-            content["id"] = id_
-        self._ids[id_] = None
+        if type(id_) is not str or not id_:
+            self._given += 1
+            seed = f"{view.id}\0{self._given}"
+            content["id"] = (
+                f"toolu_{hashlib.sha256(seed.encode('utf-8', 'replace')).hexdigest()[:_ID_DIGITS]}"
+            )
 
 
 def _first_delta(kind: grammar.BlockKind, words: Any, input_: Any) -> Body | None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from vllm_sse_proxy.families.messages import grammar
 from vllm_sse_proxy.families.messages.events import delta_of, delta_type
 from vllm_sse_proxy.families.partial_json import JsonScanner, scan
-from vllm_sse_proxy.stream.event import COMMENT
+from vllm_sse_proxy.stream.event import END
 from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, StreamContext, Verdict
 
 if TYPE_CHECKING:
@@ -27,6 +27,18 @@ if TYPE_CHECKING:
 
 _LONGEST_NAME: Final = 256
 """Characters that are held to find out whether they name a member; no schema has longer names."""
+_ENDS_OF_HOLDING: Final = frozenset(
+    {
+        grammar.BLOCK_START,
+        grammar.BLOCK_DELTA,
+        grammar.BLOCK_STOP,
+        grammar.MESSAGE_DELTA,
+        grammar.MESSAGE_STOP,
+        grammar.ERROR,
+        END,
+    }
+)
+"""Before these, what is held leaves; heartbeats and what the proxy drops change nothing."""
 _SPACE: Final = " \t\n\r"
 
 
@@ -99,17 +111,17 @@ class CallInputs(Repair):
     def repair(self, event: Event, view: MessageView) -> Sequence[Event] | Verdict | None:  # noqa: ARG002 - the pieces say it all
         """Return a piece without what does not belong into it."""
         type_ = event.type
-        if type_ == COMMENT:
+        if type_ not in _ENDS_OF_HOLDING:
             return PASS
         index = event.body.get("index")
-        if type(index) is not int:
-            return None
-        if type_ in (grammar.BLOCK_START, grammar.BLOCK_STOP):
-            self._inputs.pop(index, None)
-        elif type_ == grammar.BLOCK_DELTA and delta_type(event) == grammar.INPUT_DELTA:
+        if type_ == grammar.BLOCK_DELTA and type(index) is int and delta_type(event) == grammar.INPUT_DELTA:
             piece = delta_of(event).get("partial_json")
             if type(piece) is str and piece:
                 return self._take(event, index, piece)
+        for held in self.held:
+            self._inputs[held.body["index"]].take(_piece(held))
+        if type_ in (grammar.BLOCK_START, grammar.BLOCK_STOP) and type(index) is int:
+            self._inputs.pop(index, None)
         return None
 
     def _take(self, event: Event, index: int, piece: str) -> Sequence[Event] | Verdict | None:

@@ -59,7 +59,7 @@ class LeakedHeaders(Repair):
         header, *stops = self.held
         if event.type == grammar.BLOCK_STOP and not stops:
             return HOLD
-        if event.type != grammar.MESSAGE_DELTA or not stops:
+        if event.type != grammar.MESSAGE_DELTA:
             return None
         is_cut = delta_of(event).get("stop_reason") == grammar.MAX_TOKENS
         if not is_cut and delta_of(header).get("text") not in _END_TOKENS:
