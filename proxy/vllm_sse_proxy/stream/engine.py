@@ -64,12 +64,17 @@ class Engine:
             self._walk(event, 0)
             return
         place = self._family.place_of(event)
+        left = self.exit.tally.events_out
         if place not in self._places:  # the first of a text, which may have no second
             if len(self._places) < _KNOWN_AT_ONCE:
                 self._places[place] = None
             self._walk(event, 0)
         else:
             self._walk_and_learn(event, frame)
+        if (
+            self.exit.tally.events_out > left + 1
+        ):  # it needed events of structure: what was learned before them is void
+            self._rewrites.clear()
 
     def comment(self, text: bytes) -> None:
         """Pass one of upstream's comments: it says that time passes, so what waits for the next event waits no longer."""
