@@ -22,11 +22,16 @@ from vllm_sse_proxy import BodyEnd, Plan, StreamNormalizer
 from vllm_sse_proxy.families import MESSAGES
 from vllm_sse_proxy.families.judging import JsonState, json_state
 from vllm_sse_proxy.families.messages.conformance import CONTENT, MINOR, check_stream
-from vllm_sse_proxy.families.messages.grammar import CUT_REASONS
+from vllm_sse_proxy.families.messages.grammar import BLOCK_OF_DELTA, BLOCKS, CUT_REASONS, EVENTS, STOP_REASONS
 from vllm_sse_proxy.stream.plan import names_of
 
 STRICT: Final = Plan.of(MESSAGES, strict=True)
 ENDS: Final = [end for end in BodyEnd if end is not BodyEnd.CLIENT_GONE]
+HEARTBEAT: Final = re.compile(
+    rb'"content_block_stop"[^\n]*\n\n(?:: ping\n\n|event: ping\n[^\n]*\n\n)+event: error'
+)
+"""An error behind a stop that a heartbeat released."""
+NESTED: Final = ("delta", "content_block")
 NAMES: Final = names_of(MESSAGES)
 REQUESTS: Final = (
     None,
@@ -209,18 +214,29 @@ def repair(stream: bytes, end: BodyEnd = BodyEnd.EOF, plan: Plan = STRICT, reque
 
 
 def broken(stream: bytes) -> list[str]:
-    """Return the violations that are not the model's own doing.
+    """Return the violations that are not the model's own doing. An input that lost its beginning cannot be repaired.
 
-    An event of a type that nobody knows passes: Anthropic's API says that clients must bear such. The judge does not. Nor can
-    an input be repaired that lost its beginning.
+    Types that nobody knows pass: Anthropic's API says that clients must bear them. The judge does not.
     """
-    found = [one for one in check_stream(stream) if one.rule not in CONTENT | MINOR]
-    strangers = {"event_type", "start_first"} if any(one.rule == "event_type" for one in found) else set()
+    if any(map(is_strange, bodies(stream))):
+        return []
+    beaten = HEARTBEAT.search(stream) is not None
     return [
         str(one)
-        for one in found
-        if one.rule not in strangers and not (one.rule == "input_excess" and "more: '{" not in one.detail)
+        for one in check_stream(stream)
+        if not (beaten and one.rule == "stop_before_error")
+        and one.rule not in CONTENT | MINOR
+        and not (one.rule == "input_excess" and "more: '{" not in one.detail)
     ]
+
+
+def is_strange(body: dict[str, Any]) -> bool:
+    """Return whether an event, its block, its delta or its reason is of a type that nobody knows."""
+    delta, block = (body[name].get("type") if isinstance(body.get(name), dict) else None for name in NESTED)
+    known = body["type"] in EVENTS and (block is None or block in BLOCKS)
+    if body["type"] == "message_delta" and isinstance(body.get("delta"), dict):
+        known = body["delta"].get("stop_reason") in STOP_REASONS
+    return not known or (body["type"] == "content_block_delta" and delta not in BLOCK_OF_DELTA)
 
 
 def bodies(stream: bytes) -> list[dict[str, Any]]:
@@ -228,7 +244,7 @@ def bodies(stream: bytes) -> list[dict[str, Any]]:
     for line in re.split(rb"[\r\n]+", stream):
         if line.startswith(b"data:"):
             try:
-                body = json.loads(line[5:])
+                body = json.loads(line[5:].decode(errors="replace"), strict=False)
             except (ValueError, RecursionError):
                 continue
             if isinstance(body, dict):

@@ -4,8 +4,9 @@ Theory of operation. One block is open at a time, so most of the work is to stop
 clients act on what is stopped: Claude Code takes a text whose block was stopped for the answer, even if an error follows, and
 every client runs a call whose input was cut, with ``{}``. So three things wait:
 
-*The stop of a block*, and the signature before it, wait for the next event, which follows at once (``held_stops``). An error
-leaves the block open. A heartbeat says that time passes, and releases the stop; the stop of a call that was cut it does not.
+*The stop of a block*, and the signature before it, wait for the next event of the message, which follows at once: vLLM stops a
+block when it has something else to send (``held_stops``). An error leaves the block open. A heartbeat says that time passes,
+and releases the stop; that of a call that was cut it does not.
 
 *What follows a call that was cut* decides: if ``message_delta`` says that the token limit was hit, the stop leaves. Anything
 else means that the rest of the input was lost, and the stream ends as an error in place of the stop (``cut_calls``).
@@ -32,7 +33,7 @@ from vllm_sse_proxy.families.messages.events import (
     inserted,
 )
 from vllm_sse_proxy.families.messages.requests import model_of, requires_input
-from vllm_sse_proxy.families.messages.results import Result, is_same, result_of, with_counts
+from vllm_sse_proxy.families.messages.results import Result, is_same, reason_of, result_of, with_counts
 from vllm_sse_proxy.families.messages.view import InputText
 from vllm_sse_proxy.stream.ending import REPORTS, BodyEnd
 from vllm_sse_proxy.stream.event import END, Event
@@ -85,13 +86,10 @@ class MessagesCompleter(Completer):
     def complete(self, event: Event) -> None:
         """Emit an event, and whatever must come before it; or drop it."""
         type_ = event.type
-        if type_ in _OF_BLOCKS:
-            if self._must_wait(event):
-                self._waiting.append(event)
-                if len(self._waiting) > MAX_HELD_EVENTS:
-                    self._let_waiting_go()
-                return
-            self._take_of_block(event)
+        if self._view.outcome is not None:  # one that a repair released together with the last
+            self._exit.drop("message_closings", event)
+        elif type_ in _OF_BLOCKS:
+            self._take_or_wait(event)
         elif type_ == grammar.PING:
             self._take_ping(event)
         elif type_ == grammar.ERROR:
@@ -171,6 +169,14 @@ class MessagesCompleter(Completer):
 
     # ----------------------------------------------------------------------------------------------------------------- blocks
 
+    def _take_or_wait(self, event: Event) -> None:
+        if not self._must_wait(event):
+            self._take_of_block(event)
+            return
+        self._waiting.append(event)
+        if len(self._waiting) > MAX_HELD_EVENTS:
+            self._let_waiting_go()
+
     def _must_wait(self, event: Event) -> bool:
         """Return whether an event of another block comes into a call whose input is not whole."""
         block = self._view.open
@@ -185,7 +191,7 @@ class MessagesCompleter(Completer):
         if event.type == grammar.BLOCK_START:
             return False
         index = event.body.get("index")
-        if type(index) is int and index != self._index:
+        if type(index) is int and type(self._index) is int and index != self._index:
             return False
         return event.type == grammar.BLOCK_STOP or _fits(event, block)
 
@@ -249,7 +255,7 @@ class MessagesCompleter(Completer):
     def _fits_open(self, event: Event, block: BlockView) -> bool:
         """Return whether a delta goes on with the open block; one that is for another index may, if nothing else is open."""
         index = event.body.get("index")
-        is_named = type(index) is not int or index == self._index
+        is_named = type(index) is not int or type(self._index) is not int or index == self._index
         if block.is_signed and delta_type(event) == grammar.THINKING_DELTA:
             return "thinking_signatures" in self._off
         return _fits(event, block) and (is_named or (self._stop is None and not block.has_input))
@@ -278,7 +284,12 @@ class MessagesCompleter(Completer):
     def _take_stop(self, event: Event) -> None:
         block = self._view.open
         index = event.body.get("index")
-        is_others = type(index) is int and index != self._index and index < len(self._view.blocks)
+        is_others = (
+            type(index) is int
+            and type(self._index) is int
+            and index != self._index
+            and index < len(self._view.blocks)
+        )
         if block is None or self._stop is not None or is_others:
             if "block_closings" in self._off:
                 self._exit.emit(event)
@@ -350,7 +361,7 @@ class MessagesCompleter(Completer):
         if view.has_result and "message_closings" not in self._off:
             self._exit.drop("message_closings", event)
             return
-        if self._waiting:
+        if self._waiting and (reason_of(event) or "stop_reasons" in self._off):
             self._let_waiting_go()
         if view.outcome is None:
             self._emit_result(event)
@@ -450,5 +461,4 @@ def _may_be_cut(following: Event | None) -> bool:
     """Return whether the event that follows a call says that a limit cut it."""
     if following is None or following.type != grammar.MESSAGE_DELTA:
         return False
-    reason = delta_of(following).get("stop_reason")
-    return type(reason) is str and reason in grammar.CUT_REASONS
+    return reason_of(following) in grammar.CUT_REASONS

@@ -37,17 +37,22 @@ class Result(Enum):
     """The message ends for a call that never came, and says nothing else."""
 
 
+def reason_of(event: Event) -> str:
+    """Return the stop reason that a ``message_delta`` names, as Anthropic does; empty for an aborted message."""
+    given = delta_of(event).get("stop_reason")
+    return "" if type(given) is not str or given in _ABORTS else _OPENAI_REASONS.get(given, given)
+
+
 def result_of(event: Event, view: MessageView, request: RequestContext) -> tuple[Result, Event]:
     """Return what is to be made of a ``message_delta``, and the event with the true reason.
 
     Ask about lost calls once all blocks are stopped.
     """
     delta = delta_of(event)
-    given = delta.get("stop_reason")
-    if type(given) is not str or given in _ABORTS:
+    given, sequence = delta.get("stop_reason"), delta.get("stop_sequence")
+    reason = reason_of(event)
+    if not reason:
         return Result.ABORTED, event
-    sequence = delta.get("stop_sequence")
-    reason = _OPENAI_REASONS.get(given, given)
     if view.has_calls:
         reason = grammar.TOOL_USE if reason == grammar.END_TURN else reason
     elif reason == grammar.TOOL_USE:

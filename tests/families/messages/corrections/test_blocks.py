@@ -375,3 +375,29 @@ def test_every_vendors_event_passes() -> None:
     made, counts = repaired(f"start\n{event}\nend end_turn\nover", disabled=["stop_reasons"])
     assert made == ["start", event, "end end_turn", "over"]
     assert counts == {}
+
+
+def test_what_was_learned_of_a_text_is_void_once_it_was_stopped() -> None:
+    """The texts are spelled alike, but the second one has a block of its own."""
+    lines, _ = repaired("""
+        start
+        text 0
+        text+ 0 a
+        text+ 0 b
+        text+ 0 c
+        think+ 1 Hm
+        text+ 0 d
+        text+ 0 e
+        text+ 0 f
+        stop 0
+        end end_turn
+        over
+    """)
+    assert [line for line in lines if line.startswith("text+")] == short("""
+        text+ 0 a
+        text+ 0 b
+        text+ 0 c
+        text+ 2 d
+        text+ 2 e
+        text+ 2 f
+    """)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from vllm_sse_proxy.families.messages import grammar
 from vllm_sse_proxy.families.messages.events import delta_of, delta_type
-from vllm_sse_proxy.stream.repair import HOLD, Repair, Verdict
+from vllm_sse_proxy.families.messages.results import reason_of
+from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,11 +58,13 @@ class LeakedHeaders(Repair):
 
     def _decide(self, event: Event) -> Sequence[Event] | Verdict | None:
         header, *stops = self.held
-        if event.type == grammar.BLOCK_STOP and not stops:
+        if event.type == grammar.BLOCK_STOP:
             return HOLD
+        if event.type == grammar.MESSAGE_START:
+            return PASS
         if event.type != grammar.MESSAGE_DELTA:
             return None
-        is_cut = delta_of(event).get("stop_reason") == grammar.MAX_TOKENS
+        is_cut = reason_of(event) == grammar.MAX_TOKENS
         if not is_cut and delta_of(header).get("text") not in _END_TOKENS:
             return None
         self.take()
@@ -76,6 +79,6 @@ def _is_header(event: Event, view: MessageView) -> bool:
     if type(text) is not str or not text.startswith("<|") or len(text) > _LONGEST:
         return False
     block = view.open
-    if block is None or block.type != grammar.TEXT or block.text.last is not None:
+    if block is not None and block.type == grammar.TEXT and block.text.last is not None:
         return False
     return text in _END_TOKENS or _HEADER.fullmatch(text) is not None

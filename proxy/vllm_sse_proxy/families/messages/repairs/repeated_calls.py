@@ -19,7 +19,7 @@ from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, Seen, StreamContext
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vllm_sse_proxy.families.messages.view import BlockView, MessageView
+    from vllm_sse_proxy.families.messages.view import MessageView
     from vllm_sse_proxy.stream.event import Body, Event
 
 _ID_DIGITS: Final = 24
@@ -46,35 +46,35 @@ class RepeatedCalls(Repair):
 
     def repair(self, event: Event, view: MessageView) -> Sequence[Event] | Verdict | None:
         """Hold the call until it is whole; then drop it, or let it go under another id."""
-        if self.held:
-            return self._go_on(event, view)
+        if not self.held:
+            return self._look(event)
+        if event.type in (COMMENT, grammar.PING):
+            return PASS
+        return HOLD if event.type == grammar.BLOCK_DELTA else self._decide(event, view)
+
+    def _look(self, event: Event) -> Sequence[Event] | Verdict | None:
+        """Look for the start of a call whose id came before."""
         if event.type == grammar.BLOCK_STOP:
             self._open = ""
         if event.type != grammar.BLOCK_START:
             return None
         id_ = _content(event).get("id")
-        is_open, self._open = id_ == self._open, id_ if type(id_) is str else ""
-        if type(id_) is not str or id_ not in self._seen:
-            if type(id_) is str:
-                self._seen[id_] = None
-            return None
-        return [] if is_open else HOLD
+        if type(id_) is str and id_ in self._seen:
+            return [] if id_ == self._open else HOLD
+        self._open = id_ if type(id_) is str else ""
+        if self._open:
+            self._seen[self._open] = None
+        return None
 
-    def _go_on(self, event: Event, view: MessageView) -> Sequence[Event] | Verdict | None:
-        if event.type in (COMMENT, grammar.PING):
-            return PASS
-        if event.type == grammar.BLOCK_DELTA:
-            return HOLD
-        call, self._open = self.take(), ""
-        is_stop = event.type == grammar.BLOCK_STOP
-        if event.type not in (grammar.BLOCK_STOP, grammar.BLOCK_START, grammar.MESSAGE_DELTA):
-            return [self._renamed(call[0], view), *call[1:], event]
-        content = _content(call[0])
-        earlier = view.calls.get(content["id"])
-        said = "".join(piece for one in call[1:] if type(piece := delta_of(one).get("partial_json")) is str)
-        if _is_same(earlier, content.get("name"), said):
-            return [] if is_stop else [event]
-        return [self._renamed(call[0], view), *call[1:], event]
+    def _decide(self, event: Event, view: MessageView) -> Sequence[Event] | Verdict:
+        """Decide about the call that is held, now that it is over."""
+        start, *rest = self.take()
+        looked = self._look(event) if event.type == grammar.BLOCK_START else None
+        if _is_sent(start, rest, view):
+            if event.type == grammar.BLOCK_STOP:
+                return []
+            return [event] if looked is None else looked
+        return [self._renamed(start, view), *rest, event if looked is None else self._renamed(event, view)]
 
     def _renamed(self, start: Event, view: MessageView) -> Event:
         self._number += 1
@@ -88,8 +88,11 @@ def _content(event: Event) -> Body:
     return content if type(content) is dict else {}
 
 
-def _is_same(call: BlockView | None, name: object, said: str) -> bool:
-    """Return whether a call of this name and input was sent."""
-    return (
-        call is not None and call.name == name and isinstance(call.text, InputText) and call.text.text == said
-    )
+def _is_sent(start: Event, deltas: Sequence[Event], view: MessageView) -> bool:
+    """Return whether the client has been sent a call with this id, this name and this input."""
+    content = _content(start)
+    call = view.calls.get(content["id"])
+    if call is None or call.name != content.get("name") or not isinstance(call.text, InputText):
+        return False
+    pieces = (delta_of(delta).get("partial_json") for delta in deltas)
+    return call.text.text == "".join(piece for piece in pieces if type(piece) is str)
