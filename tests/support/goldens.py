@@ -1,7 +1,7 @@
 """The golden of each repair: a broken stream as it was sent, what the proxy makes of it, and where it comes from.
 
-A golden is a folder of `tests/recordings` named after its repair: `upstream.sse`, `expected.sse`, `origin.toml`. Those of another
-family than Responses have its name and a hyphen before that of the repair.
+A golden is a folder of `tests/recordings` named after its repair: `upstream.sse`, `expected.sse`, `origin.toml`. Those of
+another family than Responses have its name and a hyphen before that of the repair.
 `python -m tests.support.goldens [NAME ...]` writes `expected.sse` again. Read what it wrote before you commit it: it is
 what the code does, not what the protocol wants.
 """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from vllm_sse_proxy.cli.files import add_input, open_input
 from vllm_sse_proxy.cli.settings import add_settings, load
 from vllm_sse_proxy.config import CoreSettings
-from vllm_sse_proxy.families.responses.conformance import check_stream
+from vllm_sse_proxy.families.judges import judge
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -26,7 +26,7 @@ def run(options: Namespace) -> int:
     settings = load(options, CoreSettings)
     with ExitStack() as files:
         stream = open_input(options.file, files).read()
-    violations = check_stream(stream, dialect=settings.dialect)
+    _, violations = judge(stream, dialect=settings.dialect)
     for violation in violations:
         print(violation)
     sys.stdout.flush()

@@ -6,11 +6,11 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from vllm_sse_proxy.cli.families import read_family
 from vllm_sse_proxy.cli.files import add_input, open_input, open_output
 from vllm_sse_proxy.cli.settings import add_settings, load
 from vllm_sse_proxy.cli.usage import READ_BYTES
 from vllm_sse_proxy.config import CoreSettings
-from vllm_sse_proxy.families import RESPONSES
 from vllm_sse_proxy.stream.ending import BodyEnd
 from vllm_sse_proxy.stream.normalizer import StreamNormalizer
 
@@ -30,10 +30,14 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Repair the stream."""
-    normalizer = StreamNormalizer(load(options, CoreSettings).plan(RESPONSES), RESPONSES.context("", None))
+    settings = load(options, CoreSettings)
     with ExitStack() as files:
         source = open_input(options.file, files)
         sink = open_output(options.output, options.file, files)
+        family, begun = read_family(source, settings.max_frame_bytes)
+        normalizer = StreamNormalizer(settings.plan(family), family.context("", None))
+        sink.write(normalizer.feed(begun))
+        sink.flush()
         # read1 returns what is there, so that a live stream is repaired event by event.
         while not normalizer.ended and (chunk := source.read1(READ_BYTES)):
             sink.write(normalizer.feed(chunk))
@@ -41,7 +45,7 @@ def run(options: Namespace) -> int:
         sink.write(normalizer.finish(BodyEnd.EOF))
         sink.flush()
     if options.summary:
-        print("\n".join(_summary(normalizer)), file=sys.stderr)
+        print("\n".join([f"family: {family.name}", *_summary(normalizer)]), file=sys.stderr)
     return 0
 
 
