@@ -66,6 +66,12 @@ def test_an_error_alone_is_told_by_its_form(
     assert "family: messages\n" in summary
 
 
+def test_check_of_a_response(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    feed(monkeypatch, (RECORDINGS / "string_deltas" / "upstream.sse").read_bytes())
+    assert main(["check"]) == 1
+    assert capsys.readouterr().out
+
+
 def test_check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     feed(monkeypatch, GOOD)
     assert main(["check"]) == 0

@@ -34,7 +34,6 @@ from vllm_sse_proxy.families.messages.events import (
 )
 from vllm_sse_proxy.families.messages.requests import model_of, requires_input
 from vllm_sse_proxy.families.messages.results import Result, is_same, reason_of, result_of, with_counts
-from vllm_sse_proxy.families.messages.view import InputText
 from vllm_sse_proxy.stream.ending import REPORTS, BodyEnd
 from vllm_sse_proxy.stream.event import END, Event
 from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS
@@ -180,7 +179,7 @@ class MessagesCompleter(Completer):
     def _must_wait(self, event: Event) -> bool:
         """Return whether an event of another block comes into a call whose input is not whole."""
         block = self._view.open
-        if block is None or not block.has_input or "block_kinds" in self._off or self._view.has_result:
+        if block is None or block.input is None or "block_kinds" in self._off or self._view.has_result:
             return False
         if self._stop is not None or self._is_of(event, block):
             return False
@@ -200,8 +199,6 @@ class MessagesCompleter(Completer):
         waiting, self._waiting = self._waiting, []
         if self._close(waiting[0]):
             for event in waiting:
-                if self._view.outcome is not None:
-                    return
                 self.complete(event)
 
     def _take_of_block(self, event: Event) -> None:
@@ -258,7 +255,7 @@ class MessagesCompleter(Completer):
         is_named = type(index) is not int or type(self._index) is not int or index == self._index
         if block.is_signed and delta_type(event) == grammar.THINKING_DELTA:
             return "thinking_signatures" in self._off
-        return _fits(event, block) and (is_named or (self._stop is None and not block.has_input))
+        return _fits(event, block) and (is_named or (self._stop is None and block.input is None))
 
     def _take_misfit(self, event: Event) -> None:
         """Start the block that a delta needs; drop a delta that cannot have one."""
@@ -341,14 +338,12 @@ class MessagesCompleter(Completer):
 
     def _is_cut(self, block: BlockView) -> bool:
         """Return whether the open block is a call that must not be run: its input has no end, or is empty and may not be."""
-        if block.type != grammar.TOOL_USE or "cut_calls" in self._off:
+        scanner = None if block.input is None else block.input.scanner
+        if scanner is None or block.type != grammar.TOOL_USE or "cut_calls" in self._off:
             return False
-        text = block.text
-        if not isinstance(text, InputText):
-            return False
-        if text.scanner.is_empty:
+        if scanner.is_empty:
             return requires_input(self._request, block.name)
-        return text.scanner.is_cut
+        return scanner.is_cut
 
     # ---------------------------------------------------------------------------------------------------- the message's ending
 
@@ -434,14 +429,12 @@ class MessagesCompleter(Completer):
 
 def _is_unfinished(block: BlockView) -> bool:
     """Return whether the input of a call has no end yet."""
-    text = block.text
-    return isinstance(text, InputText) and (text.scanner.is_cut or text.scanner.is_empty)
+    return block.input is not None and (block.input.scanner.is_cut or block.input.scanner.is_empty)
 
 
 def _is_whole(block: BlockView) -> bool:
     """Return whether the input of a call is a whole object."""
-    text = block.text
-    return isinstance(text, InputText) and text.scanner.is_complete and text.scanner.is_object
+    return block.input is not None and block.input.scanner.is_complete and block.input.scanner.is_object
 
 
 def _is_blank(event: Event) -> bool:

@@ -63,11 +63,12 @@ class InputText(TextView):
 class BlockView:
     """One content block.
 
-    :ivar text: its text or thinking, or the JSON of its input.
+    :ivar input: the JSON of its input; None for what is no call.
+    :ivar text: its text, its thinking, or its input.
     :ivar is_signed: whether a signature was sent for it.
     """
 
-    __slots__ = ("id", "index", "is_signed", "name", "text", "type")
+    __slots__ = ("id", "index", "input", "is_signed", "name", "text", "type")
 
     def __init__(self, index: int, content: Body) -> None:
         type_, id_, name = content.get("type"), content.get("id"), content.get("name")
@@ -75,14 +76,10 @@ class BlockView:
         self.type = type_ if type(type_) is str else ""
         self.id = id_ if type(id_) is str else ""
         self.name = name if type(name) is str else ""
-        self.text: TextView = InputText() if self.has_input else PassingText()
-        self.is_signed = False
-
-    @property
-    def has_input(self) -> bool:
-        """Whether it is filled by ``partial_json``: a call, of the client's tools or of the server's own."""
         kind = grammar.BLOCKS.get(self.type)
-        return kind is not None and kind.inputs
+        self.input = InputText() if kind is not None and kind.inputs else None
+        self.text: TextView = self.input or PassingText()
+        self.is_signed = False
 
 
 class MessageView(View):
@@ -163,7 +160,7 @@ class MessageView(View):
         block = BlockView(len(self.blocks), content if type(content) is dict else {})
         self.blocks.append(block)
         self.open = block
-        if block.has_input:
+        if block.input is not None:
             self.calls[block.id] = block
         self.size += _BLOCK_SIZE + len(block.id) + len(block.name)
 

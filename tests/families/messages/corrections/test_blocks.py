@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.support.messages import passes, repaired, short
+from tests.support.messages import passes, repaired, run, short, wire
 
 BAD_INDEX = """
     start
@@ -401,3 +401,75 @@ def test_what_was_learned_of_a_text_is_void_once_it_was_stopped() -> None:
         text+ 2 e
         text+ 2 f
     """)
+
+
+def test_what_waits_behind_a_cut_call_goes_with_it() -> None:
+    lines, _ = repaired("""
+        start
+        call 0 x look
+        call 1 y look
+        input+ 1 {"a":
+        text+ 2 Hi
+        input+ 0 {"a": 1}
+        stop 0
+        end tool_use
+        over
+    """)
+    assert lines[:4] == short('start\ncall 0 x look\ninput+ 0 {"a": 1}\nstop 0')
+    assert lines[4] == "call 1 y look"
+    assert lines[-1].startswith("error api_error ")
+
+
+def test_a_repair_may_release_events_behind_the_last() -> None:
+    """The first call is cut, so the message is over; what `repeated_calls` held comes with the event that ended it."""
+    lines, counts = repaired("""
+        start
+        call 0 x look
+        input+ 0 {"a":
+        stop 0
+        call 1 x look
+        input+ 1 {"a": 1}
+        stop 1
+        end tool_use
+        over
+    """)
+    assert lines[3].startswith("error api_error ")
+    assert len(lines) == 4
+    assert counts["message_closings"] >= 1
+
+
+def test_a_thought_behind_a_signature_that_has_left_gets_a_block() -> None:
+    text = """
+        start
+        think 0
+        think+ 0 Hm
+        sign 0 s
+        ping
+        sign 0 t
+        think+ 0 Hm
+        stop 0
+        text 1
+        text+ 1 Hi
+        stop 1
+        end end_turn
+        over
+    """
+    lines, counts = repaired(text)
+    assert lines[:8] == short("start\nthink 0\nthink+ 0 Hm\nsign 0 s\nping\nstop 0\nthink 1\nthink+ 1 Hm")
+    assert counts["thinking_signatures"] == 2
+    assert repaired(text, disabled=["thinking_signatures"])[1] == {}
+
+
+def test_a_thought_behind_a_cut_call_ends_it() -> None:
+    lines, counts = repaired('start\ncall 0 x look\ninput+ 0 {"a":\nstop 0\nthink+ 1 Hm\nend tool_use\nover')
+    assert lines[3].startswith("error api_error ")
+    assert counts["cut_calls"] == 1
+
+
+def test_a_whole_input_is_whole_whatever_index_more_of_it_has() -> None:
+    stream = wire('start\ncall 0 x look\ninput+ 0 {"a": 1}\nend tool_use\nover')
+    more = b'event: content_block_delta\ndata: {"type":"content_block_delta","delta":{"type":"input_json_delta","partial_json":"}"}}\n\n'
+    at = stream.index(b"event: message_delta")
+    made, normalizer = run(stream[:at] + more + stream[at:])
+    assert b'"partial_json":"}"' not in made
+    assert normalizer.tally.repairs == {"call_inputs": 1, "block_closings": 1}

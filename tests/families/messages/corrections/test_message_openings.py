@@ -124,5 +124,8 @@ def test_a_message_that_never_began_is_an_error(end: str) -> None:
 def test_switched_off_it_changes_nothing() -> None:
     stream = start(id="x", content=[]) + "\n" + start(id="y", content=[]) + "\nping" + REST
     lines, counts = repaired(stream, disabled=["message_openings"])
+    assert (
+        repaired('{"type":"message_start"}\nping', disabled=["message_openings", "message_closings"])[1] == {}
+    )
     assert [json.loads(line)["message"]["id"] for line in lines[:2]] == ["x", "y"]
     assert counts == {}

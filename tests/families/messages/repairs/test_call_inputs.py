@@ -106,3 +106,13 @@ def test_calls_of_other_indexes_have_their_own_input() -> None:
         'start\ncall 0 x look\ninput+ 0 {"a": 1}\nstop 0\ncall 0 y look\ninput+ 0 {"a": 2}\nstop 0\nend tool_use\nover'
     )
     assert [line for line in lines if line.startswith("input+")] == ['input+ 0 {"a": 1}', 'input+ 1 {"a": 2}']
+
+
+def test_what_is_said_again_may_hold_line_ends_and_may_be_too_deep_to_compare() -> None:
+    stream = wire(call('{"a": "x¶y"', '{"a":"x¶y"}')).replace("¶".encode(), b"\\n")
+    made, normalizer = run(stream)
+    assert b'"partial_json":"}"' in made
+    assert normalizer.tally.repairs == {"call_inputs": 1}
+    deep = "[" * 20_000 + "]" * 20_000
+    made, normalizer = run(wire(call(f'{{"a": {deep}', f'{{"a":{deep}}}')))
+    assert normalizer.tally.repairs == {}

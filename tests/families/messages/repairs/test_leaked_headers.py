@@ -76,5 +76,11 @@ def test_a_header_that_is_not_the_whole_text_passes(middle: str) -> None:
     assert normalizer.tally.repairs == {}
 
 
+def test_a_second_start_does_not_release_it() -> None:
+    lines, counts = repaired("start\ntext 0\ntext+ 0 <|start|>\nstart\nstop 0\nend max_tokens\nover")
+    assert lines == short("start\ntext 0\nstop 0\nend max_tokens\nover")
+    assert counts == {"leaked_headers": 1, "message_openings": 1}
+
+
 def test_an_end_in_the_middle_releases_it() -> None:
     passes("start\ntext 0\ntext+ 0 <|start|>\nerror api_error Words.")

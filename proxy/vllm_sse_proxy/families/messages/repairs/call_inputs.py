@@ -106,7 +106,7 @@ class CallInputs(Repair):
 
     def watches(self, type_: str, view: MessageView) -> str | None:  # noqa: ARG002 - there is one type of deltas
         """Watch every piece of an input, and nothing else."""
-        return None if view.open is not None and view.open.has_input else ""
+        return None if view.open is not None and view.open.input is not None else ""
 
     def repair(self, event: Event, view: MessageView) -> Sequence[Event] | Verdict | None:  # noqa: ARG002 - the pieces say it all
         """Return a piece without what does not belong into it."""
@@ -167,6 +167,6 @@ def _is_headless(text: str) -> bool | None:
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, strict=False)
     except (ValueError, RecursionError):
         return text

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from vllm_sse_proxy.families.messages import grammar
 from vllm_sse_proxy.families.messages.events import delta_of
-from vllm_sse_proxy.families.messages.view import InputText
 from vllm_sse_proxy.stream.event import COMMENT
 from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, Seen, StreamContext, Verdict
 
@@ -92,7 +91,7 @@ def _is_sent(start: Event, deltas: Sequence[Event], view: MessageView) -> bool:
     """Return whether the client has been sent a call with this id, this name and this input."""
     content = _content(start)
     call = view.calls.get(content["id"])
-    if call is None or call.name != content.get("name") or not isinstance(call.text, InputText):
+    if call is None or call.input is None or call.name != content.get("name"):
         return False
     pieces = (delta_of(delta).get("partial_json") for delta in deltas)
-    return call.text.text == "".join(piece for piece in pieces if type(piece) is str)
+    return call.input.text == "".join(piece for piece in pieces if type(piece) is str)
