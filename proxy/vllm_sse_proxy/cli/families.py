@@ -1,4 +1,4 @@
-"""Which family a stream on the command line is of: told by its first payloads, while it still comes."""
+"""Which family a stream on the command line is of: its first payloads say so, while it still comes."""
 
 from __future__ import annotations
 
