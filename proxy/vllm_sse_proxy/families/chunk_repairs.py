@@ -15,6 +15,7 @@ from vllm_sse_proxy.families.chunks import (
     SHARED_TYPES,
     UNAVAILABLE,
     USAGE,
+    Part,
     choice_of,
     error_event,
     index_of,
@@ -89,7 +90,7 @@ class ReadableChunks(ChunkRepair):
     summary: ClassVar = (
         "a payload that is not strict JSON is written anew; one that holds no object is dropped"
     )
-    fixes: ClassVar = ("P02",)
+    fixes: ClassVar[tuple[str, ...]] = ("P02",)
     handles: ClassVar = frozenset({OPAQUE})
 
     def repair(self, event: Event, view: ChunkView) -> Sequence[Event]:  # noqa: ARG002 - it is wrong in itself
@@ -106,7 +107,7 @@ class ErrorPayloads(ChunkRepair):
     summary: ClassVar = (
         'an error is `{"error": {…}}` alone, with a number as code that is true for what was sent before it'
     )
-    fixes: ClassVar = ("C01", "C31")
+    fixes: ClassVar[tuple[str, ...]] = ("C01", "C31")
     handles: ClassVar = frozenset({ERROR})
 
     def repair(self, event: Event, view: ChunkView) -> Sequence[Event] | None:
@@ -205,7 +206,7 @@ class ChunkFields(ChunkRepair):
     summary: ClassVar = (
         "`id`, `object`, `created`, `model` and `choices` are in every chunk, and the same in each"
     )
-    fixes: ClassVar = ("C32",)
+    fixes: ClassVar[tuple[str, ...]] = ("C32",)
     handles: ClassVar = SHARED_TYPES - {ERROR}
     object_name: ClassVar[str]
     prefix: ClassVar[str]
@@ -265,6 +266,91 @@ _END_OF_TIME: Final = 2**53
 """Seconds: no clock shows more, and any float below is a whole number of them or near one."""
 
 
+class ChoiceShapes(ChunkRepair):
+    """Give every choice its shape, and let the other repairs see one at a time.
+
+    A chunk with several choices, which vLLM never sends, is taken apart for the repairs that follow. If none of them has
+    anything to do, the completer puts it together again, and it leaves as it came.
+    """
+
+    __slots__ = ()
+
+    name: ClassVar = "choice_shapes"
+    needed: ClassVar = "the repairs after it see one choice at a time"
+
+    @abstractmethod
+    def is_plain(self, event: Event) -> bool:
+        """Return whether nothing can be wrong with the choice of an event, as its type says."""
+
+    @abstractmethod
+    def wrong_in(self, choice: Body) -> Body:
+        """Return the members of a choice that are not what they should be, as they should be; not its index and reason."""
+
+    def repair(self, event: Event, view: ChunkView) -> Sequence[Event] | Verdict | None:  # noqa: ARG002 - it is wrong in itself
+        """Return the chunk with choices of the right shape, one for each if it has several."""
+        choices = event.body.get("choices")
+        if type(choices) is not list or self.is_plain(event):
+            return None
+        shaped = [self._shaped(choice, place) for place, choice in enumerate(choices) if type(choice) is dict]
+        is_right = len(shaped) == len(choices) and all(map(_is_same, shaped, choices))
+        if len(shaped) < _SEVERAL:
+            if is_right:
+                return None
+            body = {**event.body, "choices": shaped}
+            return [Event(self.kind_of(body), body)]
+        indexes = {choice["index"] for choice in shaped}
+        bodies = [{**event.body, "choices": [choice]} for choice in shaped]
+        if is_right and len(indexes) == len(shaped):
+            return Released(
+                [Part(self.kind_of(body), body, event, place) for place, body in enumerate(bodies)]
+            )
+        return [Event(self.kind_of(body), body) for body in bodies]
+
+    def _shaped(self, choice: Body, place: int) -> Body:
+        """Return a choice in its right shape: the same object if it has it."""
+        wrong = self.wrong_in(choice)
+        index, reason = choice.get("index"), choice.get("finish_reason")
+        if type(index) is not int or index < 0:
+            wrong["index"] = _index(index, place)
+        if reason is not None and not reason:
+            wrong["finish_reason"] = None
+        return {**choice, **wrong} if wrong else choice
+
+
+_SEVERAL: Final = 2
+_LONGEST_INDEX: Final = 10
+
+
+def _is_same(one: object, other: object) -> bool:
+    return one is other
+
+
+def _index(index: object, place: int) -> int:
+    if type(index) is str and index.isascii() and index.isdecimal() and len(index) < _LONGEST_INDEX:
+        return int(index)
+    if type(index) is float and index >= 0 and index.is_integer():
+        return int(index)
+    return place
+
+
+_TEXT_MEMBERS: Final = ("text", "content", "value", "reasoning", "refusal")
+"""Members of an object that stands where a text should, the likeliest first."""
+_DEEPEST: Final = 16
+"""Levels of objects around a text."""
+
+
+def flattened(value: Any, depth: int = 0) -> str | None:
+    """Return the text in a value of any shape; None if there is none. Never the notation of an object."""
+    if type(value) is str:
+        return value
+    if type(value) is dict and depth < _DEEPEST:
+        return next((flattened(value[name], depth + 1) for name in _TEXT_MEMBERS if name in value), None)
+    if type(value) is list and depth < _DEEPEST:
+        texts = [text for element in value if (text := flattened(element, depth + 1)) is not None]
+        return "".join(texts) if texts else None
+    return dump_json(value).decode() if type(value) in (int, float) else None
+
+
 class LateChunks(Repair):
     """Let nothing of a choice follow its finish reason."""
 
@@ -272,7 +358,7 @@ class LateChunks(Repair):
 
     name: ClassVar = "late_chunks"
     summary: ClassVar = "nothing of a choice comes after its finish reason"
-    fixes: ClassVar = ("C12",)
+    fixes: ClassVar[tuple[str, ...]] = ("C12",)
     handles: ClassVar = CHOICE_TYPES
 
     def repair(self, event: Event, view: ChunkView) -> Sequence[Event] | None:
@@ -289,7 +375,7 @@ class UsageChunks(Repair):
 
     name: ClassVar = "usage_chunks"
     summary: ClassVar = "the usage chunk comes once, behind the last finish reason, and its total is the sum"
-    fixes: ClassVar = ("C13", "C32")
+    fixes: ClassVar[tuple[str, ...]] = ("C13", "C32")
     handles: ClassVar = SHARED_TYPES - {ERROR}
 
     def __init__(self, context: StreamContext) -> None:
