@@ -106,18 +106,24 @@ class Part(Event):
 
 
 class WordCount(TextView):
-    """A text of which only its length is remembered."""
+    """A text of which only its length is remembered.
 
-    __slots__ = ("_length",)
+    :ivar is_blank: whether it is nothing but white space.
+    """
+
+    __slots__ = ("_length", "is_blank")
 
     def __init__(self) -> None:
         super().__init__()
         self._length = 0
+        self.is_blank = True
 
     def grow(self, piece: str) -> None:
         """Count a piece that was emitted."""
         self._length += len(piece)
         self.last = piece
+        if self.is_blank and not piece.isspace():
+            self.is_blank = False
 
     @property
     def length(self) -> int:
@@ -136,14 +142,19 @@ class ChoiceView:
 
     def __init__(self) -> None:
         self.finish: str | None = None
-        self.texts: dict[str, TextView] = {}
+        self.texts: dict[str, WordCount] = {}
 
-    def text(self, name: str) -> TextView:
+    def text(self, name: str) -> WordCount:
         """Return one of the texts, from the first delta on."""
         known = self.texts.get(name)
         if known is None:
             known = self.texts[name] = WordCount()
         return known
+
+    def is_blank(self, name: str) -> bool:
+        """Return whether nothing but white space of a text was emitted."""
+        known = self.texts.get(name)
+        return known is None or known.is_blank
 
     def length(self, name: str) -> int:
         """Return how many characters of a text were emitted."""

@@ -48,15 +48,19 @@ class ChatRequest:
     :ivar tools: by name.
     :ivar choice: what ``tool_choice`` asks for.
     :ivar named: the tool that has to be called; empty if none is named.
+    :ivar keeps_tokens: whether special tokens are to stay in the texts.
+    :ivar has_thinking_off: whether the model was asked not to think.
     """
 
-    __slots__ = ("choice", "is_known", "n", "named", "tools")
+    __slots__ = ("choice", "has_thinking_off", "is_known", "keeps_tokens", "n", "named", "tools")
 
     def __init__(self, body: Mapping[str, Any] | None) -> None:
         self.is_known = body is not None
         body = {} if body is None else body
         self.n = (positive(body.get("n")) or 1) if self.is_known else 0
         self.tools = _tools_of(body.get("tools"))
+        self.keeps_tokens = body.get("skip_special_tokens") is False
+        self.has_thinking_off = _has_thinking_off(body)
         self.named = ""
         self.choice = Choice.UNKNOWN
         if self.is_known:
@@ -92,6 +96,15 @@ class ChatRequest:
         """Return whether a tool of the request is known to require arguments."""
         tool = self.tools.get(name)
         return tool is not None and tool.requires
+
+
+def _has_thinking_off(body: Mapping[str, Any]) -> bool:
+    switches = body.get("chat_template_kwargs")
+    if body.get("reasoning_effort") == "none":
+        return True
+    return type(switches) is dict and any(
+        switches.get(name) is False for name in ("enable_thinking", "thinking")
+    )
 
 
 def _tools_of(tools: object) -> dict[str, Tool]:

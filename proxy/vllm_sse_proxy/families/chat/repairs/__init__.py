@@ -14,6 +14,8 @@ from vllm_sse_proxy.families.chat.repairs.empty_deltas import EmptyDeltas
 from vllm_sse_proxy.families.chat.repairs.error_payloads import ErrorPayloads
 from vllm_sse_proxy.families.chat.repairs.finish_reasons import FinishReasons
 from vllm_sse_proxy.families.chat.repairs.late_chunks import LateChunks
+from vllm_sse_proxy.families.chat.repairs.leaked_headers import LeakedHeaders
+from vllm_sse_proxy.families.chat.repairs.misplaced_reasoning import MisplacedReasoning
 from vllm_sse_proxy.families.chat.repairs.readable_chunks import ReadableChunks
 from vllm_sse_proxy.families.chat.repairs.reasoning_names import ReasoningNames
 from vllm_sse_proxy.families.chat.repairs.roles import Roles
@@ -30,7 +32,9 @@ READ: Final[tuple[type[Repair], ...]] = (
     ChoiceShapes,  # from here on an event has one choice
     LateChunks,  # before the repairs that remember what they saw of a choice
     SplitDeltas,  # from here on an event has one piece of a call
-    ReasoningNames,
+    LeakedHeaders,
+    MisplacedReasoning,
+    ReasoningNames,  # behind what makes reasoning of content
     CallIndexes,  # a call has its number before its head is looked for
     CallHeads,
     CallNames,  # behind call_heads, which may have put a name together
