@@ -49,10 +49,20 @@ class ChatRequest:
     :ivar choice: what ``tool_choice`` asks for.
     :ivar named: the tool that has to be called; empty if none is named.
     :ivar keeps_tokens: whether special tokens are to stay in the texts.
+    :ivar wants_json: whether the answer is to be JSON.
     :ivar has_thinking_off: whether the model was asked not to think.
     """
 
-    __slots__ = ("choice", "has_thinking_off", "is_known", "keeps_tokens", "n", "named", "tools")
+    __slots__ = (
+        "choice",
+        "has_thinking_off",
+        "is_known",
+        "keeps_tokens",
+        "n",
+        "named",
+        "tools",
+        "wants_json",
+    )
 
     def __init__(self, body: Mapping[str, Any] | None) -> None:
         self.is_known = body is not None
@@ -61,6 +71,7 @@ class ChatRequest:
         self.tools = _tools_of(body.get("tools"))
         self.keeps_tokens = body.get("skip_special_tokens") is False
         self.has_thinking_off = _has_thinking_off(body)
+        self.wants_json = _wants_json(body.get("response_format"))
         self.named = ""
         self.choice = Choice.UNKNOWN
         if self.is_known:
@@ -105,6 +116,10 @@ def _has_thinking_off(body: Mapping[str, Any]) -> bool:
     return type(switches) is dict and any(
         switches.get(name) is False for name in ("enable_thinking", "thinking")
     )
+
+
+def _wants_json(format_: object) -> bool:
+    return type(format_) is dict and format_.get("type") in ("json_object", "json_schema")
 
 
 def _tools_of(tools: object) -> dict[str, Tool]:

@@ -8,6 +8,7 @@ from vllm_sse_proxy.families.chat.repairs.call_arguments import CallArguments
 from vllm_sse_proxy.families.chat.repairs.call_heads import CallHeads
 from vllm_sse_proxy.families.chat.repairs.call_indexes import CallIndexes
 from vllm_sse_proxy.families.chat.repairs.call_names import CallNames
+from vllm_sse_proxy.families.chat.repairs.call_texts import CallTexts
 from vllm_sse_proxy.families.chat.repairs.choice_shapes import ChoiceShapes
 from vllm_sse_proxy.families.chat.repairs.chunk_fields import ChunkFields
 from vllm_sse_proxy.families.chat.repairs.empty_deltas import EmptyDeltas
@@ -35,6 +36,7 @@ READ: Final[tuple[type[Repair], ...]] = (
     LeakedHeaders,
     MisplacedReasoning,
     ReasoningNames,  # behind what makes reasoning of content
+    CallTexts,  # behind what takes tags of thinking out of content
     CallIndexes,  # a call has its number before its head is looked for
     CallHeads,
     CallNames,  # behind call_heads, which may have put a name together
