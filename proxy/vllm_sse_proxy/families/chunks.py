@@ -109,14 +109,16 @@ class WordCount(TextView):
     """A text of which only its length is remembered.
 
     :ivar is_blank: whether it is nothing but white space.
+    :ivar is_line_blank: whether its last line is.
     """
 
-    __slots__ = ("_length", "is_blank")
+    __slots__ = ("_length", "is_blank", "is_line_blank")
 
     def __init__(self) -> None:
         super().__init__()
         self._length = 0
         self.is_blank = True
+        self.is_line_blank = True
 
     def grow(self, piece: str) -> None:
         """Count a piece that was emitted."""
@@ -124,6 +126,11 @@ class WordCount(TextView):
         self.last = piece
         if self.is_blank and not piece.isspace():
             self.is_blank = False
+        line_end = piece.rfind("\n")
+        if line_end >= 0:
+            self.is_line_blank = line_end + 1 == len(piece) or piece[line_end + 1 :].isspace()
+        elif self.is_line_blank:
+            self.is_line_blank = piece.isspace()
 
     @property
     def length(self) -> int:
@@ -290,7 +297,9 @@ class ChunkCompleter(Completer):
         self._parts: list[Part] = []
 
     def complete(self, event: Event) -> None:
-        """Emit an event; for END, an error if a choice has no end."""
+        """Emit an event; for END, an error if a choice has no end. Nothing follows an error."""
+        if self._view.outcome is not None:
+            return
         if isinstance(event, Part):
             self._join(event)
             return

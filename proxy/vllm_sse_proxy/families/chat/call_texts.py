@@ -1,8 +1,8 @@
 """Calls that are written in the content: how they begin, and what they say.
 
 A server whose tool parser does not fit the model, or fails, sends calls as text. Here is what the models of vLLM's JSON
-parsers write: hermes and its kin, mistral, kimi, deepseek, llama. Formats whose arguments are not JSON (qwen3_coder, glm, minimax) are
-left out: their types would have to be guessed.
+parsers write: hermes and its kin, mistral, kimi, deepseek, llama. Formats whose arguments are not JSON (qwen3_coder, glm,
+minimax) are left out: their types would have to be guessed.
 """
 
 # ruff: noqa: RUF001 - the fullwidth bars are the markers' own characters

@@ -22,6 +22,7 @@ from vllm_sse_proxy.families.chat.chunks import (
     name_of,
     number_of,
     piece_of,
+    with_choice,
     with_delta,
     with_piece,
 )
@@ -62,7 +63,8 @@ class _Nameless:
 
     def named(self, name: str) -> Event:
         """Return the whole as the first piece of a call."""
-        function = {**function_of(self.piece), "name": name, "arguments": "".join(self.arguments)}
+        function = {"name": name, **function_of(self.piece)}
+        function |= {"name": name, "arguments": "".join(self.arguments)}
         return with_piece(self.event, {**self.piece, "function": function})
 
 
@@ -174,7 +176,11 @@ def _whole(piece: Body, number: int, event: Event, index: int) -> Body:
     function = function_of(piece)
     if function.get("arguments") is None:
         wrong["function"] = {**function, "arguments": ""}
-    return {**piece, **wrong} if wrong else piece
+    return {**dict.fromkeys(_ORDER), **piece, **wrong} if wrong else piece
+
+
+_ORDER: Final = ("index", "id", "type", "function")
+"""Members of a first piece, as servers write them."""
 
 
 def _unfinished(event: Event) -> Event:
@@ -184,7 +190,7 @@ def _unfinished(event: Event) -> Event:
         return event
     made = {**choice, "finish_reason": None}
     made.pop("stop_reason", None)
-    return type(event)(event.type, {**event.body, "choices": [made]})
+    return with_choice(event, made)
 
 
 def _without_calls(event: Event) -> Event:

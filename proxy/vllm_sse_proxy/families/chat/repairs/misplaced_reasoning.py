@@ -219,8 +219,8 @@ class MisplacedReasoning(Repair):
             return [*texts, ("content", text)], ""
         if at >= 0:
             known.phase = _Phase.TEXT
-            before = text[:at] or (seen.text("content").last or "\n")
-            if before.rstrip(" \t")[-1:] not in ("", "\n"):
+            *lines, line = text[:at].split("\n")
+            if line.strip() or not (lines or seen.text("content").is_line_blank):
                 return [*texts, ("content", text)], ""
             rest = text[:at] + text[at + len(tag) :]
             return ([*texts, ("content", rest)] if rest else texts), ""
