@@ -206,7 +206,7 @@ class ChunkFields(ChunkRepair):
     summary: ClassVar = (
         "`id`, `object`, `created`, `model` and `choices` are in every chunk, and the same in each"
     )
-    fixes: ClassVar[tuple[str, ...]] = ("C32",)
+    fixes: ClassVar[tuple[str, ...]] = ("C29", "C32")
     handles: ClassVar = SHARED_TYPES - {ERROR}
     object_name: ClassVar[str]
     prefix: ClassVar[str]
@@ -217,19 +217,14 @@ class ChunkFields(ChunkRepair):
         self._invented: dict[str, Any] = {}
 
     def repair(self, event: Event, view: ChunkView) -> Sequence[Event] | None:
-        """Return the chunk with what it lacks."""
-        body, identity = event.body, view.identity
-        wrong: Body = {}
+        """Return the chunk with what it lacks; nothing for a payload that is no chunk: a heartbeat, or a vendor's notice."""
+        body = event.body
+        choices = body.get("choices")
+        if (type(choices) not in (list, dict) or not choices) and type(body.get("usage")) is not dict:
+            return []
+        wrong = self._wrong_identity(body, view)
         if body.get("object") != self.object_name:
             wrong["object"] = self.object_name
-        id_, created, model = body.get("id"), body.get("created"), body.get("model")
-        if identity.get("id", id_) != id_ or type(id_) is not str or not id_:
-            wrong["id"] = self._known("id", body, view)
-        if identity.get("created", created) != created or type(created) is not int or created < 0:
-            wrong["created"] = self._known("created", body, view)
-        if identity.get("model", model) != model or type(model) is not str:
-            wrong["model"] = self._known("model", body, view)
-        choices = body.get("choices")
         if type(choices) is not list:
             wrong["choices"] = [choices] if type(choices) is dict else []
         for name in ("system_fingerprint", "obfuscation"):
@@ -242,6 +237,19 @@ class ChunkFields(ChunkRepair):
         fixed = {**body, **wrong}
         fixed.pop("error", None)
         return [Event(self.kind_of(fixed), fixed)]
+
+    def _wrong_identity(self, body: Body, view: ChunkView) -> Body:
+        """Return what the client knows the stream by, where a chunk says otherwise."""
+        identity = view.identity
+        wrong: Body = {}
+        id_, created, model = body.get("id"), body.get("created"), body.get("model")
+        if identity.get("id", id_) != id_ or type(id_) is not str or not id_:
+            wrong["id"] = self._known("id", body, view)
+        if identity.get("created", created) != created or type(created) is not int or created < 0:
+            wrong["created"] = self._known("created", body, view)
+        if identity.get("model", model) != model or type(model) is not str:
+            wrong["model"] = self._known("model", body, view)
+        return wrong
 
     def _known(self, name: str, body: Body, view: ChunkView) -> object:
         """Return what the client knows the stream by; something made up, and always the same, if it knows nothing."""
@@ -273,10 +281,18 @@ class ChoiceShapes(ChunkRepair):
     anything to do, the completer puts it together again, and it leaves as it came.
     """
 
-    __slots__ = ()
+    __slots__ = ("_is_only",)
 
     name: ClassVar = "choice_shapes"
     needed: ClassVar = "the repairs after it see one choice at a time"
+
+    def __init__(self, context: StreamContext) -> None:
+        super().__init__(context)
+        self._is_only = self.expected() == 1
+
+    @abstractmethod
+    def expected(self) -> int:
+        """Return how many choices were asked for; 0 if that is not known."""
 
     @abstractmethod
     def is_plain(self, event: Event) -> bool:
@@ -289,7 +305,9 @@ class ChoiceShapes(ChunkRepair):
     def repair(self, event: Event, view: ChunkView) -> Sequence[Event] | Verdict | None:  # noqa: ARG002 - it is wrong in itself
         """Return the chunk with choices of the right shape, one for each if it has several."""
         choices = event.body.get("choices")
-        if type(choices) is not list or self.is_plain(event):
+        if type(choices) is not list:
+            return None
+        if self.is_plain(event) and not (self._is_only and index_of(choices[0])):
             return None
         shaped = [self._shaped(choice, place) for place, choice in enumerate(choices) if type(choice) is dict]
         is_right = len(shaped) == len(choices) and all(map(_is_same, shaped, choices))
@@ -297,6 +315,8 @@ class ChoiceShapes(ChunkRepair):
             if is_right:
                 return None
             body = {**event.body, "choices": shaped}
+            if not shaped and type(body.get("usage")) is not dict:
+                return []
             return [Event(self.kind_of(body), body)]
         indexes = {choice["index"] for choice in shaped}
         bodies = [{**event.body, "choices": [choice]} for choice in shaped]
@@ -311,7 +331,9 @@ class ChoiceShapes(ChunkRepair):
         wrong = self.wrong_in(choice)
         index, reason = choice.get("index"), choice.get("finish_reason")
         if type(index) is not int or index < 0:
-            wrong["index"] = _index(index, place)
+            wrong["index"] = 0 if self._is_only else _index(index, place)
+        elif self._is_only and index:
+            wrong["index"] = 0  # where there is one choice, it is the first
         if reason is not None and not reason:
             wrong["finish_reason"] = None
         return {**choice, **wrong} if wrong else choice

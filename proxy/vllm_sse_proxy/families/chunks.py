@@ -43,6 +43,9 @@ FINISH: Final = "finish"
 TEXT: Final = "text"
 """Type of a chunk with one choice that only adds words to one text."""
 
+OVER: Final = frozenset({END, ERROR})
+"""Types of what ends all choices: what is held for one goes on before it."""
+
 CHOICE_TYPES: Final = frozenset({CHOICE, FINISH, TEXT})
 SHARED_TYPES: Final = frozenset({ERROR, USAGE, CHUNK, *CHOICE_TYPES})
 

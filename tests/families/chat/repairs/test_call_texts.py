@@ -161,3 +161,9 @@ def test_an_endless_one_is_let_go() -> None:
     text = HERMES[:-20] + "x" * 9000
     made = repaired(stream(text, 1), request=REQUEST, conforming=False)
     assert read(made.text)[0] == text
+
+
+def test_what_waits_is_not_lost_with_an_error() -> None:
+    error = '! {"error":{"message":"It broke.","type":"InternalServerError","param":null,"code":500}}'
+    made = repaired(stream("<tool_call>", 100, end=error), request=REQUEST, conforming=False)
+    assert read(made.text)[0] == "<tool_call>"

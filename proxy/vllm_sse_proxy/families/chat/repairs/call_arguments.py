@@ -28,9 +28,9 @@ from vllm_sse_proxy.families.chat.chunks import (
     with_arguments,
 )
 from vllm_sse_proxy.families.chat.request import ChatRequest
-from vllm_sse_proxy.families.chunks import FINISH, choice_of, index_of
+from vllm_sse_proxy.families.chunks import FINISH, OVER, choice_of, index_of
 from vllm_sse_proxy.families.partial_json import scan
-from vllm_sse_proxy.stream.event import END, dump_json
+from vllm_sse_proxy.stream.event import dump_json
 from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class CallArguments(Repair):
     name: ClassVar = "call_arguments"
     summary: ClassVar = "the arguments of a call are one JSON value in a string, and nothing follows it"
     fixes: ClassVar = ("C17", "C23", "C45")
-    handles: ClassVar = PIECE_TYPES | {END}
+    handles: ClassVar = PIECE_TYPES | OVER
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
@@ -67,7 +67,7 @@ class CallArguments(Repair):
 
     def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:
         """Return the piece with the arguments that it should have."""
-        if event.type is END:
+        if event.type in OVER:
             return [*self._keys.values(), event] if self._keys else None
         index = index_of(choice_of(event))
         piece = piece_of(event)

@@ -23,8 +23,7 @@ from vllm_sse_proxy.families.chat.chunks import (
     piece_of,
     with_piece,
 )
-from vllm_sse_proxy.families.chunks import FINISH, choice_of, index_of
-from vllm_sse_proxy.stream.event import END
+from vllm_sse_proxy.families.chunks import FINISH, OVER, choice_of, index_of
 from vllm_sse_proxy.stream.repair import PASS, Released, Repair, StreamContext
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class CallIndexes(Repair):
         "calls are numbered 0, 1, 2… by their appearance, and the pieces of each come together"
     )
     fixes: ClassVar = ("C14", "C15", "C28", "C42")
-    handles: ClassVar = PIECE_TYPES | {END}
+    handles: ClassVar = PIECE_TYPES | OVER
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
@@ -71,7 +70,7 @@ class CallIndexes(Repair):
 
     def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:
         """Return the piece with its number; hold it if an earlier call has no end yet."""
-        if event.type is END:
+        if event.type in OVER:
             return None
         choice = choice_of(event)
         index = index_of(choice)

@@ -17,8 +17,7 @@ from vllm_sse_proxy.families.chat.chunks import CHAT_CHOICE_TYPES, inserted_delt
 from vllm_sse_proxy.families.chat.grammar import FUNCTION
 from vllm_sse_proxy.families.chat.request import ChatRequest, Choice
 from vllm_sse_proxy.families.chat.texts import content_of, remainder_of, with_texts
-from vllm_sse_proxy.families.chunks import FINISH, TEXT, choice_of, index_of
-from vllm_sse_proxy.stream.event import END
+from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
 from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS, Released, Repair, StreamContext
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ class CallTexts(Repair):
     name: ClassVar = "call_texts"
     summary: ClassVar = "a call of a tool of the request that came as content is a call"
     fixes: ClassVar = ("C20",)
-    handles: ClassVar = CHAT_CHOICE_TYPES | {END}
+    handles: ClassVar = CHAT_CHOICE_TYPES | OVER
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
@@ -65,7 +64,7 @@ class CallTexts(Repair):
 
     def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:
         """Hold content that may be a call; at the finish, return the calls that it is."""
-        if event.type is END:
+        if event.type in OVER:
             held = [each for known in self._held.values() for each in known.events]
             return [*held, event] if held else None
         if not self._may_call():

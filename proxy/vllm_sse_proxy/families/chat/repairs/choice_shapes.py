@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from vllm_sse_proxy.families import chunk_repairs
 from vllm_sse_proxy.families.chat.chunks import CALL, CHAT_CHOICE_TYPES, kind_of
 from vllm_sse_proxy.families.chat.grammar import LOGPROB_LISTS, OBJECT_MEMBERS, TEXT_MEMBERS
+from vllm_sse_proxy.families.chat.request import ChatRequest
 from vllm_sse_proxy.families.chunk_repairs import flattened
 from vllm_sse_proxy.families.chunks import CHUNK, TEXT, choice_of
 
@@ -30,6 +31,10 @@ class ChoiceShapes(chunk_repairs.ChoiceShapes):
     def kind_of(self, body: Body) -> str:
         """Return the type of a chunk."""
         return kind_of(body)
+
+    def expected(self) -> int:
+        """Return how many choices were asked for."""
+        return ChatRequest.of(self.context).n
 
     def is_plain(self, event: Event) -> bool:
         """Return whether nothing can be wrong with the choice of an event."""

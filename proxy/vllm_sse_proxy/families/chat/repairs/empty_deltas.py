@@ -18,7 +18,7 @@ from vllm_sse_proxy.families.chat.chunks import (
     with_delta,
 )
 from vllm_sse_proxy.families.chunk_repairs import says_nothing
-from vllm_sse_proxy.families.chunks import CHOICE, CHUNK, FINISH, choice_of, index_of
+from vllm_sse_proxy.families.chunks import CHOICE, FINISH, choice_of, index_of
 from vllm_sse_proxy.stream.repair import Repair
 
 if TYPE_CHECKING:
@@ -36,12 +36,10 @@ class EmptyDeltas(Repair):
     name: ClassVar = "empty_deltas"
     summary: ClassVar = "no empty list of calls, no piece or delta that says nothing"
     fixes: ClassVar = ("C10", "C29")
-    handles: ClassVar = frozenset({CHOICE, FINISH, CHUNK})
+    handles: ClassVar = frozenset({CHOICE, FINISH})
 
     def repair(self, event: Event, view: ChatView) -> Sequence[Event] | None:
         """Return the chunk without what is empty; nothing if nothing remains."""
-        if event.type == CHUNK:
-            return [] if says_nothing(event.body) and not event.body.get("choices") else None
         choice = choice_of(event)
         delta = delta_of(choice)
         pieces = delta.get("tool_calls")

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, ClassVar
 from vllm_sse_proxy.families.chat.chunks import CHAT_CHOICE_TYPES
 from vllm_sse_proxy.families.chat.request import ChatRequest
 from vllm_sse_proxy.families.chat.texts import content_of, with_texts
-from vllm_sse_proxy.families.chunks import FINISH, TEXT, choice_of, index_of
+from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
 from vllm_sse_proxy.families.markup import END_TOKENS, is_header
-from vllm_sse_proxy.stream.event import END
 from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ class LeakedHeaders(Repair):
     name: ClassVar = "leaked_headers"
     summary: ClassVar = "content that is nothing but an end token or a cut header of gpt-oss is dropped"
     fixes: ClassVar = ("C40",)
-    handles: ClassVar = CHAT_CHOICE_TYPES | {END}
+    handles: ClassVar = CHAT_CHOICE_TYPES | OVER
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
@@ -43,7 +42,7 @@ class LeakedHeaders(Repair):
 
     def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:  # noqa: ARG002 - only the end counts
         """Hold what may be a header, until it is known whether the choice ends with it."""
-        if event.type is END:
+        if event.type in OVER:
             waiting = [each for events in self._waiting.values() for each in events]
             return [*waiting, event] if waiting else None
         choice = choice_of(event)

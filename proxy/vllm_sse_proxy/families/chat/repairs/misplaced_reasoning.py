@@ -23,9 +23,8 @@ from vllm_sse_proxy.families.chat.texts import (
     remainder_of,
     with_texts,
 )
-from vllm_sse_proxy.families.chunks import FINISH, TEXT, choice_of, index_of
+from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
 from vllm_sse_proxy.families.markup import THOUGHT_MARKERS
-from vllm_sse_proxy.stream.event import END
 from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ class MisplacedReasoning(Repair):
         "tags of thinking go, and what they enclose is reasoning; with thinking off there is none"
     )
     fixes: ClassVar = ("C25", "C36")
-    handles: ClassVar = CHAT_CHOICE_TYPES | {END}
+    handles: ClassVar = CHAT_CHOICE_TYPES | OVER
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
@@ -94,7 +93,7 @@ class MisplacedReasoning(Repair):
 
     def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:
         """Return the chunk with its texts in their places."""
-        if event.type is END:
+        if event.type in OVER:
             held = [each for known in self._choices.values() for each in known.take()]
             return [*held, event] if held else None
         index = index_of(choice_of(event))

@@ -8,6 +8,7 @@ from vllm_sse_proxy.families import chunk_repairs
 from vllm_sse_proxy.families.chunk_repairs import flattened
 from vllm_sse_proxy.families.chunks import CHOICE_TYPES, CHUNK, TEXT, choice_of
 from vllm_sse_proxy.families.completions.chunks import kind_of
+from vllm_sse_proxy.families.completions.request import choices_of
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.stream.event import Body, Event
@@ -27,6 +28,10 @@ class ChoiceShapes(chunk_repairs.ChoiceShapes):
     def kind_of(self, body: Body) -> str:
         """Return the type of a chunk."""
         return kind_of(body)
+
+    def expected(self) -> int:
+        """Return how many choices were asked for."""
+        return choices_of(self.context)
 
     def is_plain(self, event: Event) -> bool:
         """Return whether nothing can be wrong with the choice of an event."""
