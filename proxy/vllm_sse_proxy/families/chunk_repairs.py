@@ -200,7 +200,7 @@ def _status(code: object) -> int | None:
 class ChunkFields(ChunkRepair):
     """Give every chunk the members that all chunks have, the same in each."""
 
-    __slots__ = ("_invented",)
+    __slots__ = ("_identity",)
 
     name: ClassVar = "chunk_fields"
     summary: ClassVar = (
@@ -214,15 +214,16 @@ class ChunkFields(ChunkRepair):
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
-        self._invented: dict[str, Any] = {}
+        self._identity: Body = {}
+        """``id``, ``created`` and ``model``, as the first chunk had them"""
 
-    def repair(self, event: Event, view: ChunkView) -> Sequence[Event] | None:
+    def repair(self, event: Event, view: ChunkView) -> Sequence[Event] | None:  # noqa: ARG002 - a chunk may still be held
         """Return the chunk with what it lacks; nothing for a payload that is no chunk: a heartbeat, or a vendor's notice."""
         body = event.body
         choices = body.get("choices")
         if (type(choices) not in (list, dict) or not choices) and type(body.get("usage")) is not dict:
             return []
-        wrong = self._wrong_identity(body, view)
+        wrong = self._wrong_identity(body)
         if body.get("object") != self.object_name:
             wrong["object"] = self.object_name
         if type(choices) is not list:
@@ -238,26 +239,14 @@ class ChunkFields(ChunkRepair):
         fixed.pop("error", None)
         return [Event(self.kind_of(fixed), fixed)]
 
-    def _wrong_identity(self, body: Body, view: ChunkView) -> Body:
-        """Return what the client knows the stream by, where a chunk says otherwise."""
-        identity = view.identity
-        wrong: Body = {}
-        id_, created, model = body.get("id"), body.get("created"), body.get("model")
-        if identity.get("id", id_) != id_ or type(id_) is not str or not id_:
-            wrong["id"] = self._known("id", body, view)
-        if identity.get("created", created) != created or type(created) is not int or created < 0:
-            wrong["created"] = self._known("created", body, view)
-        if identity.get("model", model) != model or type(model) is not str:
-            wrong["model"] = self._known("model", body, view)
-        return wrong
-
-    def _known(self, name: str, body: Body, view: ChunkView) -> object:
-        """Return what the client knows the stream by; something made up, and always the same, if it knows nothing."""
-        if name in view.identity:
-            return view.identity[name]
-        if name not in self._invented:
-            self._invented[name] = self._invent(name, body)
-        return self._invented[name]
+    def _wrong_identity(self, body: Body) -> Body:
+        """Return what the stream is known by, where a chunk says otherwise."""
+        identity = self._identity
+        if not identity:
+            for name in ("id", "created", "model"):
+                value = body.get(name)
+                identity[name] = value if _is_identity(name, value) else self._invent(name, body)
+        return {name: value for name, value in identity.items() if not _equals(body.get(name), value)}
 
     def _invent(self, name: str, body: Body) -> object:
         if name == "id":
@@ -268,6 +257,18 @@ class ChunkFields(ChunkRepair):
             return int(created) if type(created) is float and 0 <= created < _END_OF_TIME else 0
         model = request_body(self.context).get("model")
         return model if type(model) is str else ""
+
+
+def _equals(one: object, other: object) -> bool:
+    """Return whether two values are the same, and of one type: true is not 1."""
+    return type(one) is type(other) and one == other
+
+
+def _is_identity(name: str, value: object) -> bool:
+    """Return whether a stream can be known by a value."""
+    if name == "created":
+        return type(value) is int and value >= 0
+    return type(value) is str and (value != "" or name == "model")
 
 
 _END_OF_TIME: Final = 2**53

@@ -175,7 +175,6 @@ class ChoiceView:
 class ChunkView(View):
     """What the client of one stream of chunks knows.
 
-    :ivar identity: ``id``, ``created`` and ``model``, as they were first emitted.
     :ivar expected: how many choices were asked for; 0 if that is not known.
     :ivar usage: whether the usage chunk was emitted.
     :ivar has_content: whether anything of an answer was emitted.
@@ -183,7 +182,6 @@ class ChunkView(View):
 
     def __init__(self) -> None:
         super().__init__()
-        self.identity: dict[str, Any] = {}
         self.expected = 0
         self.usage = False
         self.has_content = False
@@ -215,9 +213,6 @@ class ChunkView(View):
             self._error = body.get("error")
             return
         self.heard = True
-        for key in ("id", "created", "model"):
-            if key not in self.identity and body.get(key) is not None:
-                self.identity[key] = body[key]
         if event.type == USAGE:
             self.usage = True
         choices = body.get("choices")

@@ -65,8 +65,8 @@ class CallIndexes(Repair):
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
         self._choices: dict[int, _Calls] = {}
-        self._open: dict[int, int] = {}
-        """choice → number of the call whose end others wait for"""
+        self._open: dict[int, tuple[int, CallView]] = {}
+        """choice → number of the call whose end others wait for, and that call"""
 
     def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:
         """Return the piece with its number; hold it if an earlier call has no end yet."""
@@ -80,9 +80,19 @@ class CallIndexes(Repair):
         calls = self._choices.get(index)
         if calls is None:
             calls = self._choices[index] = _Calls()
-        number = self._number(piece, calls, _last(view, index))
+        last = _last(view, index)
+        begun = len(calls.names)
+        number = self._number(piece, calls, last)
         right = event if number == number_of(piece) else with_piece(event, {**piece, "index": number})
-        return self._in_order(right, event, index, number, view)
+        if index in self._open:
+            return self._waiting(right, index, number)
+        if number == begun and last is not None and last.arguments.scanner.is_open and event.type != FINISH:
+            self._open[index] = (number - 1, last)
+            self.held.append(right)
+            return Released(())
+        if right is not event:
+            return [right]
+        return PASS if self.held else None
 
     def watches(self, type_: str, view: ChatView) -> str | None:  # noqa: ARG002 - words say nothing of numbers
         """Watch no words: pieces that are spelled alike have the same number."""
@@ -116,33 +126,16 @@ class CallIndexes(Repair):
             calls.names[number] = name
         return number
 
-    def _in_order(
-        self, right: Event, event: Event, index: int, number: int, view: ChatView
-    ) -> Sequence[Event] | Verdict | None:
-        """Hold a piece of a call that begins before the one before it has its end; release what waited for that."""
-        choice = view.choice(index)
-        waits_for = self._open.get(index)
-        if waits_for is None:
-            before = choice.call(number - 1)
-            is_early = before is not None and before.arguments.scanner.is_open and choice.call(number) is None
-            if not is_early or event.type == FINISH:
-                return self._passing(right, event)
-            self._open[index] = number - 1
-            self.held.append(right)
-            return Released(())
-        awaited = choice.call(waits_for)
-        if event.type == FINISH or awaited is None or not awaited.arguments.scanner.is_open:
+    def _waiting(self, right: Event, index: int, number: int) -> Sequence[Event] | Verdict:
+        """Take a piece while calls wait for the end of the one before them: hold it too, or release what waited."""
+        awaited, call = self._open[index]
+        if right.type == FINISH or not call.arguments.scanner.is_open:
             del self._open[index]
             return [*self.take(), right]
-        if number > waits_for:
+        if number > awaited:
             self.held.append(right)
             return Released(())
         return Released([right])
-
-    def _passing(self, right: Event, event: Event) -> Sequence[Event] | Verdict | None:
-        if right is not event:
-            return [right]
-        return PASS if self.held else None
 
 
 def _begins(piece: Body, known: int, calls: _Calls, open_call: CallView | None) -> bool:
