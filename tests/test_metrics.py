@@ -10,7 +10,7 @@ from vllm_sse_proxy.stream.ending import Ending
 from vllm_sse_proxy.stream.plan import names_of
 from vllm_sse_proxy.stream.tally import Tally
 
-REPAIRS = [name for family in FAMILIES for name in names_of(family)]
+REPAIRS = list(dict.fromkeys(name for family in FAMILIES for name in names_of(family)))
 ROUTES = [*(endpoint.route for family in FAMILIES for endpoint in family.endpoints), "other"]
 
 

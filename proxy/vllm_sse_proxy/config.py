@@ -27,6 +27,7 @@ from pydantic_settings import (
 from yarl import URL
 
 from vllm_sse_proxy.families import FAMILIES, RESPONSES
+from vllm_sse_proxy.families.chat.settings import ChatReasoning
 from vllm_sse_proxy.families.responses import Dialect, NestedNumbers, Reasoning
 from vllm_sse_proxy.spelling import nearest
 from vllm_sse_proxy.stream.plan import Plan, check_names, corrections_of
@@ -132,6 +133,13 @@ class CoreSettings(BaseSettings):
         description="How raw reasoning text is emitted. raw: as it is; summary: as reasoning summary events too, because "
         "the AI SDK, LangChain and Codex show nothing else.",
     )
+    chat_reasoning: ChatReasoning = Field(
+        ChatReasoning.BOTH,
+        description="By which names reasoning is emitted in chat completions, where vLLM calls it reasoning_content up to "
+        "0.15 and reasoning from 0.11.1 on. both: by both, since some clients read only one, and none that was tested shows "
+        "both; reasoning, reasoning_content: by one of them; upstream: as upstream sent it, which leaves every delta of "
+        "reasoning untouched.",
+    )
     mode: Mode = Field(
         Mode.NORMAL,
         description="normal: streams are repaired; observe: upstream's bytes are forwarded unchanged and what would have "
@@ -196,6 +204,7 @@ class CoreSettings(BaseSettings):
             family,
             dialect=self.dialect,
             reasoning=self.reasoning,
+            chat_reasoning=self.chat_reasoning,
             disabled=self.disable_repairs,
             nested_numbers=self.nested_sequence_number,
             done_sentinel=self.done_sentinel,

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from vllm_sse_proxy.families.chat.family import CHAT
+from vllm_sse_proxy.families.completions.family import COMPLETIONS
 from vllm_sse_proxy.families.messages.family import MESSAGES
 from vllm_sse_proxy.families.responses.family import RESPONSES
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.stream.family import Family
 
-__all__ = ["FAMILIES", "MESSAGES", "RESPONSES"]
+__all__ = ["CHAT", "COMPLETIONS", "FAMILIES", "MESSAGES", "RESPONSES"]
 
-FAMILIES: Final[tuple[Family, ...]] = (RESPONSES, MESSAGES)
+FAMILIES: Final[tuple[Family, ...]] = (RESPONSES, CHAT, COMPLETIONS, MESSAGES)

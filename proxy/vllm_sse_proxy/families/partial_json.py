@@ -10,7 +10,7 @@ and the value that holds them has an end like any other.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 _SPACE: Final = re.compile(r"[ \t\n\r]*+")
 _PLAIN: Final = re.compile(r'[^"\\]*+')
@@ -20,7 +20,6 @@ _WORD_PART: Final = re.compile(r"[a-z]*+")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?")
 _NUMBER_BEGUN: Final = re.compile(r"-?(?:(?:0|[1-9][0-9]*+)(?:\.[0-9]*+)?(?:(?<=[0-9])[eE][+-]?[0-9]*+)?)?")
 _LITERALS: Final = ("true", "false", "null")
-_LONGEST_LITERAL: Final = 5
 _HEX_DIGITS: Final = "0123456789abcdefABCDEF"
 _ESCAPES: Final = '"\\/bfnrt'
 _UNICODE_DIGITS: Final = 4
@@ -72,10 +71,10 @@ class JsonScanner:
         self.is_object = False
         self.begins_with = ""
         self._state = _VALUE
-        self._open: list[str] = []
-        """what closes the objects and lists that are open"""
-        self._token: list[str] = []
-        """pieces of the number or word that has begun"""
+        self._open: tuple[str, Any] | None = None
+        """what closes the innermost object or list that is open, and the same of those around it: so a copy costs nothing"""
+        self._token: tuple[str, Any] | None = None
+        """the last piece of the number or word that has begun, and those before it"""
         self._digits = 0
         """digits of a ``\\u`` escape that are still to come"""
         self._in_key = False
@@ -96,11 +95,26 @@ class JsonScanner:
         return self._state == _BROKEN
 
     @property
+    def is_open(self) -> bool:
+        """Whether a value has begun, and neither its end nor anything that is not JSON was seen. Reads nothing again."""
+        return self.begins_with != "" and self._state < _DONE
+
+    @property
+    def is_in_string(self) -> bool:
+        """Whether a string has begun and has no end."""
+        return self._state in (_STRING, _ESCAPE, _HEX)
+
+    @property
+    def expects_value(self) -> bool:
+        """Whether a value may begin now."""
+        return self._state in (_VALUE, _VALUE_OR_END)
+
+    @property
     def is_cut(self) -> bool:
         """Whether a value has begun, and more must follow for it to be one. Reads the number that it stops in, if it does."""
         if self._state == _SCALAR:
-            token = "".join(self._token)
-            is_whole = not self._open and _NUMBER.fullmatch(token) is not None
+            token = _joined(self._token)
+            is_whole = self._open is None and _NUMBER.fullmatch(token) is not None
             return not is_whole and _NUMBER_BEGUN.fullmatch(token) is not None
         return self.begins_with != "" and self._state not in (_DONE, _BROKEN)
 
@@ -108,11 +122,31 @@ class JsonScanner:
     def closing(self) -> str | None:
         """What must follow for the value to have its end, if that is nothing but brackets; None if it is anything else."""
         if self._state == _SCALAR:
-            if _NUMBER.fullmatch("".join(self._token)) is None:
+            if _NUMBER.fullmatch(_joined(self._token)) is None:
                 return None
         elif self._state not in (_COMMA_OR_END, _KEY_OR_END, _VALUE_OR_END):
             return None
-        return "".join(reversed(self._open))
+        closers: list[str] = []
+        level = self._open
+        while level is not None:
+            closer, level = level
+            closers.append(closer)
+        return "".join(closers)
+
+    def copy(self) -> JsonScanner:
+        """Return a scanner that goes on from here, in no time."""
+        made = JsonScanner()
+        made.length, made.end = self.length, self.end
+        made.is_object, made.begins_with = self.is_object, self.begins_with
+        made._state, made._open, made._token = self._state, self._open, self._token
+        made._digits, made._in_key = self._digits, self._in_key
+        return made
+
+    def end_in(self, text: str) -> int:
+        """Return where in the next piece the value has its end; -1 if it has none there. The piece is not taken."""
+        ahead = self.copy()
+        ahead.feed(text)
+        return ahead.end - self.length if self.end < 0 <= ahead.end else -1
 
     def feed(self, text: str) -> None:
         """Take the next piece."""
@@ -148,9 +182,9 @@ class JsonScanner:
         """Read a character outside of strings, numbers and words."""
         state = self._state
         if state == _COMMA_OR_END and character == ",":
-            self._state = _KEY if self._open[-1] == "}" else _VALUE
-        elif state in (_COMMA_OR_END, _KEY_OR_END, _VALUE_OR_END) and character == self._open[-1]:
-            self._open.pop()
+            self._state = _KEY if self._closer() == "}" else _VALUE
+        elif state in (_COMMA_OR_END, _KEY_OR_END, _VALUE_OR_END) and character == self._closer():
+            self._close()
             self._after_value()
         elif state == _COLON and character == ":":
             self._state = _VALUE
@@ -167,22 +201,29 @@ class JsonScanner:
             self._in_key = False
             self._state = _STRING
         elif character == "{":
-            self._open.append("}")
+            self._open = ("}", self._open)
             self._state = _KEY_OR_END
         elif character == "[":
-            self._open.append("]")
+            self._open = ("]", self._open)
             self._state = _VALUE_OR_END
         elif character in "-0123456789":
-            self._token = []
+            self._token = None
             self._state = _SCALAR
         elif character in "tfn":
-            self._token = []
+            self._token = None
             self._state = _WORD
         else:
             self._state = _BROKEN
 
+    def _closer(self) -> str:
+        return "" if self._open is None else self._open[0]
+
+    def _close(self) -> None:
+        if self._open is not None:
+            self._open = self._open[1]
+
     def _after_value(self) -> None:
-        self._state = _COMMA_OR_END if self._open else _DONE
+        self._state = _DONE if self._open is None else _COMMA_OR_END
 
     def _string(self, text: str, at: int) -> int:
         at = _end_of(_PLAIN, text, at)
@@ -216,30 +257,35 @@ class JsonScanner:
         """Read on in a number or a word, to its end if that is in the text."""
         is_number = self._state == _SCALAR
         end = _end_of(_NUMBER_PART if is_number else _WORD_PART, text, at)
-        self._token.append(text[at:end])
-        if end == len(text) and (is_number or not self._is_literal()):
-            if not is_number and not self._may_be_literal():
+        self._token = (text[at:end], self._token)
+        if is_number and end == len(text):
+            return end
+        token = _joined(self._token)
+        if not is_number and end == len(text) and token not in _LITERALS:
+            if not any(literal.startswith(token) for literal in _LITERALS):
                 self._state = _BROKEN
             return end
-        token = "".join(self._token)
         if _NUMBER.fullmatch(token) is not None if is_number else token in _LITERALS:
             self._after_value()
         else:
             self._state = _BROKEN
         return end
 
-    def _is_literal(self) -> bool:
-        return "".join(self._token[:_LONGEST_LITERAL]) in _LITERALS
-
-    def _may_be_literal(self) -> bool:
-        token = "".join(self._token[: _LONGEST_LITERAL + 1])
-        return any(literal.startswith(token) for literal in _LITERALS)
-
 
 def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
     """Return where what a pattern matches ends; the pattern matches nothing, too."""
     found = pattern.match(text, at)
     return at if found is None else found.end()
+
+
+def _joined(pieces: tuple[str, Any] | None) -> str:
+    """Return the pieces of a token in one."""
+    found: list[str] = []
+    while pieces is not None:
+        piece, pieces = pieces
+        found.append(piece)
+    found.reverse()
+    return "".join(found)
 
 
 def scan(text: str) -> JsonScanner:

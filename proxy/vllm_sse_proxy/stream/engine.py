@@ -235,7 +235,9 @@ class Engine:
         emitted = b"".join(exit_.out[mark:]).removesuffix(b"\n\n")
         idle = view.idle_index(last)
         rewrite = learned(event.type, frame, emitted, dump_json(words), text, idle, tuple(exit_.corrections))
-        if rewrite is not None and rewrite.after.is_numbered == self._family.is_numbered:
+        if rewrite is None or self._signs(event.type) is None:
+            return  # what a repair makes of such a delta now, it may not make of the next
+        if rewrite.after.is_numbered == self._family.is_numbered:
             self._rewrites.insert(0, rewrite)
             del self._rewrites[_KNOWN_AT_ONCE:]
 

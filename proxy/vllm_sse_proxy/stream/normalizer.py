@@ -167,7 +167,7 @@ class StreamNormalizer:
         :param half: the body ended in the middle of a frame.
         """
         self._engine.process(Event(END, {"end": end, "said_done": self._said_done, "half": half}))
-        self._close(end)
+        self._close(None if self._view.is_over else end)
 
     def _take_blocks(self, blocks: list[bytes]) -> None:
         """Take whole blocks of lines."""
@@ -194,6 +194,9 @@ class StreamNormalizer:
             self._engine.comment(frame.comment)
         elif frame.data.startswith(SENTINEL):
             self._said_done = True
+            if self._view.is_over:
+                self._stop(BodyEnd.EOF)
+                return False
         elif frame.stray is not None and not frame.data:
             self._stray.add(frame, self.tally.events_in)
         else:

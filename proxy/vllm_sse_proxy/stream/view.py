@@ -61,6 +61,11 @@ class View(ABC):
         """The id by which upstream can be asked for the stream's answer, once the client knows it."""
         return None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the client has been sent all that it waits for, in a family in which no event says that: ``[DONE]`` does."""
+        return False
+
     @abstractmethod
     def apply(self, event: Event) -> None:
         """Take note of an event that goes out."""
