@@ -29,6 +29,7 @@ from yarl import URL
 from vllm_sse_proxy.families import FAMILIES, RESPONSES
 from vllm_sse_proxy.families.chat.settings import ChatReasoning
 from vllm_sse_proxy.families.responses import Dialect, NestedNumbers, Reasoning
+from vllm_sse_proxy.families.transcriptions.settings import Transcripts
 from vllm_sse_proxy.spelling import nearest
 from vllm_sse_proxy.stream.plan import Plan, check_names, corrections_of
 
@@ -140,6 +141,12 @@ class CoreSettings(BaseSettings):
         "both; reasoning, reasoning_content: by one of them; upstream: as upstream sent it, which leaves every delta of "
         "reasoning untouched.",
     )
+    transcripts: Transcripts = Field(
+        Transcripts.UPSTREAM,
+        description="The form in which streamed transcriptions and translations are emitted. upstream: vLLM's own chunks, "
+        "which its examples read and OpenAI's SDKs do not; openai: transcript.text.delta and transcript.text.done, as "
+        "OpenAI's API sends them.",
+    )
     mode: Mode = Field(
         Mode.NORMAL,
         description="normal: streams are repaired; observe: upstream's bytes are forwarded unchanged and what would have "
@@ -205,6 +212,7 @@ class CoreSettings(BaseSettings):
             dialect=self.dialect,
             reasoning=self.reasoning,
             chat_reasoning=self.chat_reasoning,
+            transcripts=self.transcripts,
             disabled=self.disable_repairs,
             nested_numbers=self.nested_sequence_number,
             done_sentinel=self.done_sentinel,

@@ -103,3 +103,19 @@ async def test_other_answers_pass(upstream: FakeUpstream, start: Start, connect:
         upstream, start, connect, *json_answer(document, status=400, reason="Bad Request")
     )
     assert (got, orjson.loads(body)) == (400, document)
+
+
+@pytest.mark.parametrize("path", ["/v1/audio/transcriptions", "/v1/audio/translations"])
+async def test_audio_is_not_read(upstream: FakeUpstream, start: Start, connect: Connect, path: str) -> None:
+    """Its requests are forms with a file in them; the answer is repaired all the same."""
+    proxy = await start()
+    client = await connect(proxy)
+    assert proxy.gateway is not None
+    route = proxy.gateway.routes.find("POST", path, "")
+    assert (route.handler is None, route.reads_body) == (False, False)
+    chunk = b'data: {"id":"t","object":"transcription.chunk","created":1,"model":"m","choices":[{"delta":{"content":"Hi"}}]}\n\n'
+    upstream.answer(EVENT_STREAM, Chunk(chunk), Cut())
+    await client.post(path, b"--x\r\n\r\n--x--")
+    got = await client.answer()
+    assert got.body.startswith(chunk)
+    assert got.body.endswith(b'"code":502}}\n\ndata: [DONE]\n\n')

@@ -11,10 +11,11 @@ from vllm_sse_proxy.families.chat.family import CHAT
 from vllm_sse_proxy.families.completions.family import COMPLETIONS
 from vllm_sse_proxy.families.messages.family import MESSAGES
 from vllm_sse_proxy.families.responses.family import RESPONSES
+from vllm_sse_proxy.families.transcriptions.family import TRANSCRIPTIONS
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.stream.family import Family
 
-__all__ = ["CHAT", "COMPLETIONS", "FAMILIES", "MESSAGES", "RESPONSES"]
+__all__ = ["CHAT", "COMPLETIONS", "FAMILIES", "MESSAGES", "RESPONSES", "TRANSCRIPTIONS"]
 
-FAMILIES: Final[tuple[Family, ...]] = (RESPONSES, CHAT, COMPLETIONS, MESSAGES)
+FAMILIES: Final[tuple[Family, ...]] = (RESPONSES, CHAT, COMPLETIONS, MESSAGES, TRANSCRIPTIONS)

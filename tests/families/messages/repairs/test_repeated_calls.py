@@ -1,4 +1,4 @@
-"""P02: calls whose id came before."""
+"""C17: calls whose id came before."""
 
 from __future__ import annotations
 

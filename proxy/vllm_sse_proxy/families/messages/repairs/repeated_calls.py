@@ -1,4 +1,4 @@
-"""Calls whose id came before: the same call once more, or another one (P02).
+"""Calls whose id came before: the same call once more, or another one (C17).
 
 Clients answer a call by its id, and run what they get: a call that comes twice is run twice, and of two calls with one id one
 has no answer. vLLM's ids are random, but for those that carry a number (kimi), so the same id mostly is the same call. Which
@@ -31,7 +31,7 @@ class RepeatedCalls(Repair):
 
     name: ClassVar = "repeated_calls"
     summary: ClassVar = "a call comes once, and no two calls have the same id"
-    fixes: ClassVar = ("P02",)
+    fixes: ClassVar = ("C17",)
     handles: ClassVar = None
 
     def __init__(self, context: StreamContext) -> None:
