@@ -113,7 +113,8 @@ async def test_audio_is_not_read(upstream: FakeUpstream, start: Start, connect: 
     assert proxy.gateway is not None
     route = proxy.gateway.routes.find("POST", path, "")
     assert (route.handler is None, route.reads_body) == (False, False)
-    chunk = b'data: {"id":"t","object":"transcription.chunk","created":1,"model":"m","choices":[{"delta":{"content":"Hi"}}]}\n\n'
+    head = b'data: {"id":"t","object":"transcription.chunk","created":1,"model":"m","choices":'
+    chunk = head + b'[{"delta":{"content":"Hi"}}]}\n\n'
     upstream.answer(EVENT_STREAM, Chunk(chunk), Cut())
     await client.post(path, b"--x\r\n\r\n--x--")
     got = await client.answer()
