@@ -47,6 +47,7 @@ def test_what_is_kept_of_a_request() -> None:
     kept = MESSAGES.context("", request).body
     assert kept == {
         "model": "m",
+        "max_tokens": 5,
         "stop_sequences": ["a"],
         "tools": [
             {"name": "look", "input_schema": {"required": ["a"]}},

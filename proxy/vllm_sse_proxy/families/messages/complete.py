@@ -32,7 +32,8 @@ from vllm_sse_proxy.families.messages.events import (
     error_event,
     inserted,
 )
-from vllm_sse_proxy.families.messages.requests import model_of, requires_input
+from vllm_sse_proxy.families.messages.lost_braces import has_lost_its_brace
+from vllm_sse_proxy.families.messages.requests import ended_by_itself, model_of, required_of, requires_input
 from vllm_sse_proxy.families.messages.results import Result, is_same, reason_of, result_of, with_counts
 from vllm_sse_proxy.stream.ending import REPORTS, BodyEnd
 from vllm_sse_proxy.stream.event import END, Event
@@ -58,6 +59,8 @@ _CUT_CALL: Final = "The upstream server lost the end of a tool call; please send
 _ABORTED: Final = "The upstream server aborted the message; please send the request again."
 _LOST_CALL: Final = "The upstream server lost a tool call; please send the request again."
 _NO_REASON: Final = "The upstream server ended the message without a stop reason."
+_OWN_ENDS: Final = frozenset({grammar.TOOL_USE, grammar.END_TURN})
+"""Stop reasons of a model that ended by itself."""
 _SIGNED_BY: Final = "vllm-sse-proxy"
 
 
@@ -309,7 +312,7 @@ class MessagesCompleter(Completer):
         block = self._view.open
         if block is None:
             return True
-        if self._is_cut(block) and not _may_be_cut(following):
+        if self._is_cut(block) and not _may_be_cut(following) and not self._restore_end(block, following):
             self._fail("cut_calls", API_ERROR, _CUT_CALL)
             return False
         stop, self._stop = self._stop, None
@@ -344,6 +347,22 @@ class MessagesCompleter(Completer):
         if scanner.is_empty:
             return requires_input(self._request, block.name)
         return scanner.is_cut
+
+    def _restore_end(self, block: BlockView, following: Event | None) -> bool:
+        """Emit the last brace of the last call, if it is certain that nothing else was lost; return whether it was (C46)."""
+        text = block.input
+        if text is None or following is None or "call_inputs" in self._off:
+            return False
+        if not has_lost_its_brace(text, required_of(self._request, block.name)):
+            return False
+        usage = following.body.get("usage")
+        tokens = usage.get("output_tokens") if type(usage) is dict else None
+        if reason_of(following) not in _OWN_ENDS or not ended_by_itself(self._request, tokens):
+            return False
+        self._exit.correct("call_inputs")
+        delta = {"type": grammar.INPUT_DELTA, "partial_json": "}"}
+        self._exit.emit(inserted(grammar.BLOCK_DELTA, index=block.index, delta=delta))
+        return True
 
     # ---------------------------------------------------------------------------------------------------- the message's ending
 

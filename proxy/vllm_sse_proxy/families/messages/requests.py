@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 def kept_of(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is kept of a request's body while its stream lasts: no messages, and of tools only what they require."""
-    kept = {name: body[name] for name in ("model", "tool_choice", "stop_sequences") if name in body}
+    kept = {
+        name: body[name] for name in ("model", "max_tokens", "tool_choice", "stop_sequences") if name in body
+    }
     tools = body.get("tools")
     if type(tools) is list:
         kept["tools"] = [
@@ -34,11 +36,26 @@ def _tools(request: RequestContext) -> list[Any]:
     return tools if type(tools) is list else []
 
 
+def required_of(request: RequestContext, name: str) -> list[Any] | None:
+    """Return the names of the arguments that a tool of the request requires; None for a tool that it does not have."""
+    for tool in _tools(request):
+        if type(tool) is dict and tool.get("name") == name:
+            return _required(tool)
+    return None
+
+
+def ended_by_itself(request: RequestContext, output_tokens: object) -> bool:
+    """Return whether it is certain that neither the token limit nor a stop sequence cut an answer of so many tokens."""
+    body = request.body
+    if body is None or body.get("stop_sequences"):
+        return False
+    limit = body.get("max_tokens")
+    return type(limit) is int and type(output_tokens) is int and 0 < output_tokens < limit
+
+
 def requires_input(request: RequestContext, name: str) -> bool:
     """Return whether a tool of the request cannot be called without arguments."""
-    return any(
-        type(tool) is dict and tool.get("name") == name and bool(_required(tool)) for tool in _tools(request)
-    )
+    return bool(required_of(request, name))
 
 
 def only_tool(request: RequestContext) -> str | None:

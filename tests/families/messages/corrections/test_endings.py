@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -138,6 +139,59 @@ def test_no_input_is_cut_where_the_tool_requires_some(name: str, *, is_cut: bool
     lines, counts = repaired(text, request=REQUEST)
     assert counts == ({"cut_calls": 1} if is_cut else {})
     assert (lines == short(text)) is not is_cut
+
+
+LOST: dict[str, Any] = {**REQUEST, "max_tokens": 50}
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    ['{"a": "b"', '{"a": true', '{"a": {"b": 1}', '{"a": [1]', '{"a": null ', '{"a": "line~"'],
+)
+def test_a_last_brace_that_a_parser_lost_is_restored(pieces: str) -> None:
+    """C46: the model ended by itself, and has said all that the tool requires."""
+    text = f"start\ncall 0 toolu_1 look\ninput+ 0 {pieces}\nstop 0\nend tool_use\nover"
+    lines, counts = repaired(text, request=LOST)
+    assert lines == [*short(text)[:3], "input+ 0 }", *short(text)[3:]]
+    assert counts == {"call_inputs": 1}
+    assert repaired(text, request=LOST, disabled=["call_inputs"])[1] == {"cut_calls": 1}
+
+
+@pytest.mark.parametrize(
+    ("pieces", "end", "changes"),
+    [
+        ('{"a": 1', "tool_use", {}),  # a number may go on
+        ('{"a": ', "tool_use", {}),
+        ('{"a": "b', "tool_use", {}),
+        ('{"a": "b",', "tool_use", {}),
+        ('{"a": [{"b": "c"}', "tool_use", {}),
+        ('{"b": "c"', "tool_use", {}),  # what the tool requires is not there
+        ('["a", {"a": "b"', "tool_use", {}),
+        ('{"a": "b"', "stop_sequence X", {}),
+        ('{"a": "b"', "tool_use", {"stop_sequences": ["X"]}),
+        ('{"a": "b"', "tool_use", {"max_tokens": 5}),
+        ('{"a": "b"', "tool_use", {"max_tokens": None}),
+        ('{"a": "b"', "tool_use", {"tools": []}),
+    ],
+)
+def test_where_more_may_be_lost_it_is_not(pieces: str, end: str, changes: dict[str, Any]) -> None:
+    text = f"start\ncall 0 toolu_1 look\ninput+ 0 {pieces}\nstop 0\nend {end}\nover"
+    lines, counts = repaired(text, request={**LOST, **changes})
+    assert lines[3].startswith("error api_error ")
+    assert counts == {"cut_calls": 1}
+
+
+def test_the_brace_of_a_call_before_another_block_is_not_restored() -> None:
+    text = 'start\ncall 0 x look\ninput+ 0 {"a": "b"\nstop 0\ncall 1 y list\nstop 1\nend tool_use\nover'
+    assert repaired(text, request=LOST)[1] == {"cut_calls": 1}
+
+
+def test_an_input_too_deep_to_read_is_not_restored() -> None:
+    deep = "[" * 20_000 + "]" * 20_000
+    _, normalizer = run(
+        wire(f'start\ncall 0 x look\ninput+ 0 {{"a": {deep}\nstop 0\nend tool_use\nover'), request=LOST
+    )
+    assert normalizer.tally.repairs == {"cut_calls": 1}
 
 
 def test_nonsense_of_the_models_own_passes() -> None:
