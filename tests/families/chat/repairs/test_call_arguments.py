@@ -223,3 +223,13 @@ def test_usage_in_every_chunk_is_in_the_new_one_too() -> None:
 def test_another_call_shows_that_no_key_was_meant() -> None:
     made = repaired(lines(head(), more('"ci'), head("{}", "get_time", 1)), request=REQUEST, conforming=False)
     assert made.text.split("\n")[2] == more('"ci')
+
+
+def test_a_string_that_goes_on_for_long_is_no_key() -> None:
+    made = repaired(of(['"' + "x" * 150, "x" * 150, '" ']), request=REQUEST, conforming=False)
+    assert "".join(eval_arguments(made.text)) == '"' + "x" * 300 + '" '
+
+
+def test_values_that_only_lenient_readers_take_are_compared_by_their_text() -> None:
+    made = repaired(of(['{"u":1,"city":"x\ny"', '{"city": "x\ny", "u": 1}']), request=REQUEST, conforming=False)
+    assert eval_arguments(made.text) == ["", '{"u":1,"city":"x\ny"']
