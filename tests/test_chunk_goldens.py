@@ -1,10 +1,11 @@
-"""Every golden of chat and completions: the broken stream, repaired, is the expected one, and it is this repair that does it."""
+"""Every golden of chat and completions: the broken stream, repaired, is the expected one, and by this repair."""
 
 from __future__ import annotations
 
 import importlib
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +14,10 @@ from tests.support.chunk_streams import JUDGES
 from tests.support.compiled import python_core
 from vllm_sse_proxy import BodyEnd
 from vllm_sse_proxy.stream.plan import check_names, corrections_of
+
+if TYPE_CHECKING:
+    from vllm_sse_proxy.families.chunks import ChunkFamily
+    from vllm_sse_proxy.stream.repair import Correction
 
 ROOT = Path(__file__).parents[1]
 GOLDENS = load_chunk_goldens()
@@ -42,7 +47,9 @@ class TestGolden:
         assert golden.name == "reasoning_names" or judge(golden.upstream, request=golden.request)
 
     def test_it_is_this_repair_that_does_it(self, golden: ChunkGolden) -> None:
-        needed = next(one.needed for family, one in CORRECTIONS if family is golden.family and one.name == golden.name)
+        needed = next(
+            one.needed for family, one in CORRECTIONS if family is golden.family and one.name == golden.name
+        )
         if needed:
             with pytest.raises(ValueError, match="cannot be switched off"):
                 check_names([golden.family], [golden.name])
@@ -56,34 +63,30 @@ class TestGolden:
 
     def test_its_origin_is_named(self, golden: ChunkGolden) -> None:
         assert golden.source == "recorded" or golden.source.startswith("reconstructed from ")
-        fixes = next(one.fixes for family, one in CORRECTIONS if family is golden.family and one.name == golden.name)
+        fixes = next(
+            one.fixes for family, one in CORRECTIONS if family is golden.family and one.name == golden.name
+        )
         assert set(golden.defects) <= set(fixes)
         assert golden.defects
         assert re.fullmatch(r"[^\n]+\.", golden.symptom)
         assert (golden.recording is not None) == (golden.source == "recorded")
 
 
-@pytest.mark.parametrize(("family", "one"), CORRECTIONS, ids=NAMES)
-class TestOneName:
-    def test_form(self, family: object, one: object) -> None:
-        name, summary = one.name, one.summary  # type: ignore[attr-defined]
-        assert re.fullmatch(r"[a-z]+(_[a-z]+)*", name)
-        assert summary
-        assert not {"\n", "|"} & set(summary), "it stands in tables"
-
-    def test_is_documented(self, family: object, one: object) -> None:
-        text = (ROOT / "docs" / "repairs.md").read_text("utf-8")
-        assert f"\n### {one.name}\n" in text  # type: ignore[attr-defined]
+@pytest.mark.parametrize("one", [one for _, one in CORRECTIONS], ids=NAMES)
+def test_names_and_summaries_fit_into_tables(one: Correction) -> None:
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)*", one.name)
+    assert one.summary
+    assert not {"\n", "|"} & set(one.summary)
 
 
 @python_core
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
-def test_every_repair_has_its_module_and_its_tests(family: object) -> None:
-    package = f"vllm_sse_proxy.families.{family.name}.repairs"  # type: ignore[attr-defined]
-    names = {repair.name for repair in family.repairs}  # type: ignore[attr-defined]
+def test_every_repair_has_its_module(family: ChunkFamily) -> None:
+    package = f"vllm_sse_proxy.families.{family.name}.repairs"
+    names = {repair.name for repair in family.repairs}
     folder = ROOT / "proxy" / package.replace(".", "/")
     assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == names
-    for repair in family.repairs:  # type: ignore[attr-defined]
+    for repair in family.repairs:
         assert repair.__module__ == f"{package}.{repair.name}"
         assert importlib.import_module(repair.__module__).__doc__
 

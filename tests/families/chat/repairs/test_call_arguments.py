@@ -231,5 +231,7 @@ def test_a_string_that_goes_on_for_long_is_no_key() -> None:
 
 
 def test_values_that_only_lenient_readers_take_are_compared_by_their_text() -> None:
-    made = repaired(of(['{"u":1,"city":"x\ny"', '{"city": "x\ny", "u": 1}']), request=REQUEST, conforming=False)
+    made = repaired(
+        of(['{"u":1,"city":"x\ny"', '{"city": "x\ny", "u": 1}']), request=REQUEST, conforming=False
+    )
     assert eval_arguments(made.text) == ["", '{"u":1,"city":"x\ny"']
