@@ -198,6 +198,11 @@ def test_what_leaves_is_well_formed_and_claims_nothing(case: tuple[ChunkFamily, 
     assert made.endswith(b"data: [DONE]\n\n")
     assert not normalizer.tally.repair_failures
     broken = {violation.rule for violation in JUDGES[family.name](made, request=request)} - MAY_BREAK
+    if any(reason == '"length"' for _, reason in reasons_in(made)):
+        broken -= {
+            "arguments_cut",
+            "arguments_missing",
+        }  # an earlier call was cut, and that is what the reason says
     assert not broken - ({"end"} if request is None else set())
     again, second = repaired(family, made, BodyEnd.EOF, request)
     assert again == made, second.tally.repairs

@@ -142,7 +142,7 @@ async def test_what_is_left_is_cut_visibly(upstream: FakeUpstream, start: Start,
 
     upstream.answer(Head(), Chunk(b"data: 1\n\n"), Wait(never))
     other = await connect(server)
-    await other.post("/v1/chat/completions", BODY)
+    await other.post("/inference/v1/generate", BODY)
     await other.head()
     assert await other.chunk() == b"data: 1\n\n"
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.replay import normalize
 from vllm_sse_proxy import BodyEnd, Dialect, Plan, Reasoning, build_plan
-from vllm_sse_proxy.families import FAMILIES, RESPONSES
+from vllm_sse_proxy.families import FAMILIES, MESSAGES, RESPONSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -100,10 +100,10 @@ def _named(folder: str) -> tuple[Family, str]:
     return (family, folder) if family is RESPONSES else (family, name)
 
 
-def load_goldens(family: Family | None = RESPONSES) -> list[Golden]:
-    """Return the goldens of a family, of all families for None, in order of their names."""
-    goldens = [load_golden(path.parent) for path in sorted(RECORDINGS.glob("*/origin.toml"))]
-    return [golden for golden in goldens if family is None or golden.family is family]
+def load_goldens(family: Family = RESPONSES) -> list[Golden]:
+    """Return the goldens of a family, in order of their names; those of chunk streams are tests.support.chunk_goldens'."""
+    paths = sorted(RECORDINGS.glob("*/origin.toml"))
+    return [load_golden(path.parent) for path in paths if _named(path.parent.name)[0] is family]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("name", nargs="*", help="a repair; all without names")
     names = parser.parse_args(arguments).name
     changed = 0
-    for golden in load_goldens(None):
+    for golden in (*load_goldens(), *load_goldens(MESSAGES)):
         if names and golden.name not in names:
             continue
         made, _ = golden.repaired()

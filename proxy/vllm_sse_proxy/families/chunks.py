@@ -11,6 +11,7 @@ that every client that was tested understands (issue 15).
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -192,17 +193,12 @@ class ChunkView(View):
     @property
     def is_over(self) -> bool:
         """Whether all choices are finished."""
-        return self._is_over(self._finished)
+        return 0 < self._finished >= max(len(self._choices), self.expected)
 
     def is_last(self, index: int) -> bool:
         """Return whether all choices are finished once this one is."""
-        known = self._choices.get(index)
-        if known is None:
-            return len(self._choices) == self._finished and self._finished + 1 >= self.expected
-        return known.finish is None and self._is_over(self._finished + 1)
-
-    def _is_over(self, finished: int) -> bool:
-        return finished > 0 and finished >= len(self._choices) and finished >= self.expected
+        begun = len(self._choices) + (index not in self._choices)
+        return self.finish_of(index) is None and self._finished + 1 >= max(begun, self.expected)
 
     def apply(self, event: Event) -> None:
         """Take note of an event that goes out."""
@@ -364,9 +360,9 @@ class ChunkFamily(Family):
 
     unremembered: frozenset[str] = frozenset()
 
+    @abstractmethod
     def kind_of(self, body: Body) -> str:
         """Return the type of a chunk."""
-        raise NotImplementedError
 
     def context(self, resource: str, body: Mapping[str, Any] | None) -> RequestContext:
         """Return what the repairs may know of a request: all but its input, which may be long."""

@@ -16,10 +16,10 @@ _SPACE: Final = re.compile(r"[ \t\n\r]*+")
 _PLAIN: Final = re.compile(r'[^"\\]*+')
 """Characters of a string that neither end it nor begin an escape."""
 _NUMBER_PART: Final = re.compile(r"[-+.0-9eE]*+")
-_WORD_PART: Final = re.compile(r"[a-z]*+")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?")
 _NUMBER_BEGUN: Final = re.compile(r"-?(?:(?:0|[1-9][0-9]*+)(?:\.[0-9]*+)?(?:(?<=[0-9])[eE][+-]?[0-9]*+)?)?")
 _LITERALS: Final = ("true", "false", "null")
+_LONGEST_LITERAL: Final = 5
 _HEX_DIGITS: Final = "0123456789abcdefABCDEF"
 _ESCAPES: Final = '"\\/bfnrt'
 _UNICODE_DIGITS: Final = 4
@@ -184,7 +184,7 @@ class JsonScanner:
         if state == _COMMA_OR_END and character == ",":
             self._state = _KEY if self._closer() == "}" else _VALUE
         elif state in (_COMMA_OR_END, _KEY_OR_END, _VALUE_OR_END) and character == self._closer():
-            self._close()
+            self._open = self._open[1] if self._open is not None else None
             self._after_value()
         elif state == _COLON and character == ":":
             self._state = _VALUE
@@ -217,10 +217,6 @@ class JsonScanner:
 
     def _closer(self) -> str:
         return "" if self._open is None else self._open[0]
-
-    def _close(self) -> None:
-        if self._open is not None:
-            self._open = self._open[1]
 
     def _after_value(self) -> None:
         self._state = _DONE if self._open is None else _COMMA_OR_END
@@ -255,21 +251,31 @@ class JsonScanner:
 
     def _rest(self, text: str, at: int) -> int:
         """Read on in a number or a word, to its end if that is in the text."""
-        is_number = self._state == _SCALAR
-        end = _end_of(_NUMBER_PART if is_number else _WORD_PART, text, at)
+        if self._state == _WORD:
+            return self._word(text, at)
+        end = _end_of(_NUMBER_PART, text, at)
         self._token = (text[at:end], self._token)
-        if is_number and end == len(text):
+        if end == len(text):
             return end
-        token = _joined(self._token)
-        if not is_number and end == len(text) and token not in _LITERALS:
-            if not any(literal.startswith(token) for literal in _LITERALS):
-                self._state = _BROKEN
-            return end
-        if _NUMBER.fullmatch(token) is not None if is_number else token in _LITERALS:
+        if _NUMBER.fullmatch(_joined(self._token)) is not None:
             self._after_value()
         else:
             self._state = _BROKEN
         return end
+
+    def _word(self, text: str, at: int) -> int:
+        """Read on in ``true``, ``false`` or ``null``."""
+        begun = _joined(self._token)
+        token = begun + text[at : at + _LONGEST_LITERAL]
+        for literal in _LITERALS:
+            if token.startswith(literal):
+                self._after_value()
+                return at + len(literal) - len(begun)
+            if literal.startswith(token):
+                self._token = (token, None)
+                return len(text)
+        self._state = _BROKEN
+        return len(text)
 
 
 def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:

@@ -1,11 +1,9 @@
-"""`check` and `repair` know a stream of messages by what it says."""
+"""`check` and `repair` know a stream of messages, and one of transcriptions, by what it says."""
 
 from __future__ import annotations
 
 import io
 from typing import TYPE_CHECKING
-
-import pytest
 
 from tests.support.goldens import RECORDINGS
 from tests.support.messages import wire
@@ -13,6 +11,8 @@ from vllm_sse_proxy.cli import main
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 GOLDEN = RECORDINGS / "messages-message_openings"
 BROKEN = (GOLDEN / "upstream.sse").read_bytes()
@@ -27,49 +27,15 @@ def test_repair(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = tmp_path / "made.sse"
     assert main(["repair", str(GOLDEN / "upstream.sse"), "-o", str(made), "--summary"]) == 0
     assert made.read_bytes() == GOOD
-    summary = capsys.readouterr().err
-    assert "family: messages\n" in summary
-    assert "repair message_openings: 1\n" in summary
+    assert "repair message_openings: 1\n" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "stream", [b": ping\n\ndata: {}\n\n" + BROKEN, BROKEN[:-2]], ids=["a comment first", "half a frame last"]
-)
-def test_repair_from_input(
-    stream: bytes, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
-) -> None:
-    feed(monkeypatch, stream)
-    assert main(["repair"]) == 0
-    assert capsysbinary.readouterr().out == GOOD
-
-
-@pytest.mark.parametrize(
-    "stream",
-    [b"", b"data: " + b"x" * 3000 + b"\n\n", b": ping"],
-    ids=["nothing", "a large frame", "a comment"],
-)
-def test_what_says_nothing_counts_as_a_response(
-    stream: bytes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    feed(monkeypatch, stream)
-    assert main(["repair", "--summary", "--max-frame-bytes", "2000"]) == 0
-    assert "family: responses\n" in capsys.readouterr().err
-
-
-def test_an_error_alone_is_told_by_its_form(
+def test_an_error_alone_is_known_by_its_form(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     feed(monkeypatch, wire('{"type":"error","error":{"type":"internal_error","message":"m"}}')[:-2])
-    assert main(["repair", "--summary"]) == 0
-    output, summary = capsys.readouterr()
-    assert output == wire("error api_error m").decode()
-    assert "family: messages\n" in summary
-
-
-def test_check_of_a_response(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    feed(monkeypatch, (RECORDINGS / "string_deltas" / "upstream.sse").read_bytes())
-    assert main(["check"]) == 1
-    assert capsys.readouterr().out
+    assert main(["repair"]) == 0
+    assert capsys.readouterr().out == wire("error api_error m").decode()
 
 
 def test_check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,21 +46,22 @@ def test_check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     assert "message_role" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("stream", "rule"),
-    [
-        (
-            b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[]}\n\n',
-            "end",
-        ),
-        (b'data: {"id":"c","object":"text_completion","created":1,"model":"m","choices":[]}\n\n', "end"),
-        (b'data: {"type":"transcript.text.delta","delta":"a"}\n\n', "done_event"),
-        (b'data: {"id":"c","object": "transcription.chunk","created":1,"model":"m","choices":[]}\n\n', "end"),
-    ],
-)
-def test_check_knows_every_family(
-    stream: bytes, rule: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_check_of_transcriptions_goes_by_the_form_that_is_wanted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    stream = b'data: {"type":"transcript.text.delta","delta":"a"}\n\n'
+    feed(monkeypatch, stream)
+    assert main(["check", "--transcripts", "openai"]) == 1
+    assert ": done_event: " in capsys.readouterr().out
     feed(monkeypatch, stream)
     assert main(["check"]) == 1
-    assert f": {rule}: " in capsys.readouterr().out
+    assert ": chunk_fields: " in capsys.readouterr().out
+
+
+def test_the_request_is_known_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = tmp_path / "request.json"
+    request.write_text('{"tools": [{"name": "look", "input_schema": {"required": ["a"]}}]}', "utf-8")
+    feed(monkeypatch, wire("start\ncall 0 x look\nstop 0\nend tool_use\nover"))
+    made = tmp_path / "made.sse"
+    assert main(["repair", "--request", str(request), "-o", str(made)]) == 0
+    assert b"event: error" in made.read_bytes()

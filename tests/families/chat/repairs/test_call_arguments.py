@@ -203,3 +203,35 @@ def test_a_tool_that_requires_nothing_may_be_called_with_nothing() -> None:
 
 def test_others_may_not() -> None:
     becomes(lines(head()), lines(head(), end="{} -> length\n[DONE]"), request=REQUEST)
+
+
+def test_numbers_of_any_length_are_read() -> None:
+    made = repaired(of(['{"u":' + "[" * 3000, '{"city": 1}']), request=REQUEST)
+    assert made.text.endswith("{} -> length\n[DONE]")
+    made = repaired(of(['{"city":"x","u":[1', '{"city": "x", "u": [2]}']), request=REQUEST)
+    assert made.text.endswith("{} -> length\n[DONE]")
+
+
+def test_usage_in_every_chunk_is_in_the_new_one_too() -> None:
+    usage = ' ++ {"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}'
+    made = repaired(
+        f"{ROLE}{usage}\n{head(name='get_time')}{usage}\n{{}} -> tool_calls{usage}\n[DONE]", request=REQUEST
+    )
+    assert made.text.split("\n")[2] == more("{}") + usage
+
+
+def test_another_call_shows_that_no_key_was_meant() -> None:
+    made = repaired(lines(head(), more('"ci'), head("{}", "get_time", 1)), request=REQUEST, conforming=False)
+    assert made.text.split("\n")[2] == more('"ci')
+
+
+def test_a_string_that_goes_on_for_long_is_no_key() -> None:
+    made = repaired(of(['"' + "x" * 150, "x" * 150, '" ']), request=REQUEST, conforming=False)
+    assert "".join(eval_arguments(made.text)) == '"' + "x" * 300 + '" '
+
+
+def test_values_that_only_lenient_readers_take_are_compared_by_their_text() -> None:
+    made = repaired(
+        of(['{"u":1,"city":"x\ny"', '{"city": "x\ny", "u": 1}']), request=REQUEST, conforming=False
+    )
+    assert eval_arguments(made.text) == ["", '{"u":1,"city":"x\ny"']

@@ -140,3 +140,16 @@ def test_parts_that_wait_leave_with_a_comment() -> None:
 
 def test_it_cannot_be_switched_off() -> None:
     assert {repair.name for repair in CHAT.repairs if repair.needed} == {"choice_shapes", "split_deltas"}
+
+
+def test_choices_that_are_no_list_are_left_to_chunk_fields() -> None:
+    stream = wire(f"{ROLE}\n{chunk('7')}\n{{}} -> stop\n[DONE]")
+    assert repaired(stream, disabled=["chunk_fields"], conforming=False).made == stream
+
+
+def test_where_one_choice_was_asked_for_it_is_the_first() -> None:
+    becomes(
+        f'1: {ROLE}\n1: {{"content":"a"}}\n1: {{"content":"b"}}\n1: {{}} -> stop\n[DONE]',
+        f'{ROLE}\n{{"content":"a"}}\n{{"content":"b"}}\n{{}} -> stop\n[DONE]',
+        request={"n": 1},
+    )

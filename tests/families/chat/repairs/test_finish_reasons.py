@@ -176,3 +176,8 @@ def test_before_anything_else_an_abort_is_for_an_http_error() -> None:
     failure = made.normalizer.failure
     assert failure is not None
     assert failure.status == 503
+
+
+def test_a_second_reason_is_not_looked_at() -> None:
+    stream = f"{ROLE}\n{{}} -> stop\n{{}} -> abort\n[DONE]"
+    assert repaired(stream, disabled=["late_chunks"], conforming=False).text == stream

@@ -78,3 +78,11 @@ def test_usage_without_choices_is_a_usage_chunk() -> None:
     bare = usage().replace('"choices":[],', "")
     made = repaired(f"{ROLE}\n{{}} -> stop\n{bare}\n[DONE]", request=ASKED)
     assert made.repairs == {"chunk_fields": 1}
+
+
+def test_it_waits_for_a_choice_that_is_all_in_one_chunk() -> None:
+    becomes(
+        f'{usage()}\n{{"role":"assistant","content":"Hi"}} -> stop\n[DONE]',
+        f'{{"role":"assistant","content":"Hi"}} -> stop\n{usage()}\n[DONE]',
+        request=ASKED,
+    )

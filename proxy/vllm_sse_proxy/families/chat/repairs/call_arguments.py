@@ -17,7 +17,6 @@ import re
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_sse_proxy.families.chat.chunks import (
-    CALL,
     PIECE_TYPES,
     arguments_of,
     function_of,
@@ -62,13 +61,13 @@ class CallArguments(Repair):
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
         self._request = ChatRequest.of(context)
-        self._keys: dict[tuple[int, int], Event] = {}
-        """choice and number of a call → its first piece with arguments, which may lack a brace"""
+        self._keys: dict[tuple[int, int], tuple[Event, Body]] = {}
+        """choice and number of a call → its first chunk with arguments, which may lack a brace, and the piece in that"""
 
     def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:
         """Return the piece with the arguments that it should have."""
         if event.type in OVER:
-            return [*self._keys.values(), event] if self._keys else None
+            return [*(waiting for waiting, _ in self._keys.values()), event] if self._keys else None
         index = index_of(choice_of(event))
         piece = piece_of(event)
         choice = view.choice(index)
@@ -80,10 +79,8 @@ class CallArguments(Repair):
         event = with_arguments(event, piece, _as_text(arguments))
         return self._taken(event, piece_of(event) or piece, index, choice) or [event]
 
-    def watches(self, type_: str, view: ChatView) -> str | None:
+    def watches(self, type_: str, view: ChatView) -> str | None:  # noqa: ARG002 - pieces of calls alone
         """Watch braces, which may begin or end the arguments; every piece while they have no beginning, or have their end."""
-        if type_ != CALL:
-            return ""
         for call in view.open_calls():
             scanner = call.arguments.scanner
             if not scanner.is_object or not scanner.is_open:
@@ -97,7 +94,10 @@ class CallArguments(Repair):
         number, text = number_of(piece), arguments_of(piece)
         waiting = self._keys.pop((index, number), None)
         if waiting is not None:
-            return self._key(event, index, number, waiting)
+            return self._key(event, piece, index, waiting)
+        before = self._waiting_in(index)
+        if before:  # another call begins
+            return Released([*before, event])
         call = choice.call(number)
         if text == "":
             return self._without(event, piece, number, choice)
@@ -144,34 +144,37 @@ class CallArguments(Repair):
             return [with_arguments(event, piece, "{" + text)]
         if found is not None and found.end() < len(text):
             return None
-        self._keys[index, number] = event
+        self._keys[index, number] = (event, {**piece, "function": {**function_of(piece), "arguments": text}})
         return Released(())
 
-    def _key(self, event: Event, index: int, number: int, waiting: Event) -> Sequence[Event] | Verdict | None:
+    def _key(
+        self, event: Event, piece: Body, index: int, waiting: tuple[Event, Body]
+    ) -> Sequence[Event] | Verdict | None:
         """Go on with arguments that may begin with a key."""
-        first, piece = piece_of(waiting), piece_of(event)
-        if first is None or piece is None:
-            return [waiting, event]
-        text = arguments_of(first) + arguments_of(piece)
-        joined = with_arguments(waiting, first, text)
+        begun, first = waiting
         if event.type == FINISH:
-            return [waiting, event]
-        whole = piece_of(joined)
-        if _may_begin_with_key(text) and whole is not None:
-            return self._begin(joined, whole, text, index, number) or [joined]
+            return [begun, event]
+        text = arguments_of(first) + arguments_of(piece)
+        joined = with_arguments(begun, first, text)
+        if _may_begin_with_key(text):
+            return self._begin(joined, first, text, index, number_of(first)) or [joined]
         return [joined]
 
-    def _finish(self, event: Event, index: int, choice: ChatChoiceView) -> Sequence[Event] | None:
+    def _finish(self, event: Event, index: int, choice: ChatChoiceView) -> Sequence[Event] | Verdict | None:
         """Return what a choice with calls still lacks when it is finished."""
-        kept = [waiting for (of, _), waiting in self._keys.items() if of == index]
+        kept = self._waiting_in(index)
         if kept:
-            self._keys = {place: waiting for place, waiting in self._keys.items() if place[0] != index}
-            return [*kept, event]
+            return Released([*kept, event])
         number = len(choice.calls) - 1
         call = choice.call(number)
         if call is None or not self._may_be_empty(call):
             return None
         return [self._nothing(event, number), event]
+
+    def _waiting_in(self, index: int) -> list[Event]:
+        """Return what waits in a choice, and let it wait no longer."""
+        places = [place for place in self._keys if place[0] == index]
+        return [self._keys.pop(place)[0] for place in places]
 
     def _may_be_empty(self, call: CallView) -> bool:
         """Return whether a call has no arguments, and needs none."""

@@ -61,11 +61,11 @@ class _Nameless:
         if id_of(piece) and not id_of(self.piece):
             self.piece = {**self.piece, "id": piece["id"]}
 
-    def named(self, name: str) -> Event:
+    def named(self, name: str) -> Body:
         """Return the whole as the first piece of a call."""
         function = {"name": name, **function_of(self.piece)}
         function |= {"name": name, "arguments": "".join(self.arguments)}
-        return with_piece(self.event, {**self.piece, "function": function})
+        return {**self.piece, "function": function}
 
 
 class CallHeads(Repair):
@@ -140,11 +140,9 @@ class CallHeads(Repair):
         name = name or self._request.only_name
         made: list[Event] = []
         if name:
-            head = waiting.named(name)
-            piece = piece_of(head)
-            if piece is not None:
-                number = number_of(piece) - self._left_out.get(index, 0)
-                made.append(_unfinished(with_piece(head, _whole(piece, number, head, index))))
+            piece, head = waiting.named(name), waiting.event
+            number = number_of(piece) - self._left_out.get(index, 0)
+            made.append(_unfinished(with_piece(head, _whole(piece, number, head, index))))
         else:
             self._left_out[index] = self._left_out.get(index, 0) + 1
         if event is not None and event.type == FINISH:
