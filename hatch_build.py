@@ -26,7 +26,9 @@ CORE: Final = (
     "vllm_sse_proxy/families/partial_json.py",
     "vllm_sse_proxy/families/chat",
     "vllm_sse_proxy/families/completions",
+    "vllm_sse_proxy/families/messages",
     "vllm_sse_proxy/families/responses",
+    "vllm_sse_proxy/families/transcriptions",
 )
 """Packages, and modules that stand alone."""
 SOURCES: Final = "proxy"
