@@ -187,9 +187,11 @@ class MessageView(View):
                 self.counts[name] = count
 
     def text_of(self, event: Event) -> TextView | None:
-        """Return the text of the open block."""
+        """Return the text of the open block; None for a call, of which nothing is learned: every piece of its input is walked."""
         block = self.open
-        return None if block is None or event.type != grammar.BLOCK_DELTA else block.text
+        if block is None or block.input is not None or event.type != grammar.BLOCK_DELTA:
+            return None
+        return block.text
 
     def words_of(self, event: Event) -> str | None:
         """Return the words that a delta adds to a text, thinking or input."""
