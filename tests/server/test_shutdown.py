@@ -56,7 +56,7 @@ async def test_admin_port(proxy: Server, http: aiohttp.ClientSession) -> None:
             assert (answer.status, await answer.text()) == (200, "ok\n")
     async with http.get(base + "/metrics") as answer:
         assert answer.content_type == "text/plain"
-        assert 'sse_proxy_streams_total{ending="completed"} 0.0' in await answer.text()
+        assert 'sse_proxy_streams_total{ending="completed",family="responses"} 0.0' in await answer.text()
     async with http.get(base + "/v1/models") as answer:
         assert answer.status == 404
 

@@ -234,7 +234,9 @@ class Engine:
             return
         emitted = b"".join(exit_.out[mark:]).removesuffix(b"\n\n")
         idle = view.idle_index(last)
-        rewrite = learned(event.type, frame, emitted, dump_json(words), text, idle, tuple(exit_.corrections))
+        twice = (view.has_words_twice(event), view.has_words_twice(last))
+        corrections = tuple(exit_.corrections)
+        rewrite = learned(event.type, frame, emitted, dump_json(words), text, idle, corrections, twice)
         if rewrite is None or self._signs(event.type) is None:
             return  # what a repair makes of such a delta now, it may not make of the next
         if rewrite.after.is_numbered == self._family.is_numbered:

@@ -78,6 +78,10 @@ class View(ABC):
         """Return the words of a delta."""
         return None
 
+    def has_words_twice(self, event: Event) -> bool:  # noqa: ARG002 - as above
+        """Return whether a delta has its words twice, under two names."""
+        return False
+
     def idle_index(self, event: Event) -> bytes:  # noqa: ARG002 - most have none
         """Return the name of a member of a delta whose value, an index, makes no difference now; empty if there is none."""
         return b""

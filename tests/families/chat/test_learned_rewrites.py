@@ -91,6 +91,19 @@ def test_deltas_spelled_alike_are_rewritten(lines: list[str], number: int) -> No
 
 
 @python_core
+@pytest.mark.parametrize("names", [["reasoning"], ["reasoning_content"], ["reasoning", "reasoning_content"]])
+@pytest.mark.parametrize("setting", ChatReasoning)
+def test_reasoning_under_two_names_is_rewritten(names: list[str], setting: ChatReasoning) -> None:
+    words = [" so", " it", "is", "reasoning", '"quoted"', "m", "é", "content", " ok"]
+    stream = wire(deltas(*(compact(dict.fromkeys(names, word)) for word in words)))
+    plan = Plan.of(CHAT, strict=True, chat_reasoning=setting)
+    assert rewritten(stream, plan=plan) == 7
+    assert outcome([stream], BodyEnd.EOF, plan, None) == walked([stream], BodyEnd.EOF, plan, None)
+    other = stream.replace(b'"reasoning_content":"m"', b'"reasoning_content":"e"')
+    assert outcome([other], BodyEnd.EOF, plan, None) == walked([other], BodyEnd.EOF, plan, None)
+
+
+@python_core
 def test_arguments_are_rewritten_between_their_braces() -> None:
     head = '{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"get_weather","arguments":""}}]}'
     parts = ['{"city"', ": ", '"New', " York", " City", " in", " the", ' US"', ', "a": {', "}", "}", "}", "}"]
@@ -109,6 +122,7 @@ TEXTS = st.sampled_from(
 )  # fmt: skip
 LINES = st.one_of(
     st.tuples(st.sampled_from(["content", "reasoning", "reasoning_content", "refusal"]), TEXTS).map(lambda each: compact(dict([each]))),
+    TEXTS.map(lambda text: compact({"reasoning": text, "reasoning_content": text})),
     st.tuples(st.integers(0, 1), PIECES).map(lambda each: compact({"tool_calls": [{"index": each[0], "function": {"arguments": each[1]}}]})),
     st.tuples(st.integers(0, 2), st.sampled_from(["a", "b", ""]), st.sampled_from(["get_time", "get_weather", ""]), PIECES).map(
         lambda each: compact({"tool_calls": [{"index": each[0], "id": each[1], "type": "function", "function": {"name": each[2], "arguments": each[3]}}]})

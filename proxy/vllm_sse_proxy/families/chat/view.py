@@ -146,6 +146,11 @@ class ChatView(ChunkView):
             return None if piece is None else arguments_of(piece)
         return words_of(delta_of(choice_of(event)))
 
+    def has_words_twice(self, event: Event) -> bool:
+        """Return whether a delta has reasoning under both of its names."""
+        delta = delta_of(choice_of(event))
+        return all(delta.get(name) for name in REASONING_NAMES)
+
 
 def place_of(event: Event) -> object:
     """Return the text that a delta names, by upstream's names."""
