@@ -18,7 +18,19 @@ from setuptools import Distribution
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CORE: Final = ("vllm_sse_proxy/sse", "vllm_sse_proxy/stream", "vllm_sse_proxy/families/responses")
+CORE: Final = (
+    "vllm_sse_proxy/sse",
+    "vllm_sse_proxy/stream",
+    "vllm_sse_proxy/families/chunk_repairs.py",
+    "vllm_sse_proxy/families/chunks.py",
+    "vllm_sse_proxy/families/partial_json.py",
+    "vllm_sse_proxy/families/chat",
+    "vllm_sse_proxy/families/completions",
+    "vllm_sse_proxy/families/messages",
+    "vllm_sse_proxy/families/responses",
+    "vllm_sse_proxy/families/transcriptions",
+)
+"""Packages, and modules that stand alone."""
 SOURCES: Final = "proxy"
 NOT_COMPILED: Final = {
     "conformance.py": "judges streams for tests and `check`, and is in no stream's way",
@@ -55,7 +67,7 @@ def compiled(root: Path, folder: Path) -> Iterator[tuple[Path, Path]]:
     sources = [
         path.relative_to(root).as_posix()
         for package in CORE
-        for path in sorted((root / package).rglob("*.py"))
+        for path in sorted((root / package).rglob("*.py")) or [root / package]
         if path.name not in NOT_COMPILED
     ]
     extensions = mypycify(

@@ -10,7 +10,7 @@ from vllm_sse_proxy.stream.ending import Ending
 from vllm_sse_proxy.stream.plan import names_of
 from vllm_sse_proxy.stream.tally import Tally
 
-REPAIRS = [name for family in FAMILIES for name in names_of(family)]
+REPAIRS = [(family.name, name) for family in FAMILIES for name in names_of(family)]
 ROUTES = [*(endpoint.route for family in FAMILIES for endpoint in family.endpoints), "other"]
 
 
@@ -23,11 +23,12 @@ def samples(metrics: Metrics) -> dict[str, float]:
 
 def test_every_series_exists_from_the_start() -> None:
     found = {name: value for name, value in samples(Metrics()).items() if name.startswith("sse_proxy_")}
-    for repair in REPAIRS:
-        for family in ("repairs_total", "repair_failures_total"):
-            assert found.pop(f'sse_proxy_{family}{{repair="{repair}"}}') == 0
+    for family, repair in REPAIRS:
+        for series in ("repairs_total", "repair_failures_total"):
+            assert found.pop(f'sse_proxy_{series}{{family="{family}",repair="{repair}"}}') == 0
     for ending in Ending:
-        assert found.pop(f'sse_proxy_streams_total{{ending="{ending.value}"}}') == 0
+        for one in FAMILIES:
+            assert found.pop(f'sse_proxy_streams_total{{ending="{ending.value}",family="{one.name}"}}') == 0
     for route in ROUTES:
         for code in CODES:
             assert found.pop(f'sse_proxy_requests_total{{code="{code}",route="{route}"}}') == 0
@@ -39,7 +40,7 @@ def test_every_series_exists_from_the_start() -> None:
 
 def test_a_stream_is_added_once_with_everything_it_counted() -> None:
     metrics = Metrics()
-    name = REPAIRS[0]
+    family, name = REPAIRS[0]
     tally = Tally(
         events_in=10,
         events_out=12,
@@ -49,9 +50,12 @@ def test_a_stream_is_added_once_with_everything_it_counted() -> None:
         repairs={name: 5},
     )
     tally.repair_failures[name] = 1
-    metrics.flush(tally, Ending.CUT, duration_seconds=2.0)
-    metrics.flush(Tally(events_in=1, repairs={name: 0}), Ending.COMPLETED, duration_seconds=2.0)
-    found = samples(metrics)
+    metrics.flush(family, tally, Ending.CUT, duration_seconds=2.0)
+    metrics.flush(family, Tally(events_in=1, repairs={name: 0}), Ending.COMPLETED, duration_seconds=2.0)
+    found = {
+        re.sub(r'family="responses",|,family="responses"', "", key): value
+        for key, value in samples(metrics).items()
+    }
     assert {key: found[f"sse_proxy_{key}"] for key in (
         'streams_total{ending="cut"}', "streams_repaired_total", f'repairs_total{{repair="{name}"}}',
         f'repair_failures_total{{repair="{name}"}}', 'events_total{direction="in"}', 'events_total{direction="out"}',

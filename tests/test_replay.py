@@ -16,4 +16,4 @@ def test_every_recording_conforms_through_the_running_proxy(capsys: pytest.Captu
     recordings = load_all(RECORDINGS)
     assert len(recordings) > 100
     assert asyncio.run(replay(recordings, Dialect.OPENAI)) == 0, capsys.readouterr().out
-    assert 'sse_proxy_streams_total{ending="completed"}' in capsys.readouterr().out
+    assert 'sse_proxy_streams_total{ending="completed",family="responses"}' in capsys.readouterr().out

@@ -27,7 +27,9 @@ from pydantic_settings import (
 from yarl import URL
 
 from vllm_sse_proxy.families import FAMILIES, RESPONSES
+from vllm_sse_proxy.families.chat.settings import ChatReasoning
 from vllm_sse_proxy.families.responses import Dialect, NestedNumbers, Reasoning
+from vllm_sse_proxy.families.transcriptions.settings import Transcripts
 from vllm_sse_proxy.spelling import nearest
 from vllm_sse_proxy.stream.plan import Plan, check_enabled, check_names, corrections_of
 
@@ -133,6 +135,19 @@ class CoreSettings(BaseSettings):
         "summaries (`reasoning.summary`), as Codex, the AI SDK and LangChain do, which show nothing else; raw: always as it "
         "is; summary: always as summary events too.",
     )
+    chat_reasoning: ChatReasoning = Field(
+        ChatReasoning.BOTH,
+        description="By which names reasoning is emitted in chat completions, where vLLM calls it reasoning_content up to "
+        "0.15 and reasoning from 0.11.1 on. both: by both, since some clients read only one, and none that was tested shows "
+        "both; reasoning, reasoning_content: by one of them; upstream: as upstream sent it, which leaves every delta of "
+        "reasoning untouched.",
+    )
+    transcripts: Transcripts = Field(
+        Transcripts.UPSTREAM,
+        description="The form in which streamed transcriptions and translations are emitted. upstream: vLLM's own chunks, "
+        "which its examples read and OpenAI's SDKs do not; openai: transcript.text.delta and transcript.text.done, as "
+        "OpenAI's API sends them.",
+    )
     mode: Mode = Field(
         Mode.NORMAL,
         description="normal: streams are repaired; observe: upstream's bytes are forwarded unchanged and what would have "
@@ -212,6 +227,8 @@ class CoreSettings(BaseSettings):
             family,
             dialect=self.dialect,
             reasoning=self.reasoning,
+            chat_reasoning=self.chat_reasoning,
+            transcripts=self.transcripts,
             disabled=self.disable_repairs,
             nested_numbers=self.nested_sequence_number,
             done_sentinel=self.done_sentinel,

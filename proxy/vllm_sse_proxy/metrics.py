@@ -130,18 +130,23 @@ class Metrics:
         PlatformCollector(registry=self.registry)
 
         routes = [endpoint.route for family in families for endpoint in family.endpoints]
-        names = list(dict.fromkeys(name for family in families for name in names_of(family)))
+        pairs = [(family.name, name) for family in families for name in names_of(family)]
         limits = dict.fromkeys([*Limit, *(limit for family in families for limit in family.limits)])
         endings = [ending.value for ending in Ending]
-        self.repairs = self._counter("repairs_total", "Corrections made, by repair.", "repair", names)
-        self.repair_failures = self._counter(
-            "repair_failures_total",
-            "Repairs that raised an exception and were skipped for that event, by repair.",
-            "repair",
-            names,
+        self.repairs = self._family_counter(
+            "repairs_total", "Corrections made, by family of streams and repair.", "repair", pairs
         )
-        self.streams = self._counter(
-            "streams_total", "Response streams that ended, by how they ended.", "ending", endings
+        self.repair_failures = self._family_counter(
+            "repair_failures_total",
+            "Repairs that raised an exception and were skipped for that event, by family of streams and repair.",
+            "repair",
+            pairs,
+        )
+        self.streams = self._family_counter(
+            "streams_total",
+            "Response streams that ended, by family and by how they ended.",
+            "ending",
+            [(family.name, ending) for family in families for ending in endings],
         )
         self.streams_repaired = self._plain_counter(
             "streams_repaired_total", "Response streams with at least one correction."
@@ -262,9 +267,9 @@ class Metrics:
             registry=self.registry,
         ).labels(__version__, platform.python_version(), platform.python_implementation(), CORE).set(1)
 
-    def flush(self, tally: Tally, ending: Ending, *, duration_seconds: float) -> None:
-        """Add what one stream counted; call it once, when the stream has ended."""
-        self.streams.labels(ending.value).inc()
+    def flush(self, family: str, tally: Tally, ending: Ending, *, duration_seconds: float) -> None:
+        """Add what one stream of a family counted; call it once, when the stream has ended."""
+        self.streams.labels(family, ending.value).inc()
         self.stream_duration.observe(duration_seconds)
         self.events.labels("in").inc(tally.events_in)
         self.events.labels("out").inc(tally.events_out)
@@ -276,9 +281,9 @@ class Metrics:
             if count:
                 counter.inc(count)
         for name, count in tally.repairs.items():
-            self.repairs.labels(name).inc(count)
+            self.repairs.labels(family, name).inc(count)
         for name, count in tally.repair_failures.items():
-            self.repair_failures.labels(name).inc(count)
+            self.repair_failures.labels(family, name).inc(count)
         if any(tally.repairs.values()):
             self.streams_repaired.inc()
 
@@ -302,6 +307,10 @@ class Metrics:
     def _counter(self, name: str, text: str, label: str, values: Iterable[str]) -> Series:
         counter = Counter(name, text, (label,), namespace=PREFIX, registry=self.registry)
         return Series(counter, ((value,) for value in values))
+
+    def _family_counter(self, name: str, text: str, label: str, values: Iterable[tuple[str, str]]) -> Series:
+        counter = Counter(name, text, ("family", label), namespace=PREFIX, registry=self.registry)
+        return Series(counter, values)
 
     def _plain_counter(self, name: str, text: str) -> Counter:
         return Counter(name, text, namespace=PREFIX, registry=self.registry)

@@ -175,7 +175,7 @@ async def test_unused_connections_that_upstream_closed_are_not_used(
     assert (await client.answer()).status == 200
 
 
-@pytest.mark.parametrize("path", ["/v1/responses", "/v1/chat/completions"])
+@pytest.mark.parametrize("path", ["/v1/responses", "/inference/v1/generate"])
 @pytest.mark.parametrize("phase", ["before the answer", "after its head", "mid-stream"])
 async def test_a_client_that_leaves(
     upstream: FakeUpstream, proxy: Server, connect: Connect, path: str, phase: str

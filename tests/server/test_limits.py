@@ -235,7 +235,7 @@ async def test_too_many_streams(upstream: FakeUpstream, start: Start, connect: C
     await first.post("/v1/responses", BODY)
     await first.head()
     second = await connect(proxy)
-    await second.post("/v1/chat/completions", BODY)
+    await second.post("/inference/v1/generate", BODY)
     got = await second.answer()
     assert_refused(got, 503, "overloaded")
     assert got.value("Retry-After") == "1"
@@ -246,11 +246,11 @@ async def test_too_many_streams(upstream: FakeUpstream, start: Start, connect: C
     while await first.chunk():
         pass
     await until_open(proxy, 0)
-    await second.post("/v1/chat/completions", BODY)
+    await second.post("/inference/v1/generate", BODY)
     assert (await second.answer()).status == 200
 
 
-@pytest.mark.parametrize("path", ["/v1/responses", "/v1/chat/completions", "/ws"])
+@pytest.mark.parametrize("path", ["/v1/responses", "/inference/v1/generate", "/ws"])
 async def test_a_client_that_takes_nothing(
     upstream: FakeUpstream, start: Start, connect: Connect, path: str
 ) -> None:

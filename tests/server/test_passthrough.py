@@ -264,7 +264,7 @@ async def test_answers_are_passed_on_as_they_come(
     frames = (b'data: {"delta":{"content":"chat is never touched"}}\n\n', b"data: [DONE]\n\n")
     upstream.answer(Head(), Chunk(frames[0]), Wait(second), Chunk(frames[1]), End())
     client = await connect(proxy)
-    await client.post("/v1/chat/completions", b'{"stream":true}')
+    await client.post("/inference/v1/generate", b'{"stream":true}')
     got = await client.head()
     assert got.value("Content-Type") == "text/event-stream; charset=utf-8"
     assert got.value("Cache-Control") is None

@@ -56,7 +56,7 @@ async def test_admin_port(proxy: Server, http: aiohttp.ClientSession) -> None:
             assert (answer.status, await answer.text()) == (200, "ok\n")
     async with http.get(base + "/metrics") as answer:
         assert answer.content_type == "text/plain"
-        assert 'sse_proxy_streams_total{ending="completed"} 0.0' in await answer.text()
+        assert 'sse_proxy_streams_total{ending="completed",family="responses"} 0.0' in await answer.text()
     async with http.get(base + "/v1/models") as answer:
         assert answer.status == 404
 
@@ -142,7 +142,7 @@ async def test_what_is_left_is_cut_visibly(upstream: FakeUpstream, start: Start,
 
     upstream.answer(Head(), Chunk(b"data: 1\n\n"), Wait(never))
     other = await connect(server)
-    await other.post("/v1/chat/completions", BODY)
+    await other.post("/inference/v1/generate", BODY)
     await other.head()
     assert await other.chunk() == b"data: 1\n\n"
 

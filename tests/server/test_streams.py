@@ -274,7 +274,7 @@ async def test_silence_cuts_a_body_that_is_not_read(
     proxy = await start(idle_timeout_seconds=0.1, keepalive_seconds=0.01)
     upstream.answer(Head(), Chunk(b"data: 1\n\n"), Wait(asyncio.Event()))
     client = await connect(proxy)
-    await client.post("/v1/chat/completions", BODY)
+    await client.post("/inference/v1/generate", BODY)
     got = await client.answer()
     assert (got.body, got.complete) == (b"data: 1\n\n", False)
 

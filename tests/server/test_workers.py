@@ -219,7 +219,7 @@ async def test_a_worker_that_is_asked_to_leave(upstream: FakeUpstream, http: aio
             client.leave()
         go_on.set()
         assert [await rest_of(client) for client in clients] == [b"".join(WHOLE[1:])] * STREAMS
-        await running.until('sse_proxy_streams_total{ending="completed"}', STREAMS)
+        await running.until('sse_proxy_streams_total{ending="completed",family="responses"}', STREAMS)
 
 
 async def test_workers_do_not_outlive_their_supervisor(
@@ -314,7 +314,7 @@ class TestMergedMetrics:
     def work(metrics: Metrics) -> None:
         metrics.requests_in_flight.inc(2)
         metrics.requests.labels("other", "2xx").inc(3)
-        metrics.flush(Tally(events_in=5), Ending.COMPLETED, duration_seconds=4.0)
+        metrics.flush("responses", Tally(events_in=5), Ending.COMPLETED, duration_seconds=4.0)
 
     def samples(self, merged: MergedMetrics) -> dict[str, float]:
         lines = [line for line in merged.expose().decode().splitlines() if line[0] != "#"]

@@ -14,6 +14,7 @@ DEFECTS: Final[dict[str, str]] = {
     # chat completions
     "C02": "`[DONE]` is all that comes (to 0.31)",
     "C03": "a cut call is labelled complete (to 0.30)",
+    "C06": "reasoning is called `reasoning_content` (to 0.15) or `reasoning` (from 0.11.1 on)",
     "C10": "`tool_calls` is an empty list (0.17, 0.20–0.22)",
     "C12": "chunks come after the finish reason (reported, not reproduced)",
     "C15": "one parser serves all `n` choices, so their calls mix (0.17)",
@@ -48,6 +49,7 @@ DEFECTS: Final[dict[str, str]] = {
     "C46": "the last brace is lost (0.17, 0.32)",
     "C48": "calls come though the request wants none, or are swallowed (0.20, 0.32)",
     "C49": "a name is cut short by the token limit (0.17, 0.32)",
+    "C52": "the first delta of a choice has no role, or later ones have it too (gateways)",
     # completions
     "L01": "the endings of chat: C02, C30, C34",
     "L02": "`text_offset` is shifted by the prompt's length after the first chunk (to 0.24)",
@@ -128,11 +130,12 @@ CHAT: Final[dict[str, Note]] = {
     ),
     "delta_fields": Note(("C23",), "Types refuse it; `create` shows `[object Object]` or raises."),
     "role": Note(
-        (), "openai-node's helper raises without one; openai-python's joins two to `assistantassistant`."
+        ("C52",),
+        "openai-node's helper raises without one; openai-python's joins two to `assistantassistant`.",
     ),
     "delta_empty": Note(("C29",), "Harmless in all clients that were tested."),
     "delta_kinds": Note(("C26",), "Continue keeps the text only."),
-    "reasoning_names": Note((), "What is shown depends on the name that a client reads."),
+    "reasoning_names": Note(("C06",), "What is shown depends on the name that a client reads."),
     "tool_calls_list": Note(("C10",), "Code that asks for `is not None` takes it for a call."),
     "calls_in_delta": Note(("C27", "C44"), "LlamaIndex loses all but the first."),
     "call_index": Note(
@@ -141,7 +144,8 @@ CHAT: Final[dict[str, Note]] = {
     ),
     "call_order": Note(("C15",), "LlamaIndex makes a call of every change."),
     "call_head": Note(
-        ("C15", "C42"), "The helpers, the AI SDK and opencode raise; answers to the call cannot be matched."
+        ("C15", "C42"),
+        "The helpers, the AI SDK and opencode raise; answers to the call cannot be matched.",
     ),
     "call_head_arguments": Note(("C19",), "JavaScript that joins strings gets `undefined{`."),
     "call_piece": Note(

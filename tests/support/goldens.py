@@ -1,6 +1,7 @@
 """The golden of each repair: a broken stream as it was sent, what the proxy makes of it, and where it comes from.
 
-A golden is a folder of `tests/recordings` named after its repair: `upstream.sse`, `expected.sse`, `origin.toml`.
+A golden is a folder of `tests/recordings` named after its repair: `upstream.sse`, `expected.sse`, `origin.toml`. Those of
+another family than Responses have its name and a hyphen before that of the repair.
 `python -m tests.support.goldens [NAME ...]` writes `expected.sse` again. Read what it wrote before you commit it: it is
 what the code does, not what the protocol wants.
 """
@@ -8,19 +9,22 @@ what the code does, not what the protocol wants.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.support.replay import normalize
-from vllm_sse_proxy import BodyEnd, Dialect, Reasoning, build_plan
+from vllm_sse_proxy import BodyEnd, Dialect, Plan, Reasoning, build_plan
+from vllm_sse_proxy.families import FAMILIES, MESSAGES, RESPONSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from vllm_sse_proxy import StreamNormalizer
+    from vllm_sse_proxy.stream.family import Family
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 
@@ -32,8 +36,10 @@ class Golden:
     :ivar end: how upstream's body stopped.
     :ivar reasoning: the setting under which the repair is wanted.
     :ivar dialect: the same.
+    :ivar request: what is known of the request's body; None for nothing.
     """
 
+    family: Family
     name: str
     folder: Path
     release: str
@@ -44,6 +50,7 @@ class Golden:
     reasoning: Reasoning
     dialect: Dialect
     recording: str | None
+    request: dict[str, Any] | None
 
     @property
     def upstream(self) -> bytes:
@@ -59,6 +66,9 @@ class Golden:
 
     def run(self, chunks: Iterable[bytes], disabled: Sequence[str] = ()) -> tuple[bytes, StreamNormalizer]:
         """Send these bytes through the core under the golden's settings."""
+        if self.family is not RESPONSES:
+            plan = Plan.of(self.family, disabled, strict=not disabled)
+            return normalize(chunks, self.end, plan=plan, context=self.family.context("", self.request))
         plan = build_plan(
             disabled=disabled, strict=not disabled, reasoning=self.reasoning, dialect=self.dialect
         )
@@ -68,21 +78,32 @@ class Golden:
 def load_golden(folder: Path) -> Golden:
     """Read a golden's origin; an unknown or missing field raises."""
     origin = tomllib.loads((folder / "origin.toml").read_text("utf-8"))
+    family, name = _named(folder.name)
     return Golden(
-        name=folder.name,
+        family=family,
+        name=name,
         folder=folder,
         end=BodyEnd(origin.pop("end")),
         reasoning=Reasoning(origin.pop("reasoning", Reasoning.RAW)),
         dialect=Dialect(origin.pop("dialect", Dialect.OPENAI)),
         defects=tuple(origin.pop("defects")),
         recording=origin.pop("recording", None),
+        request=json.loads(origin.pop("request", "null")),
         **origin,
     )
 
 
-def load_goldens() -> list[Golden]:
-    """Return every golden, in order of their names."""
-    return [load_golden(path.parent) for path in sorted(RECORDINGS.glob("*/origin.toml"))]
+def _named(folder: str) -> tuple[Family, str]:
+    """Return the family and the repair that a folder is named after."""
+    prefix, hyphen, name = folder.partition("-")
+    family = next((one for one in FAMILIES if hyphen and one.name == prefix), RESPONSES)
+    return (family, folder) if family is RESPONSES else (family, name)
+
+
+def load_goldens(family: Family = RESPONSES) -> list[Golden]:
+    """Return the goldens of a family, in order of their names; those of chunk streams are tests.support.chunk_goldens'."""
+    paths = sorted(RECORDINGS.glob("*/origin.toml"))
+    return [load_golden(path.parent) for path in paths if _named(path.parent.name)[0] is family]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -91,7 +112,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("name", nargs="*", help="a repair; all without names")
     names = parser.parse_args(arguments).name
     changed = 0
-    for golden in load_goldens():
+    for golden in (*load_goldens(), *load_goldens(MESSAGES)):
         if names and golden.name not in names:
             continue
         made, _ = golden.repaired()

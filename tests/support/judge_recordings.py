@@ -5,6 +5,7 @@ Prints for each release and family how many streams conform, then every rule tha
 releases, and by which known defects. A recording is `NAME.sse` with `NAME.req.json` and `NAME.meta.json` beside it, and its
 release is the name of its folder. Three shares are given: the first counts every rule, the second leaves out those that the
 official types and helpers let pass (`MINOR` of each judge), the third also those about what the model wrote (`CONTENT`).
+With `--repaired` it judges what the proxy makes of them, where it repairs their family; `--compare` prints both shares.
 
 `--rule NAME` lists the streams that break a rule, with what is wrong; `--all` lists all of them. Streams that the recorder
 itself left are counted apart: they have no end that could be judged.
@@ -22,6 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.support.catalogue import DEFECTS, NOTES
+from tests.support.recordings import Recording
+from tests.support.recordings import load as load_recording
+from vllm_sse_proxy import Plan, StreamNormalizer
+from vllm_sse_proxy.families import FAMILIES
 from vllm_sse_proxy.families.chat import conformance as chat
 from vllm_sse_proxy.families.completions import conformance as completions
 from vllm_sse_proxy.families.messages import conformance as messages
@@ -88,8 +93,11 @@ class Judged:
         return self.rules - MINOR[self.family]
 
 
-def load(path: Path) -> Judged | None:
-    """Load and judge one recording; None for what is no stream of these families."""
+def load(path: Path, *, repaired: bool = False) -> Judged | None:
+    """Load and judge one recording; None for what is no stream of these families.
+
+    :param repaired: judge what the proxy makes of it.
+    """
     request = json.loads(path.with_suffix(".req.json").read_bytes())
     meta = json.loads(path.with_suffix(".meta.json").read_bytes())
     kind = {name.lower(): value for name, value in dict(meta.get("headers") or {}).items()}.get(
@@ -99,6 +107,8 @@ def load(path: Path) -> Judged | None:
     if family is None or family not in JUDGES or meta["status"] != 200 or "event-stream" not in kind:
         return None
     body, asked = path.read_bytes(), request.get("body")
+    if repaired:
+        body = repair(family, load_recording(path))
     return Judged(
         f"{path.parent.name}/{path.stem}",
         family,
@@ -109,6 +119,16 @@ def load(path: Path) -> Judged | None:
     )
 
 
+def repair(family: Family, recording: Recording) -> bytes:
+    """Return what the proxy makes of a recording; the recording if it has no repairs for its family."""
+    repairing = next((one for one in FAMILIES if one.name == family.value), None)
+    if repairing is None:
+        return recording.body
+    context = repairing.context("", recording.request if isinstance(recording.request, dict) else None)
+    normalizer = StreamNormalizer(Plan.of(repairing, strict=True), context)
+    return normalizer.feed(recording.body) + normalizer.finish(recording.told_end)
+
+
 def family_of(url: str, path: Path) -> Family | None:
     """Return the family by the path of the request; of `/invocations`, by what came."""
     if url.startswith("/invocations"):
@@ -116,10 +136,10 @@ def family_of(url: str, path: Path) -> Family | None:
     return next((family for start, family in PATHS if url.partition("?")[0].startswith(start)), None)
 
 
-def load_all(folder: Path) -> list[Judged]:
+def load_all(folder: Path, *, repaired: bool = False) -> list[Judged]:
     """Load and judge every recording below a folder, in order of their names."""
     paths = [path for path in sorted(folder.rglob("*.sse")) if path.with_suffix(".meta.json").exists()]
-    return [judged for path in paths if (judged := load(path)) is not None]
+    return [judged for path in paths if (judged := load(path, repaired=repaired)) is not None]
 
 
 def defects_of(judged: Judged, violation: Violation) -> tuple[str, ...]:
@@ -182,6 +202,29 @@ def report(judged: list[Judged]) -> None:
             print(f"{len(broken):5} {rule + mark:30} {where:45} {why}")
 
 
+def compare(before: list[Judged], after: list[Judged]) -> None:
+    """Print the shares of streams that conform before and after the proxy."""
+    print(f"{'':15}{'by all rules':24}{'but for minor ones':24}but for those of content, too")
+    for family in sorted({each.family for each in before}):
+        counts = [
+            _conforming([each for each in judged if each.family is family]) for judged in (before, after)
+        ]
+        whole = counts[0][3]
+        shares = (f"{one} -> {other} of {whole}" for one, other in zip(*(c[:3] for c in counts), strict=True))
+        print(f"{family:15}{'{:24}{:24}{}'.format(*shares)}")
+
+
+def _conforming(judged: list[Judged]) -> tuple[int, int, int, int]:
+    """Return how many streams conform by all rules, by those that are not minor, by those of content neither; and all."""
+    ended = [each for each in judged if not each.was_left]
+    return (
+        sum(not each.rules for each in ended),
+        sum(not each.serious for each in ended),
+        sum(not each.serious - CONTENT[each.family] for each in ended),
+        len(ended),
+    )
+
+
 def _by_rule(judged: list[Judged]) -> list[tuple[str, list[Judged]]]:
     broken: dict[str, list[Judged]] = defaultdict(list)
     for each in judged:
@@ -211,9 +254,14 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
     parser.add_argument("--rule", help="list the streams that break this rule")
+    parser.add_argument("--repaired", action="store_true", help="judge what the proxy makes of them")
+    parser.add_argument("--compare", action="store_true", help="print the shares before and after the proxy")
     parser.add_argument("--all", action="store_true", help="list every violation")
     options = parser.parse_args(arguments)
-    judged = [each for folder in options.folders for each in load_all(folder)]
+    judged = [each for folder in options.folders for each in load_all(folder, repaired=options.repaired)]
+    if options.compare:
+        compare(judged, [each for folder in options.folders for each in load_all(folder, repaired=True)])
+        return 0
     if options.rule or options.all:
         listing(judged, options.rule)
     else:

@@ -643,7 +643,7 @@ def made(number: int, seed: int) -> Iterator[str]:
     plans = [
         build_plan(dialect=dialect, reasoning=reasoning) for dialect in Dialect for reasoning in Reasoning
     ]
-    files = sorted(RECORDINGS.rglob("upstream.sse"))
+    files = [file for file in sorted(RECORDINGS.rglob("upstream.sse")) if "-" not in file.parent.name]
     streams = [file.read_bytes() for file in files if file.stat().st_size <= LONGEST_BYTES]
     for _ in range(number):
         frames = frames_of(draw.choice(streams))

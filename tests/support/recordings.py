@@ -15,6 +15,7 @@ _ENDS = {
     "eof no-final-chunk": BodyEnd.CUT,
     "timeout": BodyEnd.IDLE_TIMEOUT,
     "timeout no-final-chunk": BodyEnd.IDLE_TIMEOUT,
+    "client closed": BodyEnd.CLIENT_GONE,
     "client closed no-final-chunk": BodyEnd.CLIENT_GONE,
 }
 

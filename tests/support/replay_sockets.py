@@ -3,8 +3,9 @@
 
 Starts `vllm-sse-proxy serve` as a process, in front of an upstream that answers each recorded request with the recorded
 bytes, one event a chunk, and ends the connection as the recording does: cleanly, cut, or open and silent. Streams of
-/v1/responses are judged by the checker and by the `openai` package's types, before and after; everything else has to come
-through byte for byte. What the proxy counted is printed last.
+/v1/responses are judged by the checker and by the `openai` package's types, before and after. What comes of other streams
+that are repaired has to be what the core makes of them; everything else has to come through byte for byte. What the proxy
+counted is printed last.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import re
 import sys
 import urllib.request
 from collections import Counter, defaultdict
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,7 +25,9 @@ from tests.support.recordings import Recording, load_all
 from tests.support.replay import faults, lost_words
 from tests.support.serving import Serving
 from tests.support.upstream import Chunk, Cut, End, FakeUpstream, Head, Seen, Step, Wait, answer
-from vllm_sse_proxy import BodyEnd, Dialect
+from vllm_sse_proxy import BodyEnd, Dialect, Plan, StreamNormalizer
+from vllm_sse_proxy.families import FAMILIES, RESPONSES
+from vllm_sse_proxy.stream.family import Family
 
 IDLE_SECONDS = 2.0
 AT_ONCE = 12
@@ -63,9 +67,33 @@ def judge(recording: Recording, received: Answer, dialect: Dialect) -> list[str]
             )
         found = faults(received.body, dialect=dialect) + lost_words(recording.body, received.body)
         return found if received.complete else [*found, "the body was not ended"]
+    family = family_of(recording)
+    if family is not None:
+        return judge_repaired(recording, received, family)
     same = received.status == recording.status and received.body == recording.body
     whole = received.complete == (recording.told_end is BodyEnd.EOF)
     return [] if same and whole else ["not byte for byte what upstream sent"]
+
+
+def family_of(recording: Recording) -> Family | None:
+    """Return the family that repairs a recorded stream; None if it is none, or one of Responses."""
+    if recording.status != HTTPStatus.OK or not recording.content_type.startswith("text/event-stream"):
+        return None
+    paths = {endpoint.path: family for family in FAMILIES for endpoint in family.endpoints}
+    family = paths.get(recording.path.partition("?")[0])
+    return None if family is RESPONSES else family
+
+
+def judge_repaired(recording: Recording, received: Answer, family: Family) -> list[str]:
+    """Return whether the client got what the core makes of a stream."""
+    request = recording.request if isinstance(recording.request, dict) else None
+    normalizer = StreamNormalizer(Plan.of(family), family.context("", request))
+    made = normalizer.feed(recording.body) + normalizer.finish(recording.told_end)
+    failure = normalizer.failure
+    if failure is not None and not normalizer.committed:
+        return [] if received.status == failure.status else [f"{received.status} instead of {failure.status}"]
+    same = received.status == recording.status and received.body == made and received.complete
+    return [] if same else ["not what the core makes of it"]
 
 
 async def exchange(port: int, recording: Recording, number: int) -> Answer:

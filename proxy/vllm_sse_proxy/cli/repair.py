@@ -6,11 +6,11 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from vllm_sse_proxy.cli.families import add_family, read_request, recognised
 from vllm_sse_proxy.cli.files import add_input, open_input, open_output
 from vllm_sse_proxy.cli.settings import add_settings, load
-from vllm_sse_proxy.cli.usage import READ_BYTES
 from vllm_sse_proxy.config import CoreSettings
-from vllm_sse_proxy.families import RESPONSES
+from vllm_sse_proxy.families import FAMILIES
 from vllm_sse_proxy.stream.ending import BodyEnd
 from vllm_sse_proxy.stream.normalizer import StreamNormalizer
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     add_input(parser)
+    add_family(parser)
     add_settings(parser, CoreSettings)
     parser.add_argument("-o", "--output", metavar="FILE", help="file to write (default: standard output)")
     parser.add_argument(
@@ -30,14 +31,18 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Repair the stream."""
-    normalizer = StreamNormalizer(load(options, CoreSettings).plan(RESPONSES), RESPONSES.context("", None))
+    settings, request = load(options, CoreSettings), read_request(options.request)
     with ExitStack() as files:
         source = open_input(options.file, files)
         sink = open_output(options.output, options.file, files)
-        # read1 returns what is there, so that a live stream is repaired event by event.
-        while not normalizer.ended and (chunk := source.read1(READ_BYTES)):
+        name, chunks = recognised(source, options.family)
+        family = next(family for family in FAMILIES if family.name == name.value)
+        normalizer = StreamNormalizer(settings.plan(family), family.context("", request))
+        for chunk in chunks:
             sink.write(normalizer.feed(chunk))
             sink.flush()
+            if normalizer.ended:
+                break
         sink.write(normalizer.finish(BodyEnd.EOF))
         sink.flush()
     if options.summary:

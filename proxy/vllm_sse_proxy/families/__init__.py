@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from vllm_sse_proxy.families.chat.family import CHAT
+from vllm_sse_proxy.families.completions.family import COMPLETIONS
+from vllm_sse_proxy.families.messages.family import MESSAGES
 from vllm_sse_proxy.families.responses.family import RESPONSES
+from vllm_sse_proxy.families.transcriptions.family import TRANSCRIPTIONS
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.stream.family import Family
 
-__all__ = ["FAMILIES", "RESPONSES"]
+__all__ = ["CHAT", "COMPLETIONS", "FAMILIES", "MESSAGES", "RESPONSES", "TRANSCRIPTIONS"]
 
-FAMILIES: Final[tuple[Family, ...]] = (RESPONSES,)
+FAMILIES: Final[tuple[Family, ...]] = (RESPONSES, CHAT, COMPLETIONS, MESSAGES, TRANSCRIPTIONS)

@@ -6,6 +6,7 @@ read it.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 CALL_MARKERS: Final = (
@@ -55,6 +56,22 @@ THOUGHT_MARKERS: Final = (
     "[/THINK]",
 )
 """What begins and ends thinking."""
+
+
+LONGEST_HEADER: Final = 200
+"""Characters of the longest header of harmony that is looked for: the name of a tool has 64 at most."""
+_HEADER: Final = re.compile(
+    r"(?:<\|start\|>(?:assistant)?|(?=<\|channel\|>))"
+    r"(?: to=[\w.-]*)?(?:<\|channel\|>(?:analysis|commentary|final)?)?(?: to=[\w.-]*)?"
+    r"(?: ?<\|constrain\|>\w*)?(?:<\|message\|>)?"
+)
+END_TOKENS: Final = frozenset({"<|return|>", "<|end|>", "<|call|>"})
+"""Tokens of gpt-oss that end a message."""
+
+
+def is_header(text: str) -> bool:
+    """Return whether a text is nothing but the header of a message of gpt-oss, or the beginning of one that was cut there."""
+    return text.startswith("<|") and len(text) <= LONGEST_HEADER and _HEADER.fullmatch(text) is not None
 
 
 def first_marker(text: str, markers: tuple[str, ...]) -> str | None:

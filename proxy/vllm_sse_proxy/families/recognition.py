@@ -107,6 +107,11 @@ class FamilyRecogniser:
         return self._family
 
     @property
+    def certain(self) -> Family | None:
+        """The family that is certain, None while there is none."""
+        return self._family
+
+    @property
     def likely(self) -> Family | None:
         """The family that is certain, else the likely one by an error that came, else None."""
         return self._family or self._likely

@@ -58,7 +58,8 @@ class RouteTable:
         for endpoint, handler in self._endpoints:
             resource = _match(path, endpoint.path) if method == endpoint.method else None
             if resource is not None and (not endpoint.stream_in_query or _wants_stream(query)):
-                return Route(endpoint.route, handler, not endpoint.stream_in_query, resource)
+                reads_body = endpoint.has_json_body and not endpoint.stream_in_query
+                return Route(endpoint.route, handler, reads_body, resource)
         return OTHER
 
 

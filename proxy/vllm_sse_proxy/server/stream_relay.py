@@ -150,5 +150,8 @@ class StreamRelay(Relay):
         exchange.ending = ending.value
         exchange.metrics.streams_in_flight.dec()
         exchange.metrics.flush(
-            normalizer.tally, ending, duration_seconds=self._loop.time() - exchange.started_at
+            self._stream.handler.family.name,
+            normalizer.tally,
+            ending,
+            duration_seconds=self._loop.time() - exchange.started_at,
         )

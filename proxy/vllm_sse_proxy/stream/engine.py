@@ -64,12 +64,17 @@ class Engine:
             self._walk(event, 0)
             return
         place = self._family.place_of(event)
+        left = self.exit.tally.events_out
         if place not in self._places:  # the first of a text, which may have no second
             if len(self._places) < _KNOWN_AT_ONCE:
                 self._places[place] = None
             self._walk(event, 0)
         else:
             self._walk_and_learn(event, frame)
+        if (
+            self.exit.tally.events_out > left + 1
+        ):  # it needed events of structure: what was learned before them is void
+            self._rewrites.clear()
 
     def comment(self, text: bytes) -> None:
         """Pass one of upstream's comments: it says that time passes, so what waits for the next event waits no longer."""
@@ -229,8 +234,12 @@ class Engine:
             return
         emitted = b"".join(exit_.out[mark:]).removesuffix(b"\n\n")
         idle = view.idle_index(last)
-        rewrite = learned(event.type, frame, emitted, dump_json(words), text, idle, tuple(exit_.corrections))
-        if rewrite is not None and rewrite.after.is_numbered == self._family.is_numbered:
+        twice = (view.has_words_twice(event), view.has_words_twice(last))
+        corrections = tuple(exit_.corrections)
+        rewrite = learned(event.type, frame, emitted, dump_json(words), text, idle, corrections, twice)
+        if rewrite is None or self._signs(event.type) is None:
+            return  # what a repair makes of such a delta now, it may not make of the next
+        if rewrite.after.is_numbered == self._family.is_numbered:
             self._rewrites.insert(0, rewrite)
             del self._rewrites[_KNOWN_AT_ONCE:]
 

@@ -33,14 +33,15 @@ class Endpoint:
 
     :ivar route: the ``route`` label of the metrics.
     :ivar path: the path as vLLM's router has it, percent-decoded. A final ``{id}`` stands for one segment.
-    :ivar stream_in_query: only a request with ``stream=true`` in its query is meant. Otherwise the JSON body says so, and
-        it is read before it is forwarded.
+    :ivar stream_in_query: only a request with ``stream=true`` in its query is meant. Otherwise the body says so.
+    :ivar has_json_body: whether the body is JSON, and is read before it is forwarded. Audio is not.
     """
 
     route: str
     method: str
     path: str
     stream_in_query: bool = False
+    has_json_body: bool = True
 
 
 class Family(ABC):

@@ -172,7 +172,7 @@ class StreamNormalizer:
         :param half: the body ended in the middle of a frame.
         """
         self._engine.process(Event(END, {"end": end, "said_done": self._said_done, "half": half}))
-        self._close(end)
+        self._close(None if self._view.is_over else end)
 
     def _take_blocks(self, blocks: list[bytes]) -> None:
         """Take whole blocks of lines."""
@@ -199,6 +199,9 @@ class StreamNormalizer:
             self._engine.comment(frame.comment)
         elif frame.data.startswith(SENTINEL):
             self._said_done = True
+            if self._view.is_over:
+                self._stop(BodyEnd.EOF)
+                return False
         elif frame.stray is not None and not frame.data:
             self._stray.add(frame, self.tally.events_in)
         else:
@@ -297,6 +300,8 @@ def _ending(end: BodyEnd | None, view: View) -> Ending:
         return outcome or Ending.FAILED
     if outcome is Ending.COMPLETED:
         return Ending.UNTERMINATED
+    if outcome is Ending.INCOMPLETE:
+        return outcome
     if end is BodyEnd.EOF:
         return Ending.TRUNCATED if view.heard else Ending.EMPTY
     if not view.heard and end is BodyEnd.CUT:

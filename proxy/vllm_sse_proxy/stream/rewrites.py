@@ -6,7 +6,8 @@ observed. If one delta went in and one came out, what came in and what went out 
 around gaps. The next frame that fits the first form leaves in the second one, with its own words and the next number. It is
 neither parsed nor walked; the corrections that the walk counted are counted again, and the client's view grows by the words.
 
-A form has a gap for the words, found by value: where the JSON of the emitted words stands, exactly once. It may have one for
+A form has a gap for the words, found by value: where the JSON of the emitted words stands, exactly once, or exactly twice if
+the family says that the delta has them twice (:meth:`.view.View.has_words_twice`). It may have one for
 the number, and one for an index that makes no difference (:meth:`.family.View.idle_index`): up to 0.16 vLLM counts it up with
 every delta (R05).
 
@@ -57,9 +58,13 @@ class Form:
     :ivar idle: its index that makes no difference; empty if it has none.
     """
 
-    __slots__ = ("_after", "_before", "_head", "_shortest", "_tail", "idle", "is_numbered", "number")
+    __slots__ = ("_after", "_before", "_echo", "_head", "_shortest", "_tail", "idle", "is_numbered", "number")
 
-    def __init__(self, head: bytes, before: list[_Gap], after: list[_Gap], tail: bytes) -> None:
+    def __init__(
+        self, head: bytes, before: list[_Gap], after: list[_Gap], tail: bytes, echo: bytes | None = None
+    ) -> None:
+        self._echo = echo
+        """what stands between the words and the same words again; None where they stand once"""
         self._head = head
         self._before = before
         self._after = after
@@ -70,17 +75,19 @@ class Form:
         self.idle = b""
 
     @classmethod
-    def of(cls, frame: bytes, words: bytes, idle: bytes = b"") -> Form | None:
+    def of(cls, frame: bytes, words: bytes, idle: bytes = b"", *, twice: bool = False) -> Form | None:
         """Read the form off a frame without its blank line.
 
         :param words: the JSON of its words.
         :param idle: name of a member whose value, an index, makes no difference.
+        :param twice: whether the words stand in it twice.
         :returns: None if it cannot be told for sure where the gaps are.
         """
-        if frame.count(words) != 1 or len(words) <= len(_EMPTY_WORDS):
+        if frame.count(words) != 1 + twice or len(words) <= len(_EMPTY_WORDS):
             return None
         start = frame.index(words)
-        end = start + len(words)
+        end = frame.rindex(words) + len(words)
+        echo = frame[start + len(words) : end - len(words)] if twice else None
         gaps: list[tuple[int, int, bool]] = []
         numbers = list(_NUMBER.finditer(frame))
         if len(numbers) > 1 or frame.count(b'"sequence_number"') != len(numbers):
@@ -106,16 +113,17 @@ class Form:
             right.append(_Gap(frame[since:gap_start], is_idle=is_idle))
         head = frame[: before[0][0] if before else start]
         tail = frame[after[0][1] if after else end :]
-        rest = b"".join((head, *literals, tail))
+        rest = b"".join((head, *literals, echo or b"", tail))
         # With an escape in it, or a line end in the JSON, it could be read in another way.
         if (
             b"\\" in rest
             or b"\n" in tail
+            or b"\n" in (echo or b"")
             or any(b"\n" in literal for literal in literals)
             or len(before) + len(after) != len(gaps)
         ):
             return None
-        return cls(head, left, right, tail)
+        return cls(head, left, right, tail, echo)
 
     def read(self, frame: bytes) -> bytes:
         """Return the words of a frame, as they are spelled, and note its number; nothing for one that does not fit.
@@ -135,7 +143,13 @@ class Form:
             inner, found, value = inner.rpartition(gap.literal)
             if not found or not self._note(value, gap):
                 return b""
-        return inner
+        return inner if self._echo is None else self._once(inner, self._echo)
+
+    def _once(self, inner: bytes, echo: bytes) -> bytes:
+        """Return words that stand twice; nothing if they differ."""
+        size = (len(inner) - len(echo)) // 2
+        words = inner[:size]
+        return words if size > 0 and inner == b"".join((words, echo, words)) else b""
 
     def _note(self, value: bytes, gap: _Gap) -> bool:
         if gap.is_idle:
@@ -151,6 +165,9 @@ class Form:
             pieces.append(number)
             pieces.append(gap.literal)
         pieces.append(words)
+        if self._echo is not None:
+            pieces.append(self._echo)
+            pieces.append(words)
         for gap in self._after:
             pieces.append(gap.literal)
             pieces.append(number)
@@ -162,6 +179,7 @@ class Form:
         return (
             self._head == other._head
             and self._tail == other._tail
+            and self._echo == other._echo
             and [gap.literal for gap in self._before] == [gap.literal for gap in other._before]
             and [gap.literal for gap in self._after] == [gap.literal for gap in other._after]
         )
@@ -230,6 +248,7 @@ def learned(
     text: TextView,
     idle: bytes,
     corrections: tuple[str, ...],
+    twice: tuple[bool, bool] = (False, False),
 ) -> Rewrite | None:
     """Return what the walk of a delta shows; None if it cannot be told for sure.
 
@@ -238,11 +257,13 @@ def learned(
 
     :param words: the JSON of its words.
     :param idle: name of a member whose value, an index, makes no difference; empty if there is none.
+    :param twice: whether the words stood in the frame twice as it came, and as it went out.
     """
-    before = Form.of(frame, words, idle)
+    came_twice, left_twice = twice
+    before = Form.of(frame, words, idle, twice=came_twice)
     if before is None:
         return None
-    after = before if emitted == frame and not idle else Form.of(emitted, words)
+    after = before if emitted == frame and not idle else Form.of(emitted, words, twice=left_twice)
     if after is None:
         return None
     rewrite = Rewrite(type_, before, after, text, corrections)
@@ -259,9 +280,9 @@ def learned(
         rewrite.if_wrong = WRITTEN if dump_json(orjson.loads(came)) == came else WALKED
         return rewrite
     plain, spelled, leaves = (
-        Form.of(dump_json(orjson.loads(came)), words),
-        Form.of(came, words),
-        Form.of(left, words),
+        Form.of(dump_json(orjson.loads(came)), words, twice=came_twice),
+        Form.of(came, words, twice=came_twice),
+        Form.of(left, words, twice=left_twice),
     )
     if plain is None or spelled is None or leaves is None:
         return None

@@ -61,6 +61,11 @@ class View(ABC):
         """The id by which upstream can be asked for the stream's answer, once the client knows it."""
         return None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the client has been sent all that it waits for, in a family in which no event says that: ``[DONE]`` does."""
+        return False
+
     @abstractmethod
     def apply(self, event: Event) -> None:
         """Take note of an event that goes out."""
@@ -72,6 +77,10 @@ class View(ABC):
     def words_of(self, event: Event) -> str | None:  # noqa: ARG002 - as above
         """Return the words of a delta."""
         return None
+
+    def has_words_twice(self, event: Event) -> bool:  # noqa: ARG002 - as above
+        """Return whether a delta has its words twice, under two names."""
+        return False
 
     def idle_index(self, event: Event) -> bytes:  # noqa: ARG002 - most have none
         """Return the name of a member of a delta whose value, an index, makes no difference now; empty if there is none."""

@@ -75,21 +75,33 @@ DELTA_MEMBERS: Final = {
     INPUT_DELTA: "partial_json",
 }
 """The member of a delta that is a string."""
+WORDS_OF_DELTA: Final = {type_: member for type_, member in DELTA_MEMBERS.items() if type_ != SIGNATURE_DELTA}
+"""The member of a delta that a text, thinking or an input grows by."""
+BLOCK_OF_DELTA: Final = {
+    TEXT_DELTA: TEXT,
+    CITATIONS_DELTA: TEXT,
+    THINKING_DELTA: THINKING,
+    SIGNATURE_DELTA: THINKING,
+    INPUT_DELTA: TOOL_USE,
+}
+"""The type of the block that a delta needs, where more than one has it: the one that vLLM sends."""
 
 STOP_SEQUENCE: Final = "stop_sequence"
 END_TURN: Final = "end_turn"
+MAX_TOKENS: Final = "max_tokens"
+REFUSAL: Final = "refusal"
 STOP_REASONS: Final = frozenset(
     {
         END_TURN,
-        "max_tokens",
+        MAX_TOKENS,
         STOP_SEQUENCE,
         TOOL_USE,
         "pause_turn",
-        "refusal",
+        REFUSAL,
         "model_context_window_exceeded",
     }
 )
-CUT_REASONS: Final = frozenset({"max_tokens", "refusal", "model_context_window_exceeded"})
+CUT_REASONS: Final = frozenset({MAX_TOKENS, REFUSAL, "model_context_window_exceeded"})
 """Stop reasons of an answer that is not whole: its last call may be cut."""
 
 ERROR_TYPES: Final = frozenset(
@@ -107,3 +119,7 @@ ERROR_TYPES: Final = frozenset(
     }
 )
 """All but ``request_too_large`` are in the types of the SDK; that one is in Anthropic's documentation."""
+
+COUNTS: Final = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+"""The counts of ``usage``. The first two are required in ``message_start``, the second in ``message_delta``; the others may
+be null."""

@@ -1,0 +1,89 @@
+"""Which family's stream a command is given, known by what it says, and the request that it answers."""
+
+from __future__ import annotations
+
+import json
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from vllm_sse_proxy.cli.usage import READ_BYTES, UsageError
+from vllm_sse_proxy.families.recognition import Family, FamilyRecogniser
+from vllm_sse_proxy.sse import FrameDecoder, FrameTooLargeError
+from vllm_sse_proxy.stream.repair import MAX_FRAME_BYTES
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from collections.abc import Iterator
+    from io import BufferedReader
+
+_MOST_BYTES: Final = 1 << 20
+"""How much of a stream is read to find out its family: the first event says it."""
+
+
+def add_family(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--family",
+        choices=[family.value for family in Family],
+        help="protocol of the stream (default: found out from what it says)",
+    )
+    parser.add_argument(
+        "--request",
+        metavar="FILE",
+        help="JSON body of the request that the stream answers: its tools, choices and options decide what must come",
+    )
+
+
+def read_request(path: str | None) -> dict[str, Any] | None:
+    """Return the request in a file; None without one.
+
+    :raises UsageError: it cannot be read, or is not a JSON object.
+    """
+    if path is None:
+        return None
+    try:
+        body = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from None
+    except ValueError:
+        raise UsageError(f"{path}: is not JSON") from None
+    if not isinstance(body, dict):
+        raise UsageError(f"{path}: is not a JSON object")
+    return body
+
+
+def recognised(source: BufferedReader, name: str | None) -> tuple[Family, Iterator[bytes]]:
+    """Return the family of a stream, and all of its chunks, as they come.
+
+    :param name: the family, if it is known.
+    """
+    # read1 returns what is there, so that a live stream is read event by event.
+    chunks = iter(lambda: source.read1(READ_BYTES), b"")
+    if name is not None:
+        return Family(name), chunks
+    recogniser = FamilyRecogniser()
+    decoder = FrameDecoder(max_frame_bytes=MAX_FRAME_BYTES)
+    read: list[bytes] = []
+    found = None
+    for chunk in chunks:
+        read.append(chunk)
+        found = _fed(recogniser, decoder, chunk)
+        if found is not None or sum(map(len, read)) > _MOST_BYTES:
+            break
+    if found is None:
+        rest = decoder.finish()
+        if rest is not None:
+            recogniser.feed(rest.event, rest.data)
+    return recogniser.likely or Family.RESPONSES, chain(read, chunks)
+
+
+def _fed(recogniser: FamilyRecogniser, decoder: FrameDecoder, chunk: bytes) -> Family | None:
+    """Feed a chunk; return the family once it is certain."""
+    try:
+        for frame in decoder.feed(chunk):
+            if frame.comment is None:
+                recogniser.feed(frame.event, frame.data)
+    except FrameTooLargeError:
+        return Family.RESPONSES
+    return recogniser.certain

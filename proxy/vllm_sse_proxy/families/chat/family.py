@@ -1,0 +1,73 @@
+"""The family of ``/v1/chat/completions``, as the engine knows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from vllm_sse_proxy.families.chat.chunks import CALL, kind_of
+from vllm_sse_proxy.families.chat.repairs import READ
+from vllm_sse_proxy.families.chat.request import ChatRequest
+from vllm_sse_proxy.families.chat.settings import ChatSettings
+from vllm_sse_proxy.families.chat.view import ChatView, place_of
+from vllm_sse_proxy.families.chunks import (
+    SHARED_TYPES,
+    TEXT,
+    UNFINISHED,
+    ChunkCompleter,
+    ChunkFamily,
+    ChunkWriter,
+)
+from vllm_sse_proxy.stream.family import Endpoint
+from vllm_sse_proxy.stream.repair import Correction, Repair, Station, StreamSettings
+
+if TYPE_CHECKING:
+    from vllm_sse_proxy.stream.event import Body, Event
+    from vllm_sse_proxy.stream.exit import Exit
+    from vllm_sse_proxy.stream.repair import StreamContext
+    from vllm_sse_proxy.stream.stations import Completer, Writer
+    from vllm_sse_proxy.stream.view import View
+
+
+class Chat(ChunkFamily):
+    """``POST /v1/chat/completions``."""
+
+    name = "chat"
+    endpoints: tuple[Endpoint, ...] = (Endpoint("chat", "POST", "/v1/chat/completions"),)
+    settings: type[StreamSettings] = ChatSettings
+    repairs: tuple[type[Repair], ...] = READ
+    corrections: tuple[Correction, ...] = (
+        Correction(
+            UNFINISHED,
+            "a stream that ends before all choices are finished ends with an error; a whole one with `[DONE]`",
+            ("C02", "C34"),
+            Station.COMPLETE,
+        ),
+    )
+    deltas = frozenset({TEXT, CALL})
+    types = SHARED_TYPES | {CALL}
+    unremembered = frozenset({"messages"})
+
+    def kind_of(self, body: Body) -> str:
+        """Return the type of a chunk."""
+        return kind_of(body)
+
+    def place_of(self, event: Event) -> object:
+        """Return the text that a delta names, by upstream's names."""
+        return place_of(event)
+
+    def view(self) -> View:
+        """Return the view of a client that has been sent nothing."""
+        return ChatView()
+
+    def completer(self, context: StreamContext, view: View, exit_: Exit) -> Completer:
+        """Return the third station."""
+        assert isinstance(view, ChatView)  # noqa: S101 - it is this family's own
+        view.expected = ChatRequest.of(context).n
+        return ChunkCompleter(context, view, exit_)
+
+    def writer(self, context: StreamContext, view: View, exit_: Exit) -> Writer:  # noqa: ARG002 - it needs nothing
+        """Return the last station."""
+        return ChunkWriter()
+
+
+CHAT: Final = Chat()

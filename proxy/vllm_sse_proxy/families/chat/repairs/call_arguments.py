@@ -1,0 +1,257 @@
+"""The arguments of a call (C17, C23, C45): one JSON value, as a string, and nothing behind it.
+
+*Sent twice* (C17, C45). Up to 0.22 vLLM subtracts what it has streamed from what it expects by text. Where they are spelled
+differently it sends the whole again, with the last piece or before it. What stands behind the end of the value is dropped.
+Where the value had no end, and the whole comes as one piece, only its rest leaves; another whole that does not go on with
+what was sent is dropped.
+
+*Lost* (C23). A brace that some parsers lose at the beginning is put back: the first thing in the arguments is then a string
+with a colon behind it. A tool that requires nothing may be called with nothing at all: that becomes ``{}``. Everything else
+that is lost stays lost, and the finish reason says so (``finish_reasons``).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from vllm_sse_proxy.families.chat.chunks import (
+    PIECE_TYPES,
+    arguments_of,
+    function_of,
+    inserted_delta,
+    name_of,
+    number_of,
+    piece_of,
+    with_arguments,
+)
+from vllm_sse_proxy.families.chat.request import ChatRequest
+from vllm_sse_proxy.families.chunks import FINISH, OVER, choice_of, index_of
+from vllm_sse_proxy.families.partial_json import scan
+from vllm_sse_proxy.stream.event import dump_json
+from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vllm_sse_proxy.families.chat.view import CallView, ChatChoiceView, ChatView
+    from vllm_sse_proxy.stream.event import Body, Event
+    from vllm_sse_proxy.stream.repair import Verdict
+
+_KEY: Final = re.compile(r'[ \t\n\r]*"(?:[^"\\]|\\.)*"[ \t\n\r]*', re.DOTALL)
+_KEY_BEGUN: Final = re.compile(r'[ \t\n\r]*"(?:(?:[^"\\]|\\.)*+\\?|(?:[^"\\]|\\.)*+"[ \t\n\r]*)', re.DOTALL)
+_LONGEST_KEY: Final = 200
+"""Characters of arguments that may wait to show whether they begin with a key: longer names of parameters are rare."""
+_SPACE: Final = re.compile(r'("(?:[^"\\]|\\.)*+"?)|[ \t\n\r]+', re.DOTALL)
+_HAS_TWO_BRACES: Final = re.compile(r"\{[ \t\n\r]*\{")
+_BRACES: Final = "{}"
+
+
+class CallArguments(Repair):
+    """Let the arguments of a call be one JSON value."""
+
+    __slots__ = ("_keys", "_request")
+
+    name: ClassVar = "call_arguments"
+    summary: ClassVar = "the arguments of a call are one JSON value in a string, and nothing follows it"
+    fixes: ClassVar = ("C17", "C23", "C45")
+    handles: ClassVar = PIECE_TYPES | OVER
+
+    def __init__(self, context: StreamContext) -> None:
+        super().__init__(context)
+        self._request = ChatRequest.of(context)
+        self._keys: dict[tuple[int, int], tuple[Event, Body]] = {}
+        """choice and number of a call → its first chunk with arguments, which may lack a brace, and the piece in that"""
+
+    def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:
+        """Return the piece with the arguments that it should have."""
+        if event.type in OVER:
+            return [*(waiting for waiting, _ in self._keys.values()), event] if self._keys else None
+        index = index_of(choice_of(event))
+        piece = piece_of(event)
+        choice = view.choice(index)
+        if piece is None:
+            return self._finish(event, index, choice) if event.type == FINISH else None
+        arguments = function_of(piece).get("arguments")
+        if arguments is None or type(arguments) is str:
+            return self._taken(event, piece, index, choice)
+        event = with_arguments(event, piece, _as_text(arguments))
+        return self._taken(event, piece_of(event) or piece, index, choice) or [event]
+
+    def watches(self, type_: str, view: ChatView) -> str | None:  # noqa: ARG002 - pieces of calls alone
+        """Watch braces, which may begin or end the arguments; every piece while they have no beginning, or have their end."""
+        for call in view.open_calls():
+            scanner = call.arguments.scanner
+            if not scanner.is_object or not scanner.is_open:
+                return None
+        return _BRACES
+
+    def _taken(
+        self, event: Event, piece: Body, index: int, choice: ChatChoiceView
+    ) -> Sequence[Event] | Verdict | None:
+        """Return a piece whose arguments are a string; None if nothing is wrong with it."""
+        number, text = number_of(piece), arguments_of(piece)
+        waiting = self._keys.pop((index, number), None)
+        if waiting is not None:
+            return self._key(event, piece, index, waiting)
+        before = self._waiting_in(index)
+        if before:  # another call begins
+            return Released([*before, event])
+        call = choice.call(number)
+        if text == "":
+            return self._without(event, piece, number, choice)
+        if call is not None and not call.arguments.scanner.is_empty:
+            right = _going_on(call, text)
+        elif _may_begin_with_key(text) and event.type != FINISH:
+            return self._begin(event, piece, text, index, number)
+        else:
+            right = _without_excess(text[1:] if _HAS_TWO_BRACES.match(text) else text)
+        changed = event if right == text else with_arguments(event, piece, right)
+        empty = self._empty_before(event, number, choice)
+        if empty is not None:
+            return [empty, changed]
+        return None if changed is event else [changed]
+
+    def _without(
+        self, event: Event, piece: Body, number: int, choice: ChatChoiceView
+    ) -> Sequence[Event] | None:
+        """Return a piece without arguments: the first of a call, or one that says nothing."""
+        call = choice.call(number)
+        if call is None:
+            if event.type == FINISH and self._request.may_be_called_without_arguments(name_of(piece)):
+                event = with_arguments(event, piece, "{}")
+                return [event]
+            empty = self._empty_before(event, number, choice)
+            return None if empty is None else [empty, event]
+        if event.type == FINISH and number == len(choice.calls) - 1 and self._may_be_empty(call):
+            return [self._nothing(event, number), event]
+        return None
+
+    def _empty_before(self, event: Event, number: int, choice: ChatChoiceView) -> Event | None:
+        """Return the arguments that the call before a new one lacks; None if it lacks none."""
+        before = choice.call(number - 1) if choice.call(number) is None else None
+        if before is None or not self._may_be_empty(before):
+            return None
+        return self._nothing(event, number - 1)
+
+    def _begin(
+        self, event: Event, piece: Body, text: str, index: int, number: int
+    ) -> Sequence[Event] | Verdict | None:
+        """Put a brace before a key; wait if it may only be the beginning of one."""
+        found = _KEY.match(text)
+        if found is not None and text[found.end() : found.end() + 1] == ":":
+            return [with_arguments(event, piece, "{" + text)]
+        if found is not None and found.end() < len(text):
+            return None
+        self._keys[index, number] = (event, {**piece, "function": {**function_of(piece), "arguments": text}})
+        return Released(())
+
+    def _key(
+        self, event: Event, piece: Body, index: int, waiting: tuple[Event, Body]
+    ) -> Sequence[Event] | Verdict | None:
+        """Go on with arguments that may begin with a key."""
+        begun, first = waiting
+        if event.type == FINISH:
+            return [begun, event]
+        text = arguments_of(first) + arguments_of(piece)
+        joined = with_arguments(begun, first, text)
+        if _may_begin_with_key(text):
+            return self._begin(joined, first, text, index, number_of(first)) or [joined]
+        return [joined]
+
+    def _finish(self, event: Event, index: int, choice: ChatChoiceView) -> Sequence[Event] | Verdict | None:
+        """Return what a choice with calls still lacks when it is finished."""
+        kept = self._waiting_in(index)
+        if kept:
+            return Released([*kept, event])
+        number = len(choice.calls) - 1
+        call = choice.call(number)
+        if call is None or not self._may_be_empty(call):
+            return None
+        return [self._nothing(event, number), event]
+
+    def _waiting_in(self, index: int) -> list[Event]:
+        """Return what waits in a choice, and let it wait no longer."""
+        places = [place for place in self._keys if place[0] == index]
+        return [self._keys.pop(place)[0] for place in places]
+
+    def _may_be_empty(self, call: CallView) -> bool:
+        """Return whether a call has no arguments, and needs none."""
+        return call.arguments.scanner.is_empty and self._request.may_be_called_without_arguments(call.name)
+
+    def _nothing(self, event: Event, number: int) -> Event:
+        piece = {"index": number, "function": {"arguments": "{}"}}
+        return inserted_delta(event, {"tool_calls": [piece]})
+
+
+def _as_text(arguments: Any) -> str:
+    """Return arguments that came as JSON, as text."""
+    return dump_json(arguments).decode() if type(arguments) in (dict, list) else ""
+
+
+def _may_begin_with_key(text: str) -> bool:
+    """Return whether a text is a string with a colon behind it, or the beginning of that."""
+    return (
+        text.lstrip()[:1] == '"'
+        and (len(text) < _LONGEST_KEY or _KEY.match(text) is not None)
+        and _KEY_BEGUN.match(text) is not None
+    )
+
+
+def _without_excess(text: str) -> str:
+    """Return the text up to the end of its first JSON value; all of it if the value has no end, or only space behind it."""
+    scanner = scan(text)
+    if not scanner.is_complete or text[scanner.end :].strip() == "":
+        return text
+    return text[: scanner.end]
+
+
+def _going_on(call: CallView, text: str) -> str:
+    """Return what a piece adds to arguments that have begun."""
+    scanner = call.arguments.scanner
+    if not scanner.is_open:
+        return text if text.isspace() or scanner.is_broken else ""
+    stripped = text.lstrip()
+    if stripped[:1] == "{" and not scanner.expects_value:
+        rest = _rest_of_whole(call, stripped)
+        text = text if rest is None else rest
+    end = scanner.end_in(text)
+    return text if end < 0 or text[end:].strip() == "" else text[:end]
+
+
+def _rest_of_whole(call: CallView, text: str) -> str | None:
+    """Return what is missing of arguments that come again as a whole; None if the piece is none of that.
+
+    :returns: nothing for a whole that does not go on with what was sent.
+    """
+    before = call.arguments.text
+    if before.strip() == "{":
+        return text[1:]
+    whole = scan(text)
+    if not whole.is_complete:
+        return None
+    text = text[: whole.end]
+    if len(before) > 2 * len(text) + _LONGEST_KEY:
+        return None if call.arguments.scanner.is_in_string else ""
+    if text.startswith(before):
+        return text[len(before) :]
+    squeezed, again = _squeezed(before), _squeezed(text)
+    if again.startswith(squeezed):
+        return again[len(squeezed) :]
+    closing = call.arguments.scanner.closing
+    if closing is not None and _is_same_value(before + closing, text):
+        return closing
+    return None if call.arguments.scanner.is_in_string else ""
+
+
+def _squeezed(text: str) -> str:
+    """Return JSON without the white space outside of its strings."""
+    return _SPACE.sub(r"\1", text)
+
+
+def _is_same_value(one: str, other: str) -> bool:
+    try:
+        return bool(json.loads(one) == json.loads(other))
+    except (ValueError, RecursionError):
+        return False

@@ -1,0 +1,148 @@
+"""Calls in the content (C20): ``<tool_call>{"name": ..}</tool_call>`` as text, and ``stop``.
+
+It happens where the parser does not fit the model, where reasoning hides the opening token from it, where several tokens come
+in one step, and to every parser now and then. The agent then shows markup, and stops.
+
+From a marker on, with a tool of the request behind it, content waits for the finish of its choice: only then it is known that
+the parser did not send the call as well. If what waited consists of whole calls of tools of the request, it leaves as these;
+otherwise as it came. Text before the marker never waits, and neither does any text of a request without tools.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from vllm_sse_proxy.families.chat.call_texts import SIGNS, LeakedCall, find_call, read_calls
+from vllm_sse_proxy.families.chat.chunks import CHAT_CHOICE_TYPES, inserted_delta, piece_of
+from vllm_sse_proxy.families.chat.grammar import FUNCTION
+from vllm_sse_proxy.families.chat.request import ChatRequest, Choice
+from vllm_sse_proxy.families.chat.texts import content_of, remainder_of, with_texts
+from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
+from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS, Released, Repair, StreamContext
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vllm_sse_proxy.families.chat.view import ChatView
+    from vllm_sse_proxy.stream.event import Event
+    from vllm_sse_proxy.stream.repair import Verdict
+
+_WHOLE: Final = frozenset({"stop", "tool_calls"})
+"""Finish reasons of an answer that has its end."""
+
+
+class _Held:
+    """Content that may be a call.
+
+    :ivar events: its chunks.
+    :ivar begins: whether it begins like a call, not only like the beginning of one.
+    :ivar head: its text, while that is not known.
+    """
+
+    __slots__ = ("begins", "events", "head")
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.begins = False
+        self.head = ""
+
+
+class CallTexts(Repair):
+    """Turn calls that came as content into calls."""
+
+    __slots__ = ("_held", "_request")
+
+    name: ClassVar = "call_texts"
+    summary: ClassVar = "a call of a tool of the request that came as content is a call"
+    fixes: ClassVar = ("C20",)
+    handles: ClassVar = CHAT_CHOICE_TYPES | OVER
+
+    def __init__(self, context: StreamContext) -> None:
+        super().__init__(context)
+        self._request = ChatRequest.of(context)
+        self._held: dict[int, _Held] = {}
+
+    def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:
+        """Hold content that may be a call; at the finish, return the calls that it is."""
+        if event.type in OVER:
+            held = [each for known in self._held.values() for each in known.events]
+            return [*held, event] if held else None
+        if not self._may_call():
+            return None
+        index = index_of(choice_of(event))
+        known = self._held.pop(index, None)
+        if event.type == FINISH:
+            return self._finish(event, known, view)
+        text = content_of(event)
+        if not text or view.choice(index).calls or piece_of(event) is not None:
+            return None if known is None else Released([*known.events, event])
+        return self._text(event, known or _Held(), index, text, view)
+
+    def watches(self, type_: str, view: ChatView) -> str | None:  # noqa: ARG002 - any text may begin a call
+        """Watch for what calls begin with; see everything that may belong to one."""
+        if type_ != TEXT or not self._may_call():
+            return ""
+        return None if self._held else SIGNS
+
+    def _may_call(self) -> bool:
+        return (
+            bool(self._request.tools)
+            and self._request.choice is not Choice.NONE
+            and not self._request.keeps_tokens
+        )
+
+    def _text(self, event: Event, known: _Held, index: int, text: str, view: ChatView) -> Verdict | None:
+        """Let text pass up to where a call may begin, and hold the rest."""
+        if known.begins:
+            known.events.append(event)
+            if len(known.events) > MAX_HELD_EVENTS:
+                return Released(known.events)
+            self._held[index] = known
+            return Released(())
+        at_start = view.choice(index).is_blank("content") and not self._request.wants_json
+        whole = known.head + text
+        at, known.begins = find_call(whole, self._request.tools, at_start=at_start)
+        if at >= len(whole):
+            return Released([*known.events, event]) if known.events else None
+        self._held[index] = known
+        cut = at - len(known.head)
+        if known.events and cut < 0:  # where a call could begin before, it still can
+            known.events.append(event)
+            known.head = whole
+            return Released(())
+        passing = known.events
+        known.head = whole[at:]
+        if cut == 0:
+            known.events = [event]
+            return Released(passing)
+        known.events = [remainder_of(event, "content", known.head)]
+        return Released([*passing, *with_texts(event, [("content", text[:cut])])])
+
+    def _finish(self, event: Event, known: _Held | None, view: ChatView) -> Sequence[Event] | Verdict | None:
+        """Return the calls that the held content consists of, with the finish; or all as it came."""
+        choice = choice_of(event)
+        seen = view.choice(index_of(choice))
+        text = content_of(event)
+        held = [] if known is None else known.events
+        whole = "".join(map(content_of, held)) + text
+        at, _ = find_call(
+            whole, self._request.tools, at_start=seen.is_blank("content") and not self._request.wants_json
+        )
+        is_whole = choice.get("finish_reason") in _WHOLE and not seen.calls and piece_of(event) is None
+        calls = read_calls(whole[at:], self._request.tools) if is_whole and at < len(whole) else []
+        if not calls:
+            return Released([*held, event]) if held else None
+        before = [inserted_delta(event, {"content": whole[:at]})] if at else []
+        made = [_call_event(event, number, call) for number, call in enumerate(calls)]
+        return [*before, *made, *with_texts(event, [])]
+
+
+def _call_event(event: Event, number: int, call: LeakedCall) -> Event:
+    """Return a whole call as one piece; its id is made later if the model wrote none."""
+    piece: dict[str, Any] = {
+        "index": number,
+        "id": call.id or None,
+        "type": FUNCTION,
+        "function": {"name": call.name, "arguments": call.arguments},
+    }
+    return inserted_delta(event, {"tool_calls": [piece]})

@@ -1,0 +1,244 @@
+"""Tags of thinking that a parser should have taken out (C25, C36), and answers that came as reasoning.
+
+All of it needs evidence. Content is looked at only in a choice that has had reasoning, so that a parser is at work: a server
+without one, whose operator wants ``<think>`` in the content, is left alone.
+
+- Reasoning that begins with the opening tag leaves without it.
+- Content that begins with the opening tag is reasoning up to the closing one.
+- A closing tag on a line of its own, without an opening one before it, is the end of the reasoning before it, and goes.
+- If the request turned thinking off, there is no reasoning: what came as such is the answer (0.19).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from vllm_sse_proxy.families.chat.chunks import CHAT_CHOICE_TYPES, REASONING
+from vllm_sse_proxy.families.chat.request import ChatRequest
+from vllm_sse_proxy.families.chat.texts import (
+    content_of,
+    partial_marker,
+    reasoning_of,
+    remainder_of,
+    with_texts,
+)
+from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
+from vllm_sse_proxy.families.markup import THOUGHT_MARKERS
+from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vllm_sse_proxy.families.chat.view import ChatChoiceView, ChatView
+    from vllm_sse_proxy.stream.event import Event
+    from vllm_sse_proxy.stream.repair import Verdict
+
+_OPENING: Final = THOUGHT_MARKERS[::2]
+_CLOSING: Final = THOUGHT_MARKERS[1::2]
+_SIGNS: Final = "<["
+"""What tags begin with."""
+
+Texts = list[tuple[str, str]]
+
+
+class _Phase(Enum):
+    """What the content of a choice may still hold."""
+
+    ANYTHING = "anything"
+    THOUGHTS = "thoughts"
+    """It began with an opening tag."""
+    TEXT = "text"
+    """Nothing that is looked for."""
+
+
+class _Choice:
+    """What is known of a choice.
+
+    :ivar held: chunks with the beginning of what may be a tag.
+    :ivar name: the member in which that came.
+    :ivar has_reasoned: whether reasoning has begun, with or without a tag.
+    """
+
+    __slots__ = ("has_reasoned", "held", "name", "phase")
+
+    def __init__(self) -> None:
+        self.held: list[Event] = []
+        self.name = ""
+        self.phase = _Phase.ANYTHING
+        self.has_reasoned = False
+
+    def take(self) -> list[Event]:
+        """Return what is held, and hold nothing."""
+        held, self.held = self.held, []
+        return held
+
+
+class MisplacedReasoning(Repair):
+    """Put reasoning where it belongs, without its tags."""
+
+    __slots__ = ("_choices", "_request")
+
+    name: ClassVar = "misplaced_reasoning"
+    summary: ClassVar = (
+        "tags of thinking go, and what they enclose is reasoning; with thinking off there is none"
+    )
+    fixes: ClassVar = ("C25", "C36")
+    handles: ClassVar = CHAT_CHOICE_TYPES | OVER
+
+    def __init__(self, context: StreamContext) -> None:
+        super().__init__(context)
+        self._request = ChatRequest.of(context)
+        self._choices: dict[int, _Choice] = {}
+
+    def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:
+        """Return the chunk with its texts in their places."""
+        if event.type in OVER:
+            held = [each for known in self._choices.values() for each in known.take()]
+            return [*held, event] if held else None
+        index = index_of(choice_of(event))
+        known = self._choices.get(index)
+        content, reasoning = content_of(event), reasoning_of(event)
+        if known is None:
+            if not reasoning and view.choice(index).is_blank(REASONING):
+                return None
+            known = self._choices[index] = _Choice()
+        if reasoning and self._request.has_thinking_off:
+            return with_texts(event, [("content", reasoning + content)])
+        if self._request.keeps_tokens:
+            return None
+        return self._sorted(event, known, view.choice(index), content, reasoning)
+
+    def watches(self, type_: str, view: ChatView) -> str | None:  # noqa: ARG002 - texts alone
+        """Watch for tags; see everything while a piece of one is held."""
+        if type_ != TEXT:
+            return ""
+        if any(known.held or known.phase is _Phase.THOUGHTS for known in self._choices.values()):
+            return None
+        return None if self._request.has_thinking_off else _SIGNS
+
+    def _sorted(
+        self, event: Event, known: _Choice, seen: ChatChoiceView, content: str, reasoning: str
+    ) -> Sequence[Event] | Verdict | None:
+        """Return the chunk with its text sorted, or hold its end."""
+        name = REASONING if reasoning else "content"
+        text = reasoning or content
+        before: list[Event] = []
+        if known.held and (not text or known.name != name):
+            before = known.take()
+        if not text:
+            return Released([*before, event]) if before else None
+        held = known.take()
+        rest = "".join(reasoning_of(each) or content_of(each) for each in held)
+        texts, left = (
+            self._reasoning(rest + text, known, seen)
+            if name == REASONING
+            else self._content(rest + text, known, seen)
+        )
+        kind = REASONING if known.phase is _Phase.THOUGHTS else name
+        if left and event.type == FINISH:
+            texts, left = _joined([*texts, (kind, left)]), ""
+        known.name = name
+        is_same = (
+            all(each == name for each, _ in texts)
+            and "".join(part for _, part in texts) + left == rest + text
+        )
+        if is_same:
+            return self._unchanged(event, known, before, held, (name, text, left))
+        if left:
+            known.held = [remainder_of(event, kind, left)]
+        return [*before, *with_texts(event, texts)]
+
+    def _unchanged(
+        self, event: Event, known: _Choice, before: list[Event], held: list[Event], text: tuple[str, str, str]
+    ) -> Verdict | None:
+        """Let a chunk go on as it came, with what was held; hold the end that may be a tag.
+
+        :param text: its name, the text of the chunk, and what of it and of the chunks that are held must wait.
+        """
+        name, came, left = text
+        if not left:
+            return Released([*before, *held, event]) if before or held else None
+        if len(left) >= len(came):
+            known.held = [*held, event]
+            return Released(before)
+        known.held = [remainder_of(event, name, left)]
+        return Released([*before, *held, *with_texts(event, [(name, came[: -len(left)])])])
+
+    def _reasoning(self, text: str, known: _Choice, seen: ChatChoiceView) -> tuple[Texts, str]:
+        """Return reasoning without the tag that it begins with, and what must wait."""
+        if known.has_reasoned or not seen.is_blank(REASONING):
+            known.has_reasoned = True
+            return [(REASONING, text)], ""
+        stripped = text.lstrip()
+        for tag in _OPENING:
+            if stripped.startswith(tag):
+                known.has_reasoned = True
+                rest = stripped[len(tag) :]
+                return ([(REASONING, rest)] if rest else []), ""
+            if stripped and tag.startswith(stripped):
+                return [], text
+        known.has_reasoned = stripped != ""
+        return [(REASONING, text)], ""
+
+    def _content(self, text: str, known: _Choice, seen: ChatChoiceView) -> tuple[Texts, str]:
+        """Return content with its thoughts as reasoning, and what must wait."""
+        if known.phase is _Phase.TEXT:
+            return [("content", text)], ""
+        texts: Texts = []
+        if known.phase is _Phase.ANYTHING and seen.is_blank("content"):
+            stripped = text.lstrip()
+            for tag in _OPENING:
+                if stripped.startswith(tag):
+                    known.phase = _Phase.THOUGHTS
+                    text = stripped[len(tag) :]
+                    break
+                if stripped and tag.startswith(stripped):
+                    return [], text
+        if known.phase is _Phase.THOUGHTS:
+            return self._thoughts(text, known)
+        return self._closed(text, known, seen, texts)
+
+    def _thoughts(self, text: str, known: _Choice) -> tuple[Texts, str]:
+        """Return thoughts up to the closing tag as reasoning."""
+        at, tag = _first(text, _CLOSING)
+        if at >= 0:
+            known.phase = _Phase.TEXT
+            parts = [(REASONING, text[:at]), ("content", text[at + len(tag) :])]
+            return [part for part in parts if part[1]], ""
+        end = partial_marker(text, _CLOSING)
+        return ([(REASONING, text[:end])] if end else []), text[end:]
+
+    def _closed(self, text: str, known: _Choice, seen: ChatChoiceView, texts: Texts) -> tuple[Texts, str]:
+        """Return content without the first closing tag that begins a line, unless an opening one comes before it."""
+        opening, _ = _first(text, _OPENING)
+        at, tag = _first(text, _CLOSING)
+        if opening >= 0 and (at < 0 or opening < at):
+            known.phase = _Phase.TEXT
+            return [*texts, ("content", text)], ""
+        if at >= 0:
+            known.phase = _Phase.TEXT
+            *lines, line = text[:at].split("\n")
+            if line.strip() or not (lines or seen.text("content").is_line_blank):
+                return [*texts, ("content", text)], ""
+            rest = text[:at] + text[at + len(tag) :]
+            return ([*texts, ("content", rest)] if rest else texts), ""
+        end = partial_marker(text, THOUGHT_MARKERS)
+        return ([*texts, ("content", text[:end])] if end else texts), text[end:]
+
+
+def _first(text: str, tags: tuple[str, ...]) -> tuple[int, str]:
+    """Return where the first of some tags stands in a text, and which it is; -1 if none does."""
+    found = [(at, tag) for tag in tags if (at := text.find(tag)) >= 0]
+    return min(found) if found else (-1, "")
+
+
+def _joined(texts: Texts) -> Texts:
+    """Return texts with neighbours of one name joined."""
+    joined: Texts = []
+    for name, text in texts:
+        if joined and joined[-1][0] == name:
+            joined[-1] = (name, joined[-1][1] + text)
+        else:
+            joined.append((name, text))
+    return joined

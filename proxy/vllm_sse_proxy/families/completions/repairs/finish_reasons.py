@@ -1,0 +1,44 @@
+"""Finish reasons (L01): one of OpenAI's values. ``abort``, ``error`` and what nobody knows are no ends of an answer.
+
+The text of the chunk leaves, then an error.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from vllm_sse_proxy.families.chunk_repairs import SAME_REASONS, unknown_end
+from vllm_sse_proxy.families.chunks import FINISH, choice_of, index_of
+from vllm_sse_proxy.families.completions.chunks import text_of, with_choice
+from vllm_sse_proxy.families.completions.grammar import FINISH_REASONS
+from vllm_sse_proxy.stream.repair import Repair
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vllm_sse_proxy.families.completions.view import CompletionsView
+    from vllm_sse_proxy.stream.event import Event
+
+
+class FinishReasons(Repair):
+    """Let finish reasons be true."""
+
+    __slots__ = ()
+
+    name: ClassVar = "finish_reasons"
+    summary: ClassVar = "a finish reason is one of OpenAI's; an answer that was aborted ends with an error"
+    fixes: ClassVar = ("L01",)
+    handles: ClassVar = frozenset({FINISH})
+
+    def repair(self, event: Event, view: CompletionsView) -> Sequence[Event] | None:
+        """Return the chunk with the true reason; an error if the answer was not finished at all."""
+        choice = choice_of(event)
+        if view.finish_of(index_of(choice)) is not None:
+            return None
+        given = choice.get("finish_reason")
+        reason = SAME_REASONS.get(given, given) if type(given) is str else given
+        if type(reason) is str and reason in FINISH_REASONS:
+            return None if reason == given else [with_choice(event, {**choice, "finish_reason": reason})]
+        kept = {name: value for name, value in choice.items() if name != "stop_reason"}
+        rest = [with_choice(event, {**kept, "finish_reason": None})] if text_of(choice) else []
+        return [*rest, unknown_end(reason)]

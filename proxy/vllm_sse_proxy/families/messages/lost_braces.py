@@ -1,0 +1,35 @@
+"""Calls of which a parser lost the last brace, and nothing else (C46: deepseek_v3 to 0.32, hermes 0.17).
+
+Half an input looks the same, so it takes certainty: the model ended by itself, before its token limit and without a stop
+sequence; one brace makes the input an object; what stands before it is no number, which may go on; and the object has all that
+the tool requires.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vllm_sse_proxy.families.messages.view import InputText
+
+
+def has_lost_its_brace(text: InputText, required: list[Any] | None) -> bool:
+    """Return whether an input lacks nothing but its last brace, as far as it can be read off it.
+
+    :param required: names of the arguments that the tool requires; None for an unknown tool.
+    """
+    if text.scanner.closing != "}" or required is None:
+        return False
+    said = text.text.rstrip()
+    if said[-1] not in _ENDS_OF_VALUES:
+        return False
+    try:
+        value = json.loads(said + "}", strict=False)
+    except (ValueError, RecursionError):
+        return False
+    return type(value) is dict and all(name in value for name in required if type(name) is str)
+
+
+_ENDS_OF_VALUES = '"}]el'
+"""The last characters of strings, objects, lists and words."""

@@ -1,0 +1,172 @@
+"""Inputs of calls that are not one JSON object (C17, C23, C45).
+
+Parsers of vLLM send the arguments again at the end, whole or in another spelling (to 0.22; xlam to 0.33), or lose the first
+brace (qwen3_coder 0.16 and 0.17). Every client joins the pieces and reads JSON, so either makes the call unreadable.
+
+What follows the end of the object is dropped. A piece that says the whole once more, where JSON cannot go on with it, leaves
+as the end that was missing. Where a brace may be missing, the first pieces are held until the character behind the first
+string shows it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from vllm_sse_proxy.families.messages import grammar
+from vllm_sse_proxy.families.messages.events import delta_of, delta_type
+from vllm_sse_proxy.families.partial_json import JsonScanner, scan
+from vllm_sse_proxy.stream.event import END
+from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, StreamContext, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vllm_sse_proxy.families.messages.view import MessageView
+    from vllm_sse_proxy.stream.event import Event
+
+_LONGEST_NAME: Final = 256
+"""Characters that are held to find out whether they name a member; no schema has longer names."""
+_ENDS_OF_HOLDING: Final = frozenset(
+    {
+        grammar.BLOCK_START,
+        grammar.BLOCK_DELTA,
+        grammar.BLOCK_STOP,
+        grammar.MESSAGE_DELTA,
+        grammar.MESSAGE_STOP,
+        grammar.ERROR,
+        END,
+    }
+)
+"""Before these, what is held leaves; heartbeats and what the proxy drops change nothing."""
+_SPACE: Final = " \t\n\r"
+
+
+class _Input:
+    """The input of one call, as far as it came.
+
+    :ivar pieces: what was let through.
+    """
+
+    __slots__ = ("pieces", "scanner")
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+        self.scanner = JsonScanner()
+
+    def take(self, piece: str) -> str:
+        """Return what of a piece belongs to the input, and take note of it."""
+        if self.scanner.is_complete:
+            return "" if piece.strip(_SPACE) and self.scanner.is_object else piece
+        kept = self._kept(piece)
+        self.pieces.append(kept)
+        return kept
+
+    def _kept(self, piece: str) -> str:
+        was_broken, before = self.scanner.is_broken, self.scanner.length
+        self.scanner.feed(piece)
+        if self.scanner.is_broken and not was_broken:
+            rest = self._rest_of(piece)
+            if rest is not None:
+                self.scanner = scan("".join(self.pieces) + rest)
+                return rest
+        end = self.scanner.end - before
+        is_whole = self.scanner.is_complete and self.scanner.is_object
+        return piece[:end] if is_whole and piece[end:].strip(_SPACE) else piece
+
+    def _rest_of(self, piece: str) -> str | None:
+        """Return what a piece adds that says the whole input once more; None if it does not say it again."""
+        again = scan(piece)
+        if not again.is_complete or not again.is_object:
+            return None
+        whole, sent = piece.strip(_SPACE), "".join(self.pieces)
+        begun = sent.lstrip(_SPACE)
+        if whole.startswith(begun):
+            return whole[len(begun) :]
+        closing = scan(sent).closing
+        return closing if closing is not None and _value(sent + closing) == _value(whole) else None
+
+
+class CallInputs(Repair):
+    """Make the input of a call one JSON value."""
+
+    __slots__ = ("_inputs",)
+
+    name: ClassVar = "call_inputs"
+    summary: ClassVar = (
+        "the input of a call is one JSON object: nothing follows its end, no first brace is missing"
+    )
+    fixes: ClassVar = ("C17", "C23", "C45")
+    handles: ClassVar = None
+
+    def __init__(self, context: StreamContext) -> None:
+        super().__init__(context)
+        self._inputs: dict[int, _Input] = {}
+        """upstream's index of a call that goes on → its input"""
+
+    def watches(self, type_: str, view: MessageView) -> str | None:  # noqa: ARG002 - there is one type of deltas
+        """Watch every piece of an input, and nothing else."""
+        return None if view.open is not None and view.open.input is not None else ""
+
+    def repair(self, event: Event, view: MessageView) -> Sequence[Event] | Verdict | None:  # noqa: ARG002 - the pieces say it all
+        """Return a piece without what does not belong into it."""
+        type_ = event.type
+        if type_ not in _ENDS_OF_HOLDING:
+            return PASS
+        index = event.body.get("index")
+        if type_ == grammar.BLOCK_DELTA and type(index) is int and delta_type(event) == grammar.INPUT_DELTA:
+            piece = delta_of(event).get("partial_json")
+            if type(piece) is str and piece:
+                return self._take(event, index, piece)
+        for held in self.held:
+            self._inputs[held.body["index"]].take(_piece(held))
+        if type_ in (grammar.BLOCK_START, grammar.BLOCK_STOP) and type(index) is int:
+            self._inputs.pop(index, None)
+        return None
+
+    def _take(self, event: Event, index: int, piece: str) -> Sequence[Event] | Verdict | None:
+        input_ = self._inputs.get(index)
+        if input_ is None:
+            input_ = self._inputs[index] = _Input()
+        if input_.scanner.is_empty:
+            first = "".join(_piece(one) for one in self.held if one.body.get("index") == index) + piece
+            is_headless = _is_headless(first)
+            if is_headless is None:
+                return HOLD
+            if is_headless:
+                self.take()
+                return [_with_piece(event, input_.take("{" + first))]
+            if self.held:
+                input_.take(first)
+                return None
+        kept = input_.take(piece)
+        if kept == piece:
+            return None
+        return [_with_piece(event, kept)] if kept else []
+
+
+def _piece(event: Event) -> str:
+    piece: str = delta_of(event)["partial_json"]
+    return piece
+
+
+def _with_piece(event: Event, piece: str) -> Event:
+    return event.having(delta={**delta_of(event), "partial_json": piece})
+
+
+def _is_headless(text: str) -> bool | None:
+    """Return whether an input begins with the name of a member, without the brace before it; None if more must come."""
+    if not text.lstrip(_SPACE).startswith('"') or len(text) > _LONGEST_NAME:
+        return False
+    scanner = scan(text)
+    if scanner.is_cut:
+        return None
+    behind = text[scanner.end :].lstrip(_SPACE) if scanner.is_complete else "-"
+    return behind.startswith(":") if behind else None
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return text

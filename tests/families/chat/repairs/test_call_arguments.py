@@ -1,0 +1,237 @@
+"""The arguments of calls."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.support.chunk_streams import REQUEST, ROLE, becomes, compact, repaired, stays
+from vllm_sse_proxy import BodyEnd
+
+DONE = "{} -> tool_calls\n[DONE]"
+
+
+def head(arguments: object = "", name: str = "get_weather", number: int = 0) -> str:
+    piece = {
+        "index": number,
+        "id": f"i{number}",
+        "type": "function",
+        "function": {"name": name, "arguments": arguments},
+    }
+    return compact({"tool_calls": [piece]})
+
+
+def more(arguments: object, number: int = 0) -> str:
+    return compact({"tool_calls": [{"index": number, "function": {"arguments": arguments}}]})
+
+
+def lines(*each: str, end: str = DONE) -> str:
+    return "\n".join((ROLE, *each, end))
+
+
+def of(pieces: list[str]) -> str:
+    return lines(head(), *map(more, pieces))
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ['{"city": "Paris"}'],
+        ['{"city"', ': "Pa', 'ris"', "}"],
+        ['{"city": "}', '{"', "}"],
+        ['{"city": {"a": [', "{}", ",", "{}", "]}}"],
+        ["{", '"city": 1}', "\n"],
+        [' {"city":', ' {"city": 1}', "}"],
+        ['{"city": "x', '{\\"city\\": 1}', "{}", '"}'],
+    ],
+)
+def test_one_value_stays_whatever_its_pieces(pieces: list[str]) -> None:
+    stays(of(pieces), request=REQUEST)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        (['{"city": 1}', '{"city": 1}'], ['{"city": 1}']),
+        (['{"city"', ": 1}", '{"city"', ": 1}"], ['{"city"', ": 1}"]),
+        (['{"city": 1}{"city": 1}'], ['{"city": 1}']),
+        (['{"city": 1', '}{"city": 1}'], ['{"city": 1', "}"]),
+        (['{"city": 1} ', "</tool_call>"], ['{"city": 1} ']),
+        # the whole again behind a part of it
+        (['{"city": "Pa', '{"city": "Paris"}'], ['{"city": "Pa', 'ris"}']),
+        (['{"city":"x","u":true', '{"city": "x", "u": true}'], ['{"city":"x","u":true', "}"]),
+        (['{"u":1.0,"city":"x"', '{"city": "x", "u": 1}'], ['{"u":1.0,"city":"x"', "}"]),
+        (['{"city": "x"', '{"city":"x","u":1}\n'], ['{"city": "x"', ',"u":1}']),
+        (["{", '{"city": 1}'], ["{", '"city": 1}']),
+        (["{", '{"city": 1}}'], ["{", '"city": 1}']),
+        (['{{"city"', ": 1}"], ['{"city"', ": 1}"]),
+        (['{ {"city": 1}'], [' {"city": 1}']),
+    ],
+)
+def test_arguments_that_come_twice_leave_once(pieces: list[str], expected: list[str]) -> None:
+    becomes(of(pieces), of(expected), request=REQUEST)
+
+
+def test_another_whole_is_not_a_part_of_what_is_cut() -> None:
+    becomes(
+        of(['{"order_id":9', "{}"]),
+        lines(head(), more('{"order_id":9'), end="{} -> length\n[DONE]"),
+        request=REQUEST,
+    )
+    long = '{"city":"' + "x" * 2000
+    made = repaired(
+        lines(head(), more(long), more('{"a":1}'), end="{} -> length\n[DONE]"),
+        request=REQUEST,
+        conforming=False,
+    )
+    assert not made.repairs, "it may be a part of the string"
+    made = repaired(
+        lines(head(), more(long + '"'), more('{"a":1}'), end="{} -> length\n[DONE]"), request=REQUEST
+    )
+    assert made.repairs["call_arguments"] == 1
+
+
+def test_they_come_again_with_the_finish() -> None:
+    becomes(
+        lines(
+            head(),
+            more('{"city": 1}'),
+            end=f"{more('{city}'.replace('city', chr(34) + 'city' + chr(34) + ': 1'))} -> tool_calls\n[DONE]",
+        ),
+        lines(head(), more('{"city": 1}')),
+        request=REQUEST,
+    )
+    becomes(
+        lines(head(), more('{"city": "Pa'), end=more('{"city": "Paris"}') + " -> tool_calls\n[DONE]"),
+        lines(head(), more('{"city": "Pa'), end=more('ris"}') + " -> tool_calls\n[DONE]"),
+        request=REQUEST,
+    )
+
+
+@pytest.mark.parametrize("pieces", [["{'city': 1}", "{}"], ['{"city": nope', '{"city"'], ["12", "3"]])
+def test_what_is_no_json_stays(pieces: list[str]) -> None:
+    made = repaired(of(pieces), request=REQUEST, conforming=False)
+    assert not made.repairs
+
+
+def test_arguments_as_an_object_become_a_string() -> None:
+    becomes(lines(head({"city": 1})), lines(head('{"city":1}')), request=REQUEST)
+    becomes(lines(head(), more({"city": 1})), lines(head(), more('{"city":1}')), request=REQUEST)
+    made = repaired(lines(head(True), more('{"city":1}')), request=REQUEST)
+    assert made.text == lines(head(), more('{"city":1}'))
+    becomes(
+        lines(head(), more('{"city":'), more({"city": 1})),
+        lines(head(), more('{"city":'), more('{"city":1}'), end="{} -> length\n[DONE]"),
+        request=REQUEST,
+    )
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        (['"city": 1}'], ['{"city": 1}']),
+        (['"ci', 'ty"', ": ", "1}"], ['{"city": ', "1}"]),
+        (['"', "city", '"', " ", ":", "1}"], ['{"city" :', "1}"]),
+    ],
+)
+def test_a_lost_brace_is_put_back(pieces: list[str], expected: list[str]) -> None:
+    becomes(of(pieces), of(expected), request=REQUEST)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ['"a string"'],
+        ['"a', " str", 'ing"'],
+        ['"{\\"city\\": 1}"', " "],
+        ['"' + "x" * 300, '" '],
+        ['"a"', " x"],
+    ],
+)
+def test_a_string_is_left_alone(pieces: list[str]) -> None:
+    made = repaired(of(pieces), request=REQUEST, conforming=False)
+    assert "".join(pieces) in "".join(eval_arguments(made.text))
+
+
+def eval_arguments(text: str) -> list[str]:
+    found = [
+        json.loads(line.partition(" -> ")[0]) for line in text.split("\n") if line.startswith('{"tool_calls"')
+    ]
+    return [piece["function"]["arguments"] for delta in found for piece in delta["tool_calls"]]
+
+
+def test_what_waits_leaves_with_the_finish_or_the_end() -> None:
+    for last in ("{}", more("x")):
+        made = repaired(
+            lines(head(), more('"ci'), end=f"{last} -> length\n[DONE]"), request=REQUEST, conforming=False
+        )
+        assert eval_arguments(made.text)[:2] == ["", '"ci']
+    made = repaired(lines(head(), end=more('"ci')), request=REQUEST, end=BodyEnd.CUT, conforming=False)
+    assert eval_arguments(made.text) == ["", '"ci']
+    both = f"{ROLE}\n1: {ROLE}\n{head()}\n1: {head()}\n{more(chr(34))}\n1: {more(chr(34))}\n{{}} -> length\n1: {{}} -> length\n[DONE]"
+    made = repaired(both, request={**REQUEST, "n": 2}, conforming=False)
+    assert [line for line in made.text.split("\n") if line.endswith("length")] == [
+        "{} -> length",
+        "1: {} -> length",
+    ]
+
+
+def test_a_tool_that_requires_nothing_may_be_called_with_nothing() -> None:
+    becomes(lines(head(name="get_time")), lines(head(name="get_time"), more("{}")), request=REQUEST)
+    becomes(
+        lines(head(name="get_time"), end=more("") + " -> tool_calls\n[DONE]"),
+        lines(head(name="get_time"), more("{}")),
+        request=REQUEST,
+    )
+    becomes(
+        lines(end=head(name="get_time") + " -> tool_calls\n[DONE]"),
+        lines(end=head("{}", name="get_time") + " -> tool_calls\n[DONE]"),
+        request=REQUEST,
+    )
+    becomes(
+        lines(head(name="get_time"), head("", "get_time", 1), more("{}", 1)),
+        lines(head(name="get_time"), more("{}"), head("", "get_time", 1), more("{}", 1)),
+        request=REQUEST,
+    )
+    becomes(
+        lines(head(name="get_time"), head("{}", "get_time", 1)),
+        lines(head(name="get_time"), more("{}"), head("{}", "get_time", 1)),
+        request=REQUEST,
+    )
+
+
+def test_others_may_not() -> None:
+    becomes(lines(head()), lines(head(), end="{} -> length\n[DONE]"), request=REQUEST)
+
+
+def test_numbers_of_any_length_are_read() -> None:
+    made = repaired(of(['{"u":' + "[" * 3000, '{"city": 1}']), request=REQUEST)
+    assert made.text.endswith("{} -> length\n[DONE]")
+    made = repaired(of(['{"city":"x","u":[1', '{"city": "x", "u": [2]}']), request=REQUEST)
+    assert made.text.endswith("{} -> length\n[DONE]")
+
+
+def test_usage_in_every_chunk_is_in_the_new_one_too() -> None:
+    usage = ' ++ {"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}'
+    made = repaired(
+        f"{ROLE}{usage}\n{head(name='get_time')}{usage}\n{{}} -> tool_calls{usage}\n[DONE]", request=REQUEST
+    )
+    assert made.text.split("\n")[2] == more("{}") + usage
+
+
+def test_another_call_shows_that_no_key_was_meant() -> None:
+    made = repaired(lines(head(), more('"ci'), head("{}", "get_time", 1)), request=REQUEST, conforming=False)
+    assert made.text.split("\n")[2] == more('"ci')
+
+
+def test_a_string_that_goes_on_for_long_is_no_key() -> None:
+    made = repaired(of(['"' + "x" * 150, "x" * 150, '" ']), request=REQUEST, conforming=False)
+    assert "".join(eval_arguments(made.text)) == '"' + "x" * 300 + '" '
+
+
+def test_values_that_only_lenient_readers_take_are_compared_by_their_text() -> None:
+    made = repaired(
+        of(['{"u":1,"city":"x\ny"', '{"city": "x\ny", "u": 1}']), request=REQUEST, conforming=False
+    )
+    assert eval_arguments(made.text) == ["", '{"u":1,"city":"x\ny"']

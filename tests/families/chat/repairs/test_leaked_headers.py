@@ -1,0 +1,74 @@
+"""Headers of gpt-oss in the content."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.chunk_streams import REQUEST, ROLE, becomes, compact, repaired
+from vllm_sse_proxy import BodyEnd
+
+HEADERS = [
+    "<|start|>",
+    "<|start|>assistant",
+    "<|channel|>",
+    "<|start|>assistant<|channel|>commentary to=functions.lookup_order <|constrain|>json",
+    "<|start|>assistant<|channel|>commentary to=functions.lookup_order <|constrain|>json<|message|>",
+    "<|channel|>final<|message|>",
+]
+
+
+@pytest.mark.parametrize("header", HEADERS)
+@pytest.mark.parametrize("before", ["", '{"reasoning":"r"}\n', '{"content":"Hi"}\n'])
+def test_a_header_that_is_cut_goes(header: str, before: str) -> None:
+    text = compact({"content": header})
+    expected = f"{ROLE}\n{before}{{}} -> length\n[DONE]"
+    becomes(f"{ROLE}\n{before}{text} -> length\n[DONE]", expected)
+    becomes(f"{ROLE}\n{before}{text}\n{{}} -> length\n[DONE]", expected)
+    half = len(header) // 2
+    if "<|" in header[:half] and header[:half] in ("<|start|>assistant", "<|start|>"):
+        becomes(
+            f"{ROLE}\n{before}{compact({'content': header[:half]})}\n{compact({'content': header[half:]})} -> length\n[DONE]",
+            expected,
+        )
+
+
+def test_a_header_in_two_chunks() -> None:
+    becomes(
+        f'{ROLE}\n{{"content":"<|start|>assistant"}}\n{{"content":"<|channel|>comm"}}\n{{}} -> length\n[DONE]'.replace(
+            "comm", "commentary"
+        ),
+        f"{ROLE}\n{{}} -> length\n[DONE]",
+    )
+
+
+@pytest.mark.parametrize("token", ["<|return|>", "<|end|>", "<|call|>"])
+def test_so_does_an_end_token_alone(token: str) -> None:
+    becomes(f"{ROLE}\n{compact({'content': token})} -> stop\n[DONE]", f"{ROLE}\n{{}} -> stop\n[DONE]")
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["<|channel|>", "analysis is what I did"],
+        ["<|channel|>analysis"],
+        ["<|not a token"],
+        ["a <|channel|>"],
+        ["<|return|>", "x"],
+    ],
+)
+def test_other_texts_stay(texts: list[str]) -> None:
+    stream = "\n".join((ROLE, *(compact({"content": text}) for text in texts), "{} -> stop", "[DONE]"))
+    made = repaired(stream, conforming=False)
+    assert made.text == stream
+    assert not made.repairs
+
+
+def test_with_special_tokens_kept_all_stays() -> None:
+    stream = f'{ROLE}\n{{"content":"<|return|>"}} -> stop\n[DONE]'
+    assert repaired(stream, request={**REQUEST, "skip_special_tokens": False}).text == stream
+
+
+def test_what_waits_is_not_lost_with_the_connection() -> None:
+    made = repaired(f'{ROLE}\n{{"content":"<|channel|>"}}', end=BodyEnd.CUT)
+    assert made.text.startswith(f'{ROLE}\n{{"content":"<|channel|>"}}\n! ')
+    assert repaired(f"{ROLE}", end=BodyEnd.CUT).text.startswith(f"{ROLE}\n! ")

@@ -1,0 +1,174 @@
+"""Deltas of chat and completions that are rewritten by their bytes leave as if each of them had been walked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.chunk_streams import REQUEST, ROLE, Json, compact, wire
+from tests.support.compiled import python_core
+from tests.support.recordings import Recording, load
+from tests.support.streams import cut
+from vllm_sse_proxy import BodyEnd, Plan, StreamNormalizer
+from vllm_sse_proxy.families import CHAT, COMPLETIONS
+from vllm_sse_proxy.families.chat.settings import ChatReasoning
+from vllm_sse_proxy.stream.engine import Engine
+from vllm_sse_proxy.stream.plan import corrections_of
+
+RECORDINGS = Path(__file__).parents[2] / "recordings" / "families"
+FAMILY_OF = {"-c-": CHAT, "-t-": COMPLETIONS}
+PATHS = [path for path in sorted(RECORDINGS.rglob("*.sse")) if any(mark in path.name for mark in FAMILY_OF)]
+OPTIONAL = [one.name for one in corrections_of(CHAT) if not one.needed]
+PLAN = Plan.of(CHAT, strict=True, chat_reasoning=ChatReasoning.UPSTREAM)
+
+
+def outcome(chunks: list[bytes], end: BodyEnd, plan: Plan, request: Json | None) -> tuple[Any, ...]:
+    normalizer = StreamNormalizer(plan, plan.family.context("", request))
+    made = b"".join(map(normalizer.feed, chunks)) + normalizer.finish(end)
+    return made, {**asdict(normalizer.tally), "bytes_in": 0}, normalizer.ending, normalizer.limit
+
+
+def walked(chunks: list[bytes], end: BodyEnd, plan: Plan, request: Json | None) -> tuple[Any, ...]:
+    """Return what becomes of a stream whose frames have another field, which says nothing: none is rewritten."""
+    stream = b"".join(chunks)
+    marked = re.sub(rb"(?<=\n\n)(?=data:)", b"id: 1\n", b"\n\n" + stream).removeprefix(b"\n\n")
+    made, tally, ending, limit = outcome([marked], end, plan, request)
+    return made, {**tally, "bytes_in": 0}, ending, limit
+
+
+def rewritten(stream: bytes, request: Json | None = None, plan: Plan = PLAN) -> int:
+    """Return how many deltas are rewritten."""
+    counts: list[bool] = []
+
+    def rewrite(engine: Engine, frame: bytes) -> bool:
+        counts.append(original(engine, frame))
+        return counts[-1]
+
+    original = Engine.rewrite
+    with patch.object(Engine, "rewrite", rewrite):
+        outcome([stream], BodyEnd.EOF, plan, request)
+    return sum(counts)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_recordings_leave_as_if_they_were_walked(path: Path) -> None:
+    recording: Recording = load(path)
+    family = next(family for mark, family in FAMILY_OF.items() if mark in path.name)
+    for reasoning in (ChatReasoning.BOTH, ChatReasoning.UPSTREAM):
+        plan = Plan.of(family, strict=True, chat_reasoning=reasoning)
+        arguments = [recording.body], recording.told_end, plan, recording.request
+        assert outcome(*arguments) == walked(*arguments)
+
+
+def deltas(*each: str) -> str:
+    return "\n".join((ROLE, *each))
+
+
+@python_core
+@pytest.mark.parametrize(
+    ("lines", "number"),
+    [
+        ([compact({"content": f" word{n}"}) for n in range(9)], 7),
+        ([compact({"reasoning": f" word{n}"}) for n in range(9)], 7),
+        ([compact({"reasoning": f" word{n}", "content": None}) for n in range(9)], 7),
+        ([f"{i}: " * (i > 0) + compact({"content": f"w{n}{i}"}) for n in range(9) for i in range(4)], 28),
+    ],
+)
+def test_deltas_spelled_alike_are_rewritten(lines: list[str], number: int) -> None:
+    """The first of a text is walked, from the second it is learned how they go; so for each choice."""
+    heads = "\n".join([ROLE, *(f"{i}: {ROLE}" for i in range(1, 4))])
+    stream = wire(heads + "\n" + "\n".join(lines))
+    assert rewritten(stream) == number
+    assert rewritten(stream, REQUEST) == number
+    assert outcome([stream], BodyEnd.EOF, PLAN, None) == walked([stream], BodyEnd.EOF, PLAN, None)
+
+
+@python_core
+@pytest.mark.parametrize("names", [["reasoning"], ["reasoning_content"], ["reasoning", "reasoning_content"]])
+@pytest.mark.parametrize("setting", ChatReasoning)
+def test_reasoning_under_two_names_is_rewritten(names: list[str], setting: ChatReasoning) -> None:
+    words = [" so", " it", "is", "reasoning", '"quoted"', "m", "é", "content", " ok"]
+    stream = wire(deltas(*(compact(dict.fromkeys(names, word)) for word in words)))
+    plan = Plan.of(CHAT, strict=True, chat_reasoning=setting)
+    assert rewritten(stream, plan=plan) == 7
+    assert outcome([stream], BodyEnd.EOF, plan, None) == walked([stream], BodyEnd.EOF, plan, None)
+    other = stream.replace(b'"reasoning_content":"m"', b'"reasoning_content":"e"')
+    assert outcome([other], BodyEnd.EOF, plan, None) == walked([other], BodyEnd.EOF, plan, None)
+
+
+@python_core
+def test_arguments_are_rewritten_between_their_braces() -> None:
+    head = '{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"get_weather","arguments":""}}]}'
+    parts = ['{"city"', ": ", '"New', " York", " City", " in", " the", ' US"', ', "a": {', "}", "}", "}", "}"]
+    pieces = [compact({"tool_calls": [{"index": 0, "function": {"arguments": part}}]}) for part in parts]
+    stream = wire(deltas(head, *pieces))
+    assert rewritten(stream, REQUEST) == 6
+    assert outcome([stream], BodyEnd.EOF, PLAN, REQUEST) == walked([stream], BodyEnd.EOF, PLAN, REQUEST)
+
+
+PIECES = st.sampled_from(
+    ["{", "}", '{"a":', "1", '"x', 'y"', " ", "{}", '{"a":1}', "]", '"city": 1', "[", "{{", ",", "null", "\\"]
+)
+TEXTS = st.sampled_from(
+    ["a", " the", "<think>", "<thi", "nk>", "</think>", "\n", "<tool_call>", '{"name": "get_time", "arguments": {}}',
+     "</tool_call>", "<|channel|>", "<|return|>", "[", "\ud83d", '"', "é"]
+)  # fmt: skip
+LINES = st.one_of(
+    st.tuples(st.sampled_from(["content", "reasoning", "reasoning_content", "refusal"]), TEXTS).map(lambda each: compact(dict([each]))),
+    TEXTS.map(lambda text: compact({"reasoning": text, "reasoning_content": text})),
+    st.tuples(st.integers(0, 1), PIECES).map(lambda each: compact({"tool_calls": [{"index": each[0], "function": {"arguments": each[1]}}]})),
+    st.tuples(st.integers(0, 2), st.sampled_from(["a", "b", ""]), st.sampled_from(["get_time", "get_weather", ""]), PIECES).map(
+        lambda each: compact({"tool_calls": [{"index": each[0], "id": each[1], "type": "function", "function": {"name": each[2], "arguments": each[3]}}]})
+    ),
+    st.sampled_from(['{"tool_calls":[]}', "{}", ROLE, '{"content":"a","reasoning":"b"}', '! {"error":"no"}', "[DONE]", ": ping"]),
+)  # fmt: skip
+CHOICES = st.tuples(st.sampled_from(["", "", "1: "]), LINES).map(
+    lambda each: each[1] if each[1][0] in "![:" else each[0] + each[1]
+)
+ENDINGS = st.sampled_from(
+    [
+        "",
+        "{} -> stop",
+        "{} -> tool_calls",
+        "{} -> length",
+        "{} -> abort",
+        "1: {} -> stop",
+        "{} -> stop\n1: {} -> tool_calls",
+    ]
+)
+
+
+@given(
+    st.lists(st.tuples(CHOICES, st.integers(1, 3)), max_size=12),
+    ENDINGS,
+    st.lists(st.integers(0, 5000), max_size=4),
+    st.fixed_dictionaries(
+        {
+            "chat_reasoning": st.sampled_from(ChatReasoning),
+            "max_text_bytes": st.sampled_from([1 << 20, 1 << 20, 3000]),
+            "disabled": st.sets(st.sampled_from(OPTIONAL), max_size=3),
+        }
+    ),
+    st.sampled_from(
+        [None, REQUEST, {**REQUEST, "n": 2}, {"chat_template_kwargs": {"enable_thinking": False}}]
+    ),
+)
+def test_learned_is_walked(
+    lines: list[tuple[str, int]],
+    ending: str,
+    places: list[int],
+    settings: dict[str, Any],
+    request: Json | None,
+) -> None:
+    """Whatever the chunks are, bytes, counts and ending are those of a stream in which each is walked."""
+    text = deltas(*(line for line, times in lines for _ in range(times)), ending)
+    chunks = cut(wire(text), places)
+    plan = Plan.of(CHAT, **settings)
+    assert outcome(chunks, BodyEnd.EOF, plan, request) == walked(chunks, BodyEnd.EOF, plan, request)

@@ -1,0 +1,118 @@
+"""C17, C23, C45: inputs of calls that are not one JSON object."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.messages import passes, repaired, run, wire
+
+
+def call(*pieces: str, end: str = "end tool_use") -> str:
+    spelled = "\n".join(f"input+ 0 {piece}" for piece in pieces)
+    return f"start\ncall 0 x look\n{spelled}\nstop 0\n{end}\nover"
+
+
+def pieces_of(lines: list[str]) -> list[str]:
+    return [line.removeprefix("input+ 0 ") for line in lines if line.startswith("input+ ")]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "kept"),
+    [
+        (['{"a": 1}', '{"a": 1}'], ['{"a": 1}']),
+        (['{"a": ', '1}{"a": 1}'], ['{"a": ', "1}"]),
+        (['{"a": 1}', "}"], ['{"a": 1}']),
+        (['{"a": "}"}', '"}'], ['{"a": "}"}']),
+        (['{"a": {}}', "x", "y"], ['{"a": {}}']),
+    ],
+)
+def test_nothing_follows_the_end(pieces: list[str], kept: list[str]) -> None:
+    """C17."""
+    lines, counts = repaired(call(*pieces))
+    assert pieces_of(lines) == kept
+    assert set(counts) == {"call_inputs"}
+    assert pieces_of(repaired(call(*pieces), disabled=["call_inputs"])[0]) == pieces
+
+
+@pytest.mark.parametrize(
+    ("pieces", "kept"),
+    [
+        (['{"a": "x"', '{"a": "x"}'], ['{"a": "x"', "}"]),
+        (['{"a":4711,"b":true', '{"a": 4711, "b": true}'], ['{"a":4711,"b":true', "}"]),
+        (['{"a": [1, 2', '{"a": [1, 2], "b": 3}'], ['{"a": [1, 2', '], "b": 3}']),
+        (['{"a": [1,2', '{"a": [1, 2]}'], ['{"a": [1,2', "]}"]),
+        (['{"a": 4', ' {"a": 4711}'], ['{"a": 4', "711}"]),
+    ],
+)
+def test_what_says_the_whole_once_more_leaves_as_what_was_missing(pieces: list[str], kept: list[str]) -> None:
+    """C17, C45."""
+    lines, counts = repaired(call(*pieces))
+    assert pieces_of(lines) == kept
+    assert counts == {"call_inputs": 1}
+
+
+@pytest.mark.parametrize(
+    ("pieces", "kept"),
+    [
+        (['"a": 1}'], ['{"a": 1}']),
+        (['"', 'a"', ": 1}"], ['{"a": 1}']),
+        ([' "a"', ' : "b"', "}"], ['{ "a" : "b"', "}"]),
+    ],
+)
+def test_the_first_brace_is_restored(pieces: list[str], kept: list[str]) -> None:
+    """C23: qwen3_coder 0.16 and 0.17."""
+    lines, counts = repaired(call(*pieces))
+    assert pieces_of(lines) == kept
+    assert counts == {"call_inputs": 1}
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ['{"a": {"a": 1}}'],
+        ['{"a": ', '{"a": 1}', "}"],
+        ['{"a": [', '{"a": 1}', ",", '{"a": 1}', "]}"],
+        ['{"a": "\\"', '{\\"a\\": 1}"', "}"],
+        ["{", "}"],
+        ['{"a": 1}', " ", "  "],
+    ],
+)
+def test_inputs_that_are_one_object_pass(pieces: list[str]) -> None:
+    passes(call(*pieces))
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [['"a', 'b"', "}"], ['"', "x" * 300, '"'], ['"a" 1'], ['{"a":9', "{}"], ['{"a" 1', '{"a": 1}', "x"]],
+)
+def test_nonsense_passes(pieces: list[str]) -> None:
+    made, normalizer = run(wire(call(*pieces)))
+    assert made == wire(call(*pieces))
+    assert normalizer.tally.repairs == {}
+
+
+def test_what_is_held_leaves_with_the_stop_and_stays_through_a_heartbeat() -> None:
+    text = 'start\ncall 0 x list\ninput+ 0 "a\n: ping\ninput+ 0 "\nstop 0\nend tool_use\nover'
+    made, normalizer = run(wire(text))
+    assert made == wire(text.replace('input+ 0 "a\n: ping', ': ping\ninput+ 0 "a'))
+    assert normalizer.tally.repairs == {}
+
+
+def test_calls_of_other_indexes_have_their_own_input() -> None:
+    passes(
+        'start\ncall 0 x look\ninput+ 0 {"a": 1}\nstop 0\ncall 1 y look\ninput+ 1 {"a": 2}\nstop 1\nend tool_use\nover'
+    )
+    lines, _ = repaired(
+        'start\ncall 0 x look\ninput+ 0 {"a": 1}\nstop 0\ncall 0 y look\ninput+ 0 {"a": 2}\nstop 0\nend tool_use\nover'
+    )
+    assert [line for line in lines if line.startswith("input+")] == ['input+ 0 {"a": 1}', 'input+ 1 {"a": 2}']
+
+
+def test_what_is_said_again_may_hold_line_ends_and_may_be_too_deep_to_compare() -> None:
+    stream = wire(call('{"a": "x¶y"', '{"a":"x¶y"}')).replace("¶".encode(), b"\\n")
+    made, normalizer = run(stream)
+    assert b'"partial_json":"}"' in made
+    assert normalizer.tally.repairs == {"call_inputs": 1}
+    deep = "[" * 20_000 + "]" * 20_000
+    made, normalizer = run(wire(call(f'{{"a": {deep}', f'{{"a":{deep}}}')))
+    assert normalizer.tally.repairs == {}

@@ -1,0 +1,56 @@
+"""C17: calls whose id came before."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.messages import repaired, run, short, wire
+
+FIRST = """
+    start
+    call 0 x look
+    input+ 0 {"a": 1}
+    stop 0
+"""
+END = "\nend tool_use\nover"
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        'call 0 x look\ninput+ 0 {"a":\ninput+ 0  1}\nstop 0',
+        'call 1 x look\ninput+ 1 {"a": 1}\nping\nstop 1',
+        'call 1 x look\ninput+ 1 {"a": 1}',
+    ],
+)
+def test_a_call_that_comes_again_is_left_out(again: str) -> None:
+    lines, counts = repaired(FIRST + again + END)
+    assert [line for line in lines if line != "ping"] == short(FIRST + END)
+    assert counts == {"repeated_calls": 1}
+    assert repaired(FIRST + again + END, disabled=["repeated_calls"])[1].get("repeated_calls") is None
+
+
+def test_so_is_one_before_another_block() -> None:
+    lines, counts = repaired(FIRST + 'call 0 x look\ninput+ 0 {"a": 1}\ntext 1\ntext+ 1 Hi\nstop 1' + END)
+    assert lines == short(FIRST + "text 1\ntext+ 1 Hi\nstop 1" + END)
+    assert counts == {"repeated_calls": 1}
+
+
+@pytest.mark.parametrize("again", ['call 1 x look\ninput+ 1 {"a": 2}\nstop 1', "call 1 x list\nstop 1"])
+def test_another_call_gets_an_id_of_its_own(again: str) -> None:
+    lines, counts = repaired(FIRST + again + END)
+    assert lines[4].startswith("call 1 toolu_")
+    assert lines[5:] == short(again + END)[1:]
+    assert counts == {"repeated_calls": 1}
+
+
+def test_a_call_that_starts_again_while_it_is_open_goes_on() -> None:
+    lines, counts = repaired('start\ncall 0 x look\ncall 0 x look\ninput+ 0 {"a": 1}\nstop 0' + END)
+    assert lines == short(FIRST + END)
+    assert counts == {"repeated_calls": 1}
+
+
+def test_an_error_releases_what_is_held() -> None:
+    made, normalizer = run(wire(FIRST + 'call 1 x look\ninput+ 1 {"a":\nerror api_error Words.'))
+    assert made.endswith(wire("error api_error Words."))
+    assert normalizer.tally.repairs == {"repeated_calls": 1}
