@@ -381,6 +381,18 @@ class TestWhatIsSentAgain:
         client.leave()
         await first.closed.wait()
 
+    async def test_a_shutdown_between_two_posts(
+        self, connect: Connect, proxy: Server, upstream: RefusingUpstream
+    ) -> None:
+        upstream.answer(*refusal())
+        upstream.answer(Wait(asyncio.Event()))
+        client = await connect(proxy)
+        await client.post("/v1/responses", orjson.dumps(NAMESPACED), JSON)
+        while len(upstream.posts) < 2:
+            await upstream.next_request()
+        await proxy.stop()
+        assert (await client.answer()).status == 503
+
     async def test_a_timeout_counts_for_all_posts(
         self, connect: Connect, start: Start, upstream: RefusingUpstream
     ) -> None:
