@@ -66,7 +66,7 @@ async def test_what_breaks_after_it_ends_as_an_event(
     assert body.removeprefix(BEGUN).startswith(
         b'event: error\ndata: {"type":"error","error":{"type":"api_error"'
     )
-    assert metric(proxy, "streams_total", ending="cut") == 1
+    assert metric(proxy, "streams_total", family="messages", ending="cut") == 1
 
 
 async def test_silence_ends_as_a_timeout(upstream: FakeUpstream, start: Start, connect: Connect) -> None:

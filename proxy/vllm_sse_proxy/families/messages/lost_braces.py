@@ -8,7 +8,7 @@ the tool requires.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.families.messages.view import InputText
@@ -31,5 +31,5 @@ def has_lost_its_brace(text: InputText, required: list[Any] | None) -> bool:
     return type(value) is dict and all(name in value for name in required if type(name) is str)
 
 
-_ENDS_OF_VALUES = '"}]el'
+_ENDS_OF_VALUES: Final = '"}]el'
 """The last characters of strings, objects, lists and words."""

@@ -187,7 +187,7 @@ class MessageView(View):
                 self.counts[name] = count
 
     def text_of(self, event: Event) -> TextView | None:
-        """Return the text of the open block; None for a call, of which nothing is learned: every piece of its input is walked."""
+        """Return the text of the open block; None for a call: every piece of its input is walked, and nothing is learned."""
         block = self.open
         if block is None or block.input is not None or event.type != grammar.BLOCK_DELTA:
             return None

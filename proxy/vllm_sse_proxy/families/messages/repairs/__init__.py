@@ -10,6 +10,7 @@ from vllm_sse_proxy.families.messages.repairs.event_names import EventNames
 from vllm_sse_proxy.families.messages.repairs.leaked_headers import LeakedHeaders
 from vllm_sse_proxy.families.messages.repairs.message_errors import MessageErrors
 from vllm_sse_proxy.families.messages.repairs.repeated_calls import RepeatedCalls
+from vllm_sse_proxy.families.messages.repairs.thought_markers import ThoughtMarkers
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.stream.repair import Repair
@@ -20,6 +21,7 @@ READ: Final[tuple[type[Repair], ...]] = (
     BlockShapes,
     RepeatedCalls,  # compares ids and inputs, so once they are strings
     CallInputs,  # joins strings
+    ThoughtMarkers,
     LeakedHeaders,  # holds deltas that have their final form
 )
 """The repairs of the first station."""

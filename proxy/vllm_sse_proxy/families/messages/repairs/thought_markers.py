@@ -1,0 +1,61 @@
+"""The marker that begins thoughts, at the beginning of a thought (C25, C36).
+
+A parser takes it out, unless a stop string of the request puts text and tokens out of step: then thinking begins with
+``<think>``, which clients show. The first pieces of a thinking block leave without it; they are held while they may be the
+beginning of a marker. Within a thought it is the model's own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from vllm_sse_proxy.families.messages import grammar
+from vllm_sse_proxy.families.messages.events import delta_of, delta_type
+from vllm_sse_proxy.stream.repair import HOLD, Repair, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vllm_sse_proxy.families.messages.view import MessageView
+    from vllm_sse_proxy.stream.event import Event
+
+_MARKERS: Final = ("<think>", "<mm:think>", "[THINK]")
+
+
+class ThoughtMarkers(Repair):
+    """Take the marker off the beginning of a thought."""
+
+    __slots__ = ()
+
+    name: ClassVar = "thought_markers"
+    summary: ClassVar = "thinking does not begin with the marker of thinking"
+    fixes: ClassVar = ("C25", "C36")
+    handles: ClassVar = None
+
+    @classmethod
+    def is_asked_about(cls, type_: str) -> bool:  # noqa: ARG003 - whatever follows a piece that is held
+        """Return whether events of this type are thinking, or follow it."""
+        return True
+
+    def repair(self, event: Event, view: MessageView) -> Sequence[Event] | Verdict | None:
+        """Return the first piece without its marker. The first one of a block is always walked."""
+        block = view.open
+        if block is None or block.type != grammar.THINKING or block.text.last is not None:
+            return None
+        piece = delta_of(event).get("thinking")
+        if delta_type(event) != grammar.THINKING_DELTA or type(piece) is not str:
+            return None
+        begun = "".join(delta_of(one)["thinking"] for one in self.held) + piece
+        rest = begun
+        while rest.startswith(_MARKERS):
+            rest = rest[rest.index(_ENDS[rest[0]]) + 1 :]
+        if rest and any(marker.startswith(rest) for marker in _MARKERS):
+            return HOLD
+        if rest == begun:
+            return None
+        self.take()
+        return [event.having(delta={**delta_of(event), "thinking": rest})] if rest else []
+
+
+_ENDS: Final = {"<": ">", "[": "]"}
+"""How a marker ends that begins so."""

@@ -1,0 +1,63 @@
+"""C25, C36: thinking that begins with its own marker."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.messages import passes, repaired, short
+
+REST = "sign 0 s\nstop 0\ntext 1\ntext+ 1 Hi\nstop 1\nend end_turn\nover"
+
+
+@pytest.mark.parametrize("marker", ["<think>", "<mm:think>", "[THINK]", "<think><think>"])
+def test_the_first_piece_leaves_without_it(marker: str) -> None:
+    text = f"start\nthink 0\nthink+ 0 {marker}~One\nthink+ 0 _two\nthink+ 0 _three\n{REST}"
+    lines, counts = repaired(text)
+    assert lines == short(text.replace(marker, ""))
+    assert counts == {"thought_markers": 1}
+    assert repaired(text, disabled=["thought_markers"])[1] == {}
+
+
+def test_a_piece_that_is_nothing_else_is_dropped() -> None:
+    lines, counts = repaired(f"start\nthink 0\nthink+ 0 <think>\nthink+ 0 One\nthink+ 0 _two\n{REST}")
+    assert lines == short(f"start\nthink 0\nthink+ 0 One\nthink+ 0 _two\n{REST}")
+    assert counts == {"thought_markers": 1}
+
+
+@pytest.mark.parametrize(
+    ("pieces", "kept"),
+    [
+        (["<t", "hink>~One"], ["~One"]),
+        (["<", "think", ">", "One"], ["One"]),
+        (["<think><thi", "nk>One"], ["One"]),
+        (["<t", "he_end"], ["<t", "he_end"]),
+        (["<think", "ing>"], ["<think", "ing>"]),
+    ],
+)
+def test_a_marker_that_comes_in_pieces(pieces: list[str], kept: list[str]) -> None:
+    spelled, wanted = ("\n".join(f"think+ 0 {piece}" for piece in some) for some in (pieces, kept))
+    lines, counts = repaired(f"start\nthink 0\n{spelled}\n{REST}")
+    assert lines == short(f"start\nthink 0\n{wanted}\n{REST}")
+    assert bool(counts) == (pieces != kept)
+
+
+def test_what_is_held_leaves_with_whatever_comes() -> None:
+    passes(f"start\nthink 0\nthink+ 0 <th\nping\nthink+ 0 ink>\n{REST}")
+    passes(f"start\nthink 0\nthink+ 0 <th\n{REST}")
+
+
+@pytest.mark.parametrize("thought", ["One_<think>", "</think>", "<thinking>", "<", ""])
+def test_other_thoughts_pass(thought: str) -> None:
+    passes(
+        f"start\nthink 0\nthink+ 0 {thought}\nthink+ 0 <think>\n{REST}"
+        if thought
+        else f"start\nthink 0\n{REST}"
+    )
+
+
+def test_a_marker_in_a_text_passes() -> None:
+    lines, counts = repaired(
+        "start\ntext 0\ntext+ 0 <think>\nstop 0\nend end_turn\nover", disabled=["held_stops"]
+    )
+    assert lines[2] == "text+ 0 <think>"
+    assert counts == {}
