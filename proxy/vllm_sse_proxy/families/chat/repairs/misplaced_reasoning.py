@@ -23,6 +23,7 @@ from vllm_sse_proxy.families.chat.texts import (
     remainder_of,
     with_texts,
 )
+from vllm_sse_proxy.families.chat.view import MOST_CHOICES
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
 from vllm_sse_proxy.families.markup import THOUGHT_MARKERS
 from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
@@ -113,7 +114,9 @@ class MisplacedReasoning(Repair):
         """Watch for tags; see everything while a piece of one is held."""
         if type_ != TEXT:
             return ""
-        if any(known.held or known.phase is _Phase.THOUGHTS for known in self._choices.values()):
+        if len(self._choices) > MOST_CHOICES or any(
+            known.held or known.phase is _Phase.THOUGHTS for known in self._choices.values()
+        ):
             return None
         return None if self._request.has_thinking_off else _SIGNS
 
