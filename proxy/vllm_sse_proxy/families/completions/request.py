@@ -23,7 +23,7 @@ def without_prompts(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _number_of(prompt: object) -> int:
-    """Return how many prompts there are: a text is one, and so is a list of token ids. 0 if it cannot be told."""
+    """Return how many prompts there are: a text is one, and so is a list of token ids. 0 if that is unknown."""
     if type(prompt) is str:
         return 1
     if type(prompt) is not list or not prompt:
