@@ -1,4 +1,4 @@
-"""Which family's stream a command is given, known by what it says, and the request that it answers."""
+"""Which family's stream a command is given, recognised by its content, and the request that it answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add_family(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--family",
         choices=[family.value for family in Family],
-        help="protocol of the stream (default: found out from what it says)",
+        help="protocol of the stream (default: recognised by its content)",
     )
     parser.add_argument(
         "--request",

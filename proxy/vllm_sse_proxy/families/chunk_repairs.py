@@ -72,7 +72,7 @@ def says_nothing(body: Body) -> bool:
 
 
 class ChunkRepair(Repair):
-    """A repair that must tell anew which type a chunk has."""
+    """A repair after which a chunk may have another type."""
 
     __slots__ = ()
 
@@ -430,7 +430,7 @@ class UsageChunks(Repair):
 
 
 def _sum_of(usage: Body) -> int | None:
-    """Return the total that usage should have; None if it has that, or if it cannot be told."""
+    """Return the total that usage should have; None if it has that, or if that is unknown."""
     prompt, completion, total = (usage.get(f"{name}_tokens") for name in ("prompt", "completion", "total"))
     if type(prompt) is not int or type(completion) is not int or prompt < 0 or completion < 0:
         return None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.stream.plan import Plan
     from vllm_sse_proxy.stream.repair import RequestContext
 
-_KNOWN_AT_ONCE: Final = 4
+_KNOWN_AT_ONCE: Final = 8
 """Rewrites that are tried: a stream has one, two where two spellings alternate, one for each choice of a chat."""
 
 

@@ -107,12 +107,13 @@ def _fit(text: str, heads: tuple[str, ...], tools: Collection[str]) -> bool | No
     """Return whether a call begins a text; None if none can, however it goes on."""
     begun = "".join(text[:_LONGEST_HEAD].split())
     may_fit = False
+    is_long = len(text) > _LONGEST_HEAD
     for head in heads:
         for name in tools if "%s" in head else ("",):
             wanted = head.replace("%s", name)
             if begun.startswith(wanted):
                 return True
-            may_fit = may_fit or wanted.startswith(begun)
+            may_fit = may_fit or (not is_long and wanted.startswith(begun))
     return False if may_fit else None
 
 

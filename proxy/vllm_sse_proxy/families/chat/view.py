@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from vllm_sse_proxy.families.chat.chunks import (
     CALL,
@@ -24,7 +24,9 @@ from vllm_sse_proxy.stream.view import TextView
 if TYPE_CHECKING:
     from vllm_sse_proxy.stream.event import Body, Event
 
-_SIZE_OF_CALL = 1000
+MOST_CHOICES: Final = 64
+"""Choices of a stream whose deltas may be rewritten by their bytes: what decides that looks at all of them."""
+_SIZE_OF_CALL: Final = 1000
 """What a call costs in memory beside its arguments, in characters."""
 
 
@@ -74,7 +76,7 @@ class ChatChoiceView(ChoiceView):
         return self.calls[number] if 0 <= number < len(self.calls) else None
 
 
-_NOTHING = ChatChoiceView()
+_NOTHING: Final = ChatChoiceView()
 
 
 class ChatView(ChunkView):
@@ -89,8 +91,10 @@ class ChatView(ChunkView):
         known = self._choices.get(index)
         return known if isinstance(known, ChatChoiceView) else _NOTHING
 
-    def open_calls(self) -> list[CallView]:
-        """Return the last call of each choice that is not finished."""
+    def open_calls(self) -> list[CallView] | None:
+        """Return the last call of each choice that is not finished; None if there are more choices than anybody asks for."""
+        if len(self._choices) > MOST_CHOICES:
+            return None
         return [
             view.calls[-1]
             for view in self._choices.values()

@@ -17,13 +17,17 @@ PROMPTS: Final = "prompts"
 
 def without_prompts(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return a request without its prompts, but with their number."""
-    kept = {name: value for name, value in body.items() if name not in ("prompt", "suffix", PROMPTS)}
-    kept[PROMPTS] = _number_of(body.get("prompt"))
+    kept = {name: value for name, value in body.items() if name not in _LONG}
+    kept[PROMPTS] = 0 if body.get("prompt_embeds") is not None else _number_of(body.get("prompt"))
     return kept
 
 
+_LONG: Final = frozenset({"prompt", "prompt_embeds", "suffix", PROMPTS})
+"""Members of a request that are not kept as they came."""
+
+
 def _number_of(prompt: object) -> int:
-    """Return how many prompts there are: a text is one, and so is a list of token ids. 0 if it cannot be told."""
+    """Return how many prompts there are: a text is one, and so is a list of token ids. 0 if that is unknown."""
     if type(prompt) is str:
         return 1
     if type(prompt) is not list or not prompt:

@@ -112,13 +112,40 @@ def test_with_special_tokens_kept_all_stays() -> None:
         {"reasoning_effort": "none"},
     ],
 )
-def test_with_thinking_off_there_is_no_reasoning(request_: Json) -> None:
+def test_with_thinking_off_an_answer_that_came_as_reasoning_is_content(request_: Json) -> None:
     becomes(
-        stream(("reasoning", "The"), ("reasoning", " answer"), end='{"reasoning":"."} -> stop\n[DONE]'),
-        stream(("content", "The"), ("content", " answer"), end='{"content":"."} -> stop\n[DONE]'),
+        stream(("reasoning", "<think>The"), ("reasoning", " answer")),
+        stream(
+            ("reasoning", "The"),
+            ("reasoning", " answer"),
+            ("content", "The answer"),
+            end="{} -> stop\n[DONE]",
+        ).replace('{"content":"The answer"}\n{} -> stop', '{"content":"The answer"} -> stop'),
+        request=request_,
+    )
+    becomes(
+        stream(("reasoning", "The"), end='{"reasoning":" answer"} -> stop\n[DONE]'),
+        stream(
+            ("reasoning", "The"), ("reasoning", " answer"), end='{"content":"The answer"} -> stop\n[DONE]'
+        ),
         request=request_,
     )
     stays(stream(("content", "Hi")), request=request_)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        '{"content":"Hi"}\n{} -> stop',
+        '{"content":"Hi"} -> stop',
+        "{} -> length",
+        '{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"get_time","arguments":"{}"}}]}\n{} -> tool_calls',
+        '{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"get_time","arguments":"{}"}}]} -> tool_calls',
+    ],
+)
+def test_a_model_that_thinks_all_the_same_is_left_alone(rest: str) -> None:
+    request = {**REQUEST, "chat_template_kwargs": {"enable_thinking": False}}
+    stays(stream(("reasoning", "r"), end=f"{rest}\n[DONE]"), request=request)
 
 
 def test_with_it_on_there_is() -> None:

@@ -198,6 +198,8 @@ def test_prompts_are_not_remembered() -> None:
     context = COMPLETIONS.context("", {"prompt": ["x" * 1000, "y"], "suffix": "z", "n": 2})
     assert context.body == {"n": 2, "prompts": 2}
     assert COMPLETIONS.context("", None).body is None
+    embeds = COMPLETIONS.context("", {"prompt": "x", "prompt_embeds": ["y" * 1000, "z"]})
+    assert embeds.body == {"prompts": 0}, "each of them is a prompt, too"
 
 
 def test_deltas_are_named_by_their_choice() -> None:

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.stream.repair import Verdict
 
 _KEY: Final = re.compile(r'[ \t\n\r]*"(?:[^"\\]|\\.)*"[ \t\n\r]*', re.DOTALL)
-_KEY_BEGUN: Final = re.compile(r'[ \t\n\r]*"(?:(?:[^"\\]|\\.)*+\\?|(?:[^"\\]|\\.)*+"[ \t\n\r]*)', re.DOTALL)
 _LONGEST_KEY: Final = 200
 """Characters of arguments that may wait to show whether they begin with a key: longer names of parameters are rare."""
 _SPACE: Final = re.compile(r'("(?:[^"\\]|\\.)*+"?)|[ \t\n\r]+', re.DOTALL)
@@ -61,13 +60,13 @@ class CallArguments(Repair):
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
         self._request = ChatRequest.of(context)
-        self._keys: dict[tuple[int, int], tuple[Event, Body]] = {}
-        """choice and number of a call → its first chunk with arguments, which may lack a brace, and the piece in that"""
+        self._keys: dict[int, tuple[int, Event, Body]] = {}
+        """choice → a call whose arguments may lack a brace: its number, its first chunk with arguments, the piece in that"""
 
     def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:
         """Return the piece with the arguments that it should have."""
         if event.type in OVER:
-            return [*(waiting for waiting, _ in self._keys.values()), event] if self._keys else None
+            return [*(waiting for _, waiting, _ in self._keys.values()), event] if self._keys else None
         index = index_of(choice_of(event))
         piece = piece_of(event)
         choice = view.choice(index)
@@ -81,7 +80,10 @@ class CallArguments(Repair):
 
     def watches(self, type_: str, view: ChatView) -> str | None:  # noqa: ARG002 - pieces of calls alone
         """Watch braces, which may begin or end the arguments; every piece while they have no beginning, or have their end."""
-        for call in view.open_calls():
+        calls = view.open_calls()
+        if calls is None:
+            return None
+        for call in calls:
             scanner = call.arguments.scanner
             if not scanner.is_object or not scanner.is_open:
                 return None
@@ -92,18 +94,15 @@ class CallArguments(Repair):
     ) -> Sequence[Event] | Verdict | None:
         """Return a piece whose arguments are a string; None if nothing is wrong with it."""
         number, text = number_of(piece), arguments_of(piece)
-        waiting = self._keys.pop((index, number), None)
+        waiting = self._keys.pop(index, None)
         if waiting is not None:
             return self._key(event, piece, index, waiting)
-        before = self._waiting_in(index)
-        if before:  # another call begins
-            return Released([*before, event])
         call = choice.call(number)
         if text == "":
             return self._without(event, piece, number, choice)
         if call is not None and not call.arguments.scanner.is_empty:
             right = _going_on(call, text)
-        elif _may_begin_with_key(text) and event.type != FINISH:
+        elif text.lstrip()[:1] == '"' and event.type != FINISH:
             return self._begin(event, piece, text, index, number)
         else:
             right = _without_excess(text[1:] if _HAS_TWO_BRACES.match(text) else text)
@@ -142,39 +141,33 @@ class CallArguments(Repair):
         found = _KEY.match(text)
         if found is not None and text[found.end() : found.end() + 1] == ":":
             return [with_arguments(event, piece, "{" + text)]
-        if found is not None and found.end() < len(text):
+        if len(text) >= _LONGEST_KEY or (found is not None and found.end() < len(text)):
             return None
-        self._keys[index, number] = (event, {**piece, "function": {**function_of(piece), "arguments": text}})
+        whole = {**piece, "function": {**function_of(piece), "arguments": text}}
+        self._keys[index] = (number, event, whole)
         return Released(())
 
     def _key(
-        self, event: Event, piece: Body, index: int, waiting: tuple[Event, Body]
+        self, event: Event, piece: Body, index: int, waiting: tuple[int, Event, Body]
     ) -> Sequence[Event] | Verdict | None:
         """Go on with arguments that may begin with a key."""
-        begun, first = waiting
-        if event.type == FINISH:
-            return [begun, event]
+        number, begun, first = waiting
+        if event.type == FINISH or number != number_of(piece):  # the end, or another call
+            return Released([begun, event])
         text = arguments_of(first) + arguments_of(piece)
         joined = with_arguments(begun, first, text)
-        if _may_begin_with_key(text):
-            return self._begin(joined, first, text, index, number_of(first)) or [joined]
-        return [joined]
+        return self._begin(joined, first, text, index, number) or [joined]
 
     def _finish(self, event: Event, index: int, choice: ChatChoiceView) -> Sequence[Event] | Verdict | None:
         """Return what a choice with calls still lacks when it is finished."""
-        kept = self._waiting_in(index)
-        if kept:
-            return Released([*kept, event])
+        waiting = self._keys.pop(index, None)
+        if waiting is not None:
+            return Released([waiting[1], event])
         number = len(choice.calls) - 1
         call = choice.call(number)
         if call is None or not self._may_be_empty(call):
             return None
         return [self._nothing(event, number), event]
-
-    def _waiting_in(self, index: int) -> list[Event]:
-        """Return what waits in a choice, and let it wait no longer."""
-        places = [place for place in self._keys if place[0] == index]
-        return [self._keys.pop(place)[0] for place in places]
 
     def _may_be_empty(self, call: CallView) -> bool:
         """Return whether a call has no arguments, and needs none."""
@@ -188,15 +181,6 @@ class CallArguments(Repair):
 def _as_text(arguments: Any) -> str:
     """Return arguments that came as JSON, as text."""
     return dump_json(arguments).decode() if type(arguments) in (dict, list) else ""
-
-
-def _may_begin_with_key(text: str) -> bool:
-    """Return whether a text is a string with a colon behind it, or the beginning of that."""
-    return (
-        text.lstrip()[:1] == '"'
-        and (len(text) < _LONGEST_KEY or _KEY.match(text) is not None)
-        and _KEY_BEGUN.match(text) is not None
-    )
 
 
 def _without_excess(text: str) -> str:

@@ -6,7 +6,8 @@ without one, whose operator wants ``<think>`` in the content, is left alone.
 - Reasoning that begins with the opening tag leaves without it.
 - Content that begins with the opening tag is reasoning up to the closing one.
 - A closing tag on a line of its own, without an opening one before it, is the end of the reasoning before it, and goes.
-- If the request turned thinking off, there is no reasoning: what came as such is the answer (0.19).
+- If the request turned thinking off, and a choice stops with reasoning alone, that was the answer (0.19): it comes again as
+  content. Models that think all the same, and answer then, are left alone.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from vllm_sse_proxy.families.chat.chunks import CHAT_CHOICE_TYPES, REASONING
+from vllm_sse_proxy.families.chat.chunks import CHAT_CHOICE_TYPES, REASONING, piece_of
 from vllm_sse_proxy.families.chat.request import ChatRequest
 from vllm_sse_proxy.families.chat.texts import (
     content_of,
@@ -23,6 +24,7 @@ from vllm_sse_proxy.families.chat.texts import (
     remainder_of,
     with_texts,
 )
+from vllm_sse_proxy.families.chat.view import MOST_CHOICES
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
 from vllm_sse_proxy.families.markup import THOUGHT_MARKERS
 from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
@@ -58,20 +60,27 @@ class _Choice:
     :ivar held: chunks with the beginning of what may be a tag.
     :ivar name: the member in which that came.
     :ivar has_reasoned: whether reasoning has begun, with or without a tag.
+    :ivar thoughts: the reasoning, where there should be none.
     """
 
-    __slots__ = ("has_reasoned", "held", "name", "phase")
+    __slots__ = ("has_reasoned", "held", "name", "phase", "thoughts")
 
     def __init__(self) -> None:
         self.held: list[Event] = []
         self.name = ""
         self.phase = _Phase.ANYTHING
         self.has_reasoned = False
+        self.thoughts: list[str] = []
 
     def take(self) -> list[Event]:
         """Return what is held, and hold nothing."""
         held, self.held = self.held, []
         return held
+
+    def answer(self) -> str:
+        """Return the reasoning as the answer that it was."""
+        text = "".join(self.thoughts).strip()
+        return next((text[len(tag) :].lstrip() for tag in _OPENING if text.startswith(tag)), text)
 
 
 class MisplacedReasoning(Repair):
@@ -103,8 +112,11 @@ class MisplacedReasoning(Repair):
             if not reasoning and view.choice(index).is_blank(REASONING):
                 return None
             known = self._choices[index] = _Choice()
-        if reasoning and self._request.has_thinking_off:
-            return with_texts(event, [("content", reasoning + content)])
+        if self._request.has_thinking_off:
+            known.thoughts.append(reasoning)
+            if self._is_answer(event, view.choice(index), content):
+                texts = [(REASONING, reasoning)] if reasoning else []
+                return with_texts(event, [*texts, ("content", known.answer())])
         if self._request.keeps_tokens:
             return None
         return self._sorted(event, known, view.choice(index), content, reasoning)
@@ -113,9 +125,22 @@ class MisplacedReasoning(Repair):
         """Watch for tags; see everything while a piece of one is held."""
         if type_ != TEXT:
             return ""
-        if any(known.held or known.phase is _Phase.THOUGHTS for known in self._choices.values()):
+        if len(self._choices) > MOST_CHOICES or any(
+            known.held or known.phase is _Phase.THOUGHTS for known in self._choices.values()
+        ):
             return None
         return None if self._request.has_thinking_off else _SIGNS
+
+    def _is_answer(self, event: Event, seen: ChatChoiceView, content: str) -> bool:
+        """Return whether a choice is finished by itself, with nothing but reasoning."""
+        is_stop = event.type == FINISH and choice_of(event).get("finish_reason") == "stop"
+        return (
+            is_stop
+            and content == ""
+            and seen.is_blank("content")
+            and not seen.calls
+            and piece_of(event) is None
+        )
 
     def _sorted(
         self, event: Event, known: _Choice, seen: ChatChoiceView, content: str, reasoning: str
