@@ -94,7 +94,7 @@ class Family(ABC):
         """
 
     def last_words(self, event: Event) -> Event | None:  # noqa: ARG002 - most families know errors by their events alone
-        """Return the error that a payload is which stands at the end of a body outside of all events; None if it is none."""
+        """Return the error in a payload that ends a body outside of all events; None if it is not an error."""
         return None
 
     @abstractmethod
@@ -107,7 +107,7 @@ class Family(ABC):
 
     @abstractmethod
     def view(self) -> View:
-        """Return the view of a client that has heard nothing."""
+        """Return the view of a client that has been sent nothing."""
 
     @abstractmethod
     def completer(self, context: StreamContext, view: View, exit_: Exit) -> Completer:

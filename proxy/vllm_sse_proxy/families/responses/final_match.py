@@ -25,7 +25,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from vllm_sse_proxy.families.responses import grammar, synthesis
+from vllm_sse_proxy.families.responses import construct, grammar
 from vllm_sse_proxy.families.responses.grammar import ItemKind, item_kind
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _CLIENT_CALLS: Final = (grammar.FUNCTION_CALL, grammar.CUSTOM_CALL)
 
 _LOOK_AHEAD: Final = 4
 """Items that may stand in one account and not in the other before those that correspond: white space between reasoning and a
-call is streamed as a message and is no final item (0.24)."""
+call is streamed as a message and is absent from the final output (0.24)."""
 
 
 class FinalMatch:
@@ -248,7 +248,7 @@ def _arguments_of(call: Mapping[str, Any]) -> object:
 
 
 def _canonical(arguments: str) -> object:
-    canonical = synthesis.canonical_json(arguments)
+    canonical = construct.canonical_json(arguments)
     return arguments if canonical is None else canonical
 
 
@@ -479,7 +479,7 @@ class _TextMatch:
         return any(other != kind.type for other in self._elsewhere.get(bare, ()))
 
     def _texts_elsewhere(self) -> dict[str, list[str]]:
-        """Return the texts that are no final item's yet, bare, each with the types of the items that say it."""
+        """Return the texts without a final item so far, bare, each with the types of the items that hold it."""
         texts: dict[str, list[str]] = {}
         for emitted in self._emitted:
             if emitted.is_free:
@@ -540,7 +540,7 @@ class _Emitted:
 
 
 class _Pool:
-    """Emitted text of one kind that is no final item's yet; what is found in it is used up."""
+    """Emitted text of one kind without a final item so far; what is found in it is used up."""
 
     __slots__ = ("_text",)
 
@@ -657,12 +657,12 @@ def _readable_part(type_: str, part: Any) -> Any:
     if not _is_in_chat_shape(part):
         return part
     return (
-        _text_part(type_, part) if type(part) is str else {**synthesis.new_part(type_), **part, "type": type_}
+        _text_part(type_, part) if type(part) is str else {**construct.new_part(type_), **part, "type": type_}
     )
 
 
 def _text_part(type_: str, text: str) -> Body:
-    return {**synthesis.new_part(type_), "text": text}
+    return {**construct.new_part(type_), "text": text}
 
 
 # ---------------------------------------------------------------------------------------------------- calls as text, in texts

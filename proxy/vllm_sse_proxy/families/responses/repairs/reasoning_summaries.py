@@ -1,8 +1,8 @@
 """Raw reasoning for clients that show summaries only (setting ``reasoning = summary``; R29).
 
 vLLM answers a request for ``reasoning.summary`` with raw ``reasoning_text`` events. The AI SDK's openai provider and LangChain
-ignore them, Codex shows them only when told to. With this setting the text is told as a summary while it comes; the raw part
-follows in one piece when the item closes, since the parts of an item do not overlap.
+ignore them, Codex shows them only if configured to. With this setting the text is emitted as a summary while it comes; the raw
+part follows in one piece when the item closes, since the parts of an item do not overlap.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _PARTS: Final = {grammar.PART_ADDED: grammar.SUMMARY_ADDED, grammar.PART_DONE: g
 
 
 class ReasoningSummaries(Repair):
-    """Tell raw reasoning as a summary."""
+    """Emit raw reasoning as a summary."""
 
     __slots__ = ("_summarised",)
 
     name: ClassVar = "reasoning_summaries"
     summary: ClassVar = (
-        "with `reasoning = summary`, raw reasoning is told as `reasoning_summary_*` events too"
+        "with `reasoning = summary`, raw reasoning is emitted as `reasoning_summary_*` events too"
     )
     fixes: ClassVar = ("R29",)
     handles: ClassVar = frozenset({*_TEXTS, *_PARTS, *grammar.SUMMARY_EVENTS})
@@ -40,7 +40,7 @@ class ReasoningSummaries(Repair):
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
         self._summarised: Seen = {}
-        """upstream's ids of items that it tells a summary of itself"""
+        """upstream's ids of items for which it sends a summary itself"""
 
     @classmethod
     def wanted(cls, settings: ResponsesSettings) -> bool:
@@ -48,7 +48,7 @@ class ReasoningSummaries(Repair):
         return settings.reasoning is Reasoning.SUMMARY
 
     def repair(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - a matter of names
-        """Return the event as its counterpart among the summary's; the item's end tells the raw part."""
+        """Return the event as its counterpart among the summary's; the closing of the item brings the raw part."""
         body = event.body
         if event.type in grammar.SUMMARY_EVENTS:
             self._summarised[str(body.get("item_id"))] = None
@@ -61,5 +61,5 @@ class ReasoningSummaries(Repair):
         part = object_in(body, "part")
         if part.get("type") != REASONING_TEXT.part_type:
             return None
-        told = {"type": SUMMARY_TEXT.part_type, "text": part.get("text", "")}
-        return [event.renamed(_PARTS[event.type], summary_index=index, part=told).without("content_index")]
+        summary = {"type": SUMMARY_TEXT.part_type, "text": part.get("text", "")}
+        return [event.renamed(_PARTS[event.type], summary_index=index, part=summary).without("content_index")]
