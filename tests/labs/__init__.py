@@ -2,9 +2,9 @@
 
 | folder | what it runs | targets | its results stand in |
 |---|---|---|---|
-| `clients` | real clients, over every broken stream | `clients`, `quick-clients` | docs/compatibility.md |
-| `conformance` | conformance suites that others wrote, over recorded servers | `conformance` | docs/compatibility.md |
-| `live` | a real vLLM with models that it trains itself, and the same clients | `live` | docs/compatibility.md |
+| `clients` | real clients, over every broken stream | `clients`, `quick-clients` | docs/compatibility-matrix.md |
+| `conformance` | conformance suites that others wrote, over recorded servers | `conformance` | docs/compatibility-matrix.md |
+| `live` | a real vLLM with models that it trains itself, and the same clients | `live` | docs/compatibility-matrix.md |
 | `faults` | an upstream, a network and clients that fail | `faults`, `smuggling`, `soak` | docs/reliability.md |
 | `fuzz` | atheris on the decoder and the normalizer | `fuzz` | |
 | `deploy` | the tools that judge the files in deploy/ | `check-deploy` | |

@@ -1,10 +1,10 @@
-"""What a family of streams is to the engine: one protocol, say ``/v1/responses``.
+"""The contract between the engine and a family of streams: one protocol, such as ``/v1/responses``.
 
-The contract is small on purpose. The engine knows how events come, in which order repairs are asked, what is held, and how the
-fast path learns; a family knows what its events mean. It is four things:
+The contract is small on purpose. The engine knows how events arrive, in which order repairs are asked, what is held, and how
+the fast path learns; a family knows what its events mean. A family consists of:
 
 - a :class:`Family`, one object per process: its name, how a payload is read, which repairs it has;
-- a :class:`.view.View`, one per stream: what the client has been sent, and so believes;
+- a :class:`.view.View`, one per stream: what the client has been sent;
 - a :class:`.stations.Completer`, one per stream: emits an event with whatever must come before it;
 - a :class:`.stations.Writer`, one per stream: gives an event its last form (numbers, names, frame).
 """
@@ -48,11 +48,11 @@ class Family(ABC):
 
     :ivar name: as in metrics, settings and documentation.
     :ivar endpoints: where its streams come from.
-    :ivar settings: the class of what steers its repairs.
+    :ivar settings: the class of its settings.
     :ivar repairs: those of the first station, in order.
     :ivar corrections: what the other stations correct, in order.
-    :ivar limits: names of what may end a stream because there is too much of it.
-    :ivar deltas: types of the events that only add words to a text: these the fast path rewrites.
+    :ivar limits: names of the limits that may end a stream.
+    :ivar deltas: types of the events that only add words to a text; the fast path rewrites them.
     :ivar types: all types of events that the family knows.
     :ivar is_numbered: whether events have numbers.
     """

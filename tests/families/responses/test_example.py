@@ -9,7 +9,6 @@ from textwrap import dedent
 
 from vllm_sse_proxy import BodyEnd, StreamNormalizer, build_plan, check_stream
 
-
 PACKAGE = Path(__file__).parents[3] / "proxy" / "vllm_sse_proxy" / "families" / "responses" / "__init__.py"
 
 

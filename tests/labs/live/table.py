@@ -1,4 +1,4 @@
-"""The tables of docs/compatibility.md about a real vLLM: what a real vLLM sends, before and after."""
+"""The tables of docs/compatibility-matrix.md about a real vLLM: what a real vLLM sends, before and after."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which items of the final output the client has been sent, and which it has not.
+"""Matches the final output with what was emitted: which items the client has been sent, and which are unsent.
 
 Theory of operation. vLLM builds ``response.output`` of the terminal event by a second parse of the model's answer: up to 0.31
 with new ids (R11), sometimes with other texts (R10), types (R23), arguments, or numbers of items than it streamed (R03, R20,
@@ -6,13 +6,14 @@ R21). Stream and final output are two accounts of *one* answer, so the question 
 whether they are the same item.
 
 *Calls* that clients run are matched in this order: by ``call_id``, by name and arguments, by id, and then by name in the
-order in which they came. What is left over on both sides is paired in order as well: as many calls in both accounts are the
-same calls, whatever their arguments say (issue 12, K5). Only a call in excess was never sent. A tool must not run twice.
+order in which they came. What is left over on both sides is paired in order as well: if both accounts have
+equally many calls, they are the same calls, whatever their arguments say (issue 12, K5). Only calls in excess are unsent,
+because a tool must not run twice.
 
 *Texts* (messages and reasoning) are matched by id where the content agrees, by equal text, and then in order where the
 content agrees. A final text that has no item of its own may still stand within what was sent beyond the matched texts: one
-item streamed as several (R17), several as one, the last token alone (R04). What is matched is used up, so an answer that
-repeats, or is a part of, an earlier text is still an answer of its own (K9).
+item streamed as several (R17), several as one, the last token alone (R04). Matched text is used up, so an answer that
+repeats an earlier text, or is a part of it, still counts as an answer of its own (issue 12, K9).
 
 *Everything else* is matched by id, then by type and name in order.
 
@@ -159,7 +160,7 @@ def _place_of(placed: _Placed) -> int:
 
 
 class _CallMatch:
-    """Calls that clients run: each final one finds the emitted one that it is, by the surest sign first."""
+    """Calls that clients run: finds the emitted call for each final one, by the surest sign first."""
 
     def __init__(self, view: ClientView, accounts: dict[int, Body]) -> None:
         self._emitted = [item for item in view.items if item.kind in _CLIENT_CALLS]
@@ -344,7 +345,7 @@ class _Budget:
 
 
 class _TextMatch:
-    """Messages and reasoning: each final one finds the emitted one that it is, or the emitted text that it stands in.
+    """Messages and reasoning: finds the emitted text for each final one, or the emitted text that contains it.
 
     :ivar growing: open items of which the final output holds more than was emitted.
     """

@@ -1,8 +1,8 @@
-"""What upstream said of the end of a response, and what that makes of the items that it left open.
+"""The outcome of a response according to upstream, and what follows for the items that upstream left open.
 
-Two rules (issue 12, K1 to K3). A success needs a word for it: a response is completed only if upstream said so. So does a
-failure: what upstream calls completed stays completed, though the object that says it may be stale, and no reason for an
-incomplete response is made up. Where type and status of a terminal event contradict each other, the lesser claim counts.
+Two rules (issue 12, K1 to K3). A response counts as completed only if upstream reported that. Likewise it counts as failed or
+incomplete only if upstream reported that: neither a failure nor a reason is made up, even where the object that says
+"completed" may be stale. Where type and status of a terminal event contradict each other, the lesser claim counts.
 """
 
 from __future__ import annotations
