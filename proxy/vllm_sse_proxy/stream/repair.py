@@ -26,8 +26,8 @@ MAX_HELD_EVENTS: Final = 8192
 """The most events that are held for a repair: when more come, all are released as they came."""
 
 Seen = dict[Any, None]
-"""A set, kept as the keys of a dictionary: nearly all of them stay empty, and an empty dictionary takes 64 bytes where an empty
-set takes 216. Every open stream has seven."""
+"""A set, kept as the keys of a dictionary: nearly all of them stay empty, and an empty dictionary takes 64 bytes where a set
+takes 216. Every open stream has seven."""
 
 
 @dataclass(frozen=True, slots=True)
