@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic_core import PydanticUndefined
 
+from tests.labs.clients.releases import breakage_list, release_table
 from tests.labs.clients.table import client_table, explanation_list, letter_table, scenario_table
 from tests.labs.conformance import table as conformance
 from tests.labs.faults import table as reliability
@@ -118,19 +119,21 @@ def _first_sentence(path: Path) -> str:
 PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "repairs"): repair_table,
     ("docs/architecture.md", "tree"): tree,
-    ("docs/compatibility.md", "defects"): defect_table,
-    ("docs/compatibility.md", "clients"): client_table,
-    ("docs/compatibility.md", "signs"): letter_table,
-    ("docs/compatibility.md", "streams"): scenario_table,
-    ("docs/compatibility.md", "explanations"): explanation_list,
-    ("docs/compatibility.md", "suites"): conformance.suite_table,
-    ("docs/compatibility.md", "recorded servers"): conformance.server_table,
-    ("docs/compatibility.md", "failing checks"): conformance.explanation_list,
-    ("docs/compatibility.md", "live runs"): live.run_table,
-    ("docs/compatibility.md", "live scenarios"): live.row_table,
-    ("docs/compatibility.md", "live faults"): live.fault_table,
-    ("docs/compatibility.md", "live clients"): live.client_table,
-    ("docs/compatibility.md", "live explanations"): live.explanation_list,
+    ("docs/compatibility.md", "releases"): release_table,
+    ("docs/compatibility.md", "client failures"): breakage_list,
+    ("docs/compatibility-matrix.md", "defects"): defect_table,
+    ("docs/compatibility-matrix.md", "clients"): client_table,
+    ("docs/compatibility-matrix.md", "signs"): letter_table,
+    ("docs/compatibility-matrix.md", "streams"): scenario_table,
+    ("docs/compatibility-matrix.md", "explanations"): explanation_list,
+    ("docs/compatibility-matrix.md", "suites"): conformance.suite_table,
+    ("docs/compatibility-matrix.md", "recorded servers"): conformance.server_table,
+    ("docs/compatibility-matrix.md", "failing checks"): conformance.explanation_list,
+    ("docs/compatibility-matrix.md", "live runs"): live.run_table,
+    ("docs/compatibility-matrix.md", "live scenarios"): live.row_table,
+    ("docs/compatibility-matrix.md", "live faults"): live.fault_table,
+    ("docs/compatibility-matrix.md", "live clients"): live.client_table,
+    ("docs/compatibility-matrix.md", "live explanations"): live.explanation_list,
     ("docs/configuration.md", "core settings"): core_settings,
     ("docs/configuration.md", "server settings"): server_settings,
     ("docs/metrics.md", "metrics"): metric_table,

@@ -359,8 +359,8 @@ class TestReport:
         error = Side.judge(Answer(502, "application/json", b'{"error":{"message":"gone"}}', cut=False))
         told = self.comparison().before
         silent = Side.judge(Answer(200, STREAM, b"", cut=True))
-        assert Comparison(SCENARIOS[0], silent, error, {}, 0).mended
-        assert not Comparison(SCENARIOS[0], told, error, {}, 0).mended
+        assert Comparison(SCENARIOS[0], silent, error, {}, 0).is_served
+        assert not Comparison(SCENARIOS[0], told, error, {}, 0).is_served
 
     def test_an_error_without_a_reason_serves_nobody(self) -> None:
         error = Side.judge(Answer(500, "text/plain", b"500 Internal Server Error", cut=False))

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import pytest
 
 from docs.generate import PARTS, ROOT, in_order, readme_after, with_example, with_part
+from tests.labs.clients.releases import releases_of
 from vllm_sse_proxy import BodyEnd, Dialect, Ending, Reasoning, StreamNormalizer, __version__, build_plan
 from vllm_sse_proxy.advice import ADVICE
 from vllm_sse_proxy.cli import main
@@ -156,7 +157,7 @@ class TestRepairExamples:
 
 def seen_in_recordings() -> list[tuple[str, str, str]]:
     """Return id, first and second block of the defects that only recordings showed."""
-    section = read("docs/compatibility.md").partition("\n## Seen in recordings only\n")[2]
+    section = read("docs/compatibility-matrix.md").partition("\n## Seen in recordings only\n")[2]
     entries = [entry.partition("\n")[::2] for entry in re.split(r"^### ", section, flags=re.MULTILINE)[1:]]
     return [
         (id_, *blocks) for id_, text in entries if (blocks := re.findall(r"```\n(.*?)```", text, re.DOTALL))
@@ -262,3 +263,25 @@ def test_commands_named_in_prose_exist(capsys: pytest.CaptureFixture[str]) -> No
     }
     assert named >= {"serve", "repair", "check", "demo"}
     assert not [command for command in named if command not in usage]
+
+
+@pytest.mark.parametrize(
+    ("entry", "first", "last"),
+    [
+        ("all, in part open", 10, 33),
+        ("0.11.0, open", 11, 33),
+        ("0.10.2 to 0.17", 10, 17),
+        ("0.10.1 to 0.32, harmony open", 10, 33),
+        ("to 0.25; gateways", 10, 25),
+        ("0.32.0, 0.33.0", 32, 33),
+        ("0.18.1", 18, 18),
+    ],
+)
+def test_releases_of_an_entry(entry: str, first: int, last: int) -> None:
+    found = releases_of(entry)
+    assert (found[0], found[-1], len(found)) == (first, last, last - first + 1)
+
+
+@pytest.mark.parametrize("entry", ["a fork of 0.11", "gateways", "forks; inside items as R14"])
+def test_forks_and_gateways_are_not_releases(entry: str) -> None:
+    assert not releases_of(entry)

@@ -150,7 +150,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             Panel(
                 "bargauge",
                 "Events mended, by repair",
-                "Total over the time shown. docs/repairs.md tells each one with its cause and the releases that need it.",
+                "Total over the time shown. docs/repairs.md describes each one with its cause and the releases that need it.",
                 (
                     (
                         "sort_desc(sum by (repair) (increase(sse_proxy_repairs_total{@}[$__range])) > 0)",

@@ -238,7 +238,7 @@ MESSAGES: Final[dict[str, Note]] = {
     "usage": Note((), "anthropic-python and the TypeScript SDK raise without it."),
     "end": Note(("A22",), "anthropic-python and LangChain take the cut answer for whole; Claude Code dies."),
     "after_end": Note((), "Nobody reads it."),
-    "error_shape": Note(("A03", "A18"), "Clients cannot tell whether to try again."),
+    "error_shape": Note(("A03", "A18"), "Clients cannot know whether to try again."),
     "stop_before_error": Note(("A19",), "Claude Code takes the cut text for the answer and ends well."),
     "call_markup": Note(("C20", "C40"), "The call is shown as text and never runs."),
     "thought_markup": Note(("C25", "C36"), "The tags are shown."),

@@ -78,8 +78,8 @@ class Comparison:
     renumbered: int
 
     @property
-    def mended(self) -> bool:
-        """Whether the client is served: a stream that conforms, or an error where upstream had told nothing at all."""
+    def is_served(self) -> bool:
+        """Whether the client is served: a stream that conforms, or an error where upstream had sent no event."""
         is_error = self.after.answer.error_message is not None
         return self.after.conforms and not (is_error and self.before.answer.payloads())
 
@@ -112,7 +112,7 @@ def render(comparison: Comparison, palette: Palette) -> str:
     counted = [f"{name} {count}" for name, count in comparison.repairs.items()]
     if comparison.renumbered:
         counted.append(f"renumbered {comparison.renumbered}")
-    text = " · ".join(counted) or "none: there was nothing to mend, only an error to tell"
+    text = " · ".join(counted) or "none: nothing to repair, only an error to report"
     lines += textwrap.wrap(
         text, WIDTH, initial_indent=f"   {'repairs':{_LABEL - 3}} ", subsequent_indent=" " * (_LABEL + 1)
     )
@@ -121,7 +121,7 @@ def render(comparison: Comparison, palette: Palette) -> str:
 
 def summary(comparisons: Sequence[Comparison], palette: Palette) -> str:
     """Return the closing line."""
-    conform = sum(comparison.mended for comparison in comparisons)
+    conform = sum(comparison.is_served for comparison in comparisons)
     before = sum(comparison.before.conforms for comparison in comparisons)
     colour = palette.good if conform == len(comparisons) else palette.bad
     return (
@@ -136,7 +136,7 @@ def _row(label: str, left: str, right: str, palette: Palette, *, heading: bool =
 
 
 def _verdict(label: str, before: tuple[str, bool], after: tuple[str, bool], palette: Palette) -> list[str]:
-    """A row of judgements. Trouble before is bad; what remains after, in a stream that conforms, is the truth told."""
+    """A row of judgements. Problems before the proxy are bad; those left in a conforming stream are what really happened."""
     left_colour = palette.good if before[1] else palette.bad
     right_colour = palette.good if after[1] else palette.dim
     return _columns(label, _cell(before[0]), _cell(after[0]), left_colour, right_colour, palette)

@@ -1,7 +1,7 @@
 """The recordings that the demo ships, and what each of them shows.
 
 A recording is the body of one answer as it was sent (HTTP chunking removed) with the request that caused it. How the
-connection ended is no part of the body, so it stands here.
+connection ended does not belong to the body, so it stands here.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ async def run(options: Options, out: TextIO) -> int:
             out.write(invitation(direct, proxied, admin, palette))
             out.flush()
             await interrupted()
-    return 0 if all(comparison.mended for comparison in comparisons) else 1
+    return 0 if all(comparison.is_served for comparison in comparisons) else 1
 
 
 async def serve_upstream(options: Options, out: TextIO) -> int:

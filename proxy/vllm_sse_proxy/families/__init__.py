@@ -1,5 +1,9 @@
 """The protocols whose streams are repaired, one package each.
 
+Each package opens with the life of a stream, and has modules of the same names: ``grammar`` (the protocol as
+tables), ``conformance`` (its judge), and for a family that is repaired ``family`` (what :mod:`vllm_sse_proxy.stream` asks
+of it), ``view``, ``complete`` and ``repairs``. A family never imports another; what two of them use stands beside them.
+
 :data:`FAMILIES` is the one list that the routes, the metrics, the configuration and the documentation enumerate.
 """
 

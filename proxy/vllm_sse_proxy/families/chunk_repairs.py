@@ -51,7 +51,7 @@ SAME_REASONS: Final = {
 
 
 def unknown_end(reason: object) -> Event:
-    """Return the error that takes the place of a finish reason that is no end of an answer."""
+    """Return the error that takes the place of a finish reason that does not end an answer."""
     if reason == "abort":
         message, status = "The upstream server aborted the request.", HTTPStatus.SERVICE_UNAVAILABLE
         return error_event(message, UNAVAILABLE, int(status))
@@ -218,7 +218,7 @@ class ChunkFields(ChunkRepair):
         """``id``, ``created`` and ``model``, as the first chunk had them"""
 
     def repair(self, event: Event, view: ChunkView) -> Sequence[Event] | None:  # noqa: ARG002 - a chunk may still be held
-        """Return the chunk with what it lacks; nothing for a payload that is no chunk: a heartbeat, or a vendor's notice."""
+        """Return the chunk with what it lacks; nothing for one that is not a chunk (a heartbeat, a notice)."""
         body = event.body
         choices = body.get("choices")
         if (type(choices) not in (list, dict) or not choices) and type(body.get("usage")) is not dict:

@@ -181,7 +181,7 @@ class JsonState(Enum):
     EMPTY = "empty"
     """Nothing, or white space."""
     OBJECT = "an object"
-    VALUE = "a value that is no object"
+    VALUE = "a value that is not an object"
     CUT = "cut before its end"
     """The beginning of JSON, and more may follow."""
     EXCESS = "followed by more"

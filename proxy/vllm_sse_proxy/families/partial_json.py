@@ -3,7 +3,7 @@
 Models write the arguments, so anything may come: the scanner never raises, nests without recursion, and takes time linear in
 what it is fed. It looks for the end of the first value. What stands behind it, it does not read.
 
-It is lenient in one thing. Control characters in strings (a raw line end) are no strict JSON, but lenient readers take them,
+It is lenient in one thing. Control characters in strings (a raw line end) are not strict JSON, but lenient readers take them,
 and the value that holds them has an end like any other.
 """
 
@@ -50,7 +50,7 @@ class JsonScanner:
     :ivar length: how many characters were fed.
     :ivar end: how many of them the first value takes, with the white space before it; -1 while it has no end.
     :ivar is_object: whether the value is an object, as its first character says.
-    :ivar begins_with: the first character that is no white space; empty before there is one.
+    :ivar begins_with: the first character that is not white space; empty before there is one.
     """
 
     __slots__ = (

@@ -1,8 +1,8 @@
-"""Which family a stream belongs to, told by what it says: for `check` and `repair` on standard input, and for `/invocations`.
+"""Which family a stream belongs to, by its content: for `check` and `repair` on standard input, and for `/invocations`.
 
-A path may lie (`/invocations` serves chat, completions and more), the first payload does not: each family has a mark that no
-other has. Comments, pings and what is no JSON say nothing. An error may come first, and what comes first may be the last; then
-its form decides, as far as it can: OpenAI's own error is the same in chat, completions and audio, and counts as chat.
+A path may mislead (`/invocations` serves chat, completions and more), but the first payload does not: each family has a mark
+that no other has. Comments, pings and payloads other than JSON bear no mark. An error may come first, and nothing after it;
+then its form decides, as far as it can: OpenAI's own error is the same in chat, completions and audio, and counts as chat.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def family_of_payload(payload: object) -> Family | None:
 
 
 def family_of_error(payload: object, event_name: str | None = None) -> Family | None:
-    """Return the family that an error most likely belongs to, None if the payload is no error.
+    """Return the family that an error most likely belongs to, None if the payload is not an error.
 
     :param event_name: of the `event:` line, which only Responses and messages have.
     """
@@ -89,7 +89,7 @@ def _family_of_choices(choices: Any) -> Family | None:
 
 
 class FamilyRecogniser:
-    """Tell the family of one stream: ``feed`` it the events until one bears a mark, or ask ``likely`` at the end."""
+    """Finds the family of one stream: ``feed`` it the events until one bears a mark, or ask ``likely`` at the end."""
 
     __slots__ = ("_family", "_likely")
 

@@ -13,8 +13,8 @@ Rules:
 
 Two liberties are taken where the standard would lose what a server meant (issue 12):
 
-- A BOM before a field name or a comment is no part of it. The standard removes one at the head of the body only.
-- Lines that are no field but look like JSON are handed out with their frame as `Frame.stray`: the rest of JSON that was
+- A BOM before a field name or a comment does not belong to it. The standard removes one at the head of the body only.
+- Lines that look like JSON and belong to no field are handed out with their frame as `Frame.stray`: the rest of JSON that was
   written over several lines behind one `data:`, or an error object that was written into the body without any.
 
 How it works. CRLF and CR become LF first (`bytes.replace` runs at memory speed and leaves a chunk without CR alone), so the
@@ -94,7 +94,7 @@ class FrameDecoder:
         self._partial = bytearray()  # the line that has begun
         self._event: bytes | None = None  # fields of the frame that has begun
         self._data: list[bytes] = []
-        self._stray: list[bytes] = []  # its lines that are no field but look like JSON
+        self._stray: list[bytes] = []  # its lines that look like JSON and belong to no field
         self._after_stray = (
             False  # the last block had nothing but such lines: JSON with blank lines in it may go on
         )
@@ -168,7 +168,7 @@ class FrameDecoder:
     def finish(self) -> Frame | None:
         """Take the end of the stream. Return the frame that had begun, with the fields that came of it, or None.
 
-        The standard discards it. Only what its data says can tell whether all of it is there but the blank line.
+        The standard discards it. Only its data shows whether it is complete but for the blank line.
         """
         begun = bool(self._lead or self._partial or self._data or self._stray or self._event is not None)
         if self._partial:

@@ -33,7 +33,7 @@ def encode_data(data: bytes) -> bytes:
 def encode_comment(text: bytes) -> bytes:
     """Return a comment line with a blank line after it. `text` holds no line end.
 
-    Bytes that are no UTF-8 become U+FFFD: a strict reader would stop at them, and of a comment nobody needs them.
+    Bytes that are not UTF-8 become U+FFFD: a strict reader would stop at them, and no client needs them in a comment.
     """
     return _COMMENT % (text if text.isascii() else text.decode("utf-8", "replace").encode())
 

@@ -10,8 +10,8 @@ class Frame:
         event: the last `event:` field, None when there was none or it was empty.
         data: the `data:` fields joined with LF, as the bytes they came in; not decoded, so not even known to be UTF-8.
         comment: for a comment line the bytes after its colon, less one leading space; None for an event.
-        stray: the lines of the event that look like JSON and are no field, joined with LF; None if there are none. Without
-            any `data:` field the standard knows no event here, and `data` is empty.
+        stray: the lines of the event that look like JSON and belong to no field, joined with LF; None if there are none.
+            Without any `data:` field the standard knows no event here, and `data` is empty.
         block: the frame as it came, without its blank line, if it is exactly what servers send: one `event: ` line at most
             and one `data: ` line, each ended by LF. None for any other.
 

@@ -28,7 +28,7 @@ class BodyEnd(StrEnum):
     LIMIT = "limit"
     """A frame or the stream's text grew over its limit."""
     CLIENT_GONE = "client_gone"
-    """The client closed its connection; nobody is left to be told anything."""
+    """The client closed its connection; nobody is left to send anything to."""
 
 
 REPORTS: Final = {
@@ -67,12 +67,12 @@ class Ending(StrEnum):
         member.meaning = meaning
         return member
 
-    COMPLETED = "completed", "Upstream said response.completed."
-    INCOMPLETE = "incomplete", "Upstream said that the response was cut short (token limit or filter)."
-    FAILED = "failed", "Upstream said response.failed."
+    COMPLETED = "completed", "Upstream sent response.completed."
+    INCOMPLETE = "incomplete", "Upstream reported that the response was cut short (token limit or filter)."
+    FAILED = "failed", "Upstream sent response.failed."
     UPSTREAM_ERROR = (
         "upstream_error",
-        "Upstream reported an error inside the stream; the proxy told response.failed.",
+        "Upstream reported an error inside the stream; the proxy sent response.failed.",
     )
     UNTERMINATED = (
         "unterminated",
@@ -80,23 +80,23 @@ class Ending(StrEnum):
     )
     TRUNCATED = (
         "truncated",
-        "Upstream ended cleanly without saying that the response was over; the proxy sent response.failed.",
+        "Upstream's body ended cleanly, but without a terminal event; the proxy sent response.failed.",
     )
-    CUT = "cut", "Upstream's connection closed in the middle of the body; the proxy told response.failed."
-    RESET = "reset", "Upstream's connection was reset; the proxy told response.failed."
-    IDLE_TIMEOUT = "idle_timeout", "Upstream was silent for the idle limit; the proxy told response.failed."
-    SHUTDOWN = "shutdown", "The proxy had to stop before the stream was over; it told response.failed."
+    CUT = "cut", "Upstream's connection closed in the middle of the body; the proxy sent response.failed."
+    RESET = "reset", "Upstream's connection was reset; the proxy sent response.failed."
+    IDLE_TIMEOUT = "idle_timeout", "Upstream was silent for the idle limit; the proxy sent response.failed."
+    SHUTDOWN = "shutdown", "The proxy had to stop before the stream was over; it sent response.failed."
     LIMIT = (
         "limit",
         "A frame, the stream's text or its final output was over a limit; the proxy sent response.failed.",
     )
-    EMPTY = "empty", "Upstream answered 200 with a body that told nothing; the client got an HTTP error."
+    EMPTY = "empty", "Upstream answered 200 with a body without any event; the client got an HTTP error."
     CLIENT_GONE = "client_gone", "The client went away first; upstream was closed at once."
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What the proxy says when nothing was told yet, so that a real HTTP error can still be given.
+    """What the proxy answers while no event has been emitted, so that a real HTTP error is still possible.
 
     :ivar status: HTTP status code.
     :ivar code: machine-readable code of the error object.

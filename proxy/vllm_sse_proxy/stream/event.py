@@ -15,11 +15,11 @@ import orjson
 Body = dict[str, Any]
 
 END: Final = "<end>"
-"""Type of the pseudo-event that tells a family that upstream's body is over. No bytes can make one: a type of upstream's that
+"""Type of the pseudo-event that marks the end of upstream's body. No bytes can forge one: an event of upstream's whose type
 begins with ``<`` is read as OPAQUE."""
 
 OPAQUE: Final = "<opaque>"
-"""Type of a payload that is no event of the family; ``body`` holds the object if it is one, else is empty."""
+"""Type of a payload that is not an event of the family; ``body`` holds it if it is an object, and is empty otherwise."""
 
 COMMENT: Final = "<comment>"
 """Type of an event that leaves as an SSE comment line; ``raw`` is the comment's text."""

@@ -1,10 +1,10 @@
-"""What a family of streams is to the engine: one protocol, say ``/v1/responses``.
+"""The contract between the engine and a family of streams: one protocol, such as ``/v1/responses``.
 
-The contract is small on purpose. The engine knows how events come, in which order repairs are asked, what is held, and how the
-fast path learns; a family knows what its events mean. It is four things:
+The contract is small on purpose. The engine knows how events arrive, in which order repairs are asked, what is held, and how
+the fast path learns; a family knows what its events mean. A family consists of:
 
 - a :class:`Family`, one object per process: its name, how a payload is read, which repairs it has;
-- a :class:`.view.View`, one per stream: what the client has been sent, and so believes;
+- a :class:`.view.View`, one per stream: what the client has been sent;
 - a :class:`.stations.Completer`, one per stream: emits an event with whatever must come before it;
 - a :class:`.stations.Writer`, one per stream: gives an event its last form (numbers, names, frame).
 """
@@ -49,7 +49,7 @@ class Family(ABC):
 
     :ivar name: as in metrics, settings and documentation.
     :ivar endpoints: where its streams come from.
-    :ivar settings: the class of what steers its repairs.
+    :ivar settings: the class of its settings.
     :ivar repairs: those of the first station, in order.
     :ivar corrections: what the other stations correct, in order.
     :ivar request_corrections: what is corrected in its requests, in order.
@@ -97,7 +97,7 @@ class Family(ABC):
         """
 
     def last_words(self, event: Event) -> Event | None:  # noqa: ARG002 - most families know errors by their events alone
-        """Return the error that a payload is which stands at the end of a body outside of all events; None if it is none."""
+        """Return the error in a payload that ends a body outside of all events; None if it is not an error."""
         return None
 
     @abstractmethod
@@ -110,7 +110,7 @@ class Family(ABC):
 
     @abstractmethod
     def view(self) -> View:
-        """Return the view of a client that has heard nothing."""
+        """Return the view of a client that has been sent nothing."""
 
     @abstractmethod
     def completer(self, context: StreamContext, view: View, exit_: Exit) -> Completer:

@@ -37,8 +37,7 @@ class StreamNormalizer:
 
     :param plan: the process's repairs.
     :param request: what is known of the request.
-    :param starting_after: tell only what comes after this number (``GET /v1/responses/{id}?starting_after=N``);
-    upstream's bytes
+    :param starting_after: emit only events after this number (``GET /v1/responses/{id}?starting_after=N``); upstream's bytes
         must be the whole replay.
     :ivar ended: the stream is over for the client: write what was returned, end the body, close upstream.
     :ivar ending: how it ended; None until it has.
@@ -73,7 +72,7 @@ class StreamNormalizer:
 
     @property
     def committed(self) -> bool:
-        """Whether upstream told anything but an error: if not, and ``ended``, the client is better served by an HTTP error."""
+        """Whether an event of upstream's other than an error was emitted: if not, an HTTP error serves the client better."""
         return self._view.heard or (self._settings.observe and self._observed_bytes)
 
     @property
@@ -159,7 +158,7 @@ class StreamNormalizer:
         return rest.data == SENTINEL or bool(self._read(rest).body)
 
     def _read(self, frame: Frame) -> Event:
-        """Return the event of a frame; one whose data is no JSON may be one with the lines behind it that are no field."""
+        """Return the event of a frame; data that is not JSON may be JSON together with the stray lines after it."""
         event = self._family.read(frame.data, frame.event)
         if frame.stray is None or event.body:
             return event
@@ -167,7 +166,7 @@ class StreamNormalizer:
         return whole if whole.body else event
 
     def _stop(self, end: BodyEnd, *, half: bool = False) -> None:
-        """Let the repairs bring what was told to its end.
+        """Complete what was emitted, at the end of the body.
 
         :param half: the body ended in the middle of a frame.
         """
@@ -227,7 +226,7 @@ class StreamNormalizer:
         return False
 
     def _close(self, end: BodyEnd | None) -> None:
-        """The last event is told: note how it ended, say [DONE]. ``end`` is None after upstream's own terminal event."""
+        """Note how the stream ended, and emit [DONE]. ``end`` is None after upstream's own terminal event."""
         self._end = end
         self.ending = _ending(end, self._view)
         if self._view.outcome is not None and self._settings.done_sentinel:
@@ -243,7 +242,7 @@ class StreamNormalizer:
 
 
 class _StrayText:
-    """Lines of the body that look like JSON and are no field, in case they are an error and upstream's last words."""
+    """Lines of the body that look like JSON and belong to no field, in case they are an error at the end of the body."""
 
     __slots__ = ("_event_name", "_events_before", "_lines", "_size")
 
@@ -281,7 +280,7 @@ class _StrayText:
 
 
 def _is_sentinel(data: bytes) -> bool:
-    """Return whether a payload that is no JSON is ``[DONE]``, behind a byte order mark or white space."""
+    """Return whether a payload that is not JSON is ``[DONE]``, behind a byte order mark or white space."""
     return decode_text(data).strip().startswith(SENTINEL.decode())
 
 

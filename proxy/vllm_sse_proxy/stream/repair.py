@@ -1,8 +1,8 @@
-"""What a repair is: the first station of a family is a chain of them.
+"""The base class of repairs: the first station of a family is a chain of them.
 
-A repair corrects one upstream defect. It sees an event as upstream sent it, as far as the repairs before it left it so, and
-what the client has been sent (the view). It never writes the view, never changes an event in place, and never sees its own
-work again: what it returns goes to the later repairs only.
+A repair corrects one upstream defect. It sees an event as upstream sent it, with the corrections of the repairs before it, and
+the client's view of the stream. It never writes the view, never changes an event in place, and never sees its own work
+again: what it returns goes to the later repairs only.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 MAX_FRAME_BYTES: Final = 8 * 1024 * 1024
 """One frame: an image of 5 MB in base64 fits; an endless line does not."""
 MAX_TEXT_BYTES: Final = 16 * 1024 * 1024
-"""What the view must remember of one stream, text and items: four million tokens, far over any model's longest answer."""
+"""The most that the view remembers of one stream, text and items: four million tokens, far beyond any model's answers."""
 MAX_HELD_EVENTS: Final = 8192
-"""Events that are held for a repair at most: when more come, all are released as they came."""
+"""The most events that are held for a repair: when more come, all are released as they came."""
 
 Seen = dict[Any, None]
-"""What was seen, as the keys of a dictionary: empty, which nearly all of them stay, it takes 64 bytes, and a set 216. Every
-open stream has seven."""
+"""A set, kept as the keys of a dictionary: nearly all of them stay empty, and an empty dictionary takes 64 bytes where a set
+takes 216. Every open stream has seven."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
-    """What steers the core in every family; a family's own settings extend it.
+    """Settings of the core that every family has; a family's own settings extend them.
 
     :ivar done_sentinel: whether ``[DONE]`` ends a stream.
     :ivar observe: whether upstream's bytes pass unchanged, and corrections are only counted.
@@ -49,7 +49,7 @@ class StreamSettings:
 
 
 class Station(Enum):
-    """Where on an event's way something is corrected; the values are titles."""
+    """The stations that an event passes, in order; the values are titles for the documentation."""
 
     READ = "Read: each event can be understood by itself"
     ADDRESS = "Address: each event names its response, its item and its part"
@@ -59,7 +59,7 @@ class Station(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """What a later station corrects: one name, counted and switched like a repair.
+    """A correction that a later station makes: it is counted and switched by its name, like a repair.
 
     :ivar name: the one name: counter label, configuration, golden, docs anchor.
     :ivar summary: one line for tables.
@@ -106,7 +106,7 @@ class StreamContext:
 
 
 class Verdict:
-    """What a repair says of an event instead of correcting it."""
+    """A repair's answer other than a correction."""
 
     __slots__ = ()
 
@@ -114,11 +114,11 @@ class Verdict:
 HOLD: Final = Verdict()
 """The engine keeps the event until the repair releases it, or lets another event pass."""
 PASS: Final = Verdict()
-"""The event goes on, and what is held for the repair stays."""
+"""The event goes on, and what is held for the repair stays held."""
 
 
 class Released(Verdict):
-    """Events that go on in the event's place, and are not corrected in anything; what is held for the repair stays."""
+    """Events that go on in the event's place, uncorrected; what is held for the repair stays held."""
 
     __slots__ = ("events",)
 
@@ -133,7 +133,7 @@ class Repair(ABC):
     :cvar summary: one line for tables.
     :cvar fixes: ids of the defects that it corrects (docs/repairs.md).
     :cvar handles: the event types that it is asked about; None for every type, as a repair that holds events must be.
-    :cvar needed: why it cannot be switched off: what else relies on it. Empty for one that can.
+    :cvar needed: why it cannot be switched off, if something else relies on it; empty if it can.
     :ivar held: the events that the engine keeps for it, in order.
     """
 
@@ -161,7 +161,7 @@ class Repair(ABC):
 
     @abstractmethod
     def repair(self, event: Event, view: Any) -> Sequence[Event] | Verdict | None:
-        """Return the events that take this one's place; None if nothing is wrong with it.
+        """Return the events that replace this one; None if nothing is wrong with it.
 
         ``[]`` drops the event, ``[event.having(...)]`` replaces it, ``[inserted, event]`` goes ahead of it: each counts as a
         correction. With None, what is held goes on before the event. For the other answers see :class:`Verdict`.

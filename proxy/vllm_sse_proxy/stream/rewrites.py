@@ -12,7 +12,7 @@ the number, and one for an index that makes no difference (:meth:`.family.View.i
 every delta (R05).
 
 Guards. Words are a JSON string; literals hold no escapes; numbers are spelled as JSON spells them; the text has room left. An
-event that is no delta forgets all forms. Repairs that must see words say which characters they look for
+event other than a delta clears all forms. Repairs that must see words name the characters they look for
 (:meth:`.repair.Repair.watches`); while one of them holds events, nothing is rewritten.
 """
 
@@ -81,7 +81,7 @@ class Form:
         :param words: the JSON of its words.
         :param idle: name of a member whose value, an index, makes no difference.
         :param twice: whether the words stand in it twice.
-        :returns: None if it cannot be told for sure where the gaps are.
+        :returns: None if it is not certain where the gaps are.
         """
         if frame.count(words) != 1 + twice or len(words) <= len(_EMPTY_WORDS):
             return None
@@ -250,7 +250,7 @@ def learned(
     corrections: tuple[str, ...],
     twice: tuple[bool, bool] = (False, False),
 ) -> Rewrite | None:
-    """Return what the walk of a delta shows; None if it cannot be told for sure.
+    """Return what the walk of a delta shows; None if it is not certain.
 
     JSON that nobody changed keeps its bytes; with another number it is written anew. Both come to the same if it is spelled as
     the proxy spells it, and else only one of them is known.
@@ -299,7 +299,7 @@ def _data_of(frame: bytes) -> bytes:
 
 
 def words_in(spelled: bytes) -> str | None:
-    """Return the words that a frame spells; None if they are no JSON string."""
+    """Return the words that a frame spells; None if they are not a JSON string."""
     if not spelled or spelled[0] != _QUOTE or spelled[-1] != _QUOTE:
         return None
     try:

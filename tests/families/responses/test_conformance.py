@@ -44,7 +44,7 @@ def at(item_id: str, output_index: int, **fields: Any) -> Body:
     return {"item_id": item_id, "output_index": output_index, **fields}
 
 
-def told_part(place: Body, name: str, part: Body, *deltas: str) -> Stream:
+def emitted_part(place: Body, name: str, part: Body, *deltas: str) -> Stream:
     """Return a content part's whole life."""
     field = "refusal" if part["type"] == "refusal" else "text"
     logprobs: Body = {"logprobs": []} if part["type"] == "output_text" else {}
@@ -111,7 +111,7 @@ def perfect() -> Stream:
     search_tool = {"id": "ts_1", "type": "tool_search_call", "call_id": "c_4", "status": "completed"}
     output = [reasoning, message, call, custom, search, mcp, shell, search_tool]
     short = at("rs_1", 0, summary_index=0)
-    annotated = told_part(at("msg_1", 1, content_index=0), "output_text", text, "Hel", "lo")
+    annotated = emitted_part(at("msg_1", 1, content_index=0), "output_text", text, "Hel", "lo")
     annotation = at("msg_1", 1, content_index=0, annotation_index=0, annotation=note)
     annotated.insert(2, {"type": "response.output_text.annotation.added", **annotation})
     return _unshared(
@@ -124,11 +124,11 @@ def perfect() -> Stream:
             {"type": "response.reasoning_summary_text.delta", **short, "delta": "In short."},
             {"type": "response.reasoning_summary_text.done", **short, "text": "In short."},
             {"type": "response.reasoning_summary_part.done", **short, "part": summary},
-            *told_part(at("rs_1", 0, content_index=0), "reasoning_text", thought, "Think", "."),
+            *emitted_part(at("rs_1", 0, content_index=0), "reasoning_text", thought, "Think", "."),
             done(0, reasoning),
             added(1, {**message, "content": [], "status": "in_progress"}),
             *annotated,
-            *told_part(at("msg_1", 1, content_index=1), "refusal", refusal, "No."),
+            *emitted_part(at("msg_1", 1, content_index=1), "refusal", refusal, "No."),
             done(1, message),
             added(2, {**call, "arguments": "", "status": "in_progress"}),
             {"type": "response.function_call_arguments.delta", **at("fc_1", 2), "delta": "{}"},

@@ -69,7 +69,7 @@ class Outcomes:
         """Read what `str` wrote.
 
         Raises:
-            ValueError: these are no such signs.
+            ValueError: these are not such signs.
         """
         signs = signs.replace(SAME_KEPT, Outcome.SAME)
         return cls(Outcome(signs[:1]), Outcome(signs[-1:]))

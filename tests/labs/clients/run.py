@@ -1,7 +1,7 @@
 """`python -m tests.labs.clients.run`: every client against every scenario, before and after the proxy.
 
-`--write` keeps the results, from which `make docs` makes the tables of docs/compatibility.md. Clients and scenarios can be
-narrowed; the results of what was not run stay as they were. What the clients said is printed, and left in build/labs.
+`--write` keeps the results, from which `make docs` makes the tables of docs/compatibility-matrix.md. Clients and scenarios can
+be narrowed; the results of what was not run stay as they were. What the clients said is printed, and left in build/labs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The tables of docs/compatibility.md, made from the results that are kept: which client fails on what, before and after."""
+"""The tables of docs/compatibility-matrix.md, made from the kept results: which client fails on what, before and after."""
 
 from __future__ import annotations
 

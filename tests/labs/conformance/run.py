@@ -1,9 +1,9 @@
 """`python -m tests.labs.conformance.run`: conformance suites that others wrote, before and after the proxy.
 
 Each suite is run against every recorded server three times: straight, and through the proxy in dialects `openai` and
-`open-responses`. `--write` keeps the results, from which `make docs` makes a part of docs/compatibility.md; the reasons are
-printed, and left in build/labs. With `--upstream URL` the suites judge a running server in the same three ways, and nothing
-is kept.
+`open-responses`. `--write` keeps the results, from which `make docs` makes a part of docs/compatibility-matrix.md; the reasons
+are printed, and left in build/labs. With `--upstream URL` the suites judge a running server in the same three ways, and
+nothing is kept.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The part of docs/compatibility.md on conformance suites: its tables, and a reason for each failure."""
+"""The part of docs/compatibility-matrix.md on conformance suites: its tables, and a reason for each failure."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def judge_error(answer: Answer) -> list[str]:
     try:
         error = orjson.loads(answer.body)["error"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        return [f"HTTP {answer.status} with a body that is no error object: {answer.body[:80]!r}"]
+        return [f"HTTP {answer.status} with a body that is not an error object: {answer.body[:80]!r}"]
     found = [] if code and error.get("code") == code else [f"codes: header {code}, body {error.get('code')}"]
     found += [] if error.get("message") and error.get("type") else ["no message or type"]
     return found if answer.complete else [*found, "the error's body is cut"]

@@ -42,7 +42,7 @@ class Kind(StrEnum):
     STALL = "stall"
     """Send nothing any more, and keep the connection open."""
     GARBAGE = "garbage"
-    """Send bytes that are no HTTP in this place, then go on."""
+    """Send bytes that are not HTTP in this place, then go on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ FAULTS = {
     "half-close": Kind.HALF_CLOSE,
     "stall": Kind.STALL,
     "pause of 0.3 s": Kind.LATENCY,
-    "bytes that are no HTTP": Kind.GARBAGE,
+    "bytes that are not HTTP": Kind.GARBAGE,
 }
 _NUMBERS = itertools.count()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.labs.fuzz import seeds
 
-# By name: it has no types, and is no dependency of the project.
+# By name: it has no types, and is not a dependency of the project.
 atheris: Any = importlib.import_module("atheris")
 
 with atheris.instrument_imports(include=["vllm_sse_proxy.sse", "vllm_sse_proxy.families.responses"]):

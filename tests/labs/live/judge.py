@@ -96,7 +96,7 @@ def compare_streams(name: str, direct: Answer, upstream: Answer, emitted: Answer
 
 
 def compare_refusals(name: str, direct: Answer, emitted: Answer) -> Compared:
-    """Compare two answers that are no streams; one that says nothing (no head, a broken body) is wrong as such."""
+    """Compare two answers that are not streams; one that says nothing (no head, a broken body) is wrong as such."""
     before = (
         [] if direct.status >= 400 and direct.end is End.WHOLE else [f"HTTP {direct.status} ({direct.end})"]
     )

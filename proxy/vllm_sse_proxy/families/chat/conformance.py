@@ -179,7 +179,7 @@ def _read_choice(choice: object, *, has_tools: bool) -> tuple[str, str | None]:
 def check_stream(stream: bytes, *, request: object = None) -> list[Violation]:
     """Judge a whole body, its frames included. Never raises.
 
-    :param request: the decoded body of the request, None if it is not known. It tells which tools, how many choices and
+    :param request: the decoded body of the request, None if it is not known. It shows which tools, how many choices and
         what else may and must be there.
     """
     return judge_body(stream, ConformanceChecker(request=request), CHUNK_FRAME)
@@ -384,7 +384,7 @@ class ConformanceChecker(ChunkJudge):
             )
         elif request.tools and name not in request.tools:
             self._say(
-                "call_name", f"choice {state.index} calls {short(name)}, which is no tool of the request"
+                "call_name", f"choice {state.index} calls {short(name)}, which is not a tool of the request"
             )
 
     def _judge_later_piece(self, piece: dict[str, Any], call: _Call) -> None:

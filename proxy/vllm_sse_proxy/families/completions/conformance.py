@@ -83,7 +83,7 @@ def _prompts(prompt: object) -> int | None:
 def check_stream(stream: bytes, *, request: object = None) -> list[Violation]:
     """Judge a whole body, its frames included. Never raises.
 
-    :param request: the decoded body of the request, None if it is not known. It tells how many choices and what else may
+    :param request: the decoded body of the request, None if it is not known. It shows how many choices and what else may
         and must be there.
     """
     return judge_body(stream, ConformanceChecker(request=request), CHUNK_FRAME)

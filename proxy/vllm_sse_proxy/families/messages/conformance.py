@@ -176,7 +176,7 @@ def _read_tools(tools: object) -> dict[str, bool] | None:
 def check_stream(stream: bytes, *, request: object = None) -> list[Violation]:
     """Judge a whole body, its frames included. Never raises.
 
-    :param request: the decoded body of the request, None if it is not known. It tells which tools and stop sequences may
+    :param request: the decoded body of the request, None if it is not known. It shows which tools and stop sequences may
         and must be there.
     """
     return judge_body(stream, ConformanceChecker(request=request), _FRAME)
@@ -335,7 +335,7 @@ class ConformanceChecker(StreamJudge):
         if request.named is not None and name != request.named:
             self._say("call_name", f"{short(name)} is called instead of {short(request.named)}")
         elif request.tools and name not in request.tools:
-            self._say("call_name", f"{short(name)} is called, which is no tool of the request")
+            self._say("call_name", f"{short(name)} is called, which is not a tool of the request")
         if not request.may_call:
             self._say("call_unasked", f"{short(name)} is called, and the request wants no calls")
 

@@ -49,7 +49,7 @@ _STATUS_OF_TYPE: Final = {
     TIMEOUT: HTTPStatus.GATEWAY_TIMEOUT,
     OVERLOADED: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-"""Anthropic's types and the HTTP status of each. ``overloaded_error`` is 529 at Anthropic, which is no status of HTTP's."""
+"""Anthropic's types and the HTTP status of each. ``overloaded_error`` is 529 at Anthropic, which is not an HTTP status."""
 _TYPE_OF_STATUS: Final = {
     **{status.value: type_ for type_, status in _STATUS_OF_TYPE.items()},
     HTTPStatus.REQUEST_TIMEOUT.value: TIMEOUT,
@@ -144,7 +144,7 @@ def read_error(body: Body, *, accepted: bool) -> Body:
 
 
 def read_text(data: bytes) -> str:
-    """Return the words of an error that is no object: plain text, or a string in JSON."""
+    """Return the words of an error that is not an object: plain text, or a string in JSON."""
     value = read_leniently(data)
     return (value if type(value) is str else decode_text(data)).strip()
 

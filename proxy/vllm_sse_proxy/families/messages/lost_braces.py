@@ -1,8 +1,8 @@
 """Calls of which a parser lost the last brace, and nothing else (C46: deepseek_v3 to 0.32, hermes 0.17).
 
 Half an input looks the same, so it takes certainty: the model ended by itself, before its token limit and without a stop
-sequence; one brace makes the input an object; what stands before it is no number, which may go on; and the object has all that
-the tool requires.
+sequence; one brace makes the input an object; what stands before it is not a number, which may go on; and the object has all
+that the tool requires.
 """
 
 from __future__ import annotations

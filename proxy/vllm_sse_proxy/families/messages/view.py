@@ -63,7 +63,7 @@ class InputText(TextView):
 class BlockView:
     """One content block.
 
-    :ivar input: the JSON of its input; None for what is no call.
+    :ivar input: the JSON of its input; None for what is not a call.
     :ivar text: its text, its thinking, or its input.
     :ivar is_signed: whether a signature was sent for it.
     """

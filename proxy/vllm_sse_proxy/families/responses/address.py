@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from vllm_sse_proxy.families.responses import grammar, item_fields, synthesis
+from vllm_sse_proxy.families.responses import construct, grammar, item_fields
 from vllm_sse_proxy.families.responses.events import is_typed_object
 from vllm_sse_proxy.families.responses.final_match import emitted_length, emitted_text, text_of
 from vllm_sse_proxy.families.responses.grammar import Holder, item_kind
@@ -35,7 +35,7 @@ _PART_KINDS: Final = (grammar.MESSAGE, grammar.REASONING)
 
 
 class Addresser:
-    """One stream's second station."""
+    """The second station of one stream."""
 
     def __init__(self, context: StreamContext, view: ClientView, exit_: Exit) -> None:
         self._context = context
@@ -48,18 +48,18 @@ class Addresser:
         self._indexes: dict[int, int] = {}
         """upstream's output_index → the client's, for the events of shell calls, which name no item"""
         self._closed: Seen = {}
-        """the client's ids of items that upstream has closed; the client may not have heard of it yet"""
+        """the client's ids of items that upstream has closed; their closings may not have been emitted yet"""
         self._closed_first: Seen = {}
-        """ids of items that upstream closed, with all that they say, before it announced them"""
+        """ids of items that upstream closed, complete, before it announced them"""
 
     def address(self, event: Event) -> Event | None:
-        """Return the event under the client's names; None for one that says nothing of any item, or of nothing at all."""
+        """Return the event under the client's names; None if it belongs to no item, or lacks its subject."""
         type_ = event.type
         if type_ in _SUBJECTS and not _has_subject(event):  # where the repairs of shapes are switched off
             if type_ not in grammar.TERMINAL:
                 self._exit.drop("item_ids", event)
                 return None
-            response = synthesis.response_so_far(self._view, self._context.request)
+            response = construct.response_so_far(self._view, self._context.request)
             event = event.having(response={**response, "status": type_.rpartition(".")[2]})
         if type_ in grammar.LIFECYCLE:
             event = self._name_response(event)
@@ -213,7 +213,7 @@ class Addresser:
 
     def _derive(self, kind: ItemKind) -> str:
         view = self._view
-        return synthesis.derive_id(
+        return construct.derive_id(
             kind.id_prefix, view.response_id or self._context.request.seed, len(view.items)
         )
 
@@ -266,7 +266,7 @@ class Addresser:
         """Return the event with the place of its annotation in the part, and a whole one; None for one without an annotation.
 
         Gateways leave ``annotation_index`` out, count over the whole response, or say 0 each time: a client that keeps a list
-        then overwrites what it has. What is no object is no citation, and typed clients refuse the event (issue 12, K10).
+        then overwrites what it has. Typed clients refuse an event whose annotation is not an object (issue 12, K10).
         """
         body = event.body
         annotation = body.get("annotation")
@@ -278,7 +278,9 @@ class Addresser:
         index = len(part.annotations) if part is not None else 0
         changes: Body = {}
         theirs = body.get("annotation_index")
-        if type(theirs) is int and theirs != index:  # one that is no number is 0 by now (`missing_fields`)
+        if (
+            type(theirs) is int and theirs != index
+        ):  # one that was not a number is 0 by now (`missing_fields`)
             changes["annotation_index"] = index
         whole = item_fields.whole_annotation(annotation)
         if whole is not annotation:
@@ -299,7 +301,7 @@ _SUBJECTS: Final = {
 
 
 def _has_subject(event: Event) -> bool:
-    """Return whether an event holds what it is about: an item or a part of some type, a whole text, or a response."""
+    """Return whether an event holds its subject: an item or a part with a type, a whole text, or a response."""
     subject = event.body.get(_SUBJECTS[event.type])
     if event.type in grammar.RUN_OF_DONE:
         return type(subject) is str
@@ -311,20 +313,20 @@ _STRAYS: Final = frozenset({"item_id", "output_index"})
 
 
 def _is_spurious_done(done: Body, item: ItemView, view: ClientView) -> bool:
-    """Tell whether a reasoning item or a call is closed as a message that says nothing, or what was told before (R36, R49).
+    """Return whether a reasoning item or a call is closed as a message that is empty, or repeats a recent text (R36, R49).
 
-    What the item really is, the terminal event proves: then it is closed. Arguments that are whole need no proof, and calls
-    are run in the order in which they close.
+    The terminal event shows what the item really is; it is closed then. Complete arguments need no such proof, and calls are
+    run in the order in which they close.
     """
     if item.closed or item.kind is grammar.MESSAGE or item_kind(done["type"]) is not grammar.MESSAGE:
         return False
-    if item.own is not None and synthesis.is_json(item.own.text):
+    if item.own is not None and construct.is_json(item.own.text):
         return False
-    return _was_told(text_of(done), view)
+    return _was_sent(text_of(done), view)
 
 
-def _was_told(said: object, view: ClientView) -> bool:
-    """Return whether a text says nothing, or what one of the items just before has said (0.20.2 repeats the last message)."""
+def _was_sent(said: object, view: ClientView) -> bool:
+    """Return whether a text is empty, or repeats that of one of the items just before it (0.20.2 repeats the last message)."""
     if said == "":
         return True
     recent = [item for item in view.items[-_RECENT:] if item.kind in _PART_KINDS]
@@ -338,7 +340,7 @@ _RECENT: Final = 8
 
 
 def _closes_another(event: Event, item: ItemView, view: ClientView) -> bool:
-    """Tell whether a text of another kind of item is closed that says nothing, or what was told before (R36, R49)."""
+    """Return whether an event closes a text of another kind of item that is empty, or repeats a recent text (R36, R49)."""
     if event.type == grammar.PART_DONE:
         part = event.body["part"]
         said = part.get("text") if part["type"] not in item.kind.parts else None
@@ -350,11 +352,11 @@ def _closes_another(event: Event, item: ItemView, view: ClientView) -> bool:
             and grammar.KIND_OF_EVENT.get(event.type) is not item.kind
         )
         said = event.body[run.done_field] if run is not None and foreign else None
-    return said is not None and _was_told(said, view)
+    return said is not None and _was_sent(said, view)
 
 
 def _fits(item: ItemView, event: Event) -> bool:
-    """Tell whether the event can be meant for this item; a closed one takes no more text, only what is dropped as late."""
+    """Return whether the event can belong to this item; a closed one takes only events that are dropped as late."""
     kind = grammar.KIND_OF_EVENT.get(event.type)
     if kind is None:
         return item.kind in _PART_KINDS if event.type in _PARTS else True

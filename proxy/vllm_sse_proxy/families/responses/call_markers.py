@@ -36,7 +36,7 @@ class Follow(Enum):
     SUFFIX = "suffix"
     """The rest of a tag that has a checkpoint's own suffix, and its end."""
     RECIPIENT = "recipient"
-    """To whom a message goes: a function, not the user. Its name is compared with those of the tools."""
+    """The recipient of a message: a function instead of the user. Its name is compared with those of the tools."""
     ANYTHING = "anything"
     """The marker is a token that nothing else has."""
 
@@ -232,7 +232,7 @@ _JSON_MAY: Final = tuple(
     for key in ('"arguments"', '"parameters"')
 )
 _JSON_HEAD: Final = re.compile(r"(?:\[\s*)?(?:\{\s*(?:\"|\Z)|\Z)")
-"""What tells nearly all other brackets from those of a call."""
+"""What distinguishes the brackets of a call from nearly all others."""
 _PYTHON_MUST: Final = re.compile(r"(?:\[\s*)?([A-Za-z_][\w.\-]*)\(")
 _PYTHON_MAY: Final = (re.compile(r"(?:\[\s*)?((?:[A-Za-z_][\w.\-]*)?)\Z"),)
 _FENCE: Final = re.compile(r"```(?:json)?\s*")

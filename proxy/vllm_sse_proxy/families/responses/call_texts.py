@@ -131,7 +131,7 @@ def is_repeated(call: Mapping[str, Any], streamed: str, markup: str) -> bool:
 
 
 def _leaves(value: Any) -> list[Any]:
-    """Return the values in a JSON value that are no lists or objects, as far as they are looked at."""
+    """Return the values in a JSON value other than lists and objects, as far as they are looked at."""
     leaves: list[Any] = []
     nodes = [value]
     while nodes and len(leaves) < _MANY_LEAVES:

@@ -1,18 +1,18 @@
 """The third station: what the client must be sent before, with and after an event for it to make sense.
 
 Theory of operation. An event that comes here is readable and says by the client's own names which item and part it is about
-(:mod:`.address`). The client's view tells what the client believes. What an event lacks, comes first: the response's openings,
-the announcement of its item and part, the closings of what it ends. What the client has heard already, or may not hear any
-more, goes. Every such correction is named (``CORRECTIONS`` in :mod:`.corrections`) and counted.
+(:mod:`.address`). The client's view holds what the client has been sent. Whatever an event needs before it is emitted first:
+the openings of the response, the announcement of its item and part, the closings of what it ends. What was emitted already, or
+may no longer be emitted, is dropped. Every such correction is named (``CORRECTIONS`` in :mod:`.corrections`) and counted.
 
-Events are emitted at once, one after the other, so the view is always up to date and nothing here plans ahead. Two things
-wait:
+Events are emitted at once, one after the other, so the view is always up to date and nothing here plans ahead. Two kinds of
+events are held:
 
-*Closings of an item* (text done, part done, item done) wait for the next event, which follows at once: the next item, or the
-terminal event, which shows what the item was (``held_closings``). No delta ever waits.
+*Closings of an item* (text done, part done, item done) are held until the next event, which follows at once: the next item, or
+the terminal event, which shows what the item was (``held_closings``). Deltas are never held.
 
-*Closings of calls that nobody can read* wait for the terminal event, which may have their arguments, and so do the closings of
-the calls behind them, since clients run calls in the order in which they close (``unreadable_calls``).
+*Closings of calls with unreadable arguments* are held until the terminal event, which may have the arguments, and so are the
+closings of the calls after them, since clients run calls in the order in which they close (``unreadable_calls``).
 
 The terminal event is completed in this order, each step relying on the one before: the closings that wait; the closings that
 upstream never sent; the type of the event; the items that were never streamed; the calls that wait; the final output. The
@@ -23,8 +23,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from vllm_sse_proxy.families.responses import grammar, item_fields, synthesis
+from vllm_sse_proxy.families.responses import construct, grammar, item_fields
 from vllm_sse_proxy.families.responses.address import Addresser
+from vllm_sse_proxy.families.responses.construct import COMPLETED, INCOMPLETE
 from vllm_sse_proxy.families.responses.events import inserted
 from vllm_sse_proxy.families.responses.final_match import FinalMatch, match_final, text_of
 from vllm_sse_proxy.families.responses.grammar import Holder, TextRun, item_kind
@@ -41,7 +42,6 @@ from vllm_sse_proxy.families.responses.outcome import (
     typed_terminal,
     will_close_as_half,
 )
-from vllm_sse_proxy.families.responses.synthesis import COMPLETED, INCOMPLETE
 from vllm_sse_proxy.families.responses.view import PartView, part_at, part_index
 from vllm_sse_proxy.stream.ending import REPORTS
 from vllm_sse_proxy.stream.event import END
@@ -67,7 +67,7 @@ _CAN_BE_CUT: Final = (grammar.MESSAGE, grammar.REASONING, grammar.FUNCTION_CALL,
 
 
 class ResponsesCompleter(Completer):
-    """One stream's third station."""
+    """The third station of one stream."""
 
     def __init__(self, context: StreamContext, view: ClientView, exit_: Exit) -> None:
         self._context = context
@@ -77,12 +77,12 @@ class ResponsesCompleter(Completer):
         self._addresser = Addresser(context, view, exit_)
         self._headless = HeadlessArguments(context, view, exit_)
         self._held: list[Event] = []
-        """closings of one item that wait for the next event"""
+        """closings of one item, held until the next event"""
         self._held_places: dict[object, None] = {}
         self._waiting: list[Event] = []
-        """closings of calls that wait for the terminal event, from the first that nobody can read on"""
+        """closings of calls, held until the terminal event, from the first call with unreadable arguments on"""
         self._waiting_calls: dict[str, bool] = {}
-        """ids of those calls → whether nobody can read the call"""
+        """ids of those calls → whether the arguments of the call are unreadable"""
         self._nameless = NamelessCalls()
 
     # ------------------------------------------------------------------------------------------------------------ the way in
@@ -95,7 +95,7 @@ class ResponsesCompleter(Completer):
                 self._complete(ready)
 
     def release(self) -> None:
-        """Emit what waits for the next event: upstream's heartbeat says that time passes."""
+        """Release what is held until the next event: a heartbeat of upstream's shows that time passes."""
         for event in self._headless.give_up():
             self._complete(event)
         if self._held:
@@ -117,19 +117,19 @@ class ResponsesCompleter(Completer):
             self._open_item(opened)
 
     def _after_error(self, event: Event) -> None:
-        """Nothing but ``response.failed`` follows an error: whatever comes else ends the response as failed."""
+        """Let only ``response.failed`` follow an error: any other event ends the response as failed."""
         if event.type == grammar.ERROR:
             self._exit.drop("late_events", event)
             return
         self._exit.correct("late_events")
         error = self._view.error or {}
-        response = synthesis.response_so_far(self._view, self._context.request)
-        self._pass(synthesis.failed(response, error.get("error") or error))
+        response = construct.response_so_far(self._view, self._context.request)
+        self._pass(construct.failed(response, error.get("error") or error))
 
     # ----------------------------------------------------------------------------------------------- openings of the response
 
     def _open_response(self, event: Event) -> Event | None:
-        """Emit the openings that are missing; return the event as an opening must be, None for one that comes again."""
+        """Emit missing openings; return the event, corrected if it is itself an opening, None if it is a repeated one."""
         name = "response_openings"
         view, type_ = self._view, event.type
         if name in self._off:
@@ -145,8 +145,8 @@ class ResponsesCompleter(Completer):
         missing = [] if view.created or type_ == grammar.CREATED else [grammar.CREATED]
         missing += [] if is_opening else [grammar.IN_PROGRESS]
         for opening in missing:
-            self._exit.emit(synthesis.opening(opening, self._response_of(event)))
-        opened = synthesis.as_opening(event) if is_opening else event
+            self._exit.emit(construct.opening(opening, self._response_of(event)))
+        opened = construct.as_opening(event) if is_opening else event
         if missing or opened is not event:
             self._exit.correct(name)
         return opened
@@ -154,8 +154,8 @@ class ResponsesCompleter(Completer):
     def _response_of(self, event: Event) -> Mapping[str, Any]:
         own = event.body.get("response")
         if self._view.response is None and type(own) is dict and own.get("id"):
-            return synthesis.complete_response(own, self._view, self._context.request)
-        return synthesis.response_so_far(self._view, self._context.request)
+            return construct.complete_response(own, self._view, self._context.request)
+        return construct.response_so_far(self._view, self._context.request)
 
     # ------------------------------------------------------------------------------------------------------ openings of items
 
@@ -173,7 +173,7 @@ class ResponsesCompleter(Completer):
         self._pass(event)
 
     def _item_of(self, event: Event) -> ItemView | None:
-        """Return the item that an event is about; None if the client knows of none."""
+        """Return the item that an event is about; None if it has not been announced."""
         view, body = self._view, event.body
         if event.type in (grammar.ITEM_ADDED, grammar.ITEM_DONE):
             return view.by_id.get(body["item"]["id"])
@@ -200,8 +200,8 @@ class ResponsesCompleter(Completer):
         """Announce the item that an event implies; return whether the event may follow.
 
         A call cannot be announced before its name is known, nor a list of tools before its server is, so pieces of unannounced
-        ones go no further: the done item, or the terminal event, names them and should hold all of them; a done item of a call
-        that holds none gets them back. Kinds of items that nothing here can make are left to their done item, too.
+        ones are dropped: the done item, or the terminal event, names them and should hold the whole. A done item without
+        arguments gets them back. Kinds of items that cannot be constructed here are left to their done item as well.
         """
         if "item_openings" in self._off:
             return True
@@ -215,11 +215,11 @@ class ResponsesCompleter(Completer):
             self._exit.drop("item_openings", event)
             return False
         self._exit.correct("item_openings")
-        self._pass(synthesis.item_added(len(self._view.items), synthesis.new_item(kind, id_)))
+        self._pass(construct.item_added(len(self._view.items), construct.new_item(kind, id_)))
         return True
 
     def _emit_whole(self, done: Event) -> None:
-        """Emit the whole life of an item that upstream only ever closed."""
+        """Emit all events of an item of which upstream sent only the closing."""
         if "item_openings" in self._off:
             self._pass(done)
             return
@@ -227,11 +227,11 @@ class ResponsesCompleter(Completer):
         if item.get("name") == "" and "name" in item_kind(item["type"]).required:
             self._exit.drop(
                 "item_openings", done
-            )  # nobody can run a call without a name; the terminal event may know it
+            )  # no client can run a call without a name; the terminal event may have it
             return
         self._exit.correct("item_openings")
         index = len(self._view.items)
-        life = synthesis.life_of_item(index, self._nameless.restored(item))
+        life = construct.life_of_item(index, self._nameless.restored(item))
         for event in life[:-1]:
             self._pass(event)
         self._pass(done.having(item=life[-1].body["item"], output_index=index))
@@ -239,14 +239,14 @@ class ResponsesCompleter(Completer):
     # ----------------------------------------------------------------------------------- closings that wait for the next event
 
     def _pass(self, event: Event) -> None:
-        """Hold a closing, or release those that are held, and go on."""
+        """Hold a closing; for any other event, settle the held closings and proceed."""
         if event.type in _ITEM_CLOSINGS and self._closes_what_was_announced(event):
             self._hold(event)
         elif not self._held or self._release_for(event):
             self._proceed(event)
 
     def _closes_what_was_announced(self, event: Event) -> bool:
-        """Return whether the client knows item and part; else the closing opens them first, and may not wait."""
+        """Return whether item and part have been announced; otherwise the closing opens them, and must not be held."""
         if "held_closings" in self._off:
             return False
         item = self._view.by_id.get(_item_id_of(event))
@@ -268,13 +268,13 @@ class ResponsesCompleter(Completer):
             self._exit.drop("held_closings", event)
         elif event.type == grammar.ITEM_DONE and any(_says_less(one, event.body["item"]) for one in held):
             self._exit.drop("held_closings", event)
-            self._held = [event]  # its parts are then closed with the texts that it has
+            self._held = [event]  # its parts are then closed with its texts
         else:
             held.append(event)
             self._held_places[_place_of(event)] = None
 
     def _is_closed(self, event: Event) -> bool:
-        """Return whether a held closing says the same again, or closes the part whose text the event would close."""
+        """Return whether an event repeats a held closing, or closes a text whose part has a held closing."""
         if _place_of(event) in self._held_places:
             return True
         run = grammar.RUN_OF_DONE.get(event.type)
@@ -288,14 +288,14 @@ class ResponsesCompleter(Completer):
             self._proceed(closing)
 
     def _release_for(self, event: Event) -> bool:
-        """Release what is held before an event, or let the event take its place; return whether the event goes on."""
+        """Release or drop what is held, as the next event demands; return whether that event is emitted."""
         held = self._held
         if event.body.get("item_id") == _item_id_of(held[0]):
             if held[-1].type == grammar.ITEM_DONE or self._is_confirmed(event):
-                self._exit.drop("held_closings", event)  # upstream has sent the whole already
+                self._exit.drop("held_closings", event)  # upstream has sent the whole text already
                 return False
             if event.type in grammar.RUN_OF_DELTA or event.type == grammar.ANNOTATION_ADDED:
-                self._held = []  # the item goes on: what closed it was wrong, and comes when it is over
+                self._held = []  # the item goes on: its closing came too early, and is emitted when the item is over
                 self._exit.correct("held_closings")
                 return True
         if event.type in grammar.TERMINAL:
@@ -305,9 +305,9 @@ class ResponsesCompleter(Completer):
         return True
 
     def _is_confirmed(self, delta: Event) -> bool:
-        """Return whether a held closing says that the text of a delta's part is whole without the delta.
+        """Return whether a held closing confirms that the text of a delta's part is complete without the delta.
 
-        An empty one says nothing: it is no reason to lose the text that comes after it.
+        An empty closing confirms nothing, so the text that comes after it is kept.
         """
         run = grammar.RUN_OF_DELTA.get(delta.type)
         if run is None:
@@ -320,7 +320,7 @@ class ResponsesCompleter(Completer):
         return False
 
     def _judge(self, terminal: Event) -> None:
-        """Release what the terminal event confirms; drop what it corrects: the item is then closed from its account."""
+        """Release held closings that the terminal event confirms; drop others, so that the item is closed from its account."""
         held, self._held = self._held, []
         response = terminal.body["response"]
         match = self._match(response)
@@ -340,7 +340,7 @@ class ResponsesCompleter(Completer):
             self._proceed(closing)
 
     def _was_cut(self, done: Event, item: ItemView, account: Body | None, terminal: Event) -> bool:
-        """Return whether upstream closed an item as completed that the terminal event says was cut short."""
+        """Return whether upstream closed an item as completed that was cut short according to the terminal event."""
         # An item that was announced with a status is closed with one; OpenAI's reasoning items never have any.
         lacking = None if item.item.get("status") is not None else COMPLETED
         if done.body["item"].get("status") not in (COMPLETED, lacking):
@@ -351,13 +351,13 @@ class ResponsesCompleter(Completer):
         return (
             outcome_of(terminal) == grammar.INCOMPLETE
             and item_kind(done.body["item"]["type"]) in _CAN_BE_CUT
-            and self._match(response).is_last(item)  # of another one the closings came late
+            and self._match(response).is_last(item)  # if it is another item, its closings came late
         )
 
     # ---------------------------------------------------------------------------------------------------- parts, texts, items
 
     def _proceed(self, event: Event) -> None:
-        """Emit an event that need not wait, after what its part and its item lack."""
+        """Emit an event that need not be held, after what its part and its item lack."""
         proceed = _PROCEED.get(event.type)
         if proceed is None:
             self._exit.emit(event)
@@ -365,7 +365,7 @@ class ResponsesCompleter(Completer):
             proceed(self, event)
 
     def _announce(self, event: Event) -> None:
-        """Close reasoning that is finished before the next item: Codex posts items back in the order in which they closed."""
+        """Close finished reasoning before the next item: Codex posts items back in the order in which they closed."""
         if "missing_closings" not in self._off and self._close_finished_reasoning():
             self._exit.correct("missing_closings")
         self._exit.emit(event)
@@ -379,7 +379,7 @@ class ResponsesCompleter(Completer):
         return bool(finished)
 
     def _grow(self, event: Event) -> None:
-        """Announce the part that a delta or an annotation is of."""
+        """Announce the part that a delta or an annotation belongs to, unless it was announced."""
         item = self._view.by_id.get(event.body["item_id"])
         index = part_index(event)
         if item is not None and type(index) is int and index >= len(item.parts_of(event)):
@@ -390,7 +390,7 @@ class ResponsesCompleter(Completer):
         if "part_openings" not in self._off:
             self._exit.correct("part_openings")
             self._close_open_parts(item)
-            self._exit.emit(synthesis.part_added(item, run, index))
+            self._exit.emit(construct.part_added(item, run, index))
 
     def _close_open_parts(self, item: ItemView) -> bool:
         open_parts = item.open_parts()
@@ -399,17 +399,17 @@ class ResponsesCompleter(Completer):
         return bool(open_parts)
 
     def _add_part(self, event: Event) -> None:
-        """Announce a part with the type that its item can hold, after the end of the part before it."""
+        """Announce a part with a type that its item can hold, after closing the part before it."""
         item = self._view.by_id.get(event.body["item_id"])
         if item is not None and "part_openings" not in self._off:
-            typed = synthesis.typed_part(event, item)
+            typed = construct.typed_part(event, item)
             if self._close_open_parts(item) or typed is not event:
                 self._exit.correct("part_openings")
             event = typed
         self._exit.emit(event)
 
     def _end_text(self, event: Event) -> None:
-        """Emit the end of a text, with what the deltas said; what it adds comes as a delta first."""
+        """Emit the done event of a text with the sum of its deltas; text that it adds is emitted as a delta first."""
         item = self._view.by_id.get(event.body["item_id"])
         run = grammar.RUN_OF_DONE[event.type]
         if item is None:
@@ -425,17 +425,17 @@ class ResponsesCompleter(Completer):
 
     def _true_to_deltas(self, event: Event, item: ItemView, run: TextRun, text: RunView) -> Event:
         sent = text.text
-        said: str = event.body[run.done_field]  # anything else names no text, and has no address
+        said: str = event.body[run.done_field]  # the second station leaves out any other
         changes: Body = {}
         index = part_index(event)
-        missing = synthesis.tail(sent, said)
+        missing = construct.tail(sent, said)
         stands = (
             said == sent
             or missing
             or (
                 run.holder is Holder.ITEM
                 and item.kind.acts
-                and synthesis.is_truer(said, sent)
+                and construct.supersedes(said, sent)
                 and not _repeats_others(said, sent, self._view)
             )
         )
@@ -444,20 +444,20 @@ class ResponsesCompleter(Completer):
         if isinstance(text, PartView) and text.logprobs and not event.body.get("logprobs"):
             changes["logprobs"] = list(text.logprobs)
         if missing:
-            self._exit.emit(synthesis.delta(item, run, index if type(index) is int else 0, missing))
+            self._exit.emit(construct.delta(item, run, index if type(index) is int else 0, missing))
         if missing or changes:
             self._exit.correct("done_texts")
         return event.having(**changes) if changes else event
 
     def _end_part(self, event: Event) -> None:
-        """Emit the end of a part, after the end of its text; the whole of a part that was never announced."""
+        """Emit the closing of a part, after the done event of its text; all events of a part that was never announced."""
         item = self._view.by_id.get(event.body["item_id"])
         if item is None:
             self._exit.emit(event)
             return
         parts, index = item.parts_of(event), part_index(event)
         if "part_openings" not in self._off:
-            typed = synthesis.typed_part(event, item)
+            typed = construct.typed_part(event, item)
             if type(index) is int and index >= len(parts):
                 self._exit.correct("part_openings")
                 self._close_open_parts(item)
@@ -473,19 +473,19 @@ class ResponsesCompleter(Completer):
             and not part.done
             and part.run is not None
         ):
-            self._emit_all(synthesis.end_of_part(item, part, event.body["part"])[:-1])
+            self._emit_all(construct.end_of_part(item, part, event.body["part"])[:-1])
             self._exit.correct("missing_closings")
         if (
             part is not None
             and "done_texts" not in self._off
-            and not synthesis.is_part_as_told(part, event.body["part"])
+            and not construct.is_part_as_emitted(part, event.body["part"])
         ):
             self._exit.correct("done_texts")
-            event = event.having(part=synthesis.told_part(part, event.body["part"]))
+            event = event.having(part=construct.emitted_part(part, event.body["part"]))
         self._exit.emit(event)
 
     def _end_item(self, event: Event) -> None:
-        """Emit the end of an item, after that of its texts and parts, with what was streamed of it."""
+        """Emit the closing of an item with what was streamed of it, after the closings of its texts and parts."""
         said = event.body["item"]
         item = self._view.by_id.get(said["id"])
         if item is None:
@@ -495,7 +495,7 @@ class ResponsesCompleter(Completer):
         if "missing_closings" not in self._off and not waits and self._finish(item, said):
             self._exit.correct("missing_closings")
         if "done_items" not in self._off:
-            done = synthesis.done_item(item, said, text_is_open=waits)
+            done = construct.done_item(item, said, text_is_open=waits)
             if done is not said:
                 self._exit.correct("done_items")
                 event = event.having(item=done)
@@ -504,7 +504,7 @@ class ResponsesCompleter(Completer):
     # -------------------------------------------------------------------------------- calls that wait for the terminal event
 
     def _end_call(self, event: Event, item: ItemView) -> None:
-        """Emit the closing of a text or an item, unless it closes a call without arguments that can be read."""
+        """Emit the closing of a text or an item, unless it closes a call with unreadable arguments."""
         if item.own is None or not item.kind.acts or "unreadable_calls" in self._off:
             self._exit.emit(event)
             return
@@ -529,7 +529,7 @@ class ResponsesCompleter(Completer):
         return waiting
 
     def _settle(self, done: Event, item: ItemView) -> None:
-        """Release the closing of a call's text with what its done item has, since nothing else waits."""
+        """Release the closing of a call's text with what its done item has, since nothing else is held."""
         (closing,) = self._take_waiting()
         run = item.kind.run
         said = done.body["item"].get(run.field) if run is not None else None
@@ -540,7 +540,7 @@ class ResponsesCompleter(Completer):
         self._exit.emit(done)
 
     def _end_waiting(self, outcome: str) -> None:
-        """Release the calls that wait, as far as upstream's closing stands; if the response fails, they stay open (ADR 11)."""
+        """Release held closings of calls that the outcome confirms; if the response fails, the calls stay open (ADR 11)."""
         corrected = False
         for closing in self._take_waiting():
             item = self._view.by_id[_item_id_of(closing)]
@@ -558,7 +558,7 @@ class ResponsesCompleter(Completer):
     # -------------------------------------------------------------------------------------------------------------- the end
 
     def _fail(self, error: Event) -> None:
-        """Emit an error, after the closings of what may be closed when the response fails."""
+        """Emit an error, after closing what may be closed when the response fails."""
         self._close_for_failure()
         self._end_waiting(grammar.FAILED)
         self._exit.emit(error)
@@ -568,41 +568,41 @@ class ResponsesCompleter(Completer):
             return
         closed = self._close_finished_reasoning()
         for item in self._view.open_items():
-            if not item.kind.acts:  # clients run what is closed: half a call is not (ADR 11)
+            if not item.kind.acts:  # clients run calls that are closed, so half of one stays open (ADR 11)
                 self._close_item(item, INCOMPLETE, None)
                 closed = True
         if closed:
             self._exit.correct("missing_closings")
 
     def _end_body(self, end: Event) -> None:
-        """Emit the terminal event that the end of the body proves."""
+        """Emit the terminal event that follows from the end of the body."""
         self._close_for_failure()
         if "unterminated_streams" in self._off:
             return
         self._exit.correct("unterminated_streams")
         view = self._view
-        response = synthesis.response_so_far(view, self._context.request)
-        response = {**response, "output": synthesis.items_so_far(view)}
+        response = construct.response_so_far(view, self._context.request)
+        response = {**response, "output": construct.items_so_far(view)}
         if view.error is not None:
-            self._conclude(synthesis.failed(response, view.error.get("error") or view.error))
+            self._conclude(construct.failed(response, view.error.get("error") or view.error))
         elif end.body["said_done"] and not end.body["half"] and is_whole(view):
-            self._conclude(synthesis.lifecycle(grammar.COMPLETED, response, status=COMPLETED))
+            self._conclude(construct.lifecycle(grammar.COMPLETED, response, status=COMPLETED))
         else:
             code, message = REPORTS[end.body["end"]]
-            body = synthesis.error_body(code=code, message=message, error_type="server_error")
+            body = construct.error_body(code=code, message=message, error_type="server_error")
             self._end_waiting(grammar.FAILED)
             self._exit.emit(inserted(grammar.ERROR, **body))
-            self._conclude(synthesis.failed(response, body["error"]))
+            self._conclude(construct.failed(response, body["error"]))
 
     def _end(self, terminal: Event) -> None:
-        """Emit the terminal event, after the closings that upstream never sent."""
+        """Emit the terminal event, after the closings that upstream did not send."""
         if "missing_closings" not in self._off and self._view.open:
             self._forget_unclosed_calls()
             self._close_open_items(terminal)
         self._conclude(terminal)
 
     def _forget_unclosed_calls(self) -> None:
-        """Drop the closings of texts that wait for a done item which never came: such a call is open, like others."""
+        """Forget held closings of texts whose done item never came: such a call is as open as any other."""
         done = {_item_id_of(closing): None for closing in self._waiting if closing.type == grammar.ITEM_DONE}
         self._waiting = [closing for closing in self._waiting if _item_id_of(closing) in done]
         self._waiting_calls = {id_: known for id_, known in self._waiting_calls.items() if id_ in done}
@@ -625,7 +625,7 @@ class ResponsesCompleter(Completer):
             self._exit.correct("missing_closings")
 
     def _conclude(self, terminal: Event) -> None:
-        """Emit the terminal event: with the type of its status, after what was never streamed, with the items that were."""
+        """Emit the terminal event, with the type that its status demands and the emitted items, after the unsent items."""
         response = terminal.body["response"]
         match = self._match(response)
         if "terminal_types" not in self._off:
@@ -637,20 +637,20 @@ class ResponsesCompleter(Completer):
             self._emit_unsent(terminal, match)
         self._end_waiting(outcome_of(terminal))
         response = terminal.body["response"]
-        output = [synthesis.summed_up(item, match.accounts.get(item.index)) for item in self._view.items]
+        output = [construct.summed_up(item, match.accounts.get(item.index)) for item in self._view.items]
         if output != response.get("output"):
             self._exit.correct("final_output")
             terminal = terminal.having(response={**response, "output": output})
         self._exit.emit(terminal)
 
     def _emit_unsent(self, terminal: Event, match: FinalMatch) -> None:
-        """Emit the whole life of every item that only the terminal event has."""
-        unsent = [item for item in match.unsent if type(item.get("type")) is str and synthesis.has_name(item)]
+        """Emit all events of every item that only the terminal event has."""
+        unsent = [item for item in match.unsent if type(item.get("type")) is str and construct.has_name(item)]
         if not unsent:
             return
         response = terminal.body["response"]
         is_cut = outcome_of(terminal) != grammar.COMPLETED
-        namer = synthesis.ItemNamer(self._view, self._context.request)
+        namer = construct.ItemNamer(self._view, self._context.request)
         last = unsent[-1]
         for item in unsent:
             index = len(self._view.items)
@@ -658,41 +658,41 @@ class ResponsesCompleter(Completer):
             if (is_cut and item is last) or is_cut_short(item, response):
                 status = INCOMPLETE
             elif item is last and will_close_as_half(item):
-                status = COMPLETED  # others, which were streamed, came after it
-            for event in synthesis.life_of_item(index, namer.named(item, index), status=status):
+                status = COMPLETED  # streamed items came after it
+            for event in construct.life_of_item(index, namer.named(item, index), status=status):
                 self._exit.emit(event)
             match.accounts[index] = item
         self._exit.correct("unsent_items")
 
     def _match(self, response: Mapping[str, Any]) -> FinalMatch:
-        """Return the match of the final output with what was emitted; made anew only if closings have added to that."""
+        """Return the match of the final output with what was emitted; made anew only if closings have added to it."""
         return match_final(self._view, response.get("output"))
 
     # --------------------------------------------------------------------------------------------------------- what is closed
 
     def _close_item(self, item: ItemView, status: str, account: Body | None) -> None:
-        """Bring an open item to its end.
+        """Close an open item.
 
-        :param account: upstream's account of the item in the terminal event; what it adds to the emitted text goes out as one
-            more delta first. Arguments that were emitted stand, if they can be read (issue 12, K6).
+        :param account: upstream's account of the item in the terminal event; what it adds to the emitted text comes first,
+            as one more delta. Readable arguments that were emitted are kept (issue 12, K6).
         """
         known = account if account is not None and account.get("type") == item.type else None
         self._finish(item, known or {}, is_final=True)
         self._exit.emit(
-            synthesis.item_done(item.index, synthesis.told_item(item, status=status, proven=known))
+            construct.item_done(item.index, construct.emitted_item(item, status=status, proven=known))
         )
 
     def _finish(self, item: ItemView, account: Body, *, is_final: bool = False) -> bool:
-        """Emit every text and part event that is missing before an item's own end; return whether there were any.
+        """Emit the closings that are missing before an item's own closing; return whether there were any.
 
-        :param is_final: the account is the terminal event's, a second parse, and not the stream's own done item.
+        :param is_final: the account is the terminal event's, which is a second parse, instead of the stream's own done item.
         """
         if account.get("type", item.type) != item.type:
             account = {}
         before = self._exit.tally.events_out
         for parts, field in ((item.summaries, "summary"), (item.parts, "content")):
             said = account.get(field)
-            accounts = synthesis.accounts_of(parts, said) if any(not part.closed for part in parts) else {}
+            accounts = construct.accounts_of(parts, said) if any(not part.closed for part in parts) else {}
             for part in parts:
                 if not part.closed:
                     self._close_part(item, part, accounts.get(part.index))
@@ -702,15 +702,15 @@ class ResponsesCompleter(Completer):
         own = item.own
         if own is not None and own.run is not None and not own.done:
             said = account.get(own.run.field)
-            if is_final and own.length and own.run.is_json and synthesis.is_json(own.text):
+            if is_final and own.length and own.run.is_json and construct.is_json(own.text):
                 said = None
-            missing = synthesis.tail(own.text, said)
+            missing = construct.tail(own.text, said)
             if missing:
-                self._exit.emit(synthesis.delta(item, own.run, 0, missing))
+                self._exit.emit(construct.delta(item, own.run, 0, missing))
             stands = (
-                item.kind.acts and type(said) is str and not missing and synthesis.is_truer(said, own.text)
+                item.kind.acts and type(said) is str and not missing and construct.supersedes(said, own.text)
             )
-            closing = synthesis.text_done(item, own, said=said if stands else None)
+            closing = construct.text_done(item, own, said=said if stands else None)
             if not is_final:
                 self._end_call(closing, item)
                 return True
@@ -720,19 +720,19 @@ class ResponsesCompleter(Completer):
     def _emit_parts(
         self, item: ItemView, said: object, parts: list[PartView], types: tuple[str, ...]
     ) -> None:
-        """Emit the parts that only an account has, as far as they are of types that the item holds."""
-        for account in synthesis.unsent_parts(said, parts, types):
+        """Emit the parts that only an account has, if they are of types that the item can hold."""
+        for account in construct.unsent_parts(said, parts, types):
             self._emit_part(item, account)
 
     def _emit_part(self, item: ItemView, account: Body) -> None:
-        """Emit the whole life of a part."""
+        """Emit all events of a part."""
         run = grammar.RUN_OF_PART.get(account["type"])
         if run is not None:
-            self._emit_all(synthesis.life_of_part(item, len(item.holders(run)), account))
+            self._emit_all(construct.life_of_part(item, len(item.holders(run)), account))
 
     def _close_part(self, item: ItemView, part: PartView, account: object) -> None:
-        """Bring an open part to its end; text that its account adds goes out first."""
-        self._emit_all(synthesis.end_of_part(item, part, account))
+        """Close an open part; text that its account adds is emitted first."""
+        self._emit_all(construct.end_of_part(item, part, account))
 
     def _emit_all(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -743,7 +743,7 @@ class ResponsesCompleter(Completer):
 
 
 def _is_late(event: Event, item: ItemView) -> bool:
-    """Return whether an event of an open item says what the client has heard, or may not hear any more."""
+    """Return whether an event of an open item repeats what was emitted, or comes after its place."""
     type_ = event.type
     run = grammar.RUN_OF_EVENT.get(type_)
     if run is not None and run.holder is Holder.ITEM:
@@ -761,7 +761,7 @@ def _is_late(event: Event, item: ItemView) -> bool:
 
 
 def _is_behind(type_: str, item: ItemView) -> bool:
-    """Return whether an event says of the item what it is past; OpenAI itself says mcp_call.in_progress twice."""
+    """Return whether an event reports a step that the item is past; OpenAI itself sends mcp_call.in_progress twice."""
     order = (*item.kind.progress, *item.kind.finish)
     if type_ not in order:
         return False
@@ -773,13 +773,13 @@ def _is_behind(type_: str, item: ItemView) -> bool:
 
 
 def _item_id_of(event: Event) -> str:
-    """Return the client's id of the item that a closing is of."""
+    """Return the client's id of the item that a closing belongs to."""
     id_: str = event.body["item"]["id"] if event.type == grammar.ITEM_DONE else event.body["item_id"]
     return id_
 
 
 def _place_of(event: Event) -> object:
-    """Return what a closing closes: two with the same place are the same closing."""
+    """Return what a closing closes: two closings of one place are the same closing."""
     return _part_place_of(event) if event.type in _PART_DONE else (event.type, False, part_index(event))
 
 
@@ -788,7 +788,7 @@ def _part_place_of(event: Event) -> object:
 
 
 def _says_less(closing: Event, account: Body) -> bool:
-    """Return whether a text's done event holds only the beginning, or nothing, of what an account of its item has."""
+    """Return whether a text's done event is empty, or only the beginning of the text in an account of its item."""
     run = grammar.RUN_OF_DONE.get(closing.type)
     if run is None:
         return False
@@ -800,32 +800,32 @@ def _says_less(closing: Event, account: Body) -> bool:
             parts[index] if type(parts) is list and type(index) is int and 0 <= index < len(parts) else None
         )
     said = closing.body[run.done_field]
-    if type(holder) is not dict or (run.is_json and said and synthesis.is_json(said)):
-        return False  # what can be read is whole
-    return bool(synthesis.tail(said, holder.get(run.field)))
+    if type(holder) is not dict or (run.is_json and said and construct.is_json(said)):
+        return False  # arguments that can be read are whole
+    return bool(construct.tail(said, holder.get(run.field)))
 
 
 def _says_more(account: Body, done: Body, item: ItemView) -> bool:
-    """Return whether the final item holds more than the done item: more text, or arguments that can be read."""
+    """Return whether the final item holds more than the done item: more text, or readable arguments."""
     if done["type"] != account.get("type"):
         return False
     kind = item_kind(done["type"])
     run = kind.run
     if run is None:
         adds_summary = bool(account.get("summary")) and not done.get("summary") and not item.summaries
-        return adds_summary or bool(synthesis.tail(text_of(done), text_of(account)))
+        return adds_summary or bool(construct.tail(text_of(done), text_of(account)))
     said, final = done.get(run.field), account.get(run.field)
     if type(said) is not str or type(final) is not str:
         return False
     if run.is_json:
-        # Those that were emitted stand, if they can be read (issue 12, K6); a brace too many makes them unreadable (R49).
-        return not synthesis.is_json(said) and synthesis.is_json(final)
+        # Emitted arguments are kept if they can be read (issue 12, K6); a brace too many makes them unreadable (R49).
+        return not construct.is_json(said) and construct.is_json(final)
     streamed = item.own.text if item.own is not None else ""
-    return bool(synthesis.tail(final, streamed) or synthesis.tail(said, final))
+    return bool(construct.tail(final, streamed) or construct.tail(said, final))
 
 
 def _repeats_others(said: str, sent: str, view: ClientView) -> bool:
-    """Return whether a done event repeats the arguments of the calls before it, and then says its own (R49)."""
+    """Return whether a done event holds the arguments of the calls before it, followed by its own (R49)."""
     if not sent or not said.endswith(sent):
         return False
     for item in reversed(view.items):
@@ -840,17 +840,17 @@ def _repeats_others(said: str, sent: str, view: ClientView) -> bool:
 
 
 def _is_unreadable(event: Event, item: ItemView) -> bool:
-    """Return whether a closing says of a call that it is whole, but leaves it without arguments that can be read."""
+    """Return whether a closing calls a call complete but leaves it without readable arguments."""
     run = item.kind.run
     holder = event.body
     if event.type == grammar.ITEM_DONE:
         holder = event.body["item"]
         if holder.get("status") == INCOMPLETE:
-            return False  # upstream says so itself
+            return False  # upstream itself reports it
     said = holder.get(run.field) if run is not None else None
     if item.kind is grammar.FUNCTION_CALL:
-        return not synthesis.is_json(str(said or ""))
-    # Any input can be read, but one of which nothing came at all may have been lost.
+        return not construct.is_json(str(said or ""))
+    # Any input can be read; but if no delta of it came, it may have been lost.
     return said in ("", None) and (item.own is None or item.own.last is None)
 
 
@@ -861,7 +861,7 @@ def _as_incomplete(event: Event) -> Event:
 
 
 class NamelessCalls:
-    """What came of calls that cannot be announced yet, because their name is not known."""
+    """Pieces of calls that cannot be announced yet, because their name is unknown."""
 
     __slots__ = ("_pieces", "_size")
 
@@ -870,7 +870,7 @@ class NamelessCalls:
         self._size = 0
 
     def keep(self, event: Event, id_: str) -> None:
-        """Keep a piece of arguments or input, or the whole of them."""
+        """Keep a piece of the arguments or input, or all of it."""
         run = grammar.RUN_OF_EVENT.get(event.type)
         if run is None or run.holder is not Holder.ITEM or self._size > MAX_TEXT_BYTES:
             return
@@ -883,16 +883,16 @@ class NamelessCalls:
                 self._pieces[id_] = [piece]
 
     def restored(self, item: Body) -> Body:
-        """Return a done item with what came of it, if it has no arguments that can be read."""
+        """Return a done item with the pieces that were kept of it, if it has no readable arguments itself."""
         pieces = self._pieces.pop(item["id"], None)
         run = item_kind(item["type"]).run
         if pieces is None or run is None:
             return item
         said, came = item.get(run.field), "".join(pieces)
-        is_readable = said != "" and (not run.is_json or synthesis.is_json(str(said)))
+        is_readable = said != "" and (not run.is_json or construct.is_json(str(said)))
         return (
             item
-            if is_readable or (run.is_json and not synthesis.is_json(came))
+            if is_readable or (run.is_json and not construct.is_json(came))
             else {**item, run.field: came}
         )
 

@@ -1,4 +1,4 @@
-"""The judge: says where a stream breaks the Responses protocol. It mends nothing and knows nothing of who mends.
+"""The judge: finds where a stream breaks the Responses protocol. It repairs nothing, and knows nothing of the repairs.
 
 It shares only the tables of ``grammar`` with the rest, so that a wrong idea of the protocol in a repair cannot hide
 here. Every rule has a name and a sentence in :data:`RULES`. After a violation it goes on as if the stream had said
@@ -120,16 +120,16 @@ RULES: Final[dict[str, str]] = {
     "parts_overlap": "A part is added only after the one before it is done.",
     "part_fields": "A part has the fields of its type, of the right JSON types.",
     "logprobs": "A logprob names its token and says a number; in a part (open-responses: anywhere) it has its bytes, too.",
-    "part_type": "A part's type fits its item, stays the same, and fits the events that tell its text.",
+    "part_type": "A part's type fits its item, stays the same, and fits the events that carry its text.",
     "part_open": "Every event of a part comes between its added and its done, which come once.",
     "parts_closed": "Every part of an item is done before the item is.",
     # texts
     "text_after_done": "After the done event of a text comes no delta and no second done event.",
     "text_done": "Every text has its done event before its part or item is done.",
     "text_sum": "The text of a done event is the sum of its deltas.",
-    "part_text": "The text of a done part is the text that was told.",
-    "annotations": "The annotations of a done part are those that were told.",
-    "item_content": "The content, summary, arguments, input or code of a done item is what was told.",
+    "part_text": "The text of a done part is the text that was streamed.",
+    "annotations": "The annotations of a done part are those that were streamed.",
+    "item_content": "The content, summary, arguments, input or code of a done item is what was streamed.",
     "terminal_output": "`response.output` of the terminal event holds the items as they were done, in order.",
 }
 """Every rule by its name. The names are stable: tests, metrics and documentation use them."""
@@ -276,7 +276,7 @@ def check_stream(stream: bytes, *, dialect: str = _OPENAI, require_done: bool = 
 
 @dataclass(slots=True)
 class _Text:
-    """A text as it is told: its deltas, then the text of its done event."""
+    """A text as it is streamed: its deltas, then the text of its done event."""
 
     pieces: list[str] = field(default_factory=list)
     done: str | None = None
@@ -286,7 +286,7 @@ class _Text:
         return "".join(self.pieces) if self.done is None else self.done
 
     @property
-    def told(self) -> bool:
+    def has_begun(self) -> bool:
         return bool(self.pieces) or self.done is not None
 
 
@@ -299,8 +299,8 @@ class _Part:
     annotations: list[Any] = field(default_factory=list)
     final: dict[str, Any] | None = None
 
-    def as_told(self) -> dict[str, Any]:
-        """Return the part as it was done or, if it was not, as its deltas told it."""
+    def as_streamed(self) -> dict[str, Any]:
+        """Return the part as it was done or, if it was not, as its deltas add up to."""
         run = RUN_OF_PART.get(self.type)
         return self.final or {"type": self.type, **({run.field: self.text.whole} if run else {})}
 
@@ -529,10 +529,12 @@ class ConformanceChecker:
         if type(output) is not list:
             return  # a broken rule of its own: response_fields
         if len(output) != len(finals):
-            self._say("terminal_output", f"{len(output)} items in response.output, {len(finals)} told")
+            self._say("terminal_output", f"{len(output)} items in response.output, {len(finals)} streamed")
             return
-        for index, (final, told) in enumerate(zip(output, finals, strict=True)):
-            difference = None if told is None else _difference(_mended(told, final), final)
+        for index, (final, streamed) in enumerate(zip(output, finals, strict=True)):
+            difference = (
+                None if streamed is None else _difference(_with_final_arguments(streamed, final), final)
+            )
             if difference is not None:
                 self._say("terminal_output", f"output[{index}]{difference}")
 
@@ -641,24 +643,24 @@ class ConformanceChecker:
         if kind.summaries:
             self._judge_done_parts("summary", item.summaries, final.get("summary"))
         run = kind.run
-        if run is not None and (item.text.told or run is not MCP_ARGUMENTS):
+        if run is not None and (item.text.has_begun or run is not MCP_ARGUMENTS):
             if item.text.done is None:
                 self._say("text_done", f"item {_short(final.get('id'))} is done without {run.done}")
             if final.get(run.field) != item.text.whole:
                 self._say(
                     "item_content",
-                    f"{run.field} is {_short(final.get(run.field))}, told {_short(item.text.whole)}",
+                    f"{run.field} is {_short(final.get(run.field))}, streamed {_short(item.text.whole)}",
                 )
 
-    def _judge_done_parts(self, key: str, told: Mapping[int, _Part], final: Any) -> None:
+    def _judge_done_parts(self, key: str, streamed: Mapping[int, _Part], final: Any) -> None:
         parts = [] if final is None else final
         if type(parts) is not list:
             return  # item_fields says so
-        if len(parts) != len(told):
-            self._say("item_content", f"{key} is {_short(final)}, told {len(told)} parts")
+        if len(parts) != len(streamed):
+            self._say("item_content", f"{key} is {_short(final)}, streamed {len(streamed)} parts")
             return
-        for index, (part, known) in enumerate(zip(parts, told.values(), strict=True)):
-            difference = _difference(known.as_told(), part)
+        for index, (part, known) in enumerate(zip(parts, streamed.values(), strict=True)):
+            difference = _difference(known.as_streamed(), part)
             if difference is not None:
                 self._say("item_content", f"{key}[{index}]{difference}")
 
@@ -739,10 +741,12 @@ class ConformanceChecker:
             self._say("text_done", f"the part is done without {run.done}")
         if body[run.field] != part.text.whole:
             self._say(
-                "part_text", f"{run.field} is {_short(body[run.field])}, told {_short(part.text.whole)}"
+                "part_text", f"{run.field} is {_short(body[run.field])}, streamed {_short(part.text.whole)}"
             )
         if body.get("annotations", []) != part.annotations:
-            self._say("annotations", f"{_short(body.get('annotations'))}, told {_short(part.annotations)}")
+            self._say(
+                "annotations", f"{_short(body.get('annotations'))}, streamed {_short(part.annotations)}"
+            )
 
     def _judge_text(self, name: str, body: dict[str, Any], text: _Text) -> None:
         if text.done is not None:
@@ -750,14 +754,14 @@ class ConformanceChecker:
         elif name in RUN_OF_DELTA:
             text.pieces.append(body["delta"])
         elif name in RUN_OF_DONE:
-            value, told = body[RUN_OF_DONE[name].done_field], text.whole
+            value, total = body[RUN_OF_DONE[name].done_field], text.whole
             text.done = value
-            if value != told:
-                self._say("text_sum", f"{name} says {_short(value)}, the deltas {_short(told)}")
+            if value != total:
+                self._say("text_sum", f"{name} says {_short(value)}, the deltas {_short(total)}")
 
 
 def _strict_json(data: bytes) -> Any:
-    """Return the value, or None for what is no JSON on one line."""
+    """Return the value, or None if it is not JSON on one line."""
     if b"\n" in data or b"\r" in data:
         return None
     try:
@@ -787,33 +791,33 @@ def _nested_numbers(body: dict[str, Any]) -> Iterator[Any]:
             below += [value.get(key) for key in _STRUCTURE]
 
 
-def _mended(told: dict[str, Any], final: Any) -> dict[str, Any]:
-    """Return an item as told, with the final arguments where they go on with told ones that are no JSON."""
-    run = item_kind(told.get("type")).run
+def _with_final_arguments(streamed: dict[str, Any], final: Any) -> dict[str, Any]:
+    """Return an item as streamed, with the final arguments if they continue streamed ones that are not JSON."""
+    run = item_kind(streamed.get("type")).run
     if run is None or type(final) is not dict or type(final.get(run.field)) is not str:
-        return told
-    begun, whole = told.get(run.field), final[run.field]
+        return streamed
+    begun, whole = streamed.get(run.field), final[run.field]
     if (
         type(begun) is not str
         or not whole.startswith(begun)
         or _strict_json(begun.encode("utf-8", "replace")) is not None
     ):
-        return told
-    return {**told, run.field: whole}
+        return streamed
+    return {**streamed, run.field: whole}
 
 
-def _difference(told: Any, final: Any) -> str | None:
-    """Return where and how ``final`` contradicts what was told; None if it only says more, or nothing against it."""
-    if type(told) is list and type(final) is list and len(told) == len(final):
-        for index, (old, new) in enumerate(zip(told, final, strict=True)):
+def _difference(streamed: Any, final: Any) -> str | None:
+    """Return where and how ``final`` contradicts what was streamed; None if it agrees, or only adds to it."""
+    if type(streamed) is list and type(final) is list and len(streamed) == len(final):
+        for index, (old, new) in enumerate(zip(streamed, final, strict=True)):
             difference = _difference(old, new)
             if difference is not None:
                 return f"[{index}]{difference}"
         return None
-    if type(told) is dict and type(final) is dict:
-        for key in {**told, **final}:
-            old, new = told.get(key), final.get(key)
-            if key in _DIFFER_AT_OPENAI or (key == "call_id" and told.get("type") == _TOOL_SEARCH):
+    if type(streamed) is dict and type(final) is dict:
+        for key in {**streamed, **final}:
+            old, new = streamed.get(key), final.get(key)
+            if key in _DIFFER_AT_OPENAI or (key == "call_id" and streamed.get("type") == _TOOL_SEARCH):
                 continue
             if old in _NOTHING and (new in _NOTHING or key not in _NOT_ADDED_LATER):
                 continue
@@ -821,7 +825,7 @@ def _difference(told: Any, final: Any) -> str | None:
             if difference is not None:
                 return f".{key}{difference}"
         return None
-    return None if told == final else f" is {_short(final)}, told {_short(told)}"
+    return None if streamed == final else f" is {_short(final)}, streamed {_short(streamed)}"
 
 
 def _is_logprob(logprob: Any, *, whole: bool) -> bool:

@@ -1,4 +1,4 @@
-"""What the stations after the first correct, by name: metrics, settings, documentation and tests enumerate it."""
+"""The named corrections of the stations after the first: metrics, settings, documentation and tests enumerate them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CORRECTIONS: Final = (
     ),
     Correction(
         "headless_arguments",
-        "arguments of a call whose first delta was lost are told whole, in one delta",
+        "arguments of a call whose first delta was lost are emitted whole, in one delta",
         ("R12",),
         Station.COMPLETE,
     ),
@@ -57,29 +57,29 @@ CORRECTIONS: Final = (
         "duplicates, and events after the end of their item, part or response, are dropped",
         ("R08",),
         Station.COMPLETE,
-        needed="what other corrections insert makes upstream's own event for it a second one",
+        needed="upstream's own event for what another correction has inserted would come as a second one",
     ),
     Correction(
         "item_openings",
-        "a missing `output_item.added` is told before the item's first event",
+        "a missing `output_item.added` is inserted before the item's first event",
         ("R09", "R10", "R17", "F01"),
         Station.COMPLETE,
     ),
     Correction(
         "held_closings",
-        "the last item closes with the status and the whole text that the terminal event proves",
+        "the last item closes with the status and the whole text that the terminal event shows",
         ("R16", "R19"),
         Station.COMPLETE,
     ),
     Correction(
         "part_openings",
-        "a missing `content_part.added` is told, and a part has the type that its item holds",
+        "a missing `content_part.added` is inserted, and a part has a type that its item can hold",
         ("R09", "R25", "F01"),
         Station.COMPLETE,
     ),
     Correction(
         "missing_closings",
-        "missing `*.done` events are told, with text that only the done item or the terminal event holds",
+        "missing `*.done` events are inserted, with text that only the done item or the terminal event holds",
         ("R09", "R10", "R25", "R36", "R41", "R48", "R01", "F01"),
         Station.COMPLETE,
     ),
@@ -109,7 +109,7 @@ CORRECTIONS: Final = (
     ),
     Correction(
         "unsent_items",
-        "items that only the terminal event shows get their whole life before it",
+        "items that only the terminal event shows are emitted before it, from announcement to closing",
         ("R03", "R09", "R10", "R17", "R20", "R21", "R37", "R45"),
         Station.COMPLETE,
     ),
@@ -124,11 +124,11 @@ CORRECTIONS: Final = (
         "`response.output` of the terminal event holds the streamed items: ids, order, texts, statuses",
         ("R04", "R11", "R16", "R23", "R38", "R39", "R40", "R41", "R42", "R45", "R46", "R47"),
         Station.COMPLETE,
-        needed="what other corrections change in an item must be so in the final output",
+        needed="the final output must agree with items that other corrections have changed",
     ),
     Correction(
         "open_responses_fields",
-        "dialect `open-responses`: all 31 keys of the response, whole logprobs, nothing null that may not be",
+        "dialect `open-responses`: all 31 keys of the response, whole logprobs, no null where the schema forbids it",
         ("R27",),
         Station.EMIT,
     ),

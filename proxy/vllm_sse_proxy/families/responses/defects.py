@@ -1,8 +1,8 @@
 """The catalogue of what vLLM and its forks do wrong on the wire, by the ids that repairs name in `fixes`.
 
 R are defects of vLLM's Responses endpoint, F of forks, C of its chat endpoint, P of what stands between. R01 to R34 were
-collected from issues, pull requests and source; from R35 on they were found in recordings. docs/compatibility.md shows the
-catalogue with the repairs of each, and an example for most.
+collected from issues, pull requests and source; from R35 on they were found in recordings. docs/compatibility-matrix.md
+shows the catalogue with the repairs of each, and an example for most.
 """
 
 from __future__ import annotations

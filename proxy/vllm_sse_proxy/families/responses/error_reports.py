@@ -10,7 +10,7 @@ Shapes that were seen, of vLLM (0.10.0 on), its forks, FastAPI, gateways and oth
     [{"error": {"code": 503, "message": …, "status": "UNAVAILABLE"}}]       as the whole body
 
 An error ends the response as failed, so it takes more than a word to find one: an event that is of the protocol, or is about
-one item, is none, and a vendor's event that says anything else beside its error is none either.
+one item, is not an error, and neither is a vendor's event that carries anything beside its error.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _names_error(name: str) -> bool:
 
 
 def _text_of(event: Event) -> Body:
-    """Return a payload that is no object as an error: plain text, or a string or list in JSON, is its message."""
+    """Return a payload other than an object as an error: plain text, or a string or list in JSON, is its message."""
     text = decode_text(event.raw or b"")
     try:
         value = orjson.loads(text)

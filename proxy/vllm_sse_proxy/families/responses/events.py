@@ -1,6 +1,6 @@
 """How events of the Responses stream are read from bytes.
 
-Reading never raises. What is no JSON object with a ``type`` becomes an OPAQUE event that keeps its bytes.
+Reading never raises. A payload other than a JSON object with a ``type`` becomes an OPAQUE event that keeps its bytes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def parse_event(data: bytes, name: str | None = None) -> Event:
 
     orjson reads integers over 64 bits as floats, so payloads that hold any are read by the standard library, and their
     bytes stay. What is JSON only to lenient readers comes back as OPAQUE, with the object that they would see: NaN, control
-    characters, numbers without a value (1e999), a byte order mark, UTF-16, bytes that are no UTF-8, halves of characters.
+    characters, numbers without a value (1e999), a byte order mark, UTF-16, bytes that are not UTF-8, halves of characters.
     """
     try:
         body = read_strictly(data)

@@ -151,7 +151,7 @@ def _counterpart(name: str) -> str:
 
 
 def _set(value: Any, number: int | None, *, dry: bool = False) -> bool:
-    """Set (None: delete) every nested number in ``value``, or only tell whether any would change."""
+    """Set (None: delete) every nested number in ``value``, or, in a dry run, return whether any would change."""
     changed = False
     pending = [value]
     while pending:

@@ -99,7 +99,7 @@ class Responses(Family):
         return None
 
     def view(self) -> View:
-        """Return the view of a client that has heard nothing."""
+        """Return the view of a client that has been sent nothing."""
         return ClientView()
 
     def completer(self, context: StreamContext, view: View, exit_: Exit) -> Completer:
@@ -135,7 +135,7 @@ def build_plan(
 
     :param disabled: names of repairs to leave out.
     :param strict: let an exception of a repair through (tests) instead of leaving the repair out.
-    :raises ValueError: for a name that is no repair's, and for a repair that the others need.
+    :raises ValueError: for the name of no repair, and for a repair that others need.
     """
     check_names([RESPONSES], disabled)
     return Plan.of(

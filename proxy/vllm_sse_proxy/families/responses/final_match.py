@@ -1,4 +1,4 @@
-"""Which items of the final output the client has been sent, and which it has not.
+"""Matches the final output with what was emitted: which items the client has been sent, and which are unsent.
 
 Theory of operation. vLLM builds ``response.output`` of the terminal event by a second parse of the model's answer: up to 0.31
 with new ids (R11), sometimes with other texts (R10), types (R23), arguments, or numbers of items than it streamed (R03, R20,
@@ -6,13 +6,14 @@ R21). Stream and final output are two accounts of *one* answer, so the question 
 whether they are the same item.
 
 *Calls* that clients run are matched in this order: by ``call_id``, by name and arguments, by id, and then by name in the
-order in which they came. What is left over on both sides is paired in order as well: as many calls in both accounts are the
-same calls, whatever their arguments say (issue 12, K5). Only a call in excess was never sent. A tool must not run twice.
+order in which they came. What is left over on both sides is paired in order as well: if both accounts have
+equally many calls, they are the same calls, whatever their arguments say (issue 12, K5). Only calls in excess are unsent,
+because a tool must not run twice.
 
 *Texts* (messages and reasoning) are matched by id where the content agrees, by equal text, and then in order where the
 content agrees. A final text that has no item of its own may still stand within what was sent beyond the matched texts: one
-item streamed as several (R17), several as one, the last token alone (R04). What is matched is used up, so an answer that
-repeats, or is a part of, an earlier text is still an answer of its own (K9).
+item streamed as several (R17), several as one, the last token alone (R04). Matched text is used up, so an answer that
+repeats an earlier text, or is a part of it, still counts as an answer of its own (issue 12, K9).
 
 *Everything else* is matched by id, then by type and name in order.
 
@@ -25,7 +26,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from vllm_sse_proxy.families.responses import grammar, synthesis
+from vllm_sse_proxy.families.responses import construct, grammar
 from vllm_sse_proxy.families.responses.grammar import ItemKind, item_kind
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _CLIENT_CALLS: Final = (grammar.FUNCTION_CALL, grammar.CUSTOM_CALL)
 
 _LOOK_AHEAD: Final = 4
 """Items that may stand in one account and not in the other before those that correspond: white space between reasoning and a
-call is streamed as a message and is no final item (0.24)."""
+call is streamed as a message and is absent from the final output (0.24)."""
 
 
 class FinalMatch:
@@ -159,7 +160,7 @@ def _place_of(placed: _Placed) -> int:
 
 
 class _CallMatch:
-    """Calls that clients run: each final one finds the emitted one that it is, by the surest sign first."""
+    """Calls that clients run: finds the emitted call for each final one, by the surest sign first."""
 
     def __init__(self, view: ClientView, accounts: dict[int, Body]) -> None:
         self._emitted = [item for item in view.items if item.kind in _CLIENT_CALLS]
@@ -248,7 +249,7 @@ def _arguments_of(call: Mapping[str, Any]) -> object:
 
 
 def _canonical(arguments: str) -> object:
-    canonical = synthesis.canonical_json(arguments)
+    canonical = construct.canonical_json(arguments)
     return arguments if canonical is None else canonical
 
 
@@ -344,7 +345,7 @@ class _Budget:
 
 
 class _TextMatch:
-    """Messages and reasoning: each final one finds the emitted one that it is, or the emitted text that it stands in.
+    """Messages and reasoning: finds the emitted text for each final one, or the emitted text that contains it.
 
     :ivar growing: open items of which the final output holds more than was emitted.
     """
@@ -479,7 +480,7 @@ class _TextMatch:
         return any(other != kind.type for other in self._elsewhere.get(bare, ()))
 
     def _texts_elsewhere(self) -> dict[str, list[str]]:
-        """Return the texts that are no final item's yet, bare, each with the types of the items that say it."""
+        """Return the texts without a final item so far, bare, each with the types of the items that hold it."""
         texts: dict[str, list[str]] = {}
         for emitted in self._emitted:
             if emitted.is_free:
@@ -540,7 +541,7 @@ class _Emitted:
 
 
 class _Pool:
-    """Emitted text of one kind that is no final item's yet; what is found in it is used up."""
+    """Emitted text of one kind without a final item so far; what is found in it is used up."""
 
     __slots__ = ("_text",)
 
@@ -657,12 +658,12 @@ def _readable_part(type_: str, part: Any) -> Any:
     if not _is_in_chat_shape(part):
         return part
     return (
-        _text_part(type_, part) if type(part) is str else {**synthesis.new_part(type_), **part, "type": type_}
+        _text_part(type_, part) if type(part) is str else {**construct.new_part(type_), **part, "type": type_}
     )
 
 
 def _text_part(type_: str, text: str) -> Body:
-    return {**synthesis.new_part(type_), "text": text}
+    return {**construct.new_part(type_), "text": text}
 
 
 # ---------------------------------------------------------------------------------------------------- calls as text, in texts

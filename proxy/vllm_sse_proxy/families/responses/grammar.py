@@ -1,6 +1,6 @@
 """The Responses protocol as tables: event types, their fields, item kinds, part kinds, and the texts that grow in them.
 
-Here legal behaviour is data. Constructors of inserted events (``synthesis``), the client's view (``view``) and the
+Here legal behaviour is data. Constructors of inserted events (``construct``), the client's view (``view``) and the
 judge (``conformance``) read these tables; ``tests/families/responses/test_grammar.py`` pins them to the types of the
 ``openai`` package.
 
@@ -38,7 +38,7 @@ class Holder(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextRun:
-    """A text that is told by deltas and finished by one ``done`` event.
+    """A text that is sent in deltas and finished by one ``done`` event.
 
     ``done_field`` is the field of the done event, ``field`` the field of the part or item that holds the whole text.
     ``is_json``: the whole is JSON, so what cannot be read as such is not whole.
@@ -149,10 +149,10 @@ class ItemKind:
     :ivar parts: types of the content parts that it may hold.
     :ivar summaries: may hold summary parts.
     :ivar run: the text that belongs to the item itself.
-    :ivar progress: events without content, in order, that a whole life of the item tells before its text.
+    :ivar progress: events without content, in order, that come before the text of the item in a complete stream.
     :ivar finish: the same, after its text.
     :ivar required: fields, beside id and type, that an item must name when it is announced, since no later event can.
-    :ivar acts: clients run it once it is done, whatever its status says: half of one is never told as done.
+    :ivar acts: clients run it once it is done, whatever its status says: half of one is never closed as done.
     """
 
     type: str
@@ -294,12 +294,12 @@ STATUSES_OF: Final = {
     FAILED: frozenset({"failed", "cancelled"}),
 }
 """``response.status`` that each lifecycle event may carry. ``cancelled`` is a status without an event of its own
-(#57999): it
-is told as failed."""
+(#57999):
+such a response ends as failed."""
 WORDS_OF_SUCCESS: Final = frozenset(
     {"completed", "complete", "done", "finished", "success", "succeeded", "ended", "end", "stop", "stopped"}
 )
-"""What private events and statuses call an end that is none of the failures below."""
+"""What private events and statuses call an end that is not one of the failures below."""
 WORDS_OF_FAILURE: Final = (
     *(
         "failed",
@@ -315,7 +315,7 @@ WORDS_OF_FAILURE: Final = (
     ),
     *("expired", "terminated", "interrupted", "killed", "rejected"),
 )
-"""What vLLM (``cancelled``), forks and gateways call the end of a response that is no success (issue 12, K1)."""
+"""What vLLM (``cancelled``), forks and gateways call the end of a response that did not succeed (issue 12, K1)."""
 TERMINAL_OF_STATUS: Final = {
     **dict.fromkeys(WORDS_OF_SUCCESS, COMPLETED),
     **dict.fromkeys(WORDS_OF_FAILURE, FAILED),
@@ -466,7 +466,7 @@ OPEN_RESPONSES_NAMES: Final = {
     REASONING_TEXT.delta: "response.reasoning.delta",
     REASONING_TEXT.done: "response.reasoning.done",
 }
-"""Dialect ``open-responses``: the names that differ from OpenAI's (protocol.md, trap 1)."""
+"""Dialect ``open-responses``: the names that differ from OpenAI's (https://www.openresponses.org/specification)."""
 
 ALIASES: Final[dict[str, str]] = {
     # Open Responses' own names, and the fork's (F01)
@@ -503,7 +503,7 @@ ALIASES: Final[dict[str, str]] = {
     # ends that have no event of their own
     **{f"response.{word}": FAILED for word in WORDS_OF_FAILURE if word not in ("failed", "error")},
 }
-"""Private names and the protocol's name for the same thing (protocol.md (f))."""
+"""Private names and the protocol's name for the same thing."""
 
 KEEPALIVE: Final = "keepalive"
 """The one heartbeat that every client accepts as an event. It repeats the number of the last event."""
@@ -518,6 +518,6 @@ PRIVATE_NOTICES: Final = frozenset(
         "response.tool_call.completed",
     }
 )
-"""Private events of forks that tell nothing of the response; no client of the default dialect knows them."""
+"""Private events of forks that carry nothing of the response; no client of the default dialect knows them."""
 TOOL_CALL_DELTA: Final = "response.tool_call.delta"
 """The fork's own form of a streamed call (F01), three shapes of payload, beside the protocol's events."""

@@ -229,7 +229,7 @@ _SIGNS_OF_ANNOTATIONS: Final = {
 
 
 def whole_annotations(annotations: list[Any]) -> list[Any]:
-    """Return annotations with all fields that their types require; what is no object is left out.
+    """Return annotations with all fields that their types require; entries that are not objects are left out.
 
     :returns: the list that was given if every one is whole.
     """
@@ -258,7 +258,7 @@ def whole_annotation(annotation: Body) -> Body:
 
 
 def can_be_announced_by_id(kind: ItemKind) -> bool:
-    """Return whether an item of this kind can be announced by one who knows nothing of it but its id."""
+    """Return whether an item of this kind can be announced from its id alone."""
     return not kind.required and "server_label" not in FIELDS.get(kind.type, {})
 
 

@@ -2,7 +2,7 @@
 
 Its compliance suite, and every client made from the schema, refuse what OpenAI's SDKs read: vLLM's ``"phase": null``,
 ``"encrypted_content": null`` and ``"verbosity": null`` (fields that may be absent, but not null), logprobs without
-``bytes``, a response object that lacks one of 31 keys, an echo of tools that are no functions. Source: the OpenAPI
+``bytes``, a response object that lacks one of 31 keys, an echo of tools other than functions. Source: the OpenAPI
 document of the specification of 2026-04-24.
 
 Only what an object *is* changes. Items, events and annotations of types that Open Responses does not know are the
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from vllm_sse_proxy.families.responses import grammar, synthesis
+from vllm_sse_proxy.families.responses import construct, grammar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,15 +35,15 @@ def fitting(event: Event, view: ClientView, request: RequestContext) -> Event:
     """Return the event with an object that the schema accepts; the event itself if it is so."""
     if event.type in grammar.LIFECYCLE:
         response = event.body["response"]
-        complete = synthesis.complete_response(response, view, request)
+        complete = construct.complete_response(response, view, request)
         fits = _response(response if complete == response else complete)
         return event if fits is response else event.having(response=fits)
-    known = _MENDS.get(event.type)
+    known = _FITS.get(event.type)
     if known is None:
         return event
-    field, mend = known
+    field, fit = known
     value = event.body.get(field)
-    fitting = mend(value) if value else value
+    fitting = fit(value) if value else value
     return event if fitting is value else event.having(**{field: fitting})
 
 
@@ -71,7 +71,7 @@ def _response(response: Body) -> Body:
 
 
 def _functions(tools: list[Any]) -> list[Any]:
-    """Leave out what is no function: the schema knows no other tool, and the echo is not part of the answer."""
+    """Leave out tools other than functions: the schema knows no others, and the echo is not part of the answer."""
     functions = [tool for tool in tools if isinstance(tool, dict) and tool.get("type") == "function"]
     return tools if len(functions) == len(tools) else functions
 
@@ -134,12 +134,12 @@ def _item(item: Body) -> Body:
 def _part(part: Body) -> Body:
     if "logprobs" not in part:
         return part
-    return _changed(part, {"logprobs": synthesis.whole_logprobs(part["logprobs"])})
+    return _changed(part, {"logprobs": construct.whole_logprobs(part["logprobs"])})
 
 
-def _each(values: list[Any], mend: Callable[[Any], Any]) -> list[Any]:
-    mended = [mend(value) for value in values]
-    return values if all(map(_is, mended, values)) else mended
+def _each(values: list[Any], fit: Callable[[Any], Any]) -> list[Any]:
+    fitted = [fit(value) for value in values]
+    return values if all(map(_is, fitted, values)) else fitted
 
 
 def _is(one: object, other: object) -> bool:
@@ -160,11 +160,11 @@ def _without(node: Body, *names: str) -> Body:
     return {name: value for name, value in node.items() if name not in names}
 
 
-_MENDS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
+_FITS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     **dict.fromkeys((grammar.ITEM_ADDED, grammar.ITEM_DONE), ("item", _item)),
     **dict.fromkeys((grammar.PART_ADDED, grammar.PART_DONE), ("part", _part)),
     **dict.fromkeys(
-        (grammar.OUTPUT_TEXT.delta, grammar.OUTPUT_TEXT.done), ("logprobs", synthesis.whole_logprobs)
+        (grammar.OUTPUT_TEXT.delta, grammar.OUTPUT_TEXT.done), ("logprobs", construct.whole_logprobs)
     ),
 }
-"""Type of event → the field that holds the object, and who mends it."""
+"""Type of event → the field that holds the object, and the function that fits it."""

@@ -1,15 +1,15 @@
-"""What upstream said of the end of a response, and what that makes of the items that it left open.
+"""The outcome of a response according to upstream, and what follows for the items that upstream left open.
 
-Two rules (issue 12, K1 to K3). A success needs a word for it: a response is completed only if upstream said so. So does a
-failure: what upstream calls completed stays completed, though the object that says it may be stale, and no reason for an
-incomplete response is made up. Where type and status of a terminal event contradict each other, the lesser claim counts.
+Two rules (issue 12, K1 to K3). A response counts as completed only if upstream reported that. Likewise it counts as failed or
+incomplete only if upstream reported that: neither a failure nor a reason is made up, even where the object that says
+"completed" may be stale. Where type and status of a terminal event contradict each other, the lesser claim counts.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from vllm_sse_proxy.families.responses import grammar, synthesis
+from vllm_sse_proxy.families.responses import construct, grammar
 from vllm_sse_proxy.families.responses.grammar import TERMINAL_OF_STATUS, item_kind
 from vllm_sse_proxy.families.responses.item_fields import closed_status
 
@@ -61,20 +61,20 @@ def closing_status(
     if account is not None and is_cut_short(account, response):
         return _status_of_half(item)
     if kind is grammar.FUNCTION_CALL and not (can_be_read(account) or _has_json(item)):
-        return synthesis.INCOMPLETE
+        return construct.INCOMPLETE
     if kind.acts and account is None and cut:
         return _status_of_half(item)
     if is_last and (cut or (hit_token_limit(response) and _is_unfinished(item, account))):
         return _status_of_half(item)
-    return synthesis.COMPLETED
+    return construct.COMPLETED
 
 
 def _status_of_half(item: ItemView) -> str | None:
-    return None if item.kind.acts and item.kind is not grammar.FUNCTION_CALL else synthesis.INCOMPLETE
+    return None if item.kind.acts and item.kind is not grammar.FUNCTION_CALL else construct.INCOMPLETE
 
 
 def _has_json(item: ItemView) -> bool:
-    return item.own is not None and synthesis.is_json(item.own.text)
+    return item.own is not None and construct.is_json(item.own.text)
 
 
 def can_be_read(account: Body | None) -> bool:
@@ -82,7 +82,7 @@ def can_be_read(account: Body | None) -> bool:
     run = item_kind(account.get("type")).run if account is not None else None
     said = account.get(run.field) if account is not None and run is not None else None
     return (
-        run is not None and type(said) is str and said != "" and (not run.is_json or synthesis.is_json(said))
+        run is not None and type(said) is str and said != "" and (not run.is_json or construct.is_json(said))
     )
 
 
@@ -95,7 +95,7 @@ def _is_unfinished(item: ItemView, account: Body | None) -> bool:
     if item.own is None or run is None:
         return item.kind is grammar.REASONING
     said = (account or {}).get(run.field)
-    return not synthesis.is_json(said if type(said) is str else item.own.text)
+    return not construct.is_json(said if type(said) is str else item.own.text)
 
 
 def is_finished(item: ItemView) -> bool:
@@ -115,12 +115,12 @@ def is_whole(view: ClientView) -> bool:
 
 
 def _is_closed_whole(item: ItemView) -> bool:
-    if item.item.get("status") == synthesis.INCOMPLETE:
+    if item.item.get("status") == construct.INCOMPLETE:
         return False
     if not item.is_closed_by_upstream:
         return item.kind is grammar.REASONING and is_finished(item)
     return item.kind is not grammar.FUNCTION_CALL or (
-        item.own is not None and synthesis.is_json(item.own.text)
+        item.own is not None and construct.is_json(item.own.text)
     )
 
 
@@ -137,7 +137,7 @@ def ends_in_half(response: Mapping[str, Any], view: ClientView, match: FinalMatc
         return True
     return (
         bool(view.items)
-        and view.items[-1].item.get("status") == synthesis.INCOMPLETE
+        and view.items[-1].item.get("status") == construct.INCOMPLETE
         and match.is_last(view.items[-1], was_cut=hit_token_limit(response))
     )
 
@@ -145,7 +145,7 @@ def ends_in_half(response: Mapping[str, Any], view: ClientView, match: FinalMatc
 def will_close_as_half(final: Mapping[str, Any]) -> bool:
     """Return whether an item that only the final output has is closed as incomplete, for what its status says."""
     type_ = final.get("type")
-    return type(type_) is str and closed_status(type_, final.get("status")) == synthesis.INCOMPLETE
+    return type(type_) is str and closed_status(type_, final.get("status")) == construct.INCOMPLETE
 
 
 def hit_token_limit(response: Mapping[str, Any]) -> bool:
@@ -160,10 +160,10 @@ def is_cut_short(final: Mapping[str, Any], response: Mapping[str, Any]) -> bool:
 
     Of a message alone the status proves nothing: a stop string ends one in the middle, and rightly.
     """
-    if final.get("status") not in (synthesis.INCOMPLETE, synthesis.IN_PROGRESS):
+    if final.get("status") not in (construct.INCOMPLETE, construct.IN_PROGRESS):
         return False
     run = item_kind(final.get("type")).run
-    return hit_token_limit(response) or (run is not None and not synthesis.is_json(str(final.get(run.field))))
+    return hit_token_limit(response) or (run is not None and not construct.is_json(str(final.get(run.field))))
 
 
 def typed_terminal(event: Event, *, is_half: bool) -> Event:

@@ -9,7 +9,7 @@ from vllm_sse_proxy.stream.repair import StreamSettings
 
 
 class Dialect(StrEnum):
-    """Whose names the events go by (protocol.md, "Dialects")."""
+    """Whose names the events go by (docs/configuration.md)."""
 
     OPENAI = "openai"
     OPEN_RESPONSES = "open-responses"

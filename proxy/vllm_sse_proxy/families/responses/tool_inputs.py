@@ -47,7 +47,7 @@ class _State(Enum):
     STRING = "string"
     """in the string"""
     END = "end"
-    """past it: what comes is no input"""
+    """past it: what follows does not belong to the input"""
     OBJECT = "object"
     """another object: only the whole of it shows whether it has an input"""
     BARE = "bare"
@@ -124,7 +124,7 @@ class InputReader:
 def _unescape(text: str, at: int) -> tuple[str, int]:
     """Return what an escape says, and where the text goes on; nothing if it may not be whole.
 
-    What is no escape, strictly, says itself: models write such, and the tool had better see it.
+    A backslash before any other character stands for itself: models write such, and the tool should see it.
     """
     letter = text[at + 1 : at + 2]
     if letter != "u":

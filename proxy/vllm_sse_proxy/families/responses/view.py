@@ -1,10 +1,10 @@
-"""The client's view: what the client has been told so far, and so believes.
+"""The client's view: what the client has been sent so far.
 
-Never what upstream said. Only the engine's exit writes it (:meth:`ClientView.apply`, for every event that really goes
-out); repairs read it. It is total: an event that makes no sense (possible only while repairs are switched off)
-changes nothing.
+It records what was emitted, which may differ from what upstream sent. Only the engine's exit writes it
+(:meth:`ClientView.apply`, for every event that is emitted); repairs read it. It accepts any event: one that makes no sense,
+which is possible only while repairs are switched off, changes nothing.
 
-Memory is bounded by what was told: one accumulator for every text, one small object for every item and part.
+Memory is bounded by what was emitted: one accumulator for every text, one small object for every item and part.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class RunView(TextView):
     """A growing text: of a part, or of an item's own run.
 
     :ivar done: the run's done event was emitted; no delta may follow.
-    :ivar settled: what that event said the whole is, where the deltas had said something else (a call's arguments).
+    :ivar settled: the text of that event, if it differs from the sum of the deltas (a call's arguments).
     """
 
     __slots__ = ("done", "run", "settled")
@@ -49,9 +49,9 @@ class RunView(TextView):
 class PartView(RunView):
     """A content part or a summary part of an item.
 
-    :ivar part: the part object as last told (``added``, then ``done``).
-    :ivar logprobs: those told by the deltas, in order.
-    :ivar annotations: those told by ``annotation.added``, in order.
+    :ivar part: the part object as it was emitted last (``added``, then ``done``).
+    :ivar logprobs: those of the deltas, in order.
+    :ivar annotations: those of ``annotation.added`` events, in order.
     """
 
     __slots__ = ("annotations", "closed", "index", "logprobs", "part", "type")
@@ -70,10 +70,10 @@ class PartView(RunView):
 class ItemView:
     """An output item as the client knows it.
 
-    :ivar item: the item object as last told (``added``, then ``done``).
+    :ivar item: the item object as it was emitted last (``added``, then ``done``).
     :ivar own: the item's own text (arguments, input, code), if its kind has one.
-    :ivar progress: types of the item's events without content that were told.
-    :ivar is_closed_by_upstream: its closing came from upstream; the proxy did not make it.
+    :ivar progress: types of the item's events without content that were emitted.
+    :ivar is_closed_by_upstream: its closing came from upstream; the proxy did not insert it.
     """
 
     __slots__ = (
@@ -134,14 +134,14 @@ def _open_at_the_end(parts: list[PartView]) -> list[PartView]:
 
 
 def part_at(parts: list[PartView], index: object) -> PartView | None:
-    """Return the part with this index; None for an index that is no index of ``parts``."""
+    """Return the part with this index; None if ``parts`` has no such index."""
     if type(index) is int and 0 <= index < len(parts):
         return parts[index]
     return None
 
 
 def part_index(event: Event) -> object:
-    """Return which part of its item an event is of; None for those that have none, whatever fields they carry."""
+    """Return the index of the part that an event belongs to; None for events without a part, whatever fields they carry."""
     if event.type in grammar.PART_EVENTS:
         return event.body.get("content_index")
     return event.body.get("summary_index") if event.type in grammar.SUMMARY_EVENTS else None
@@ -225,7 +225,7 @@ class ClientView(View):
         return item.text_at(grammar.RUN_OF_DELTA[event.type], part_index(event))
 
     def words_of(self, event: Event) -> str | None:
-        """Return the words of a delta; None for one that says more: logprobs, or what vendors add, is looked at each time."""
+        """Return the words of a delta; None if it carries more (logprobs, vendors' fields), which must be read each time."""
         words: object = event.body.get("delta")
         if type(words) is not str or any(
             type(value) in (dict, list) and value for value in event.body.values()
@@ -377,7 +377,7 @@ _OPEN_AT_ONCE: Final = 32
 
 
 def _weight(value: Any) -> int:
-    """Return what it costs to remember a value that is no text, roughly."""
+    """Return roughly what it costs to remember a value other than a text."""
     return _WEIGHT_OF_AN_OBJECT + len(dump_json(value))
 
 

@@ -86,7 +86,7 @@ CONTENT: Final[frozenset[str]] = frozenset()
 def check_stream(stream: bytes, *, request: object = None, dialect: str = OPENAI) -> list[Violation]:
     """Judge a whole body, its frames included. Never raises.
 
-    :param request: the decoded fields of the request, None if they are not known. They tell whether usage was asked for.
+    :param request: the decoded fields of the request, None if they are not known. They show whether usage was asked for.
     :param dialect: ``openai`` for its events, ``upstream`` for vLLM's own chunks.
     """
     judge = ChunkChecker(request=request) if str(dialect) == UPSTREAM else EventChecker()

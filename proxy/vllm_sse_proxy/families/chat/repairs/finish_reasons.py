@@ -6,7 +6,7 @@
 - ``tool_calls`` if and only if the choice has calls, by auto or required choice; a named choice has ``stop``.
 - ``tool_calls`` without any call: the parser lost them. If nothing else was sent, that is an error, for another try mostly
   works; after text, ``stop``.
-- ``abort`` and ``error`` are no ends of an answer, and neither is what nobody knows: the text of the chunk leaves, then an
+- ``abort`` and ``error`` do not end an answer, and neither is what nobody knows: the text of the chunk leaves, then an
   error. opencode asks again for ever when it reads ``abort``.
 - ``repetition`` is the engine's own way to stop, and a few names of others mean the same as OpenAI's.
 """

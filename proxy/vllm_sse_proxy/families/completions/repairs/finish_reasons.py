@@ -1,4 +1,4 @@
-"""Finish reasons (L01): one of OpenAI's values. ``abort``, ``error`` and what nobody knows are no ends of an answer.
+"""Finish reasons (L01): one of OpenAI's values. ``abort``, ``error`` and what nobody knows do not end an answer.
 
 The text of the chunk leaves, then an error.
 """

@@ -1,4 +1,4 @@
-"""Events whose ``event:`` line and ``type`` are not the same, and payloads that are no event.
+"""Events whose ``event:`` line and ``type`` are not the same, and payloads that are not events.
 
 The Python SDK of Anthropic goes by the line and skips a frame without one; the TypeScript SDK and the AI SDK go by the type. A
 payload that only lenient readers take (NaN, a byte order mark, control characters) leaves as they see it; one that nobody can

@@ -1,4 +1,4 @@
-"""THE place to add a repair: :data:`READ`, in the order in which events pass them. It matters where a comment says why."""
+"""The place to add a repair: :data:`READ`, in the order in which events pass. The order matters where a comment says so."""
 
 from __future__ import annotations
 

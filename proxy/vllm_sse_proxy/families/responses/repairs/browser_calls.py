@@ -1,11 +1,11 @@
-"""A browser call told as two items (R22).
+"""A browser call that is sent as two items (R22).
 
-From 0.14 the harmony path streams ``browser.search`` as an ``mcp_call``, and tells the call as a ``web_search_call`` as well:
+From 0.14 the harmony path streams ``browser.search`` as an ``mcp_call``, and the same call as a ``web_search_call`` as well:
 with a tool server that is streamed next, up to 0.24 on the neighbouring index, from 0.25 on the same; without one it stands
 in ``response.completed`` only. Clients show two calls, or refuse the second item on one index.
 
 So the ``mcp_call`` is held back until the next event of something else. A streamed ``web_search_call`` takes its place. Else
-the ``mcp_call`` is told as it came, with all its arguments, and the search that the final output has for it is no other call.
+the ``mcp_call`` is emitted as it came, with all its arguments, and the search in the final output counts as the same call.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _SEARCH: Final = grammar.WEB_SEARCH_CALL.type
 
 
 class BrowserCalls(Repair):
-    """Leave out the mcp_call where a web_search_call tells the same."""
+    """Leave out the mcp_call if a web_search_call stands for the same call."""
 
     __slots__ = ("_emitted", "_left_out", "_waiting")
 
     name: ClassVar = "browser_calls"
     summary: ClassVar = (
-        "a browser call that upstream tells as `mcp_call` and as `web_search_call` is told once"
+        "a browser call that upstream sends as `mcp_call` and as `web_search_call` is emitted once"
     )
     fixes: ClassVar = ("R22",)
     handles: ClassVar = None

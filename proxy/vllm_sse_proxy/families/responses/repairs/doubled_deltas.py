@@ -1,4 +1,4 @@
-"""Text told twice: once under a private name, once under the protocol's (F01).
+"""Text that is sent twice: once under a private name, once under the protocol's (F01).
 
 The fork sends ``response.reasoning.summary.delta`` beside ``response.reasoning_summary_text.delta`` with the same
 text; a client that understands both would show every word twice once the names are the same.
@@ -23,12 +23,12 @@ _BOUNDARIES: Final = frozenset({grammar.ITEM_ADDED, grammar.ITEM_DONE})
 
 
 class DoubledDeltas(Repair):
-    """Drop the echo: text of one spelling that the other spelling has told already."""
+    """Drop the echo: text under one name that has come under the other already."""
 
     __slots__ = ("_ahead", "_begun")
 
     name: ClassVar = "doubled_deltas"
-    summary: ClassVar = "text that comes under a private name and the protocol's is told once"
+    summary: ClassVar = "text that comes under a private name and the protocol's is emitted once"
     fixes: ClassVar = ("F01",)
     handles: ClassVar = frozenset(
         {type_ for type_ in grammar.RUN_OF_DELTA if type_ in grammar.ALIASES.values()} | _BOUNDARIES
@@ -42,7 +42,7 @@ class DoubledDeltas(Repair):
         """canonical type → the spelling that is ahead, and its text that the other one has not echoed yet"""
 
     def repair(self, event: Event, view: ClientView) -> Sequence[Event] | None:
-        """Compare the two spellings' texts; what both have told is told once."""
+        """Compare the texts under both names; emit once what both have brought."""
         type_, spelling, delta = event.type, event.body["type"], event.body.get("delta")
         if type_ in _BOUNDARIES:
             self._begun.clear()

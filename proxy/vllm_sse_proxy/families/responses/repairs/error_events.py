@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from vllm_sse_proxy.families.responses import grammar, synthesis
+from vllm_sse_proxy.families.responses import construct, grammar
 from vllm_sse_proxy.families.responses.error_reports import read_report, report_in
 from vllm_sse_proxy.stream.event import COMMENT, END, Event
 from vllm_sse_proxy.stream.repair import Repair
@@ -57,8 +57,8 @@ class ErrorEvents(Repair):
         error = Event(grammar.ERROR, {"type": grammar.ERROR, **body, "sequence_number": -1})
         if speaks_protocol:
             return [error]
-        response = synthesis.response_so_far(view, self.context.request)
-        return [error, synthesis.failed(response, body["error"])]
+        response = construct.response_so_far(view, self.context.request)
+        return [error, construct.failed(response, body["error"])]
 
 
 def _is_readable(body: Body, view: ClientView) -> bool:
@@ -74,7 +74,7 @@ def _is_readable(body: Body, view: ClientView) -> bool:
 
 
 def _error_body(words: Body) -> Body:
-    return synthesis.error_body(
+    return construct.error_body(
         code=words.get("code", _UNKNOWN_CODE),
         message=words.get("message", _UNKNOWN_MESSAGE),
         error_type=words.get("type", _UNKNOWN_CODE),

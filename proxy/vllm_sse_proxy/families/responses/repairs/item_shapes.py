@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from vllm_sse_proxy.families.responses import grammar, item_fields, synthesis
+from vllm_sse_proxy.families.responses import construct, grammar, item_fields
 from vllm_sse_proxy.families.responses.grammar import ItemKind, item_kind
 from vllm_sse_proxy.families.responses.settings import Dialect
 from vllm_sse_proxy.stream.event import dump_json
@@ -54,7 +54,7 @@ class ItemShapes(Repair):
             changes = _item_changes(item, added=added)
             if not view.looks_like_openai:  # whose items lack some, and clients know it
                 is_closed = self.context.settings.dialect is Dialect.OPEN_RESPONSES
-                changes |= synthesis.required_fields(item | changes, open_responses=is_closed)
+                changes |= construct.required_fields(item | changes, open_responses=is_closed)
                 changes |= _status_changes(item, added=added, failed=_has_failed(item, view))
             if added and (item | changes).get("name") == "":
                 return []  # a call without a name: its done item or the terminal event names it and holds all of it
@@ -74,9 +74,9 @@ class ItemShapes(Repair):
             changes |= _part_changes(part | changes, added=added)
             return [event.having(part=part | changes)] if changes else None
         logprobs = event.body.get("logprobs")
-        if type(logprobs) is list and (not logprobs or all(map(synthesis.is_readable_logprob, logprobs))):
+        if type(logprobs) is list and (not logprobs or all(map(construct.is_readable_logprob, logprobs))):
             return None
-        return [event.having(logprobs=synthesis.whole_logprobs(logprobs))]
+        return [event.having(logprobs=construct.whole_logprobs(logprobs))]
 
 
 def _item_changes(item: Body, *, added: bool) -> Body:
@@ -133,7 +133,7 @@ def _call_changes(item: Body, kind: ItemKind, *, added: bool) -> Body:
         return {}  # its code may be null
     changes: Body = {name: "" for name in kind.required if not isinstance(item.get(name), str)}
     if ("call_id" in kind.required and not item.get("call_id")) or "call_id" in changes:
-        changes["call_id"] = synthesis.derive_id("call", item.get("id"), item.get("name"))
+        changes["call_id"] = construct.derive_id("call", item.get("id"), item.get("name"))
     text = item.get(kind.run.field)
     if added and text != "":
         changes[kind.run.field] = ""
@@ -143,7 +143,7 @@ def _call_changes(item: Body, kind: ItemKind, *, added: bool) -> Body:
 
 
 def _list_changes(item: Body, field: str, *, added: bool, required: bool) -> Body:
-    """Return what to change in a list of parts: no list, or parts at the announcement, which later events tell."""
+    """Return what to change in a list of parts: another value, or parts in the announcement, which later events bring."""
     parts = item.get(field)
     if added or parts is None:
         return {field: []} if parts != [] and (required or field in item) else {}
@@ -152,8 +152,8 @@ def _list_changes(item: Body, field: str, *, added: bool, required: bool) -> Bod
         parts = [parts] if parts and isinstance(parts, dict | str) else []
     if all(isinstance(part, str) for part in parts):
         parts = [{"type": types[0], "text": text} for text in parts]
-    mended = [part | _changes_of(part, types[0]) for part in parts if isinstance(part, dict)]
-    return {field: mended} if mended != item[field] else {}
+    whole = [part | _changes_of(part, types[0]) for part in parts if isinstance(part, dict)]
+    return {field: whole} if whole != item[field] else {}
 
 
 def _changes_of(part: Body, wanted: str) -> Body:
@@ -184,7 +184,7 @@ def _part_changes(part: Body, *, added: bool) -> Body:
         elif (whole := item_fields.whole_annotations(annotations)) is not annotations:
             changes["annotations"] = whole
         if "logprobs" in part and (logprobs := part["logprobs"]) != []:
-            whole = synthesis.whole_logprobs(logprobs)
+            whole = construct.whole_logprobs(logprobs)
             if whole is not logprobs:
                 changes["logprobs"] = whole
     return changes

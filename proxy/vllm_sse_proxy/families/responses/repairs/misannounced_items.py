@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from vllm_sse_proxy.families.responses import final_match, grammar, synthesis
+from vllm_sse_proxy.families.responses import construct, final_match, grammar
 from vllm_sse_proxy.families.responses.events import object_in
 from vllm_sse_proxy.families.responses.grammar import ItemKind, item_kind
 from vllm_sse_proxy.stream.repair import HOLD, Repair, Seen, StreamContext, Verdict
@@ -34,7 +34,9 @@ class MisannouncedItems(Repair):
     __slots__ = ("_announced", "_changed", "_id", "_kind")
 
     name: ClassVar = "misannounced_items"
-    summary: ClassVar = "an announcement with a used id or the wrong type waits one event and is told right"
+    summary: ClassVar = (
+        "an announcement with a used id or the wrong type is held for one event, then corrected"
+    )
     fixes: ClassVar = ("R08", "R12", "R17", "R18")
     handles: ClassVar = None
 
@@ -99,7 +101,7 @@ class MisannouncedItems(Repair):
         return HOLD
 
     def _is_addressed(self, event: Event) -> bool:
-        """Tell whether the event is about the held item: it names it, or an item that nobody announced."""
+        """Return whether the event belongs to the held item: it names that item, or one that was never announced."""
         if event.type == grammar.ITEM_DONE:
             item = event.body.get("item")
             id_ = item.get("id") if isinstance(item, dict) else None
@@ -131,10 +133,10 @@ class MisannouncedItems(Repair):
     def _release_as(self, kind: ItemKind, event: Event) -> Sequence[Event]:
         """Announce the item as another kind, with a part of the type that the event needs."""
         held = self.take()
-        told = held[0].body["item"]
-        item = synthesis.new_item(kind, self._id or str(told.get("id") or ""))
+        announced = held[0].body["item"]
+        item = construct.new_item(kind, self._id or str(announced.get("id") or ""))
         run = grammar.REASONING_TEXT if kind is grammar.REASONING else grammar.OUTPUT_TEXT
-        part = synthesis.new_part(run.part_type or "")
+        part = construct.new_part(run.part_type or "")
         return [held[0].having(item=item), *(added.having(part=part) for added in held[1:]), event]
 
     def _judge_by_item(self, event: Event) -> Sequence[Event] | None:

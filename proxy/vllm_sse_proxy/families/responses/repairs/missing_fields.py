@@ -1,4 +1,4 @@
-"""Fields that an event must have and that no other repair fills: at their zero value (F01, clients.md §9).
+"""Fields that an event must have and that no other repair fills: at their zero value (F01).
 
 Clients with typed events (Zed, async-openai, generated SDKs) refuse an event that misses one; most of them then drop
 the stream.

@@ -1,7 +1,7 @@
-"""Payloads that are no event: no JSON, no object, no ``type``.
+"""Payloads that are not events: not JSON, not an object, or without a ``type``.
 
 Every strict client stops at one: openai-python raises ``JSONDecodeError``, the AI SDK reports a validation error,
-pydantic-ai hangs (clients.md §7, §9). Some gateways leave ``type`` out and rely on the ``event:`` line
+pydantic-ai hangs . Some gateways leave ``type`` out and rely on the ``event:`` line
 (cursor2api#116).
 """
 
@@ -34,9 +34,9 @@ class OpaquePayloads(Repair):
         "what only lenient clients can read, the repairs after it must know as these clients do"
     )
 
-    def repair(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - the payload tells all
+    def repair(self, event: Event, view: ClientView) -> Sequence[Event] | None:  # noqa: ARG002 - the payload suffices
         """Return the typed event, or nothing."""
-        if is_typed(event.body):  # JSON only to a lenient reader: told as what it would have seen
+        if is_typed(event.body):  # JSON only to a lenient reader: emitted as such a reader sees it
             return [Event(canonical_type(event.body), event.body)]
         name = event.name
         if event.body and name is not None and name.startswith("response."):

@@ -1,4 +1,4 @@
-"""Names that only vLLM, its forks or a gateway use (R24, F01; table (f) of protocol.md).
+"""Names that only vLLM, its forks or a gateway use (R24, F01; ``ALIASES`` in ``grammar.py``).
 
 ``response.reasoning_part.added`` (vLLM 0.11 to 0.31, #24938) kills openai-node's ``.stream()`` ("Unhandled response
 stream event") and every generated client with closed enums.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class PrivateNames(Repair):
-    """Give an event the protocol's name; drop private notices that tell nothing of the response."""
+    """Give an event the protocol's name; drop private notices that carry nothing of the response."""
 
     __slots__ = ("_knows_names",)
 

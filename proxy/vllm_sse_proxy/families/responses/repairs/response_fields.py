@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from vllm_sse_proxy.families.responses import grammar, item_fields, synthesis
+from vllm_sse_proxy.families.responses import construct, grammar, item_fields
 from vllm_sse_proxy.families.responses.error_reports import read_report
 from vllm_sse_proxy.families.responses.grammar import item_kind
 from vllm_sse_proxy.families.responses.settings import Dialect
@@ -79,9 +79,9 @@ class ResponseFields(Repair):
     def _complete(self, response: Body, event: Event, view: ClientView) -> Body:
         """Return a response object with all that clients need but for its items and its usage; itself if it is so."""
         complete = _with_readable_error(_without_leaks(response), event, view)
-        if (synthesis.is_vllms(complete) and not self._keeps) or not synthesis.is_readable(complete):
-            complete = synthesis.complete_response(complete, view, self.context.request)
-        complete = _with_whole_format(synthesis.with_whole_functions(complete))
+        if (construct.looks_like_vllm(complete) and not self._keeps) or not construct.is_readable(complete):
+            complete = construct.complete_response(complete, view, self.context.request)
+        complete = _with_whole_format(construct.with_whole_functions(complete))
         if not self._seen:
             self._seen, self._completed = response, complete
         return complete
@@ -124,7 +124,7 @@ def _with_readable_error(response: Body, event: Event, view: ClientView) -> Body
         return response if error is None else {**response, "error": None}
     known = error if isinstance(error, dict) else {}
     code = known.get("code")
-    code = code if isinstance(code, str) and code else synthesis.known_code(words.get("code"))
+    code = code if isinstance(code, str) and code else construct.known_code(words.get("code"))
     return {**response, "error": {**known, "code": code, "message": words["message"]}}
 
 
@@ -174,7 +174,7 @@ def _with_whole_items(response: Body, *, open_responses: bool) -> Body:
 
 
 def _item_changes(item: Body, *, open_responses: bool) -> Body:
-    changes = synthesis.required_fields(item, open_responses=open_responses)
+    changes = construct.required_fields(item, open_responses=open_responses)
     kind = item_kind(item.get("type"))
     if kind is grammar.MESSAGE and item.get("role") != "assistant":  # nobody else speaks in a response
         changes["role"] = "assistant"

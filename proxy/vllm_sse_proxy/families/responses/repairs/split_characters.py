@@ -5,7 +5,7 @@ between them sends ``"\ud83c"`` in one delta and ``"\udf0d"`` in the next. Half 
 serde, orjson and every other strict reader refuse the event, so the client loses both halves and whatever stood beside them.
 
 So the first half waits for the next delta of its text. Where no other half comes, U+FFFD takes its place, unless what closes
-the text says what the character was: then that leaves as one more delta (``done_texts``). In what is no delta, a half without
+the text says what the character was: then that leaves as one more delta (``done_texts``). Outside of deltas, a half without
 the other becomes U+FFFD at once.
 """
 

@@ -1,4 +1,4 @@
-"""A ``delta`` that is no string (F01): the case that started this project.
+"""A ``delta`` that is not a string (F01): the case that started this project.
 
 ``{"delta": {"content": "We"}}``: Codex drops the event ("invalid type: map, expected a string"), openai-python's
 helper raises ``TypeError``, openai-node shows ``[object Object]``. By design only

@@ -5,7 +5,7 @@ r"""The fork's own form of a streamed call: ``response.tool_call.delta`` in thre
     {"delta": {"content": ["[{\"type\": \"tool_call\"", ...]}}     later pieces are bare slices of the same text
 
 The fork sends them beside the protocol's own events for the same call, which clients understand. So the pieces are
-gathered, and a call is told only where, at the end, the client has heard of no such call.
+gathered, and a call is emitted only if, at the end, no such call has been emitted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 from json import JSONDecoder
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from vllm_sse_proxy.families.responses import grammar, synthesis
+from vllm_sse_proxy.families.responses import construct, grammar
 from vllm_sse_proxy.families.responses.call_texts import names_of
 from vllm_sse_proxy.stream.event import END
 from vllm_sse_proxy.stream.repair import Repair, StreamContext
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class ToolCallDeltas(Repair):
-    """Tell calls that were streamed only in the fork's form as the protocol's events."""
+    """Emit calls that were streamed only in the fork's form as the protocol's events."""
 
     __slots__ = ("_calls", "_slices")
 
@@ -58,8 +58,8 @@ class ToolCallDeltas(Repair):
         events: list[Event] = []
         for offset, call in enumerate(unsent):
             index = len(view.items) + offset
-            id_ = synthesis.derive_id("fc", view.response_id or self.context.request.seed, index)
-            events += synthesis.life_of_item(index, {**call.item(), "id": id_})
+            id_ = construct.derive_id("fc", view.response_id or self.context.request.seed, index)
+            events += construct.life_of_item(index, {**call.item(), "id": id_})
         return [*events, event] if events else None
 
     def _gather(self, delta: object) -> None:
@@ -130,7 +130,7 @@ class _Call:
             "call_id": self.call_id,
             "name": self.name,
             "arguments": "".join(self._pieces),
-            "status": synthesis.COMPLETED,
+            "status": construct.COMPLETED,
         }
 
 

@@ -15,7 +15,7 @@ A call that upstream streams behind such a text, too, and that the text names, i
 something else follows, arguments that all stand in the text show that both are one call.
 
 While the end of a delta may be the beginning of a call, that delta waits for the next one. The announcement of a message, and
-white space after it, wait for its first word: if that is the call, the client never hears of the message, which would stay
+white space after it, wait for its first word: if that is the call, the message is never announced, which would stay
 empty. Reasoning is not held: it is not the answer, models think about how they will call, and no parser of vLLM takes a
 call from it while it is reasoning.
 
@@ -243,7 +243,7 @@ class ToolCallTexts(Repair):
             return Released(held)
         text = _text_of(held)
         message = _open_message(view)
-        emitted = _text_told(message) if message is not None and not openings else ""
+        emitted = _text_sent(message) if message is not None and not openings else ""
         output = _output_of(event)
         kept = kept_of(
             emitted, text, place, marker, [text_of(item) for item in output if item["type"] == "message"]
@@ -296,7 +296,7 @@ def _type_of(event: Event) -> str:
 
 
 def _id_of(event: Event) -> str | None:
-    """Return the id of the event's item; None for one that is no string."""
+    """Return the id of the event's item; None if it is not a string."""
     id_ = event.body.get("item_id")
     if event.type in _OF_ITEMS:
         item = event.body.get("item")
@@ -323,7 +323,7 @@ def _open_message(view: ClientView) -> ItemView | None:
     return last if last is not None and not last.closed else None
 
 
-def _text_told(message: ItemView) -> str:
+def _text_sent(message: ItemView) -> str:
     return "".join(part.text for part in message.parts)
 
 

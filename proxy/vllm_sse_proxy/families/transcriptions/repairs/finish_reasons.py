@@ -1,4 +1,4 @@
-"""Finish reasons (T05): ``abort`` and ``error`` are no ends of a transcript. The text of the chunk leaves, then an error."""
+"""Finish reasons (T05): ``abort`` and ``error`` do not end a transcript. The text of the chunk leaves, then an error."""
 
 from __future__ import annotations
 

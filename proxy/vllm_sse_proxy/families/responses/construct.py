@@ -1,8 +1,24 @@
-"""Constructors for every event that the proxy may invent. Nothing else builds one.
+"""Constructors for every event that the proxy inserts; no other module builds one.
 
-Invented events are born conforming: they take ids, indexes and texts from the client's view. They are deterministic
-(no clock, no randomness), so a stream that is replayed and repaired again says the same (``starting_after``,
-protocol.md "Resume").
+Theory of operation. Upstream leaves events out: an announcement, the closings of a part, a whole item that only the terminal
+event shows. The completer (:mod:`.complete`) decides *that* an event is missing; this module decides what it says. There are
+three layers, each built from the one above it:
+
+*Objects* are what events carry: response objects (:func:`complete_response`), items (:func:`announced`, :func:`emitted_item`)
+and parts (:func:`new_part`, :func:`emitted_part`). They take ids, indexes and texts from the client's view, so that every
+inserted event agrees with what was emitted before it.
+
+*Events* wrap one object each: :func:`item_added`, :func:`part_done`, :func:`delta`, :func:`text_done` and so on.
+
+*Sequences* are the events that something goes through from its announcement to its closing: :func:`life_of_part` and
+:func:`life_of_item` for what was never streamed, :func:`end_of_part` for what upstream left open.
+
+Two sources can describe the same thing: the events that were emitted, and upstream's own *account* (a done item, or an item of
+the final output). What was emitted wins, because the client has it already; an account adds what the deltas cannot carry
+(annotations, encrypted content) and text that continues the emitted text. The one exception is :func:`supersedes`.
+
+Nothing here reads a clock or a random number, so a stream that is replayed and repaired again produces the same events: a
+client that reconnects with ``starting_after`` continues where it stopped (docs/adr/0005-resume-by-whole-replay.md).
 """
 
 from __future__ import annotations
@@ -42,7 +58,7 @@ def derive_id(prefix: str, *parts: object) -> str:
 
 
 def is_readable(response: Mapping[str, Any]) -> bool:
-    """Tell whether a response object has the fields that every client needs, and no field with a type that none reads."""
+    """Return whether a response object has every field that clients need, each of a type that they can read."""
     if not all(name in response for name in _MINIMUM):
         return False
     return all(
@@ -92,16 +108,16 @@ _MINIMUM: Final[dict[str, tuple[type, ...]]] = {
 """Fields without which no client reads a response object."""
 
 
-def is_vllms(response: Mapping[str, Any]) -> bool:
-    """Tell whether vLLM made the response object: from 0.11 on it lacks the ``error`` that OpenAI's have (R27)."""
+def looks_like_vllm(response: Mapping[str, Any]) -> bool:
+    """Return whether vLLM made the response object: since 0.11 it lacks the ``error`` field of OpenAI's objects (R27)."""
     return "error" not in response and "parallel_tool_calls" in response
 
 
 def complete_response(response: Mapping[str, Any], view: ClientView, request: RequestContext) -> Body:
     """Return a response object with every field that the specifications require.
 
-    In order of preference: what upstream said, what the request said, a neutral value. ``created_at`` is 0 where
-    nobody knows it: the core has no clock.
+    Each field takes upstream's value, else the request's, else a neutral one. ``created_at`` is 0 if it is unknown, because
+    the core has no clock.
     """
     asked = request.body or {}
     model = asked.get("model")
@@ -187,11 +203,11 @@ _PLAINLY_USABLE: Final[dict[str, frozenset[type]]] = {
     "instructions": frozenset((str, _NULL)),
     **dict.fromkeys(("id", "object", "model", "tool_choice", "tools"), frozenset()),
 }
-"""What ``_is_usable`` would say of a value whose type is one of these: yes. It takes 20 µs for a whole response object."""
+"""Types of values that ``_is_usable`` always accepts. The look-up spares it 20 µs for a whole response object."""
 
 
 def response_so_far(view: ClientView, request: RequestContext) -> Body:
-    """Return the response object as the client last heard it, readable; one at neutral values if it never did."""
+    """Return the response object that was emitted last, made readable; one with neutral values if there is none yet."""
     response = view.response
     if response is None or not is_readable(response):
         response = complete_response(response or {}, view, request)
@@ -199,14 +215,14 @@ def response_so_far(view: ClientView, request: RequestContext) -> Body:
 
 
 def with_whole_functions(response: Body) -> Body:
-    """Return a readable response object with the functions that it echoes as their type requires; without nameless ones."""
+    """Return a readable response object whose echoed functions have all required fields; nameless ones are left out."""
     tools = [_whole_function(tool) if tool["type"] == "function" else tool for tool in response["tools"]]
     whole = [tool for tool in tools if tool["type"] != "function" or isinstance(tool.get("name"), str)]
     return response if whole == response["tools"] else {**response, "tools": whole}
 
 
 def _whole_function(tool: Body) -> Body:
-    """Return an echoed function with what typed clients insist on: null where the request did not say."""
+    """Return an echoed function with the fields that typed clients insist on: null where the request gave no value."""
     changes: Body = {
         name: None
         for name, kind in _FUNCTION.items()
@@ -219,16 +235,16 @@ def _whole_function(tool: Body) -> Body:
 
 _UNSAID: Final = object()
 _FUNCTION: Final[dict[str, type]] = {"parameters": dict, "strict": bool, "description": str}
-"""Nullable fields of a function; all but its description must be there."""
+"""Nullable fields of a function; all of them are required except its description."""
 
 
 def items_so_far(view: ClientView) -> list[Body]:
-    """Return the items as the client has them; those that are still open as incomplete ones."""
-    return [item.item if item.closed else told_item(item, status=INCOMPLETE) for item in view.items]
+    """Return the emitted items; those that are still open are incomplete."""
+    return [item.item if item.closed else emitted_item(item, status=INCOMPLETE) for item in view.items]
 
 
 def failed(response: Mapping[str, Any], error: Mapping[str, Any]) -> Event:
-    """Return ``response.failed`` for an error; its code is one that the SDKs' types know."""
+    """Return ``response.failed`` for an error, with a code that the SDKs' types know."""
     return lifecycle(
         grammar.FAILED,
         response,
@@ -238,7 +254,7 @@ def failed(response: Mapping[str, Any], error: Mapping[str, Any]) -> Event:
 
 
 def known_code(code: object) -> str:
-    """Return the code that ``response.error`` may have for one of upstream's: those are a closed list in the SDKs' types."""
+    """Return the code of ``response.error`` for a code of upstream's: the SDKs' types have a closed list."""
     if code in ("429", 429):
         return "rate_limit_exceeded"
     return code if isinstance(code, str) and code in _SDK_CODES else "server_error"
@@ -272,7 +288,7 @@ def lifecycle(type_: str, response: Mapping[str, Any], *, status: str, **changes
 
 
 def opening(type_: str, response: Mapping[str, Any]) -> Event:
-    """Return ``response.created`` or ``response.in_progress``: the response as it is before any output."""
+    """Return ``response.created`` or ``response.in_progress``, with the response as it is before any output."""
     changes: Body = {"output": []}
     for name in ("usage", "error", "incomplete_details", "completed_at"):
         if name in response:
@@ -281,7 +297,7 @@ def opening(type_: str, response: Mapping[str, Any]) -> Event:
 
 
 def error_body(*, code: str, message: str, error_type: str, param: object = None) -> Body:
-    """Return the fields of an ``error`` event, flat and nested together: the form that every client reads (clients.md §0)."""
+    """Return the fields of an ``error`` event, flat and nested at once: some clients read one form, some the other."""
     nested = {"type": error_type, "code": code, "message": message, "param": param}
     return {"code": code, "message": message, "param": param, "error": nested}
 
@@ -290,7 +306,7 @@ def error_body(*, code: str, message: str, error_type: str, param: object = None
 
 
 def announced(item: Mapping[str, Any], kind: ItemKind) -> Body:
-    """Return ``item`` as it is announced: everything that later events tell is at its zero value."""
+    """Return ``item`` as it is announced: everything that later events bring is at its zero value."""
     zero: Body = {**item}
     if kind is grammar.MESSAGE:
         zero["content"] = []
@@ -313,9 +329,9 @@ def announced(item: Mapping[str, Any], kind: ItemKind) -> Body:
 
 
 def required_fields(item: Mapping[str, Any], *, open_responses: bool = False) -> Body:
-    """Return what an item lacks of the fields that its type requires, texts and names apart.
+    """Return the fields that an item's type requires and the item lacks, apart from texts and names.
 
-    :param open_responses: leave alone what only OpenAI's types know: there it is upstream's own.
+    :param open_responses: leave alone types that only OpenAI's API knows; in this dialect their fields are upstream's own.
     """
     type_ = item.get("type")
     if not isinstance(type_, str) or (open_responses and type_ not in item_fields.OF_OPEN_RESPONSES):
@@ -328,7 +344,7 @@ def required_fields(item: Mapping[str, Any], *, open_responses: bool = False) ->
 
 
 def new_item(kind: ItemKind, id_: str, **fields: Any) -> Body:
-    """Return the item that an event without an announcement implies, with all that its type requires."""
+    """Return the item that an event without an announcement implies, with every field that its type requires."""
     item: Body = {"id": id_, "type": kind.type, "status": IN_PROGRESS}
     if kind is grammar.MESSAGE:
         item |= {"role": "assistant", "content": []}
@@ -350,16 +366,16 @@ def item_added(index: int, item: Body) -> Event:
 
 
 def item_done(index: int, item: Body) -> Event:
-    """Return the end of an item."""
+    """Return the closing of an item."""
     return inserted(grammar.ITEM_DONE, output_index=index, item=item)
 
 
-def told_item(item: ItemView, *, status: str, proven: Mapping[str, Any] | None = None) -> Body:
-    """Return the item as the client must believe it when it is done.
+def emitted_item(item: ItemView, *, status: str, proven: Mapping[str, Any] | None = None) -> Body:
+    """Return the item as its done event must show it to agree with the emitted events.
 
-    :param status: what to say of it; a reasoning item that had no status gets none, as OpenAI's have none.
-    :param proven: upstream's own account of the item, for all that the deltas did not tell (annotations, encrypted
-    content, …).
+    :param status: its status; a reasoning item that was announced without one gets none, as in OpenAI's streams.
+    :param proven: upstream's own account of the item, for what the deltas did not carry (annotations, encrypted
+        content, …).
     """
     base: Body = {**item.item}
     if proven is not None and proven.get("type") == item.type:
@@ -370,11 +386,11 @@ def told_item(item: ItemView, *, status: str, proven: Mapping[str, Any] | None =
         if name in item.item or name in base
     }
     if item.kind is grammar.MESSAGE or item.kind is grammar.REASONING:
-        content = told_parts(item.parts, base.get("content"))
+        content = emitted_parts(item.parts, base.get("content"))
         if content or item.kind is grammar.MESSAGE or base.get("content") is not None:
             base["content"] = content
     if item.kind is grammar.REASONING:
-        base["summary"] = told_parts(item.summaries, base.get("summary"))
+        base["summary"] = emitted_parts(item.summaries, base.get("summary"))
     if item.own is not None and item.own.run is not None:
         base[item.own.run.field] = item.own.text
     if "status" in item.item or item_fields.needs_status(item.type) or status == INCOMPLETE:
@@ -382,8 +398,8 @@ def told_item(item: ItemView, *, status: str, proven: Mapping[str, Any] | None =
     return base
 
 
-def is_as_told(item: ItemView, said: Mapping[str, Any]) -> bool:
-    """Tell whether upstream's done item says what the client was told of it: its names, its parts, its text."""
+def is_as_emitted(item: ItemView, said: Mapping[str, Any]) -> bool:
+    """Return whether upstream's done item agrees with what was emitted of it: its names, its parts, its text."""
     names = (*_NAMES, *item.kind.required) if item.type in grammar.ITEM_KINDS else _NAMES[:2]
     if any(said.get(name) != item.item.get(name) for name in names):
         return False
@@ -391,35 +407,35 @@ def is_as_told(item: ItemView, said: Mapping[str, Any]) -> bool:
     if own is not None and own.run is not None and (own.text or said.get(own.run.field)):
         return bool(said.get(own.run.field) == own.text)
     if item.kind is grammar.MESSAGE or item.kind is grammar.REASONING:
-        return _are_as_told(item.parts, said.get("content")) and _are_as_told(
+        return _are_as_emitted(item.parts, said.get("content")) and _are_as_emitted(
             item.summaries, said.get("summary")
         )
     return True
 
 
 _NAMES: Final = ("id", "type", "name", "call_id", "role", "phase")
-"""What an item is called, and may not change between its announcement and its end."""
+"""Fields that identify an item: they may not change between its announcement and its closing."""
 
 
-def _are_as_told(told: list[PartView], said: object) -> bool:
-    return says_the_same([part.part for part in told], said if isinstance(said, list) else [])
+def _are_as_emitted(emitted: list[PartView], said: object) -> bool:
+    return says_the_same([part.part for part in emitted], said if isinstance(said, list) else [])
 
 
-def says_the_same(told: object, said: object) -> bool:
-    """Tell whether ``said`` repeats what was told; it may add what was left open, as OpenAI's own final items do."""
-    if isinstance(told, list) and isinstance(said, list):
-        return len(told) == len(said) and all(map(says_the_same, told, said))
-    if isinstance(told, dict) and isinstance(said, dict):
+def says_the_same(emitted: object, said: object) -> bool:
+    """Return whether ``said`` repeats what was emitted; it may fill in what was empty, as OpenAI's own final items do."""
+    if isinstance(emitted, list) and isinstance(said, list):
+        return len(emitted) == len(said) and all(map(says_the_same, emitted, said))
+    if isinstance(emitted, dict) and isinstance(said, dict):
         return all(
-            says_the_same(told.get(name), said.get(name))
-            for name in {**told, **said}
-            if name not in _FREE and not _is_addition(name, told.get(name), said.get(name))
+            says_the_same(emitted.get(name), said.get(name))
+            for name in {**emitted, **said}
+            if name not in _FREE and not _is_addition(name, emitted.get(name), said.get(name))
         )
-    return told == said
+    return emitted == said
 
 
-def _is_addition(name: str, told: object, said: object) -> bool:
-    return _is_nothing(told) and (_is_nothing(said) or name not in _TOLD_ONCE)
+def _is_addition(name: str, emitted: object, said: object) -> bool:
+    return _is_nothing(emitted) and (_is_nothing(said) or name not in _STREAMED)
 
 
 def _is_nothing(value: object) -> bool:
@@ -427,17 +443,17 @@ def _is_nothing(value: object) -> bool:
 
 
 _FREE: Final = frozenset({"encrypted_content", "fingerprint", "sequence_number"})
-"""Fields that may differ between the done item and the final one in OpenAI's own streams (protocol.md, "Equalities")."""
-_TOLD_ONCE: Final = frozenset(
+"""Fields that may differ between the done item and the final one in OpenAI's own streams ."""
+_STREAMED: Final = frozenset(
     {*_NAMES, "status", "content", "summary", "text", "refusal", "arguments", "input", "code"}
 )
-"""Fields that the stream tells: the final item cannot add to them any more."""
+"""Fields that are complete once an item is closed: the final item cannot add to them."""
 
 
 def final_item(item: ItemView, account: Mapping[str, Any]) -> Body:
-    """Return an item of the final output: as it was told, with what only upstream's final account of it says besides.
+    """Return an item of the final output: the emitted item, with the fields that only upstream's final account of it has.
 
-    What the stream tells (texts, status) the account can no longer add: two items may share one account (R08).
+    The account cannot add what the stream has brought (texts, status), because two items may share one account (R08).
     """
     if account.get("type") != item.type:
         return item.item
@@ -448,20 +464,20 @@ def final_item(item: ItemView, account: Mapping[str, Any]) -> Body:
     return {
         name: value
         for name, value in final.items()
-        if name not in _TOLD_ONCE or item.item.get(name) is not None or _is_nothing(value)
+        if name not in _STREAMED or item.item.get(name) is not None or _is_nothing(value)
     }
 
 
-def told_parts(parts: list[PartView], proven: object) -> list[Body]:
-    """Return the parts as the client must believe them; a proven part with the told text lends its other fields."""
+def emitted_parts(parts: list[PartView], proven: object) -> list[Body]:
+    """Return the emitted parts as they are closed; parts of the account supply the fields that deltas do not carry."""
     accounts = accounts_of(parts, proven)
-    return [told_part(part, accounts.get(part.index)) for part in parts]
+    return [emitted_part(part, accounts.get(part.index)) for part in parts]
 
 
-def told_part(
+def emitted_part(
     part: PartView, proven: object = None, *, text: str | None = None, annotations: list[Any] | None = None
 ) -> Body:
-    """Return one part as the client must believe it; a closed one was told already, and stays as it was."""
+    """Return one emitted part as it is closed; a part that is closed already stays as it was emitted."""
     if part.closed:
         return part.part
     base: Body = {**part.part}
@@ -478,10 +494,9 @@ def told_part(
 
 
 def whole_logprobs(logprobs: Any) -> Any:
-    """Return the logprobs with all fields that parts must have and deltas need not (openai's types, R28).
+    """Return the logprobs with the fields that the types of the ``openai`` package require in parts, and not in deltas (R28).
 
-    :returns: the list that was given if every one is whole; entries that name no token, with which nobody can do
-        anything, are left out.
+    :returns: the given list if every entry is whole; entries without a token are useless, and are left out.
     """
     whole = (
         [_whole_logprob(one) for one in logprobs if _names_token(one)] if isinstance(logprobs, list) else []
@@ -490,7 +505,7 @@ def whole_logprobs(logprobs: Any) -> Any:
 
 
 def is_readable_logprob(logprob: Any) -> bool:
-    """Tell whether a client can read the logprob of a delta: it and its alternatives name a token and say a number."""
+    """Return whether a client can read the logprob of a delta: it and its alternatives each have a token and a number."""
     if not _is_numbered(logprob):
         return False
     others = logprob.get("top_logprobs", [])
@@ -521,7 +536,7 @@ def _with_bytes(logprob: Body) -> Body:
 
 
 _IMPOSSIBLE: Final = -9999.0
-"""What vLLM and OpenAI say for minus infinity, which JSON cannot: it reaches us as NaN or null."""
+"""What vLLM and OpenAI send for minus infinity, which JSON cannot express: it arrives as NaN or null."""
 
 
 # Parts and texts
@@ -548,7 +563,7 @@ def part_done(
     text: str | None = None,
     annotations: list[Any] | None = None,
 ) -> Event:
-    """Return the closing of a part; ``text`` and ``annotations`` are what it has by then."""
+    """Return the closing of a part, given the text and annotations that it has by then."""
     summary = part.type == grammar.SUMMARY_TEXT.part_type
     type_ = grammar.SUMMARY_DONE if summary else grammar.PART_DONE
     place = {
@@ -556,11 +571,11 @@ def part_done(
         "output_index": item.index,
         "summary_index" if summary else "content_index": part.index,
     }
-    return inserted(type_, **place, part=told_part(part, proven, text=text, annotations=annotations))
+    return inserted(type_, **place, part=emitted_part(part, proven, text=text, annotations=annotations))
 
 
 def delta(item: ItemView, run: TextRun, index: int, text: str) -> Event:
-    """Return a piece of text."""
+    """Return one delta of a text."""
     fields: Body = {"delta": text}
     if run is grammar.OUTPUT_TEXT:
         fields["logprobs"] = []
@@ -568,7 +583,7 @@ def delta(item: ItemView, run: TextRun, index: int, text: str) -> Event:
 
 
 def text_done(item: ItemView, text: RunView, index: int = 0, *, said: str | None = None) -> Event:
-    """Return the end of a text: the whole of what the deltas told, or what stands in its place."""
+    """Return the done event of a text: the sum of its deltas, or ``said`` in its place."""
     run = text.run
     if run is None:
         message = "a part of an unknown type has no text to finish"
@@ -584,7 +599,7 @@ def text_done(item: ItemView, text: RunView, index: int = 0, *, said: str | None
 
 
 def progress(type_: str, item: ItemView) -> Event:
-    """Return an event that only says how far an item is."""
+    """Return an event without content that reports the progress of an item."""
     return inserted(type_, item_id=item.id, output_index=item.index)
 
 
@@ -597,24 +612,24 @@ def _place(item: ItemView, run: TextRun, index: int) -> Body:
     return place
 
 
-# Whole lives
+# Sequences of events
 
 
-def is_truer(said: str, told: str) -> bool:
-    """Tell whether a call's arguments as upstream finally has them should stand against those that the deltas told.
+def supersedes(said: str, emitted: str) -> bool:
+    """Return whether a call's final arguments replace those that its deltas added up to.
 
-    Nobody has seen arguments, but somebody will run them: better a done event that contradicts its deltas than a tool that
-    runs on half of its arguments (R12: first delta lost; R33: input sent again in full). Arguments that only are spaced or
-    ordered otherwise contradict nothing (F01: the fork's done events hold an object).
+    Arguments are executed, not displayed: a done event that contradicts its deltas is better than a tool that runs with half
+    of its arguments (R12: first delta lost; R33: input sent again in full). Arguments that differ only in white space or in
+    the order of their members are the same (F01: the fork's done events hold an object).
     """
-    if not said or said.startswith(told):
+    if not said or said.startswith(emitted):
         return False
-    wanted, own = canonical_json(said), canonical_json(told)
+    wanted, own = canonical_json(said), canonical_json(emitted)
     return own is None if wanted is None else wanted != own
 
 
 def canonical_json(text: str) -> bytes | None:
-    """Return the same for texts that are the same JSON; None for what is none."""
+    """Return bytes that are equal for texts that hold the same JSON; None for a text that is not JSON."""
     try:
         return orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS)
     except TypeError:  # nested deeper than orjson writes, and not deeper than it reads
@@ -624,7 +639,7 @@ def canonical_json(text: str) -> bytes | None:
 
 
 def is_json(text: str) -> bool:
-    """Tell whether arguments can be read: what a cut or a lost piece leaves behind cannot."""
+    """Return whether a text is JSON: arguments that were cut, or that lost a piece, are not."""
     try:
         orjson.loads(text)
     except (ValueError, UnicodeEncodeError):
@@ -632,15 +647,15 @@ def is_json(text: str) -> bool:
     return True
 
 
-def tail(told: str, proven: object) -> str:
-    """Return what is missing of a proven text that extends the told one; empty if it does not extend it."""
-    if isinstance(proven, str) and len(proven) > len(told) and proven.startswith(told):
-        return proven[len(told) :]
+def tail(emitted: str, proven: object) -> str:
+    """Return what a proven text adds to the end of the emitted one; empty if it does not continue it."""
+    if isinstance(proven, str) and len(proven) > len(emitted) and proven.startswith(emitted):
+        return proven[len(emitted) :]
     return ""
 
 
 def end_of_part(item: ItemView, part: PartView, account: object) -> list[Event]:
-    """Return the events that bring an open part to its end; text that ``account`` adds goes out first."""
+    """Return the events that close an open part; text that ``account`` adds is emitted first, as one more delta."""
     known: Body = account if isinstance(account, dict) and account.get("type") == part.type else {}
     events: list[Event] = []
     run, text, annotations = part.run, part.text, part.annotations
@@ -662,7 +677,7 @@ def end_of_part(item: ItemView, part: PartView, account: object) -> list[Event]:
 
 
 def life_of_part(item: ItemView, index: int, account: Body) -> list[Event]:
-    """Return a whole life for a part that upstream only ever showed complete; none for one of a type without text."""
+    """Return all events of a part that upstream showed only when it was complete; none for a type without text."""
     run = grammar.RUN_OF_PART.get(account["type"])
     if run is None:
         return []
@@ -671,7 +686,7 @@ def life_of_part(item: ItemView, index: int, account: Body) -> list[Event]:
 
 
 def life_of_item(index: int, item: Body, *, status: str | None = None) -> list[Event]:
-    """Return a whole life for an item that upstream only ever showed complete: announced, told, closed."""
+    """Return all events of an item that upstream showed only when it was complete: announcement, texts, closings."""
     kind = item_kind(item.get("type"))
     start = announced(item, kind)
     view = ItemView(index, start)
@@ -700,14 +715,14 @@ def life_of_item(index: int, item: Body, *, status: str | None = None) -> list[E
         events.append(text_done(view, own))
     if final == COMPLETED:
         events += [progress(type_, view) for type_ in kind.finish]
-    events.append(item_done(index, told_item(view, status=final, proven=item)))
+    events.append(item_done(index, emitted_item(view, status=final, proven=item)))
     return events
 
 
 def unsent_parts(said: object, emitted: list[PartView], types: tuple[str, ...]) -> list[Body]:
     """Return the parts of an account that have no counterpart among the emitted ones, up to the first without text.
 
-    Only those of the given types count; others may stand before them (K9).
+    Only parts of the given types count; others may stand before them (issue 12, K9).
     """
     parts = (
         [part for part in said if isinstance(part, dict) and part.get("type") in types]
@@ -722,14 +737,14 @@ def unsent_parts(said: object, emitted: list[PartView], types: tuple[str, ...]) 
     return unsent
 
 
-def accounts_of(told: list[PartView], said: object) -> dict[int, object]:
-    """Return index of an emitted part → the part of an account that is of the same type and as often the same type before."""
+def accounts_of(emitted: list[PartView], said: object) -> dict[int, object]:
+    """Return, for the index of an emitted part, the account's part of the same type with the same rank among that type."""
     waiting: dict[str, list[Body]] = {}
     for part in reversed(said if isinstance(said, list) else []):
         if isinstance(part, dict) and isinstance(part.get("type"), str):
             waiting.setdefault(part["type"], []).append(part)
     accounts: dict[int, object] = {}
-    for view in told:
+    for view in emitted:
         parts = waiting.get(view.type)
         if parts:
             accounts[view.index] = parts.pop()
@@ -737,20 +752,20 @@ def accounts_of(told: list[PartView], said: object) -> dict[int, object]:
 
 
 def typed_part(event: Event, item: ItemView) -> Event:
-    """Return a part event with a part of a type that its item can hold; the event itself if it is so."""
+    """Return a part event with a part of a type that its item can hold; the event itself if it has one."""
     if event.type not in (grammar.PART_ADDED, grammar.PART_DONE):
         return event
     part = event.body["part"]
     if not item.kind.parts or part["type"] in item.kind.parts:
         return event
     run = grammar.RUN_OF_PART[item.kind.parts[0]]
-    told = grammar.RUN_OF_PART.get(part["type"])
-    text = part.get(told.field) if told is not None and told.holder is Holder.PART else ""
+    own = grammar.RUN_OF_PART.get(part["type"])
+    text = part.get(own.field) if own is not None and own.holder is Holder.PART else ""
     return event.having(part={**new_part(item.kind.parts[0]), run.field: text})
 
 
-def is_part_as_told(part: PartView, said: Mapping[str, Any]) -> bool:
-    """Return whether upstream's closing of a part says what the client was sent of it."""
+def is_part_as_emitted(part: PartView, said: Mapping[str, Any]) -> bool:
+    """Return whether upstream's closing of a part agrees with what was emitted of it."""
     if part.logprobs and not said.get("logprobs"):
         return False
     if part.run is grammar.OUTPUT_TEXT and said.get("annotations") != part.annotations:
@@ -759,25 +774,25 @@ def is_part_as_told(part: PartView, said: Mapping[str, Any]) -> bool:
 
 
 def done_item(item: ItemView, said: Body, *, text_is_open: bool) -> Body:
-    """Return a done item that is the sum of what was streamed of it; the one that was given if it is.
+    """Return a done item that is the sum of its events; the given item if it is that already.
 
-    :param text_is_open: the closing of the item's own text still waits, and the done item may be what settles it.
+    :param text_is_open: the closing of the item's own text is still held, and the done item may settle what it says.
     """
     status = said.get("status")
-    # An item that was announced with a status has one at its end; OpenAI's reasoning items never have any.
+    # An item that was announced with a status is closed with one; OpenAI's reasoning items never have any.
     lacks_status = item.item.get("status") is not None and status is None
-    if is_as_told(item, said) and not lacks_status:
+    if is_as_emitted(item, said) and not lacks_status:
         return said
     known = status if status in (COMPLETED, INCOMPLETE) else COMPLETED
-    told = told_item(item, status=known, proven=said)
+    done = emitted_item(item, status=known, proven=said)
     run = item.kind.run
     if text_is_open and run is not None and run.field in said:
-        told[run.field] = said[run.field]
-    return told
+        done[run.field] = said[run.field]
+    return done
 
 
 def as_opening(event: Event) -> Event:
-    """Return an opening of upstream's with a response that has not begun; the event itself if it is so."""
+    """Return an opening of upstream's with a response that has no output yet; the event itself if it has none."""
     response, statuses = event.body["response"], grammar.STATUSES_OF[event.type]
     status = response.get("status")
     known = isinstance(status, str) and status in statuses
@@ -788,7 +803,7 @@ def as_opening(event: Event) -> Event:
 
 
 class ItemNamer:
-    """Names for items that upstream never streamed: ids that the client does not know yet, call_ids of their own."""
+    """Gives names to unsent items: ids that the client does not know yet, and a ``call_id`` for each call."""
 
     def __init__(self, view: ClientView, request: RequestContext) -> None:
         self._view = view
@@ -796,7 +811,7 @@ class ItemNamer:
         self._taken: dict[str, None] = {}
 
     def named(self, item: Body, index: int) -> Body:
-        """Return the item with names, and with arguments if it must have some; the item itself if it has all that."""
+        """Return the item with an id, a ``call_id`` and arguments if it needs them; the item itself if it has them all."""
         kind = item_kind(item.get("type"))
         view, taken = self._view, self._taken
         names: Body = {}
@@ -817,15 +832,18 @@ class ItemNamer:
 
 
 def has_name(item: Mapping[str, Any]) -> bool:
-    """Return whether a call that must have a name has one: names are never guessed."""
+    """Return whether an item has a name, if it is a call that must have one: names are never guessed."""
     name = item.get("name")
     return "name" not in item_kind(item.get("type")).required or (isinstance(name, str) and name != "")
 
 
 def summed_up(item: ItemView, account: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Return an item of the final output; ``account`` is upstream's, None if it has none."""
+    """Return an item of the final output.
+
+    :param account: upstream's own account of it, None if there is none.
+    """
     if not item.closed:  # a call that was cut
-        return told_item(item, status=INCOMPLETE, proven=account)
+        return emitted_item(item, status=INCOMPLETE, proven=account)
     if account is None:
         return item.item
     same = account == item.item or (account.get("type") == item.type and says_the_same(item.item, account))
@@ -834,20 +852,21 @@ def summed_up(item: ItemView, account: Mapping[str, Any] | None) -> Mapping[str,
     final = final_item(item, account)
     run = item.kind.run
     if run is not None and item.kind.acts and account.get("type") == item.type:
-        # A call closed in the middle, too long ago for its closing to be held (R19): those who run it from here need all.
-        whole, told = account.get(run.field), str(final.get(run.field))
-        if isinstance(whole, str) and whole.startswith(told) and not is_json(told):
+        # Upstream closed the call in the middle, too long ago for its closing to be held (R19). Clients that run calls from
+        # the final output need all of its arguments.
+        whole, emitted = account.get(run.field), str(final.get(run.field))
+        if isinstance(whole, str) and whole.startswith(emitted) and not is_json(emitted):
             return {**final, run.field: whole}
     return final
 
 
 def _lacks_text(item: ItemView, account: Mapping[str, Any]) -> bool:
-    """Tell whether a call has no field for its arguments or input: it was told an empty one."""
+    """Return whether an account of a call lacks the field of its arguments or input; it was emitted with an empty one."""
     return item.own is not None and item.own.run is not None and account.get(item.own.run.field) is None
 
 
 def _has_null_logprobs(account: Mapping[str, Any]) -> bool:
-    """Tell whether a text part says ``"logprobs": null``, where the streamed one has a list (R27)."""
+    """Return whether a text part has ``"logprobs": null``, where the streamed one has a list (R27)."""
     content = account.get("content")
     return isinstance(content, list) and any(
         isinstance(part, dict) and "logprobs" in part and part["logprobs"] is None for part in content

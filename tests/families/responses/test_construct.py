@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.streams import Json, call, message, reasoning, response, search, summary, text_part
 from vllm_sse_proxy import RequestContext
-from vllm_sse_proxy.families.responses import synthesis
+from vllm_sse_proxy.families.responses import construct
 from vllm_sse_proxy.families.responses.grammar import (
     CODE,
     EVENT_FIELDS,
@@ -37,14 +37,14 @@ def told(life: list[Json]) -> ItemView:
 
 class TestIds:
     def test_an_id_depends_on_its_parts_alone(self) -> None:
-        assert synthesis.derive_id("fc", "a", 1) == synthesis.derive_id("fc", "a", 1)
-        assert synthesis.derive_id("fc", "a", 1) != synthesis.derive_id("fc", "a", 2)
-        assert synthesis.derive_id("fc", "\ud800").startswith("fc_")
+        assert construct.derive_id("fc", "a", 1) == construct.derive_id("fc", "a", 1)
+        assert construct.derive_id("fc", "a", 1) != construct.derive_id("fc", "a", 2)
+        assert construct.derive_id("fc", "\ud800").startswith("fc_")
 
 
 class TestResponse:
     def test_a_whole_object_is_readable(self) -> None:
-        assert synthesis.is_readable(response())
+        assert construct.is_readable(response())
 
     @pytest.mark.parametrize(
         ("field", "value"),
@@ -67,34 +67,34 @@ class TestResponse:
         ],
     )
     def test_one_that_a_typed_client_cannot_read_is_not(self, field: str, value: Any) -> None:
-        assert not synthesis.is_readable(response() | {field: value})
+        assert not construct.is_readable(response() | {field: value})
 
     def test_what_is_plainly_usable_is_usable(self) -> None:
         values: list[Any] = [None, True, 0, -1, 1.5, "", "x", [], [1], [{"type": "f"}], {}, {"type": "f"}]
-        plain = synthesis._PLAINLY_USABLE
+        plain = construct._PLAINLY_USABLE
         found = [(name, value) for name in plain for value in values if type(value) in plain[name]]
         assert len(found) > 50
-        assert [(name, value) for name, value in found if not synthesis._is_usable(name, value)] == []
+        assert [(name, value) for name, value in found if not construct._is_usable(name, value)] == []
 
     def test_what_upstream_said_comes_before_what_the_request_said(self) -> None:
         asked = RequestContext(
             seed="s",
             body={"model": "asked", "temperature": 0.5, "store": "no boolean", "instructions": "Be."},
         )
-        made = synthesis.complete_response({"model": "said", "temperature": 0.0}, ClientView(), asked)
+        made = construct.complete_response({"model": "said", "temperature": 0.0}, ClientView(), asked)
         assert (made["model"], made["temperature"], made["store"], made["instructions"]) == (
             "said",
             0.0,
             True,
             "Be.",
         )
-        assert made["id"] == synthesis.derive_id("resp", "s")
+        assert made["id"] == construct.derive_id("resp", "s")
 
     def test_so_far_is_what_was_heard_last(self) -> None:
         view = ClientView()
-        assert synthesis.response_so_far(view, RequestContext())["status"] == "in_progress"
+        assert construct.response_so_far(view, RequestContext())["status"] == "in_progress"
         view.response = response()
-        assert synthesis.response_so_far(view, RequestContext()) is view.response
+        assert construct.response_so_far(view, RequestContext()) is view.response
 
     @pytest.mark.parametrize(
         ("code", "told_"),
@@ -106,20 +106,20 @@ class TestResponse:
         ],
     )
     def test_a_failure_has_a_code_that_sdks_know(self, code: Any, told_: str) -> None:
-        failed = synthesis.failed(response(), {"code": code, "message": "m"})
+        failed = construct.failed(response(), {"code": code, "message": "m"})
         assert failed.body["response"]["error"] == {"code": told_, "message": "m"}
 
     def test_an_opening_has_only_fields_that_the_response_has(self) -> None:
-        event = synthesis.opening("response.created", {"id": "r", "usage": {}})
+        event = construct.opening("response.created", {"id": "r", "usage": {}})
         assert event.body["response"] == {"id": "r", "usage": None, "output": [], "status": "in_progress"}
 
 
 class TestItems:
     @pytest.mark.parametrize("kind", list(ITEM_KINDS.values()), ids=lambda kind: kind.type)
     def test_every_kind_can_be_new_and_live(self, kind: Any) -> None:
-        item = synthesis.new_item(kind, "x_1", **dict.fromkeys(kind.required, "n"))
+        item = construct.new_item(kind, "x_1", **dict.fromkeys(kind.required, "n"))
         assert (item["id"], item["type"], item["status"]) == ("x_1", kind.type, "in_progress")
-        life = synthesis.life_of_item(0, {**item, "status": "completed"})
+        life = construct.life_of_item(0, {**item, "status": "completed"})
         assert (life[0].type, life[-1].type) == ("response.output_item.added", "response.output_item.done")
         assert life[-1].body["item"]["status"] == "completed"
         for event in life:
@@ -127,7 +127,7 @@ class TestItems:
             assert EVENT_FIELDS[event.type].keys() <= event.body.keys()
 
     def test_an_unknown_kind_is_announced_and_closed(self) -> None:
-        life = synthesis.life_of_item(3, {"id": "v", "type": "vendor", "x": 1})
+        life = construct.life_of_item(3, {"id": "v", "type": "vendor", "x": 1})
         assert names(life) == ["output_item.added", "output_item.done"]
         assert life[1].body["item"] == {"id": "v", "type": "vendor", "x": 1, "status": "completed"}
 
@@ -137,16 +137,16 @@ class TestItems:
     def test_a_told_item_is_its_done_item(self, life: tuple[list[Json], Json]) -> None:
         events, done = life
         item = told(events[:-1])
-        assert synthesis.told_item(item, status="completed") == done
-        assert synthesis.is_as_told(item, done)
+        assert construct.emitted_item(item, status="completed") == done
+        assert construct.is_as_emitted(item, done)
 
     def test_a_proven_item_lends_what_the_deltas_cannot_tell(self) -> None:
         events, done = reasoning(0, "Hm")
-        made = synthesis.told_item(
+        made = construct.emitted_item(
             told(events[:-1]), status="completed", proven={**done, "encrypted_content": "x"}
         )
         assert made["encrypted_content"] == "x"
-        other = synthesis.told_item(
+        other = construct.emitted_item(
             told(events[:-1]), status="completed", proven={"type": "message", "phase": "x"}
         )
         assert "phase" not in other
@@ -161,22 +161,22 @@ class TestItems:
                 }
             ]
         )
-        assert synthesis.told_item(item, status="completed") == {
+        assert construct.emitted_item(item, status="completed") == {
             "id": "rs",
             "type": "reasoning",
             "summary": [],
         }
-        assert synthesis.told_item(item, status="incomplete")["status"] == "incomplete"
+        assert construct.emitted_item(item, status="incomplete")["status"] == "incomplete"
 
     def test_a_final_item_of_another_type_says_nothing(self) -> None:
         item = told(search(0)[0])
-        assert synthesis.final_item(item, {"type": "reasoning", "x": 1}) == item.item
-        assert synthesis.final_item(item, {"type": "web_search_call", "x": 1})["x"] == 1
+        assert construct.final_item(item, {"type": "reasoning", "x": 1}) == item.item
+        assert construct.final_item(item, {"type": "web_search_call", "x": 1})["x"] == 1
 
     def test_annotations_that_only_the_account_has_are_emitted(self) -> None:
         item = told(message(0, "Hi")[0][:3])
         account = {**text_part("Hi"), "annotations": [NOTE]}
-        made = synthesis.end_of_part(item, item.parts[0], account)
+        made = construct.end_of_part(item, item.parts[0], account)
         assert names(made) == ["output_text.annotation.added", "output_text.done", "content_part.done"]
         assert made[-1].body["part"]["annotations"] == [NOTE]
 
@@ -189,7 +189,7 @@ class TestItems:
         ],
     )
     def test_parts_that_nobody_knows_stay_out(self, part: Any, texts: list[str]) -> None:
-        life = synthesis.life_of_item(
+        life = construct.life_of_item(
             0, {"id": "m", "type": "message", "content": [text_part("Hi"), part, text_part("No")]}
         )
         assert [e.body["delta"] for e in life if e.type == OUTPUT_TEXT.delta] == texts
@@ -206,10 +206,10 @@ class TestItems:
     )
     def test_an_item_that_is_over_has_a_status_of_its_kind(self, type_: str, told: Any, status: str) -> None:
         item = {"id": "x", "type": type_, "status": told, "call_id": "c", "name": "f", "arguments": "{}"}
-        assert synthesis.life_of_item(0, item)[-1].body["item"]["status"] == status
+        assert construct.life_of_item(0, item)[-1].body["item"]["status"] == status
 
     def test_an_empty_code_is_told_as_empty(self) -> None:
-        life = synthesis.life_of_item(
+        life = construct.life_of_item(
             0, {"id": "c", "type": "code_interpreter_call", "code": None, "container_id": "x"}
         )
         assert [event.body["code"] for event in life if event.type == CODE.done] == [""]
@@ -218,32 +218,32 @@ class TestItems:
 class TestParts:
     @pytest.mark.parametrize("type_", list(RUN_OF_PART))
     def test_a_new_part_is_empty(self, type_: str) -> None:
-        part = synthesis.new_part(type_)
+        part = construct.new_part(type_)
         assert part["type"] == type_
         assert part[RUN_OF_PART[type_].field] == ""
 
     def test_a_part_of_an_unknown_type_has_no_life_and_no_text(self) -> None:
         item = ItemView(0, {"id": "v", "type": "vendor"})
-        assert synthesis.life_of_part(item, 0, {"type": "vendor"}) == []
+        assert construct.life_of_part(item, 0, {"type": "vendor"}) == []
         with pytest.raises(ValueError, match="unknown type"):
-            synthesis.text_done(item, PartView(0, {"type": "vendor"}))
-        closing = synthesis.end_of_part(item, PartView(0, {"type": "vendor", "x": 1}), None)
+            construct.text_done(item, PartView(0, {"type": "vendor"}))
+        closing = construct.end_of_part(item, PartView(0, {"type": "vendor", "x": 1}), None)
         assert names(closing) == ["content_part.done"]
 
     def test_a_closed_part_stays_as_it_was_told(self) -> None:
         part = told(message(0, "Hi")[0]).parts[0]
-        assert synthesis.told_part(part, {**text_part("Hi"), "x": 1}) is part.part
+        assert construct.emitted_part(part, {**text_part("Hi"), "x": 1}) is part.part
 
     def test_a_proven_part_lends_its_other_fields(self) -> None:
         part = told(message(0, "Hi")[0][:3]).parts[0]
-        assert synthesis.told_part(part, {**text_part("No"), "x": 1}) == {**text_part("Hi"), "x": 1}
-        assert synthesis.told_part(part, {"type": "refusal", "x": 1}) == text_part("Hi")
+        assert construct.emitted_part(part, {**text_part("No"), "x": 1}) == {**text_part("Hi"), "x": 1}
+        assert construct.emitted_part(part, {"type": "refusal", "x": 1}) == text_part("Hi")
 
 
 class TestLogprobs:
     def test_a_parts_logprobs_have_their_bytes(self) -> None:
         others = [{"token": "e", "logprob": -1.0}, "x", {"token": 7, "logprob": -2.0}]
-        assert synthesis.whole_logprobs([{"token": "é", "logprob": -0.5, "top_logprobs": others}]) == [
+        assert construct.whole_logprobs([{"token": "é", "logprob": -0.5, "top_logprobs": others}]) == [
             {
                 "token": "é",
                 "bytes": [0xC3, 0xA9],
@@ -254,15 +254,15 @@ class TestLogprobs:
 
     def test_what_is_whole_is_the_same_list(self) -> None:
         whole = [{"token": "e", "bytes": [1], "logprob": -1.0, "top_logprobs": []}]
-        assert synthesis.whole_logprobs(whole) is whole
+        assert construct.whole_logprobs(whole) is whole
 
     def test_minus_infinity_is_told_as_openai_tells_it(self) -> None:
-        (whole,) = synthesis.whole_logprobs([{"token": "e", "logprob": None, "top_logprobs": "x"}])
+        (whole,) = construct.whole_logprobs([{"token": "e", "logprob": None, "top_logprobs": "x"}])
         assert whole == {"token": "e", "bytes": [0x65], "logprob": -9999.0, "top_logprobs": []}
 
     @pytest.mark.parametrize("logprobs", [None, "x", ["x", None], [{"token": 7}], [{}]])
     def test_what_names_no_token_is_left_out(self, logprobs: Any) -> None:
-        assert synthesis.whole_logprobs(logprobs) == []
+        assert construct.whole_logprobs(logprobs) == []
 
     @pytest.mark.parametrize(
         ("logprob", "readable"),
@@ -280,7 +280,7 @@ class TestLogprobs:
         ],
     )
     def test_a_deltas_logprob_needs_no_bytes(self, logprob: Any, readable: bool) -> None:  # noqa: FBT001 - a case
-        assert synthesis.is_readable_logprob(logprob) is readable
+        assert construct.is_readable_logprob(logprob) is readable
 
 
 class TestComparing:
@@ -298,14 +298,14 @@ class TestComparing:
         ],
     )
     def test_a_final_item_may_add_but_not_contradict(self, one: Any, other: Any, same: bool) -> None:  # noqa: FBT001
-        assert synthesis.says_the_same(one, other) is same
+        assert construct.says_the_same(one, other) is same
 
     @pytest.mark.parametrize(
         ("told_", "proven", "missing"),
         [("a", "ab", "b"), ("", "ab", "ab"), ("ab", "ab", ""), ("b", "ab", ""), ("a", None, "")],
     )
     def test_a_tail_is_what_a_longer_text_adds(self, told_: str, proven: Any, missing: str) -> None:
-        assert synthesis.tail(told_, proven) == missing
+        assert construct.tail(told_, proven) == missing
 
     @pytest.mark.parametrize(
         ("said", "told_", "truer"),
@@ -323,7 +323,7 @@ class TestComparing:
         ],
     )
     def test_arguments_that_can_be_run_are_truer(self, said: str, told_: str, truer: bool) -> None:  # noqa: FBT001
-        assert synthesis.is_truer(said, told_) is truer
+        assert construct.supersedes(said, told_) is truer
 
 
 def test_an_item_of_no_type_is_of_an_unknown_kind() -> None:
@@ -335,4 +335,4 @@ def test_the_final_account_adds_nothing_that_the_stream_tells() -> None:
     life, done = summary(0, "Hm")
     thought = [{"type": "reasoning_text", "text": "Hm"}]
     account = {**done, "status": "completed", "content": thought, "encrypted_content": "e"}
-    assert synthesis.final_item(told(life), account) == {**done, "encrypted_content": "e"}
+    assert construct.final_item(told(life), account) == {**done, "encrypted_content": "e"}
