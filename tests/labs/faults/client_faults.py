@@ -56,7 +56,7 @@ async def leaving(phases: Iterable[str] = PLACES, *, times: int = TIMES) -> list
         ByteRelay(upstream.port) as relay,
         ProxyProcess(relay.url) as proxy,
     ):
-        for target in ("/v1/responses", "/cohere/v2/chat"):
+        for target in ("/v1/responses", "/inference/v1/generate"):
             for how in LEAVING:
                 rows += [await _leave(proxy, relay, upstream, target, how, phase, times) for phase in phases]
     return rows

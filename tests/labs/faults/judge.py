@@ -7,9 +7,10 @@ conforming stream   whole by its HTTP framing, no violation found by the checker
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -121,9 +122,13 @@ def judge(
 
 
 def gained(before: dict[str, float], after: dict[str, float], prefix: str) -> dict[str, float]:
-    """Return the samples that grew between two readings of /metrics, by their names without the prefix."""
-    return {
-        name.removeprefix(prefix): value - before.get(name, 0.0)
-        for name, value in after.items()
-        if name.startswith(prefix) and value != before.get(name, 0.0)
-    }
+    """Return the samples that grew between two readings of /metrics, by their names without the prefix and the family."""
+    grew: dict[str, float] = {}
+    for name, value in after.items():
+        if name.startswith(prefix) and value != before.get(name, 0.0):
+            short = _FAMILY.sub("", name.removeprefix(prefix))
+            grew[short] = grew.get(short, 0.0) + value - before.get(name, 0.0)
+    return grew
+
+
+_FAMILY: Final = re.compile(r',family="[^"]*"|family="[^"]*",')
