@@ -108,8 +108,9 @@ async def _leave(
             wrong.append(f"ending in the log: {line['ending']}")
     after = await proxy.metrics()
     endings = gained(before, after, "streams_total")
-    opened = target == "/v1/responses" and PHASES[phase] >= len(HEAD)
-    if endings != ({'{ending="client_gone"}': float(times)} if opened else {}):
+    family = {"/v1/responses": "responses", "/v1/chat/completions": "chat"}.get(target)
+    opened = family is not None and PHASES[phase] >= len(HEAD)
+    if endings != ({f'{{ending="client_gone",family="{family}"}}': float(times)} if opened else {}):
         wrong.append(f"endings counted: {endings}")
     if after["requests_in_flight"] or after["streams_in_flight"]:
         wrong.append("something is still in flight")
