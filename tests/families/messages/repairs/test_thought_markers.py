@@ -46,6 +46,12 @@ def test_what_is_held_leaves_with_whatever_comes() -> None:
     passes(f"start\nthink 0\nthink+ 0 <th\n{REST}")
 
 
+def test_a_second_start_does_not_release_it() -> None:
+    lines, counts = repaired(f"start\nthink 0\nthink+ 0 <th\nstart\nthink+ 0 ink>One\n{REST}")
+    assert lines == short(f"start\nthink 0\nthink+ 0 One\n{REST}")
+    assert counts == {"thought_markers": 1, "message_openings": 1}
+
+
 @pytest.mark.parametrize("thought", ["One_<think>", "</think>", "<thinking>", "<", ""])
 def test_other_thoughts_pass(thought: str) -> None:
     passes(

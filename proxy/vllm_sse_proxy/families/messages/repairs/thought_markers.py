@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from vllm_sse_proxy.families.messages import grammar
 from vllm_sse_proxy.families.messages.events import delta_of, delta_type
-from vllm_sse_proxy.stream.repair import HOLD, Repair, Verdict
+from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,8 +39,10 @@ class ThoughtMarkers(Repair):
 
     def repair(self, event: Event, view: MessageView) -> Sequence[Event] | Verdict | None:
         """Return the first piece without its marker. The first one of a block is always walked."""
+        if event.type == grammar.MESSAGE_START:
+            return PASS  # a second one, which changes nothing
         block = view.open
-        if block is None or block.type != grammar.THINKING or block.text.last is not None:
+        if block is not None and block.type == grammar.THINKING and block.text.last is not None:
             return None
         piece = delta_of(event).get("thinking")
         if delta_type(event) != grammar.THINKING_DELTA or type(piece) is not str:
