@@ -109,7 +109,7 @@ async def _leave(
     after = await proxy.metrics()
     endings = gained(before, after, "streams_total")
     opened = target == "/v1/responses" and PHASES[phase] >= len(HEAD)
-    if endings != ({'{ending="client_gone",family="responses"}': float(times)} if opened else {}):
+    if endings != ({'{ending="client_gone"}': float(times)} if opened else {}):
         wrong.append(f"endings counted: {endings}")
     if after["requests_in_flight"] or after["streams_in_flight"]:
         wrong.append("something is still in flight")

@@ -121,7 +121,7 @@ class Bench:
         wanted = "2xx" if answer.status == 200 else f"{answer.status // 100}xx"
         if answered != {f'{{code="{wanted}",route="responses"}}': 1.0}:
             verdict.wrong.append(f"requests counted: {answered}")
-        if answer.status == 200 and endings != {f'{{ending="{verdict.shown}",family="responses"}}': 1.0}:
+        if answer.status == 200 and endings != {f'{{ending="{verdict.shown}"}}': 1.0}:
             verdict.wrong.append(f"endings counted: {endings}")
         failures = gained(before, after, "upstream_failures_total")
         if answer.status != 200 and not (endings or failures):
