@@ -154,3 +154,10 @@ def test_the_calls_behind_a_lost_one_are_numbered_without_it() -> None:
             lines(NAMELESS.replace('""', '"{}"'), other, more), request={**REQUEST, "tools": TOOLS[1:]}
         ).text
     )
+
+
+def test_more_of_a_lost_call_is_lost_too() -> None:
+    other = HEAD.replace('"index":0,"id":"a"', '"index":1,"id":"b"').replace('""', '"{}"')
+    expected = lines(HEAD.replace('"a"', '"b"').replace('""', '"{}"'))
+    becomes(lines(NAMELESS, other, MORE % "x"), expected, request=REQUEST)
+    becomes(lines(NAMELESS, other, end=f"{MORE % 'x'} -> tool_calls\n[DONE]"), expected, request=REQUEST)

@@ -10,6 +10,7 @@ name cannot be run, so it is not emitted; the finish reason then says what becam
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from hashlib import sha256
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -85,8 +86,8 @@ class CallHeads(Repair):
         self._request = ChatRequest.of(context)
         self._nameless: dict[int, _Nameless] = {}
         """by the index of the choice"""
-        self._left_out: dict[int, int] = {}
-        """index of a choice → how many of its calls were not emitted"""
+        self._left_out: dict[int, list[int]] = {}
+        """index of a choice → numbers of its calls that were not emitted, in their order"""
 
     def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:
         """Return the piece with what belongs to it."""
@@ -102,7 +103,11 @@ class CallHeads(Repair):
     ) -> Sequence[Event] | Verdict | None:
         """Return a piece, while no call waits for its name."""
         calls = view.choice(index).calls
-        number = number_of(piece) - self._left_out.get(index, 0)
+        left_out = self._left_out.get(index, [])
+        place = bisect_left(left_out, number_of(piece))
+        if left_out[place : place + 1] == [number_of(piece)]:
+            return [] if event.type != FINISH else [_without_calls(event)]  # more of a call that is lost
+        number = number_of(piece) - place
         if number < len(calls):
             bare = _bare(piece, number)
         elif name_of(piece):
@@ -141,10 +146,10 @@ class CallHeads(Repair):
         made: list[Event] = []
         if name:
             piece, head = waiting.named(name), waiting.event
-            number = number_of(piece) - self._left_out.get(index, 0)
+            number = number_of(piece) - len(self._left_out.get(index, ()))
             made.append(_unfinished(with_piece(head, _whole(piece, number, head, index))))
         else:
-            self._left_out[index] = self._left_out.get(index, 0) + 1
+            insort(self._left_out.setdefault(index, []), waiting.number)
         if event is not None and event.type == FINISH:
             made.append(_without_calls(event))
         return made
