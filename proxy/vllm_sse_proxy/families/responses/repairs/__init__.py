@@ -1,4 +1,4 @@
-"""The place to add a repair: :data:`READ`, in the order in which events pass. The order matters where a comment says so."""
+"""The place to add a repair: :data:`READ`, in the order in which events pass; :data:`ORDER` says where that matters."""
 
 from __future__ import annotations
 
@@ -29,21 +29,52 @@ if TYPE_CHECKING:
 READ: Final[tuple[type[Repair], ...]] = (
     ErrorEvents,
     Heartbeats,
-    OpaquePayloads,  # drops what is left of the untyped payloads once errors and heartbeats among them are known
+    OpaquePayloads,
     ToolCallDeltas,
     StringDeltas,
-    SplitCharacters,  # joins strings
-    DoubledDeltas,  # compares texts, so after they are strings; looks at the spelling, so before it is gone
+    SplitCharacters,
+    DoubledDeltas,
     PrivateNames,
     ItemShapes,
-    ConvertedCalls,  # whole items; what the proxy converted itself needs no more guessing
-    NamespaceNames,  # whole items, but before anything compares what upstream calls them
-    CustomToolCalls,  # a tool in a namespace is found by both its names
-    ReasoningSummaries,  # another name for a text, so once its part has a type
+    ConvertedCalls,
+    NamespaceNames,
+    CustomToolCalls,
+    ReasoningSummaries,
     MissingFields,
     ResponseFields,
     BrowserCalls,
     ToolCallTexts,
-    MisannouncedItems,  # compares upstream's names with each other, so before they are the client's
+    MisannouncedItems,
 )
-"""The repairs of the first station."""
+"""The repairs of the first station. A new one can stand anywhere that :data:`ORDER` allows."""
+
+ORDER: Final[tuple[tuple[str, tuple[tuple[type[Repair], ...], ...]], ...]] = (
+    (
+        "a payload without a type is dropped as opaque only if it is neither an error nor a heartbeat",
+        ((ErrorEvents, Heartbeats), (OpaquePayloads,)),
+    ),
+    (
+        "deltas are strings before they are joined or compared",
+        ((ToolCallDeltas, StringDeltas), (SplitCharacters, DoubledDeltas)),
+    ),
+    (
+        "two spellings of one event are compared while they differ, and what compares events reads the protocol's names",
+        ((DoubledDeltas,), (PrivateNames,), (ToolCallTexts, MisannouncedItems)),
+    ),
+    (
+        "an item or a part has its type and its fields before anything reads them",
+        (
+            (ItemShapes,),
+            (
+                *(ConvertedCalls, NamespaceNames, CustomToolCalls, ReasoningSummaries, MissingFields),
+                *(ResponseFields, BrowserCalls, ToolCallTexts, MisannouncedItems),
+            ),
+        ),
+    ),
+    (
+        "what the proxy converted itself is known and not guessed; a tool in a namespace is found by both of its names",
+        ((ConvertedCalls,), (NamespaceNames,), (CustomToolCalls,)),
+    ),
+)
+"""All that the order is for: a reason, and the repairs that it puts one behind the other. Any order that keeps these does the
+same (``tests/families/responses/test_order.py``)."""
