@@ -60,6 +60,9 @@ STATUS_POLLS = ("ended", "pending", "failed")
 """Results of a status poll: it ended the stream; the response is not over, or the stream went on meanwhile; no usable
 answer."""
 
+ANSWERS = ("repaired", "conforming", "unread")
+"""What became of a response object that is answered as JSON. Unread: it is none, or over a limit, and passes as it came."""
+
 REQUEST_REFUSALS = ("repaired", "still_refused", "nothing_to_repair")
 """What became of a refused request: it was accepted after repairs; it was refused all the same; no repair had anything to
 change in it. In the last two cases the client got the refusal of its own request."""
@@ -172,6 +175,12 @@ class Metrics:
             "Status polls of responses whose stream is silent, cancelled or empty, by result.",
             "result",
             STATUS_POLLS,
+        )
+        self.answers = self._counter(
+            "json_answers_total",
+            "Answers of the Responses API that are JSON and no stream, by what became of them.",
+            "outcome",
+            ANSWERS,
         )
         self.requests_translated = self._plain_counter(
             "requests_translated_total",
