@@ -25,6 +25,7 @@ from vllm_sse_proxy.advice import ADVICE
 from vllm_sse_proxy.config import ENV_PREFIX, CoreSettings, ServerSettings, flag_name
 from vllm_sse_proxy.families import RESPONSES
 from vllm_sse_proxy.families.responses.defects import DEFECTS
+from vllm_sse_proxy.families.responses.requests import MISREAD
 from vllm_sse_proxy.metrics import PREFIX, Metrics
 from vllm_sse_proxy.stream.plan import corrections_of
 from vllm_sse_proxy.stream.repair import Station
@@ -54,6 +55,12 @@ def needed_list() -> str:
     return "\n".join(
         f"- [`{repair.name}`](#{repair.name}): {repair.needed}." for repair in CORRECTIONS if repair.needed
     )
+
+
+def misread_table() -> str:
+    """Return what vLLM misreads in requests that it accepts."""
+    rows = (f"| `{name}` | {what} |" for name, what in MISREAD.items())
+    return "\n".join(("| what | what becomes of it |", "|---|---|", *rows))
 
 
 def core_settings() -> str:
@@ -139,6 +146,7 @@ PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/metrics.md", "metrics"): metric_table,
     ("docs/operations.md", "endings"): ending_table,
     ("docs/repairs.md", "needed repairs"): needed_list,
+    ("docs/requests.md", "misread"): misread_table,
     ("docs/reliability.md", "upstream faults"): reliability.upstream_table,
     ("docs/reliability.md", "clients that leave"): reliability.leaving_table,
     ("docs/reliability.md", "other clients"): reliability.client_table,

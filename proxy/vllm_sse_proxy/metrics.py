@@ -198,6 +198,12 @@ class Metrics:
             "outcome",
             REQUEST_REFUSALS,
         )
+        self.requests_misread = self._counter(
+            "requests_misread_total",
+            "Requests that upstream accepted although it misreads something in them, by what it is.",
+            "what",
+            [name for family in families for name in family.misread],
+        )
         self.request_repair = self._histogram(
             "request_repair_seconds",
             "Time from the first refusal of a request to upstream's answer to the repaired one.",
