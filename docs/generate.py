@@ -63,6 +63,21 @@ def misread_table() -> str:
     return "\n".join(("| what | what becomes of it |", "|---|---|", *rows))
 
 
+def captured_table() -> str:
+    """Return how many of the captured requests of each client each server accepts as they come."""
+    results: dict[str, dict[str, object]] = json.loads(
+        (ROOT / "tests/requests/results.json").read_text("utf-8")
+    )
+    servers = list(next(iter(results.values())))
+    rows = []
+    for client in dict.fromkeys(name.partition("/")[0] for name in results):
+        own = [statuses for name, statuses in results.items() if name.partition("/")[0] == client]
+        seen = [[statuses[server] for statuses in own if server in statuses] for server in servers]
+        rows.append([client, *(f"{statuses.count(200)} of {len(statuses)}" for statuses in seen)])
+    lines = [["client", *servers], ["---"] * (len(servers) + 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def core_settings() -> str:
     """Return the settings that `serve`, `repair` and `check` share."""
     return _settings(CoreSettings.model_fields)
@@ -147,6 +162,7 @@ PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/operations.md", "endings"): ending_table,
     ("docs/repairs.md", "needed repairs"): needed_list,
     ("docs/requests.md", "misread"): misread_table,
+    ("docs/clients/README.md", "captured"): captured_table,
     ("docs/reliability.md", "upstream faults"): reliability.upstream_table,
     ("docs/reliability.md", "clients that leave"): reliability.leaving_table,
     ("docs/reliability.md", "other clients"): reliability.client_table,
