@@ -25,6 +25,7 @@ from vllm_sse_proxy.advice import ADVICE
 from vllm_sse_proxy.config import ENV_PREFIX, CoreSettings, ServerSettings, flag_name
 from vllm_sse_proxy.families import RESPONSES
 from vllm_sse_proxy.families.responses.defects import DEFECTS
+from vllm_sse_proxy.families.responses.requests import MISREAD
 from vllm_sse_proxy.metrics import PREFIX, Metrics
 from vllm_sse_proxy.stream.plan import corrections_of
 from vllm_sse_proxy.stream.repair import Station
@@ -54,6 +55,27 @@ def needed_list() -> str:
     return "\n".join(
         f"- [`{repair.name}`](#{repair.name}): {repair.needed}." for repair in CORRECTIONS if repair.needed
     )
+
+
+def misread_table() -> str:
+    """Return what vLLM misreads in requests that it accepts."""
+    rows = (f"| `{name}` | {what} |" for name, what in MISREAD.items())
+    return "\n".join(("| what | what becomes of it |", "|---|---|", *rows))
+
+
+def captured_table() -> str:
+    """Return how many of the captured requests of each client each server accepts as they come."""
+    results: dict[str, dict[str, object]] = json.loads(
+        (ROOT / "tests/requests/results.json").read_text("utf-8")
+    )
+    servers = list(next(iter(results.values())))
+    rows = []
+    for client in dict.fromkeys(name.partition("/")[0] for name in results):
+        own = [statuses for name, statuses in results.items() if name.partition("/")[0] == client]
+        seen = [[statuses[server] for statuses in own if server in statuses] for server in servers]
+        rows.append([client, *(f"{statuses.count(200)} of {len(statuses)}" for statuses in seen)])
+    lines = [["client", *servers], ["---"] * (len(servers) + 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def core_settings() -> str:
@@ -139,6 +161,8 @@ PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/metrics.md", "metrics"): metric_table,
     ("docs/operations.md", "endings"): ending_table,
     ("docs/repairs.md", "needed repairs"): needed_list,
+    ("docs/requests.md", "misread"): misread_table,
+    ("docs/clients/README.md", "captured"): captured_table,
     ("docs/reliability.md", "upstream faults"): reliability.upstream_table,
     ("docs/reliability.md", "clients that leave"): reliability.leaving_table,
     ("docs/reliability.md", "other clients"): reliability.client_table,

@@ -60,6 +60,9 @@ STATUS_POLLS = ("ended", "pending", "failed")
 """Results of a status poll: it ended the stream; the response is not over, or the stream went on meanwhile; no usable
 answer."""
 
+ANSWERS = ("repaired", "conforming", "unread")
+"""What became of a response object that is answered as JSON. Unread: it is none, or over a limit, and passes as it came."""
+
 REQUEST_REFUSALS = ("repaired", "still_refused", "nothing_to_repair")
 """What became of a refused request: it was accepted after repairs; it was refused all the same; no repair had anything to
 change in it. In the last two cases the client got the refusal of its own request."""
@@ -173,6 +176,12 @@ class Metrics:
             "result",
             STATUS_POLLS,
         )
+        self.answers = self._counter(
+            "json_answers_total",
+            "Answers of the Responses API that are JSON and no stream, by what became of them.",
+            "outcome",
+            ANSWERS,
+        )
         self.requests_translated = self._plain_counter(
             "requests_translated_total",
             "Requests whose call_ids were replaced by the ones that upstream has stored (R11).",
@@ -188,6 +197,12 @@ class Metrics:
             "Requests that upstream refused as they were sent first, by what became of them.",
             "outcome",
             REQUEST_REFUSALS,
+        )
+        self.requests_misread = self._counter(
+            "requests_misread_total",
+            "Requests that upstream accepted although it misreads something in them, by what it is.",
+            "what",
+            [name for family in families for name in family.misread],
         )
         self.request_repair = self._histogram(
             "request_repair_seconds",

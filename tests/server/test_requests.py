@@ -636,3 +636,39 @@ async def test_a_body_that_is_not_json(connect: Connect, proxy: Server, upstream
     upstream.answer(*ACCEPTED)
     assert (await posted(connect, proxy, BODY)).status == 200
     assert len(upstream.posts) == 2
+
+
+class TestMisread:
+    """What vLLM accepts and misreads is counted, as it was sent."""
+
+    async def test_as_it_came(self, connect: Connect, proxy: Server, upstream: RefusingUpstream) -> None:
+        answered = await posted(connect, proxy, body_of(conversation="conv_1", text={"verbosity": "low"}))
+        assert answered.status == 200
+        assert len(upstream.posts) == 1
+        assert metric(proxy, "requests_misread_total", what="conversation") == 1
+        assert metric(proxy, "requests_misread_total", what="verbosity") == 1
+        assert metric(proxy, "requests_misread_total", what="hosted_tools") == 0
+
+    async def test_what_was_repaired_is_not_misread(
+        self, connect: Connect, proxy: Server, upstream: RefusingUpstream
+    ) -> None:
+        tools = [NOTES, {"type": "web_search"}]
+        answered = await posted(connect, proxy, body_of(tools=tools, conversation="conv_1"))
+        assert answered.status == 200
+        assert len(upstream.posts) > 1
+        assert metric(proxy, "requests_misread_total", what="conversation") == 1
+        assert metric(proxy, "requests_misread_total", what="hosted_tools") == 0
+
+    async def test_a_refused_request_is_not_counted(
+        self, connect: Connect, proxy: Server, upstream: RefusingUpstream
+    ) -> None:
+        for status in (400, 429):
+            upstream.answer(*refusal(status=status))
+            assert (await posted(connect, proxy, body_of(conversation="conv_1"))).status == status
+        assert metric(proxy, "requests_misread_total", what="conversation") == 0
+
+    async def test_observe_mode(self, connect: Connect, start: Start, upstream: RefusingUpstream) -> None:
+        proxy = await start(mode="observe")
+        assert (await posted(connect, proxy, body_of(conversation="conv_1"))).status == 200
+        assert metric(proxy, "requests_misread_total", what="conversation") == 0
+        assert upstream.posts

@@ -11,6 +11,7 @@ from vllm_sse_proxy.metrics import code_class
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Mapping
 
     from vllm_sse_proxy.metrics import Metrics
     from vllm_sse_proxy.stream.tally import Tally
@@ -45,6 +46,7 @@ class Exchange:
     :ivar relay: the body of the answer, while it is on its way.
     :ivar polled_status: the status of the response that ended the stream, where upstream was polled for it.
     :ivar request_repairs: names of what was repaired in the request that upstream accepted.
+    :ivar answer_repairs: names of the repairs that a JSON answer needed, each with 1; None for other answers.
     :ivar stopping: set when the proxy had to stop before this exchange was over.
     """
 
@@ -68,6 +70,7 @@ class Exchange:
     relay: Stoppable | None = None
     polled_status: str | None = None
     request_repairs: list[str] | None = None
+    answer_repairs: Mapping[str, int] | None = None
     stopping: bool = False
 
     def hit(self, limit: str) -> None:
@@ -98,7 +101,7 @@ class Exchange:
             ttfb_ms=None if first is None else _milliseconds(first - self.started_at),
             events_in=None if tally is None else tally.events_in,
             events_out=None if tally is None else tally.events_out,
-            repairs=None
+            repairs=self.answer_repairs
             if tally is None
             else {name: count for name, count in tally.repairs.items() if count},
         )

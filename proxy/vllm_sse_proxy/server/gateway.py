@@ -20,6 +20,7 @@ import aiohttp
 import orjson
 from aiohttp import hdrs, web
 
+from vllm_sse_proxy.config import Mode
 from vllm_sse_proxy.logs import emit, logger
 from vllm_sse_proxy.server import errors
 from vllm_sse_proxy.server.admission import check_request, is_upgrade
@@ -29,14 +30,14 @@ from vllm_sse_proxy.server.errors import ProxyError
 from vllm_sse_proxy.server.exchange import Exchange
 from vllm_sse_proxy.server.headers import REQUEST_ID_HEADER, Forwarding, request_id_of
 from vllm_sse_proxy.server.posting import Answer, Posting, is_json
-from vllm_sse_proxy.server.relay import PassThrough, WholeRelay
+from vllm_sse_proxy.server.relay import ObservedRelay, PassThrough, WholeRelay
 from vllm_sse_proxy.server.stream_relay import StreamRelay
 from vllm_sse_proxy.server.tunnel import Tunnel
 from vllm_sse_proxy.server.upload import Upload
 from vllm_sse_proxy.stream.family import openai_error
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from multidict import CIMultiDict
 
@@ -153,15 +154,17 @@ class Gateway:
         if self.forwarding.is_loop(request.headers.getall(hdrs.VIA, ())):
             raise ProxyError(errors.LOOP_DETECTED)
         upgrade = is_upgrade(request)
-        rewrite = self._rewrite(exchange) if route.handler is None and not upgrade else None
-        headers = partial(
+        readable = partial(
             self.forwarding.request_headers,
             request.raw_headers,
             peer=request.remote,
             scheme=request.scheme,
             request_id=exchange.request_id,
-            identity=route.handler is not None or rewrite is not None,
+            identity=True,
         )
+        rewrite = self._rewrite(exchange, readable) if route.handler is None and not upgrade else None
+        is_rewritten = rewrite is not None and self.settings.mode is not Mode.OBSERVE
+        headers = partial(readable, identity=route.handler is not None or is_rewritten)
         stream: StreamRequest | None = None
         if route.handler is not None and not upgrade:
             stream = route.handler.begin(exchange, target, route.resource, headers)
@@ -194,8 +197,8 @@ class Gateway:
         """Return what relays an answer that is not a stream."""
         if rewrite is None or body.answer.status != HTTPStatus.OK or not is_json(body.answer):
             return PassThrough(exchange, body, request)
-        limit = self.settings.max_frame_bytes
-        return WholeRelay(exchange, body, request, rewrite=rewrite, max_bytes=limit)
+        relay = ObservedRelay if self.settings.mode is Mode.OBSERVE else WholeRelay
+        return relay(exchange, body, request, rewrite=rewrite, max_bytes=self.settings.max_frame_bytes)
 
     def _check_upgrade(self, answer: aiohttp.ClientResponse, exchange: Exchange) -> None:
         """Check the answer to the wish for a WebSocket.
@@ -207,9 +210,9 @@ class Gateway:
                 answer.close()
                 raise ProxyError(errors.NO_WEBSOCKET)
 
-    def _rewrite(self, exchange: Exchange) -> Rewrite | None:
+    def _rewrite(self, exchange: Exchange, headers: Callable[[], CIMultiDict[str]]) -> Rewrite | None:
         """Return what rewrites the JSON answer to a request that cannot be answered by a stream."""
-        found = (handler.rewrite(exchange.method, exchange.path) for handler in self.routes.handlers)
+        found = (handler.rewrite(exchange, headers) for handler in self.routes.handlers)
         return next((rewrite for rewrite in found if rewrite is not None), None)
 
     def _wrong_switch(self, answer: aiohttp.ClientResponse) -> ProxyError:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.stream.repair import RequestContext
 
 Rewrite = Callable[[bytes], bytes]
-"""Returns what the client gets instead of a whole answer; the same object if that is the answer itself."""
+"""Returns what the client gets instead of a whole answer; the same object if that is the answer itself. In observe mode it is
+called for its counts only, once the client has the answer."""
 
 _KEEP_ALIVE_COMMENT: Final = encode_comment(b"keep-alive")
 
@@ -95,8 +96,15 @@ class FamilyHandler:
         """Return whether this status, the answer to the wish for a WebSocket, means that there is none at this path."""
         return False
 
-    def rewrite(self, method: str, path: str) -> Rewrite | None:  # noqa: ARG002 - most families rewrite nothing
-        """Return what rewrites the JSON answer to a request that cannot be answered by a stream; None for nearly all."""
+    def rewrite(
+        self,
+        exchange: Exchange,  # noqa: ARG002 - most families rewrite nothing
+        headers: Callable[[], CIMultiDict[str]],  # noqa: ARG002 - as above
+    ) -> Rewrite | None:
+        """Return what rewrites the JSON answer to a request that cannot be answered by a stream; None for nearly all.
+
+        :param headers: makes the client's own end-to-end headers, as they are forwarded.
+        """
         return None
 
 

@@ -103,6 +103,7 @@ class PassThrough(Relay):
             await writer.write(read)
         while chunk := await body.read():
             await writer.write(chunk)
+            self._note(chunk)
             del chunk  # it may be long until the next one
         if body.end is BodyEnd.EOF:
             self._exchange.ending = "ok"
@@ -111,9 +112,12 @@ class PassThrough(Relay):
         self._count_failure()
         return writer.cut()
 
+    def _note(self, chunk: bytes) -> None:
+        """Take note of a piece that the client has."""
 
-class WholeRelay(PassThrough):
-    """An answer that is read whole, and perhaps rewritten, before the client gets it; one that is too large passes unread.
+
+class RewritingRelay(PassThrough):
+    """An answer that is read as a whole.
 
     :param rewrite: what rewrites it.
     :param max_bytes: size of the largest answer that is read.
@@ -131,6 +135,31 @@ class WholeRelay(PassThrough):
         super().__init__(exchange, body, request)
         self._rewrite = rewrite
         self._max_bytes = max_bytes
+
+
+class ObservedRelay(RewritingRelay):
+    """An answer that passes as it comes; what would have been made of it is counted when it is over."""
+
+    _pieces: list[bytes]
+    _size: int
+
+    async def _relay(self, *, close: bool, read: bytes) -> web.StreamResponse:
+        self._pieces, self._size = [read], len(read)
+        response = await super()._relay(close=close, read=read)
+        if self._body.end is BodyEnd.EOF and self._size <= self._max_bytes:
+            self._rewrite(b"".join(self._pieces))
+        return response
+
+    def _note(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        if self._size <= self._max_bytes:
+            self._pieces.append(chunk)
+        else:
+            self._pieces.clear()
+
+
+class WholeRelay(RewritingRelay):
+    """An answer that may be rewritten before the client gets it; one that is too large passes unread."""
 
     async def _relay(self, *, close: bool, read: bytes) -> web.StreamResponse:
         body, writer = self._body, self.writer

@@ -53,6 +53,7 @@ class Family(ABC):
     :ivar repairs: those of the first station, in order.
     :ivar corrections: what the other stations correct, in order.
     :ivar request_corrections: what is corrected in its requests, in order.
+    :ivar misread: names of what upstream may misread in requests that it accepts.
     :ivar limits: names of what may end a stream because there is too much of it.
     :ivar deltas: types of the events that only add words to a text: these the fast path rewrites.
     :ivar types: all types of events that the family knows.
@@ -65,6 +66,7 @@ class Family(ABC):
     repairs: tuple[type[Repair], ...] = ()
     corrections: tuple[Correction, ...] = ()
     request_corrections: tuple[Correction, ...] = ()
+    misread: tuple[str, ...] = ()
     limits: tuple[str, ...] = ("max_frame_bytes", "max_text_bytes")
     deltas: frozenset[str] = frozenset()
     types: frozenset[str] = frozenset()

@@ -11,7 +11,7 @@ from vllm_sse_proxy.families.responses.error_reports import read_report, report_
 from vllm_sse_proxy.families.responses.events import parse_event
 from vllm_sse_proxy.families.responses.exit import ResponsesWriter
 from vllm_sse_proxy.families.responses.repairs import READ
-from vllm_sse_proxy.families.responses.requests import REQUEST_REPAIRS
+from vllm_sse_proxy.families.responses.requests import MISREAD, REQUEST_REPAIRS
 from vllm_sse_proxy.families.responses.settings import Dialect, NestedNumbers, Reasoning, ResponsesSettings
 from vllm_sse_proxy.families.responses.view import ClientView
 from vllm_sse_proxy.sse import encode_event
@@ -50,6 +50,7 @@ class Responses(Family):
     request_corrections: tuple[Correction, ...] = tuple(
         Correction(repair.name, repair.summary, (), is_default=repair.enabled) for repair in REQUEST_REPAIRS
     )
+    misread: tuple[str, ...] = tuple(MISREAD)
     limits: tuple[str, ...] = ("max_frame_bytes", "max_text_bytes", "max_unsent_items")
     deltas = frozenset(grammar.RUN_OF_DELTA)
     types = frozenset(

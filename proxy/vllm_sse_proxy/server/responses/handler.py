@@ -12,12 +12,11 @@ from urllib.parse import unquote
 import orjson
 
 from vllm_sse_proxy.config import Mode
-from vllm_sse_proxy.families.responses.requests import NOTHING
-from vllm_sse_proxy.families.responses.requests.tools import type_of
+from vllm_sse_proxy.families.responses.answers import answer_plan
 from vllm_sse_proxy.families.responses.view import ClientView
 from vllm_sse_proxy.server.handling import FamilyHandler, StreamRequest
 from vllm_sse_proxy.server.responses.call_ids import answered_response, with_stored_ids
-from vllm_sse_proxy.server.responses.json_answers import items_of, restored
+from vllm_sse_proxy.server.responses.json_answers import answered, items_of
 from vllm_sse_proxy.server.responses.polling import StatusPoller
 from vllm_sse_proxy.server.responses.repairing import RepairedRequest, RequestRepairs
 from vllm_sse_proxy.server.responses.resume import Resume, parse_resume
@@ -32,9 +31,11 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.server.body import UpstreamBody
     from vllm_sse_proxy.server.exchange import Exchange
     from vllm_sse_proxy.server.handling import Rewrite
+    from vllm_sse_proxy.stream.plan import Plan
+    from vllm_sse_proxy.stream.repair import RequestContext
 
 _NO_WEBSOCKET: Final = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
-_READ: Final = re.compile(r"/v1/responses/[^/]+")
+_READ: Final = re.compile(r"/v1/responses/([^/]+)")
 _CANCEL: Final = re.compile(r"/v1/responses/([^/]+)/cancel")
 
 
@@ -44,19 +45,17 @@ class ResponsesHandler(FamilyHandler):
 
     :ivar pollers: those of all open streams.
     :ivar repairs: what the repairs of all requests share.
+    :ivar answer_plan: what is repaired in answers that do not stream.
     """
 
     pollers: set[StatusPoller] = field(default_factory=set)
     repairs: RequestRepairs = field(init=False)
+    answer_plan: Plan = field(init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.repairs = RequestRepairs(self.settings, self.upstream)
-
-    @property
-    def reads_customs(self) -> bool:
-        """Whether calls of custom tools are converted that upstream answers as those of functions."""
-        return "custom_tool_calls" not in self.plan.disabled
+        self.answer_plan = answer_plan(self.plan)
 
     def begin(
         self,
@@ -67,7 +66,7 @@ class ResponsesHandler(FamilyHandler):
     ) -> StreamRequest:
         """Begin to handle a request."""
         if self.settings.mode is Mode.OBSERVE:
-            return super().begin(exchange, target, resource, headers)
+            return ObservedRequest(self, exchange, target, resource)
         resume = parse_resume(target) if resource else Resume(target, None)
         stored = StoredResponses(
             self.upstream,
@@ -84,7 +83,6 @@ class ResponsesHandler(FamilyHandler):
             self.pollers,
             resume.starting_after,
             RepairedRequest(self.repairs, exchange, headers),
-            reads_customs=self.reads_customs,
         )
 
     def note_success(self, method: str, path: str) -> None:
@@ -102,30 +100,59 @@ class ResponsesHandler(FamilyHandler):
         """Return whether vLLM has no WebSocket for responses: it answers 403, and Codex falls back at once on 426 only."""
         return self.settings.mode is not Mode.OBSERVE and path == "/v1/responses" and status in _NO_WEBSOCKET
 
-    def rewrite(self, method: str, path: str) -> Rewrite | None:
+    def rewrite(self, exchange: Exchange, headers: Callable[[], CIMultiDict[str]]) -> Rewrite | None:
         """Return what rewrites the answer to a request for a stored response, or for its end."""
-        if self.settings.mode is Mode.OBSERVE or not path.startswith("/v1/responses"):
+        method, path = exchange.method, exchange.path
+        if not path.startswith("/v1/responses"):
             return None
-        is_read = method == "GET" and _READ.fullmatch(path) is not None
-        if not is_read and cancelled_id(method, path) is None:
+        found = _READ.fullmatch(path) if method == "GET" else None
+        id_ = cancelled_id(method, path) if found is None else unquote(found[1])
+        if id_ is None:
             return None
-        return partial(restored, conversion=NOTHING, reads_customs=self.reads_customs)
+        return partial(
+            self._rewritten, exchange=exchange, headers=headers, context=self.family.context(id_, None)
+        )
+
+    def _rewritten(
+        self,
+        answer: bytes,
+        *,
+        exchange: Exchange,
+        headers: Callable[[], CIMultiDict[str]],
+        context: RequestContext,
+    ) -> bytes:
+        made = answered(answer, self.answer_plan, context, exchange)
+        if self.settings.mode is not Mode.OBSERVE and self.settings.item_memory_bytes > 0:
+            self.repairs.keep(headers, items_of(made))
+        return made
+
+
+@dataclass(eq=False)
+class ObservedRequest(StreamRequest):
+    """A request in observe mode: its answer is looked at, and nothing else is done."""
+
+    handler: ResponsesHandler
+
+    def rewrite(self) -> Rewrite | None:
+        """Return what counts the repairs that a JSON answer needs."""
+        return partial(answered, plan=self.handler.answer_plan, context=self.context, exchange=self.exchange)
 
 
 @dataclass(eq=False)
 class ResponsesRequest(StreamRequest):
     """A request for a new response, or for the stream of one that is stored: the latter has an id as its ``resource``.
 
+    :ivar handler: the family's own.
     :ivar stored: reads stored responses in the name of the client.
     :ivar pollers: see :class:`ResponsesHandler`.
     :ivar starting_after: the last number that the client has seen; None: it wants the whole stream.
     """
 
+    handler: ResponsesHandler
     stored: StoredResponses
     pollers: set[StatusPoller]
     starting_after: int | None
     repaired: RepairedRequest
-    reads_customs: bool
 
     async def take_body(self, body: bytes, document: Mapping[str, Any] | None) -> bytes:
         """Return the body for upstream: with the call_ids that it has stored, and repaired where no refusal will come."""
@@ -167,11 +194,8 @@ class ResponsesRequest(StreamRequest):
         return settled
 
     def rewrite(self) -> Rewrite | None:
-        """Return what converts a JSON answer back, and keeps its items; None if neither is needed, so that nothing waits."""
-        tools = (self.context.body or {}).get("tools")
-        has_customs = isinstance(tools, list) and any(type_of(tool) == "custom" for tool in tools)
-        is_needed = self.repaired.conversion or self._keeps_items() or (has_customs and self.reads_customs)
-        return self._rewritten if is_needed else None
+        """Return what repairs a JSON answer, and keeps its items."""
+        return self._rewritten
 
     def note_end(self, normalizer: StreamNormalizer) -> None:
         """Keep the items that the client was sent whole."""
@@ -180,10 +204,10 @@ class ResponsesRequest(StreamRequest):
             self.repaired.keep([item.item for item in view.items if item.closed])
 
     def _rewritten(self, answer: bytes) -> bytes:
-        back = restored(answer, self.repaired.conversion, reads_customs=self.reads_customs)
+        made = answered(answer, self.handler.answer_plan, self.context, self.exchange)
         if self._keeps_items():
-            self.repaired.keep(items_of(back))
-        return back
+            self.repaired.keep(items_of(made))
+        return made
 
     def _keeps_items(self) -> bool:
         """Return whether the client may name the items of the answer later: not if it wants nothing stored."""

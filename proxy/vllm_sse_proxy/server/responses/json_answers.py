@@ -1,18 +1,49 @@
-"""Response objects that are answered as JSON: what was converted in the request is converted back in them, too."""
+"""Response objects that are answered as JSON: the client gets the object that their stream would have ended with."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from vllm_sse_proxy.families.responses.requests import KEY, Conversion, conversion_in, unrepaired_conversion
+from vllm_sse_proxy.families.responses.answers import repaired_answer
+from vllm_sse_proxy.families.responses.requests import (
+    KEY,
+    NOTHING,
+    Conversion,
+    conversion_in,
+    unrepaired_conversion,
+)
 from vllm_sse_proxy.families.responses.requests.document import read, write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from vllm_sse_proxy.server.exchange import Exchange
+    from vllm_sse_proxy.stream.plan import Plan
+    from vllm_sse_proxy.stream.repair import RequestContext
+
 _KEY: Final = f'"{KEY}"'.encode()
 _CUSTOM: Final = b'"custom"'
 _FUNCTION_CALL: Final = b'"function_call"'
+
+
+def answered(raw: bytes, plan: Plan, context: RequestContext, exchange: Exchange) -> bytes:
+    """Return what the client gets instead of an answer, and count it; the same bytes if nothing is wrong with them.
+
+    :param raw: upstream's JSON.
+    :param plan: of :func:`.answer_plan`.
+    """
+    metrics = exchange.metrics
+    answer = repaired_answer(raw, plan, context)
+    if answer is None:
+        metrics.answers.labels("unread").inc()
+        known = context.conversion if isinstance(context.conversion, Conversion) else NOTHING
+        return restored(raw, known, reads_customs="custom_tool_calls" not in plan.disabled)
+    metrics.answers.labels("conforming" if answer.body is raw else "repaired").inc()
+    exchange.answer_repairs = answer.repairs
+    for counter, counts in ((metrics.repairs, answer.repairs), (metrics.repair_failures, answer.failures)):
+        for name, count in counts.items():
+            counter.labels(plan.family.name, name).inc(count)
+    return answer.body
 
 
 def restored(raw: bytes, conversion: Conversion, *, reads_customs: bool) -> bytes:

@@ -24,6 +24,7 @@ from vllm_sse_proxy.families.responses.requests import (
     RequestMemory,
     RequestPlanner,
     Step,
+    misread_in,
     names_gpt_oss,
     owner_of,
     references,
@@ -129,6 +130,7 @@ class RepairedRequest:
     headers: Callable[[], CIMultiDict[str]]
     conversion: Conversion = NOTHING
     _raw: bytes | None = None
+    _request: dict[str, Any] | None = None
     _key: Key = ("", "")
     _attempts: RequestAttempts | None = None
     _refused_at: float = 0.0
@@ -140,7 +142,7 @@ class RepairedRequest:
         """
         repairs = self.repairs
         model = request.get("model")
-        self._raw = raw
+        self._raw, self._request = raw, request
         self._key = (repairs.settings.upstream, model if isinstance(model, str) else "")
         depends = repairs.planner.depends_on_upstream(request)
         if not depends and not repairs.memory.knows(self._key):
@@ -178,7 +180,10 @@ class RepairedRequest:
         :param status: the last answer's.
         """
         attempts, self._attempts, self._raw = self._attempts, None, None
+        request, self._request = self._request, None
         if attempts is None:
+            if request is not None and _is_success(status):
+                self._count_misread(request, self.repairs.facts(self._key))
             return 0
         metrics = self.exchange.metrics
         memory = self.repairs.memory
@@ -189,10 +194,11 @@ class RepairedRequest:
             outcome = "still_refused" if last else "nothing_to_repair"
             metrics.request_refusals.labels(outcome).inc()
             return attempts.decisive
-        if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        if not _is_success(status):
             return last
         self.conversion = post.conversion
         self._count(post.names)
+        self._count_misread(orjson.loads(post.body), attempts.facts)
         now = asyncio.get_running_loop().time()
         if last:
             metrics.request_refusals.labels("repaired").inc()
@@ -223,11 +229,20 @@ class RepairedRequest:
         self._attempts = RequestAttempts(repairs.planner, raw, request, facts, step)
         return self._attempts
 
+    def _count_misread(self, request: dict[str, Any], facts: Facts) -> None:
+        """Count what upstream misreads in the request that it has accepted."""
+        for name in misread_in(request, facts):
+            self.exchange.metrics.requests_misread.labels(name).inc()
+
     def _count(self, names: tuple[str, ...]) -> None:
         exchange = self.exchange
         exchange.request_repairs = list(names) or None
         for name in names:
             exchange.metrics.request_repairs.labels(name).inc()
+
+
+def _is_success(status: int) -> bool:
+    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
 
 
 def _owner(headers: CIMultiDict[str]) -> bytes:

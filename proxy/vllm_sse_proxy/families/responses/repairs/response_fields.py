@@ -193,9 +193,9 @@ def _item_changes(item: Body, *, open_responses: bool) -> Body:
 
 
 def _with_whole_annotations(part: Any) -> Any:
-    if not isinstance(part, dict) or "annotations" not in part:
+    if not isinstance(part, dict) or not ("annotations" in part or part.get("type") == "output_text"):
         return part
-    known = part["annotations"]
+    known = part.get("annotations")
     return {**part, "annotations": item_fields.whole_annotations(known if isinstance(known, list) else [])}
 
 

@@ -28,6 +28,7 @@ from vllm_sse_proxy.families.responses.requests.items import (
     references,
 )
 from vllm_sse_proxy.families.responses.requests.memory import RequestMemory
+from vllm_sse_proxy.families.responses.requests.misread import MISREAD, misread_in
 from vllm_sse_proxy.families.responses.requests.plan import (
     Post,
     RequestAttempts,
@@ -39,6 +40,7 @@ from vllm_sse_proxy.families.responses.requests.tools import ConvertedTool, Tool
 
 __all__ = [
     "KEY",
+    "MISREAD",
     "NOTHING",
     "REQUEST_REPAIRS",
     "Conversion",
@@ -54,6 +56,7 @@ __all__ = [
     "Step",
     "ToolKind",
     "conversion_in",
+    "misread_in",
     "names_gpt_oss",
     "owner_of",
     "references",
