@@ -215,10 +215,16 @@ def response_so_far(view: ClientView, request: RequestContext) -> Body:
 
 
 def with_whole_functions(response: Body) -> Body:
-    """Return a readable response object whose echoed functions have all required fields; nameless ones are left out."""
-    tools = [_whole_function(tool) if tool["type"] == "function" else tool for tool in response["tools"]]
+    """Return a readable response object whose echoed tools have all required fields; nameless functions are left out."""
+    tools = [_whole_tool(tool) for tool in response["tools"]]
     whole = [tool for tool in tools if tool["type"] != "function" or isinstance(tool.get("name"), str)]
     return response if whole == response["tools"] else {**response, "tools": whole}
+
+
+def _whole_tool(tool: Body) -> Body:
+    if tool["type"] == "namespace" and not isinstance(tool.get("description"), str):
+        return {**tool, "description": ""}
+    return _whole_function(tool) if tool["type"] == "function" else tool
 
 
 def _whole_function(tool: Body) -> Body:
