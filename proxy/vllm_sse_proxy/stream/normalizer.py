@@ -281,7 +281,7 @@ class _StrayText:
 
 def _is_sentinel(data: bytes) -> bool:
     """Return whether a payload that is not JSON is ``[DONE]``, behind a byte order mark or white space."""
-    return decode_text(data).strip().startswith(SENTINEL.decode())
+    return b"[" in data and decode_text(data).strip().startswith(SENTINEL.decode())
 
 
 _SUCCESSES: Final = frozenset({Ending.COMPLETED, Ending.INCOMPLETE, Ending.UNTERMINATED, Ending.CLIENT_GONE})

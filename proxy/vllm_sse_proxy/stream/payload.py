@@ -36,9 +36,7 @@ def read_leniently(data: bytes) -> Any:
     NaN, the infinities and numbers without a value become null; a strict client cannot read them.
     """
     try:
-        value = json.loads(
-            decode_text(data), parse_constant=_no_number, parse_float=_finite_or_none, strict=False
-        )
+        value = _LENIENT.decode(decode_text(data))
     except (ValueError, RecursionError):
         return None
     return None if is_too_deep(data, value) else value
@@ -74,17 +72,27 @@ def _no_number(_constant: str) -> None:
     """NaN and the infinities are not JSON: a strict client cannot read them, so they become null."""
 
 
+_LENIENT: Final = json.JSONDecoder(parse_constant=_no_number, parse_float=_finite_or_none, strict=False)
+"""Made once: making one takes longer than reading a short payload."""
+
+
 def decode_text(data: bytes) -> str:
     """Return a payload as text, without byte order marks: UTF-8, or what its first bytes show it to be (UTF-16, UTF-32).
 
     Halves of characters that were written as UTF-8 stay, so that they can be joined; other stray bytes become U+FFFD.
     """
+    if data.isascii() and b"\0" not in data[:_BYTES_THAT_SHOW]:
+        return data.decode()
     encoding = json.detect_encoding(data)
     try:
         text = data.decode(encoding, "surrogatepass")
     except ValueError:
         text = data.decode(encoding, "replace")
     return text.lstrip("\ufeff")
+
+
+_BYTES_THAT_SHOW: Final = 4
+"""Bytes of a JSON text that show its encoding."""
 
 
 def has_halves(text: str) -> bool:

@@ -21,7 +21,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from vllm_sse_proxy.families.responses.echo import Echo
 
@@ -249,6 +249,23 @@ def _by_beginning(*, only_first: bool) -> dict[str, tuple[Marker, ...]]:
     return {beginning: tuple(markers) for beginning, markers in found.items()}
 
 
+def _any_of(texts: Iterable[str]) -> str:
+    """Return the pattern of any of these texts, in which each character is compared once for all that begin alike."""
+    rests: dict[str, list[str]] = {}
+    for text in texts:
+        rests.setdefault(text[:1], []).append(text[1:])
+    if "" in rests:
+        return ""  # a text ends here, so what goes on from here has it as well
+    ways = [re.escape(first) + _any_of(rest) for first, rest in rests.items()]
+    return ways[0] if len(ways) == 1 else f"(?:{'|'.join(ways)})"
+
+
+_KEYS: Final = r"\s*\"(?:name|type|arguments|parameters)\""
+_LIKELY: Final = re.compile(
+    _any_of(marker.text for marker in MARKERS if not marker.only_first) + rf"|\{{{_KEYS}|\[\s*\{{{_KEYS}"
+)
+"""Where a call may begin: a whole marker, or the head of a call in JSON."""
+
 _ANYWHERE: Final = _by_beginning(only_first=False)
 _FIRST: Final = _by_beginning(only_first=True)
 
@@ -270,7 +287,8 @@ class Found:
 def find_call(text: str, echo: Echo, *, is_first: bool, is_forced: bool) -> Found:
     """Return where in a text a call begins, or may begin.
 
-    Linear in the length of the text: at each place at most :data:`_LONGEST` characters are looked at.
+    Linear in the length of the text: at each place at most :data:`_LONGEST` characters are looked at. One expression finds
+    the few places that are worth a look: a text of brackets alone would hold the loop otherwise (issue 12, K11).
 
     :param is_first: whether nothing but white space came before the text in its message.
     :param is_forced: whether the request forces a call, so that JSON at the beginning of a message is one.
@@ -287,6 +305,16 @@ def find_call(text: str, echo: Echo, *, is_first: bool, is_forced: bool) -> Foun
         if marker is not None or may:
             return Found(at, marker)
         at += 1
+    near_end = len(text) - _LONGEST  # from there on the text may end inside a beginning
+    while at < near_end and (likely := _LIKELY.search(text, at, len(text))) is not None:
+        at = likely.start()
+        if at >= near_end:
+            break
+        marker, _ = _begin(text, at, echo, is_first=False)
+        if marker is not None:
+            return Found(at, marker)
+        at += 1
+    at = max(at, near_end)
     while (sign := _SIGN.search(text, at)) is not None:
         at = sign.start()
         marker, may = _begin(text, at, echo, is_first=False)

@@ -629,7 +629,8 @@ class ResponsesCompleter(Completer):
         response = terminal.body["response"]
         match = self._match(response)
         if "terminal_types" not in self._off:
-            typed = typed_terminal(terminal, is_half=ends_in_half(response, self._view, match))
+            is_half = ends_in_half(response, self._view, match) or self._ends_in_open_call(match)
+            typed = typed_terminal(terminal, is_half=is_half)
             if typed is not terminal:
                 self._exit.correct("terminal_types")
             terminal = typed
@@ -642,6 +643,17 @@ class ResponsesCompleter(Completer):
             self._exit.correct("final_output")
             terminal = terminal.having(response={**response, "output": output})
         self._exit.emit(terminal)
+
+    def _ends_in_open_call(self, match: FinalMatch) -> bool:
+        """Return whether the last item is a custom tool's call that stays open: nobody knows whether its input is whole."""
+        item = self._view.items[-1] if self._view.items else None
+        return (
+            item is not None
+            and not item.closed
+            and item.kind is grammar.CUSTOM_CALL
+            and item.id not in self._waiting_calls
+            and match.is_last(item)
+        )
 
     def _emit_unsent(self, terminal: Event, match: FinalMatch) -> None:
         """Emit all events of every item that only the terminal event has."""

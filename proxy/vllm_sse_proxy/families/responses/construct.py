@@ -215,10 +215,16 @@ def response_so_far(view: ClientView, request: RequestContext) -> Body:
 
 
 def with_whole_functions(response: Body) -> Body:
-    """Return a readable response object whose echoed functions have all required fields; nameless ones are left out."""
-    tools = [_whole_function(tool) if tool["type"] == "function" else tool for tool in response["tools"]]
+    """Return a readable response object whose echoed tools have all required fields; nameless functions are left out."""
+    tools = [_whole_tool(tool) for tool in response["tools"]]
     whole = [tool for tool in tools if tool["type"] != "function" or isinstance(tool.get("name"), str)]
     return response if whole == response["tools"] else {**response, "tools": whole}
+
+
+def _whole_tool(tool: Body) -> Body:
+    if tool["type"] == "namespace" and not isinstance(tool.get("description"), str):
+        return {**tool, "description": ""}
+    return _whole_function(tool) if tool["type"] == "function" else tool
 
 
 def _whole_function(tool: Body) -> Body:
@@ -722,19 +728,35 @@ def life_of_item(index: int, item: Body, *, status: str | None = None) -> list[E
 def unsent_parts(said: object, emitted: list[PartView], types: tuple[str, ...]) -> list[Body]:
     """Return the parts of an account that have no counterpart among the emitted ones, up to the first without text.
 
-    Only parts of the given types count; others may stand before them (issue 12, K9).
+    Only parts of the given types count; others may stand before them (issue 12, K9). Emitted parts correspond to those that
+    begin with their text, in order, since the first part of a stream may be the second of the account; where that does not
+    work out, to the first ones.
     """
     parts = (
         [part for part in said if isinstance(part, dict) and part.get("type") in types]
         if isinstance(said, list)
         else []
     )
+    known = [view for view in emitted if view.type in types]
     unsent: list[Body] = []
-    for part in parts[sum(view.type in types for view in emitted) :]:
+    for part in _without_counterpart(parts, [view.text for view in known]):
         if not isinstance(part.get(grammar.RUN_OF_PART[part["type"]].field), str):
             break
         unsent.append(part)
     return unsent
+
+
+def _without_counterpart(parts: list[Body], texts: list[str]) -> list[Body]:
+    """Return the parts that none of the emitted texts corresponds to; empty ones before an emitted text do not count."""
+    left: list[Body] = []
+    at = 0
+    for part in parts:
+        said = part.get(grammar.RUN_OF_PART[part["type"]].field)
+        if at < len(texts) and isinstance(said, str) and said.startswith(texts[at]):
+            at += 1
+        elif said != "" or at == len(texts):
+            left.append(part)
+    return left if at == len(texts) else parts[len(texts) :]
 
 
 def accounts_of(emitted: list[PartView], said: object) -> dict[int, object]:

@@ -26,7 +26,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from vllm_sse_proxy.families.responses import construct, grammar
+from vllm_sse_proxy.families.responses import construct, grammar, item_fields
 from vllm_sse_proxy.families.responses.grammar import ItemKind, item_kind
 
 if TYPE_CHECKING:
@@ -177,7 +177,24 @@ class _CallMatch:
         # As many calls in both accounts are the same calls, even where a name was parsed otherwise: one more could run a
         # tool twice. But a name that no tool has is run by nobody, so then the right one must be sent (0.18.1 cuts names).
         left = sum(item.index not in self._accounts and self._can_run(item) for item in self._emitted)
-        return finals[left:]
+        return self._without_sent_requests(finals[left:])
+
+    def _without_sent_requests(self, finals: list[_Placed]) -> list[_Placed]:
+        """Leave out calls in excess that ask for what was sent already, in the same words: they may be the sent call again.
+
+        Nobody can know, and a call too few is asked for again, whereas one too many was run (issue 12, K5).
+        """
+        if not finals:
+            return finals
+        sent = {
+            _request_of(item.item, item.own.text if item.own is not None else ""): None
+            for item in self._emitted
+        }
+        return [
+            placed
+            for placed in finals
+            if (request := _request_of(placed[1], _arguments_of(placed[1]))) is None or request not in sent
+        ]
 
     def _match_by(self, sign: _Sign, finals: list[_Placed]) -> list[_Placed]:
         waiting: dict[object, list[ItemView]] = {}
@@ -359,6 +376,7 @@ class _TextMatch:
         self._is_only = is_only and len(items) > 1
         self._budget = _Budget(sum(emitted.size for emitted in self._emitted))
         self._pools: dict[str, _Pool] = {}
+        self._known: dict[str, _Emitted] = {}
 
     def match(self, finals: list[_Placed]) -> list[_Placed]:
         """Note the accounts; return the texts that were not sent, without what was sent otherwise."""
@@ -370,11 +388,12 @@ class _TextMatch:
         finals = self._match_in_order(finals)
         shortened = [(place, self._without_calls(final)) for place, final in finals]
         unsent = [(place, final) for place, final in shortened if final is not None]
-        return [placed for placed in unsent if not self._is_sent(placed[1])]
+        unsent = [placed for placed in unsent if not self._is_sent(placed[1])]
+        return [(place, self._without_sent_parts(final)) for place, final in unsent]
 
     def _match_ids(self, finals: list[_Placed]) -> list[_Placed]:
         """An id that was used for two items (R12) may lead to the wrong one: what it names must agree."""
-        known = {emitted.item.id: emitted for emitted in self._emitted if emitted.item.id}
+        known = self._known = {emitted.item.id: emitted for emitted in self._emitted if emitted.item.id}
         left: list[_Placed] = []
         for placed in finals:
             final = placed[1]
@@ -457,6 +476,20 @@ class _TextMatch:
         shorter = {**base, "content": [{"type": grammar.OUTPUT_TEXT.name, "text": left, "annotations": []}]}
         free = [emitted for emitted in self._emitted if emitted.is_free][:_LOOK_AHEAD]
         return None if any(self._settle(emitted, shorter) for emitted in free) else shorter
+
+    def _without_sent_parts(self, final: Body) -> Body:
+        """Return a text without the parts that its item was sent with: the parts that differ are all that is unsent (K9)."""
+        id_, parts = final.get("id"), final.get("content")
+        sent = self._known.get(id_) if type(id_) is str else None
+        if sent is None or type(parts) is not list or len(parts) == 1:
+            return final
+        views = sent.item.parts
+        kept = [
+            part
+            for rank, part in enumerate(parts)
+            if rank >= len(views) or type(part) is not dict or _text_of_parts([part]) != views[rank].text
+        ]
+        return final if len(kept) == len(parts) else {**final, "content": kept}
 
     def _is_sent(self, final: Body) -> bool:
         """Return whether the client has all that a text says, though no emitted item corresponds to it."""
@@ -628,38 +661,47 @@ def emitted_length(item: ItemView) -> int:
 def readable_item(item: Body) -> Body:
     """Return a message or reasoning item with the parts of its kind where it comes in a chat's shape (K9).
 
-    A string for content, parts of the types ``text`` and ``input_text``, and bare strings are what vLLM's chat code and
-    gateways put there. Parts of types that nobody knows stay.
+    A string for content or summary, parts of the types ``text`` and ``input_text``, bare strings, texts in an object, and
+    messages without a type are what vLLM's chat code and gateways put there. Parts of types that nobody knows stay.
 
     :returns: the item itself if every part is as it must be.
     """
-    kind = item_kind(item.get("type"))
+    typed = item_fields.with_type(item)
+    kind = item_kind(typed.get("type"))
     if kind not in _TEXT_KINDS:
         return item
-    content = item.get("content")
-    type_ = kind.parts[0]
-    if type(content) is str:
-        return {**item, "content": [_text_part(type_, content)] if content else []}
-    if type(content) is not list or not any(_is_in_chat_shape(part) for part in content):
-        return item
-    return {**item, "content": [_readable_part(type_, part) for part in content]}
+    changes: Body = {}
+    for field, type_ in (("content", kind.parts[0]), ("summary", _SUMMARY)):
+        parts = typed.get(field)
+        if type(parts) is str:
+            changes[field] = [_text_part(type_, parts)] if parts else []
+        elif type(parts) is list and any(_is_in_chat_shape(part) for part in parts):
+            changes[field] = [_readable_part(type_, part) for part in parts]
+        elif parts is None and field in typed:
+            changes[field] = []
+    return {**typed, **changes} if changes else typed
 
 
 _CHAT_TYPES: Final = ("text", "input_text")
+_SUMMARY: Final = "summary_text"
 
 
 def _is_in_chat_shape(part: object) -> bool:
     if type(part) is not dict:
         return type(part) is str
-    return part.get("type", "text") in _CHAT_TYPES and type(part.get("text")) is str
+    type_, text = part.get("type", "text"), part.get("text")
+    return type(text) is dict or (type_ in _CHAT_TYPES and type(text) is str)
 
 
 def _readable_part(type_: str, part: Any) -> Any:
     if not _is_in_chat_shape(part):
         return part
-    return (
-        _text_part(type_, part) if type(part) is str else {**construct.new_part(type_), **part, "type": type_}
-    )
+    if type(part) is str:
+        return _text_part(type_, part)
+    text = item_fields.flatten(part["text"])
+    if part.get("type", "text") not in _CHAT_TYPES:
+        return {**part, "text": text or ""}
+    return {**construct.new_part(type_), **part, "type": type_, "text": text or ""}
 
 
 def _text_part(type_: str, text: str) -> Body:

@@ -322,3 +322,48 @@ def fitting_status(type_: str, status: str) -> str:
 def _is_output(type_: str) -> bool:
     """Return whether an item of this type is the answer of a tool: upstream has it whole when it announces it."""
     return type_.endswith("_output")
+
+
+def with_type(item: Body) -> Body:
+    """Return an item that has no type as the message that it is in the chat API, whose messages have a role alone (K9)."""
+    return (
+        {**item, "type": "message"} if item.get("type") is None and item.get("role") == "assistant" else item
+    )
+
+
+TEXT_FIELDS: Final = (
+    "text",
+    "content",
+    "summary",
+    "arguments",
+    "reasoning",
+    "refusal",
+    "input",
+    "code",
+    "delta",
+    "value",
+)
+"""Members of an object that hold the text which should stand in its place, the likeliest first."""
+
+_DEEPEST: Final = 16
+"""Levels of objects around a text; the deepest one seen has three."""
+
+
+def flatten(value: Any, depth: int = 0) -> str | None:
+    """Return the text in a delta, or in a part's text, of any shape; None if there is none. Never the notation of an object.
+
+    An object gives its likeliest text member, a list the join of its elements' texts, a number itself.
+    """
+    if isinstance(value, str):
+        return value
+    if value is None or isinstance(value, bool) or depth > _DEEPEST:
+        return None
+    if isinstance(value, dict):
+        for name in TEXT_FIELDS:
+            if name in value:
+                return flatten(value[name], depth + 1)
+        return None
+    if isinstance(value, list):
+        texts = [text for element in value if (text := flatten(element, depth + 1)) is not None]
+        return "".join(texts) if texts else None
+    return dump_json(value).decode()

@@ -160,10 +160,17 @@ def is_cut_short(final: Mapping[str, Any], response: Mapping[str, Any]) -> bool:
 
     Of a message alone the status proves nothing: a stop string ends one in the middle, and rightly.
     """
-    if final.get("status") not in (construct.INCOMPLETE, construct.IN_PROGRESS):
+    status = final.get("status")
+    if status not in (construct.INCOMPLETE, construct.IN_PROGRESS):
         return False
     run = item_kind(final.get("type")).run
-    return hit_token_limit(response) or (run is not None and not construct.is_json(str(final.get(run.field))))
+    if hit_token_limit(response):
+        return True
+    if (
+        run is None or not run.is_json
+    ):  # an item in progress may just be stale, and nobody sees that free text lacks its end
+        return run is not None and status == construct.INCOMPLETE
+    return not construct.is_json(str(final.get(run.field)))
 
 
 def typed_terminal(event: Event, *, is_half: bool) -> Event:

@@ -302,12 +302,15 @@ def test_ids_are_those_of_custom_calls(id_: str) -> None:
 )
 def test_other_shapes_raise_nothing(odd: Json) -> None:
     life, done = message(0, "Hi")
-    assert repaired([*opened(TOOLS), *life, odd, terminal(done)]).ending == "completed"
+    ending = (
+        "incomplete" if odd["type"].endswith("added") else "completed"
+    )  # a call that nobody has closed is half
+    assert repaired([*opened(TOOLS), *life, odd, terminal(done)]).ending == ending
     end = terminal()
     end["response"]["output"] = [None, 7, {"type": "function_call", "name": "apply_patch", "namespace": 7}]
     assert repaired([*opened(TOOLS), *life, odd, end], conforming=False).ending == "completed"
     end["response"]["output"] = {}
-    assert repaired([*opened(TOOLS), *life, odd, end]).ending == "completed"
+    assert repaired([*opened(TOOLS), *life, odd, end]).ending == ending
     assert repaired([*opened(TOOLS), *life, odd, {"type": "response.completed"}]).ending in (
         "completed",
         "incomplete",

@@ -48,10 +48,13 @@ class ItemShapes(Repair):
         """Return the event with fields of the right types; one without its item or part says nothing and is dropped."""
         added = event.type in _ADDED
         if event.type in _ITEM_EVENTS:
-            item = event.body.get("item")
-            if not isinstance(item, dict) or not isinstance(item.get("type"), str):
+            given = event.body.get("item")
+            item = item_fields.with_type(given) if isinstance(given, dict) else {}
+            if not isinstance(item.get("type"), str):
                 return []
             changes = _item_changes(item, added=added)
+            if item is not given:
+                changes["type"] = item["type"]
             if not view.looks_like_openai:  # whose items lack some, and clients know it
                 is_closed = self.context.settings.dialect is Dialect.OPEN_RESPONSES
                 changes |= construct.required_fields(item | changes, open_responses=is_closed)
@@ -176,7 +179,7 @@ def _part_changes(part: Body, *, added: bool) -> Body:
     changes: Body = {}
     text = part.get(run.field)
     if not isinstance(text, str) or (added and text):
-        changes[run.field] = ""
+        changes[run.field] = "" if added else item_fields.flatten(text) or ""
     if run is grammar.OUTPUT_TEXT:
         annotations = part.get("annotations")
         if not isinstance(annotations, list) or (added and annotations):

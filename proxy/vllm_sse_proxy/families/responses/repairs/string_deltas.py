@@ -7,11 +7,11 @@ helper raises ``TypeError``, openai-node shows ``[object Object]``. By design on
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar
 
 from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.grammar import Kind
-from vllm_sse_proxy.stream.event import dump_json
+from vllm_sse_proxy.families.responses.item_fields import TEXT_FIELDS, flatten
 from vllm_sse_proxy.stream.repair import Repair
 
 if TYPE_CHECKING:
@@ -19,43 +19,6 @@ if TYPE_CHECKING:
 
     from vllm_sse_proxy.families.responses.view import ClientView
     from vllm_sse_proxy.stream.event import Event
-
-_TEXT_FIELDS: Final = (
-    "text",
-    "content",
-    "summary",
-    "arguments",
-    "reasoning",
-    "refusal",
-    "input",
-    "code",
-    "delta",
-    "value",
-)
-"""Members of an object delta that hold its text, the likeliest first."""
-
-_DEEPEST: Final = 16
-"""Levels of objects around a text; the deepest one seen has three."""
-
-
-def flatten(value: Any, depth: int = 0) -> str | None:
-    """Return the text in a delta of any shape; None if there is none. Never the notation of an object.
-
-    An object gives its likeliest text member, a list the join of its elements' texts, a number itself.
-    """
-    if isinstance(value, str):
-        return value
-    if value is None or isinstance(value, bool) or depth > _DEEPEST:
-        return None
-    if isinstance(value, dict):
-        for name in _TEXT_FIELDS:
-            if name in value:
-                return flatten(value[name], depth + 1)
-        return None
-    if isinstance(value, list):
-        texts = [text for element in value if (text := flatten(element, depth + 1)) is not None]
-        return "".join(texts) if texts else None
-    return dump_json(value).decode()
 
 
 class StringDeltas(Repair):
@@ -80,6 +43,6 @@ class StringDeltas(Repair):
         if type(value) is str:
             return None
         if value is None and run is not None:  # the fork's done events: {"reasoning": {"content": "…"}}
-            value = next((body[name] for name in _TEXT_FIELDS if name in body), "")
+            value = next((body[name] for name in TEXT_FIELDS if name in body), "")
         text = flatten(value)
         return [event.having(**{field: text})] if text is not None else []
