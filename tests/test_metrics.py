@@ -11,7 +11,7 @@ from vllm_sse_proxy.stream.plan import names_of
 from vllm_sse_proxy.stream.tally import Tally
 
 REPAIRS = [(family.name, name) for family in FAMILIES for name in names_of(family)]
-ROUTES = [*(endpoint.route for family in FAMILIES for endpoint in family.endpoints), "other"]
+ROUTES = {endpoint.route for family in FAMILIES for endpoint in family.endpoints} | {"other"}
 
 
 def samples(metrics: Metrics) -> dict[str, float]:

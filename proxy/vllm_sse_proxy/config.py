@@ -349,9 +349,10 @@ class ServerSettings(CoreSettings):
     max_request_body_inspect_bytes: int = Field(
         8 * MIB,
         ge=0,
-        description="Largest body of POST /v1/responses that is read before it is forwarded, in bytes: repairs use what "
+        description="Largest body of a request that is read before it is forwarded, in bytes: repairs use what "
         "was asked for, and a body that was read can be sent again. Larger ones are streamed through unread, and are not "
-        "repaired if vLLM refuses them; 0 reads none.",
+        "repaired if vLLM refuses them; 0 reads none. At /invocations only the body says what is asked for: the "
+        "answer to one that was not read passes through.",
     )
     item_memory_bytes: int = Field(
         64 * MIB,

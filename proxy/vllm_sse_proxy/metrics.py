@@ -129,7 +129,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
 
-        routes = [endpoint.route for family in families for endpoint in family.endpoints]
+        routes = dict.fromkeys(endpoint.route for family in families for endpoint in family.endpoints)
         pairs = [(family.name, name) for family in families for name in names_of(family)]
         limits = dict.fromkeys([*Limit, *(limit for family in families for limit in family.limits)])
         endings = [ending.value for ending in Ending]

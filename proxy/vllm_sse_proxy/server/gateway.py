@@ -168,6 +168,7 @@ class Gateway:
             target = stream.target
         answered = await self._ask(request, exchange, target, headers(), stream if route.reads_body else None)
         answer, read = answered.head, answered.read
+        stream = None if stream is None else stream.settled()
         exchange.upstream_status = answer.status
         if upgrade:
             self._check_upgrade(answer, exchange)
@@ -239,6 +240,7 @@ class Gateway:
             async with asyncio.timeout(seconds) as exchange.deadline:
                 upload.deadline = exchange.deadline
                 body = await self._body(request, upload, reader)
+                reader = None if reader is None else reader.settled()
                 posting = Posting(self.upstream, exchange, request.method, target, headers, reader)
                 return await posting.send(body)
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, unquote_plus
 
+from vllm_sse_proxy.server.shared_paths import SharedPathHandler
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from vllm_sse_proxy.server.handling import FamilyHandler
+    from vllm_sse_proxy.stream.family import Endpoint
 
 _ID: Final = "{id}"
 
@@ -45,9 +48,15 @@ class RouteTable:
 
     def __init__(self, handlers: Iterable[FamilyHandler]) -> None:
         self.handlers = tuple(handlers)
-        self._endpoints = [
-            (endpoint, handler) for handler in self.handlers for endpoint in handler.family.endpoints
+        every = [(endpoint, handler) for handler in self.handlers for endpoint in handler.family.endpoints]
+        self._endpoints: list[tuple[Endpoint, FamilyHandler]] = [
+            (endpoint, handler) for endpoint, handler in every if not endpoint.body_members
         ]
+        shared = [(endpoint, handler) for endpoint, handler in every if endpoint.body_members]
+        for where in dict.fromkeys((endpoint.method, endpoint.path) for endpoint, _ in shared):
+            here = [(one, handler) for one, handler in shared if (one.method, one.path) == where]
+            candidates = tuple((one.body_members, handler) for one, handler in here)
+            self._endpoints.append((here[0][0], SharedPathHandler.of(candidates)))
 
     def find(self, method: str, path: str, query: str) -> Route:
         """Return the route of a request.
