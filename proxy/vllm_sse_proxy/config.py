@@ -43,6 +43,8 @@ CONFIG_VARIABLE = ENV_PREFIX + "CONFIG"
 
 MIB = 1024 * 1024
 
+_VERSION = "/v1"
+
 # What Kubernetes injects into every pod of a namespace with a Service called "sse-proxy".
 _SERVICE_LINK = re.compile(ENV_PREFIX + r"(SERVICE_(HOST|PORT.*)|PORT_\d+_(TCP|UDP|SCTP).*)")
 _SERVICE_LINK_ADVICE = (
@@ -243,8 +245,9 @@ class ServerSettings(CoreSettings):
 
     upstream: str = Field(
         repr=False,
-        description="URL of vLLM: http or https, host, optional port and path prefix. A user and password in it are sent "
-        "as Basic authorization with requests that have none, and are never logged.",
+        description="URL of vLLM: http or https, host, optional port and path prefix. A /v1 at its end is left "
+        "out, since the paths of requests bring it. A user and password in it are sent as Basic authorization with requests "
+        "that have none, and are never logged.",
     )
     host: str = Field(
         "127.0.0.1",
@@ -446,6 +449,13 @@ class ServerSettings(CoreSettings):
         if url.raw_query_string or url.raw_fragment:
             raise ValueError("must not have a query or a fragment: requests bring their own")
         return value.rstrip("/")
+
+    @property
+    def upstream_base(self) -> URL:
+        """Upstream's URL without the ``/v1`` that clients' base URLs end with: the paths of requests have it already."""
+        url = URL(self.upstream)
+        path = url.raw_path.rstrip("/")
+        return url.with_path(path.removesuffix(_VERSION), encoded=True) if path.endswith(_VERSION) else url
 
     @property
     def shown_upstream(self) -> str:
