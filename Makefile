@@ -157,11 +157,12 @@ smuggling: $(NEEDED)  ## what upstream sees of ambiguous requests, with nginx an
 soak: $(NEEDED)  ## SECONDS=600 of STREAMS=200 with faults at random: nothing may be left behind
 	SECONDS="$(SECONDS)" STREAMS="$(STREAMS)" $(PROXY) -m tests.labs.faults soak $(ARGS)
 
-fuzz: $(NEEDED)  ## atheris on decoder and normalizer, SECONDS=300 each; CORPUS=folder keeps what it learns
+fuzz: $(NEEDED)  ## atheris on the decoder and on each family, SECONDS=300 each; CORPUS=folder keeps what it learns
 	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(BIN)/python atheris; \
 		else $(BIN)/python -m pip install --quiet --disable-pip-version-check atheris; fi
 	$(PROXY) -m tests.labs.fuzz decoder $(or $(SECONDS),300) $(or $(CORPUS),build/fuzz)/decoder
-	$(PROXY) -m tests.labs.fuzz normalizer $(or $(SECONDS),300) $(or $(CORPUS),build/fuzz)/normalizer
+	for target in normalizer chat completions messages transcriptions; do \
+		$(PROXY) -m tests.labs.fuzz $$target $(or $(SECONDS),300) $(or $(CORPUS),build/fuzz)/$$target || exit 1; done
 
 docs: $(READY)  ## write the generated parts of README.md and docs/ again
 	$(BIN)/python -m docs.generate --write

@@ -23,7 +23,7 @@ from tests.labs.live import table as live
 from vllm_sse_proxy import BodyEnd, Ending, StreamNormalizer, build_plan
 from vllm_sse_proxy.advice import ADVICE
 from vllm_sse_proxy.config import ENV_PREFIX, CoreSettings, ServerSettings, flag_name
-from vllm_sse_proxy.families import RESPONSES
+from vllm_sse_proxy.families import FAMILIES, RESPONSES
 from vllm_sse_proxy.families.responses.defects import DEFECTS
 from vllm_sse_proxy.families.responses.requests import MISREAD
 from vllm_sse_proxy.metrics import PREFIX, Metrics
@@ -44,10 +44,43 @@ ROOT = Path(__file__).parents[1]
 def repair_table() -> str:
     """Return the repairs, in the order in which they are applied."""
     rows = (
-        f"| [`{repair.name}`](docs/repairs.md#{repair.name}) | {repair.summary} | {', '.join(repair.fixes)} |"
+        f"| [`{repair.name}`](#{repair.name}) | {repair.summary} | {', '.join(repair.fixes)} |"
         for repair in CORRECTIONS
     )
     return "\n".join(("| repair | what it does | defects |", "|---|---|---|", *rows))
+
+
+REPAIRED: dict[str, tuple[str, str]] = {
+    "responses": (
+        "docs/repairs.md",
+        "shapes, ids and numbers of events; missing openings and closings; calls that came as text; the final object",
+    ),
+    "chat": (
+        "docs/repairs-chat.md",
+        "missing ends; cut, doubled, nameless and leaked calls; finish reasons; names of reasoning; errors; usage",
+    ),
+    "completions": ("docs/repairs-chat.md", "missing ends; errors; finish reasons; offsets of tokens; usage"),
+    "messages": (
+        "docs/repairs-messages.md",
+        "beginnings, blocks and ends as Anthropic has them; signatures; cut calls; stop reasons; errors",
+    ),
+    "transcriptions": (
+        "docs/repairs-chat.md",
+        "missing ends; errors; on request OpenAI's events instead of vLLM's chunks",
+    ),
+}
+"""Family → the document about its repairs, and what they are about, for README."""
+
+
+def family_table() -> str:
+    """Return the families with their paths and what is repaired in each."""
+    rows = []
+    for family in FAMILIES:
+        paths = " ".join(f"`{path}`" for path in dict.fromkeys(one.path for one in family.endpoints))
+        document, what = REPAIRED[family.name]
+        number = len(corrections_of(family))
+        rows.append(f"| {family.name} | {paths} | {what} | [{number} repairs]({document}) |")
+    return "\n".join(("| family | paths | what is repaired | |", "|---|---|---|---|", *rows))
 
 
 def needed_list() -> str:
@@ -139,7 +172,8 @@ def _first_sentence(path: Path) -> str:
 
 
 PARTS: dict[tuple[str, str], Callable[[], str]] = {
-    ("README.md", "repairs"): repair_table,
+    ("README.md", "families"): family_table,
+    ("docs/repairs.md", "repairs"): repair_table,
     ("docs/architecture.md", "tree"): tree,
     ("docs/compatibility.md", "releases"): release_table,
     ("docs/compatibility.md", "client failures"): breakage_list,

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from argparse import ArgumentParser
@@ -21,20 +22,24 @@ from openai import OpenAI
 
 from vllm_sse_proxy import BodyEnd, StreamNormalizer, build_plan, demo
 from vllm_sse_proxy.demo import session
+from vllm_sse_proxy.demo.agents import read_like_chat_agent, read_like_messages_agent
 from vllm_sse_proxy.demo.clients import Answer, read_like_codex, read_like_openai_helper
+from vllm_sse_proxy.demo.protocols import CHAT, MESSAGES, RESPONSES
 from vllm_sse_proxy.demo.report import WIDTH, Comparison, Palette, Side, render, summary
 from vllm_sse_proxy.demo.scenarios import SCENARIOS, scenario_for
 from vllm_sse_proxy.demo.session import Options, serving
 from vllm_sse_proxy.demo.upstream import events_of, make_upstream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
+    from vllm_sse_proxy.demo.clients import Reading
     from vllm_sse_proxy.demo.scenarios import Scenario
 
 ROOT = Path(__file__).parents[1]
 STREAM = "text/event-stream"
 IDS = [scenario.name for scenario in SCENARIOS]
+OF_RESPONSES = [scenario for scenario in SCENARIOS if scenario.protocol is RESPONSES]
 FAST = Options(once=True, event_delay_seconds=0)
 
 
@@ -119,6 +124,29 @@ class TestUpstream:
         assert error["type"] == "NotFoundError"
         assert SCENARIOS[0].model in error["message"]
 
+    @pytest.mark.parametrize("path", [CHAT.path, MESSAGES.path])
+    async def test_a_client_that_leaves_is_no_error(
+        self, path: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        scenario = next(each for each in SCENARIOS if each.protocol.path == path)
+        async with serving(make_upstream(event_delay_seconds=0.01), "127.0.0.1") as url:
+            host, _, port = url.removeprefix("http://").partition(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            body = orjson.dumps(dict(scenario.request))
+            head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
+            writer.write(head.encode() + body)
+            await reader.readuntil(b"data: ")
+            writer.transport.abort()
+        assert not caplog.records
+
+    async def test_a_message_that_nobody_recorded(self, url: str) -> None:
+        async with (
+            aiohttp.ClientSession() as client,
+            client.post(f"{url}{MESSAGES.path}", json={"model": "gpt"}) as response,
+        ):
+            assert response.status == 404
+            assert "vllm-0.17.0-messages-tool" in (await response.json())["error"]["message"]
+
     @pytest.mark.parametrize("body", [b"no json", b"[]"])
     async def test_a_body_that_is_no_request(self, url: str, body: bytes) -> None:
         async with (
@@ -170,7 +198,7 @@ def openai_package_reads(body: bytes) -> tuple[str, str]:
 
 
 class TestOpenaiHelper:
-    @pytest.mark.parametrize("scenario", SCENARIOS, ids=IDS)
+    @pytest.mark.parametrize("scenario", OF_RESPONSES, ids=lambda scenario: scenario.name)
     @pytest.mark.parametrize("repaired", [False, True])
     def test_reads_as_the_real_package_does(self, scenario: Scenario, repaired: bool) -> None:  # noqa: FBT001
         body = scenario.body
@@ -319,6 +347,90 @@ class TestCodex:
         assert read_like_codex(Answer(502, "text/html", b"gone", cut=False)).problems == ["HTTP 502: gone"]
 
 
+def chunk(reason: str | None = None, **delta: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
+
+
+def piece(index: int, name: str | None, arguments: str) -> dict[str, Any]:
+    return {"index": index, "function": {"name": name, "arguments": arguments}}
+
+
+CALL = {"type": "content_block_start", "index": 1, "content_block": {"type": "tool_use", "name": "f"}}
+CUT_CALL = [piece(0, "f", '{"a'), piece(0, None, '":')]
+
+
+def block_delta(index: int, **delta: Any) -> dict[str, Any]:
+    return {"type": "content_block_delta", "index": index, "delta": delta}
+
+
+def stopped(reason: str) -> dict[str, Any]:
+    return {"type": "message_delta", "delta": {"stop_reason": reason}}
+
+
+class TestAgents:
+    @pytest.mark.parametrize(
+        ("chunks", "problem", "shows"),
+        [
+            ([chunk(content="Hi"), chunk("stop")], "", "Hi"),
+            ([chunk(content="Hi")], "no end: what came is taken for the answer", "Hi"),
+            ([chunk(content="Hi"), chunk("length")], "the answer was cut: length", "Hi"),
+            ([{"error": {"message": "gone"}}], "the SDK raises: gone", ""),
+            ([{"error": "gone"}], "the SDK raises: gone", ""),
+            (
+                [chunk(tool_calls=CUT_CALL), chunk("tool_calls")],
+                'runs a call with half of its arguments: f({"a":)',
+                'f({"a":)',
+            ),
+            ([chunk(tool_calls=[piece(0, "f", "{}")]), chunk("tool_calls")], "", "f({})"),
+            (
+                [chunk(tool_calls=[piece(0, "f", "{}")]), chunk("stop")],
+                "never runs f({}): the reason is stop",
+                "",
+            ),
+            ([{"choices": 1}, {"choices": [1]}, chunk("stop", tool_calls=1)], "", ""),
+        ],
+    )
+    def test_chat(self, chunks: list[dict[str, Any]], problem: str, shows: str) -> None:
+        reading = read_like_chat_agent(stream(*chunks, done=True))
+        assert ("; ".join(reading.problems), reading.shows()) == (problem, shows)
+
+    @pytest.mark.parametrize(
+        ("events", "problem", "shows"),
+        [
+            ([block_delta(0, text="Hi"), stopped("end_turn")], "", "Hi"),
+            (
+                [block_delta(0, thinking="Hm"), CALL, block_delta(1, partial_json="{}"), stopped("tool_use")],
+                "",
+                "f({})",
+            ),
+            ([CALL, stopped("end_turn")], "never runs f(): the reason is end_turn", ""),
+            (
+                [CALL, block_delta(1, partial_json="{"), stopped("max_tokens")],
+                "the answer was cut: max_tokens",
+                "",
+            ),
+            ([{"type": "error", "error": {"message": "gone"}}], "the SDK raises: gone", ""),
+            (
+                [{"type": "message_start"}, {"type": "message_delta"}],
+                "no end: what came is taken for the answer",
+                "",
+            ),
+        ],
+    )
+    def test_messages(self, events: list[dict[str, Any]], problem: str, shows: str) -> None:
+        reading = read_like_messages_agent(stream(*events))
+        assert ("; ".join(reading.problems), reading.shows()) == (problem, shows)
+
+    @pytest.mark.parametrize("read", [read_like_chat_agent, read_like_messages_agent])
+    def test_what_is_not_whole(self, read: Callable[[Answer], Reading]) -> None:
+        error = Answer(502, "application/json", b'{"error":{"message":"gone"}}', cut=False)
+        assert read(error).problems == ["HTTP 502: gone"]
+        assert read(stream(cut=True)).problems == ["the connection broke off"]
+
+    def test_reasoning_is_shown(self) -> None:
+        assert read_like_chat_agent(stream(chunk(reasoning="Hm"))).thinking == "Hm"
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -327,7 +439,7 @@ class Terminal(io.StringIO):
 class TestReport:
     def comparison(self) -> Comparison:
         scenario = SCENARIOS[0]
-        side = Side.judge(Answer(200, STREAM, scenario.body, cut=False))
+        side = Side.judge(Answer(200, STREAM, scenario.body, cut=False), scenario)
         return Comparison(scenario, side, side, {}, 0)
 
     def test_colours_on_a_terminal_only(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -356,14 +468,16 @@ class TestReport:
         assert "none" in text.partition("repairs")[2]
 
     def test_an_error_serves_only_where_nothing_was_told(self) -> None:
-        error = Side.judge(Answer(502, "application/json", b'{"error":{"message":"gone"}}', cut=False))
+        error = Side.judge(
+            Answer(502, "application/json", b'{"error":{"message":"gone"}}', cut=False), SCENARIOS[0]
+        )
         told = self.comparison().before
-        silent = Side.judge(Answer(200, STREAM, b"", cut=True))
+        silent = Side.judge(Answer(200, STREAM, b"", cut=True), SCENARIOS[0])
         assert Comparison(SCENARIOS[0], silent, error, {}, 0).is_served
         assert not Comparison(SCENARIOS[0], told, error, {}, 0).is_served
 
     def test_an_error_without_a_reason_serves_nobody(self) -> None:
-        error = Side.judge(Answer(500, "text/plain", b"500 Internal Server Error", cut=False))
+        error = Side.judge(Answer(500, "text/plain", b"500 Internal Server Error", cut=False), SCENARIOS[0])
         assert not error.conforms
         text = render(Comparison(SCENARIOS[0], error, error, {}, 0), Palette())
         assert "an error without a reason" in text
@@ -376,7 +490,7 @@ class TestReport:
     def test_what_was_not_sent_and_a_body_that_is_only_cut(self) -> None:
         good = StreamNormalizer(build_plan(strict=True))
         body = good.feed(SCENARIOS[0].body) + good.finish(BodyEnd.EOF)
-        side = Side.judge(Answer(200, STREAM, body, cut=True))
+        side = Side.judge(Answer(200, STREAM, body, cut=True), SCENARIOS[0])
         text = render(Comparison(SCENARIOS[0], side, side, {"string_deltas": 8}, 3), Palette())
         assert "(not sent)" in text
         assert "string_deltas 8 · renumbered 3" in text
@@ -397,6 +511,20 @@ class TestWhole:
         await session.run(Options(once=True, only=("vllm-0.17.0-crash",), event_delay_seconds=0), out)
         assert "demo/vllm-0.17.0-crash" in out.getvalue()
         assert "dict-delta" not in out.getvalue()
+
+    async def test_a_recording_by_the_name_that_is_printed(self) -> None:
+        out = io.StringIO()
+        only = ("demo/vllm-0.20.2-chat-cut-call", "vllm-0.17.0-messages-tool")
+        assert await session.run(Options(once=True, only=only, event_delay_seconds=0), out) == 0
+        assert "2 of 2 answers conform after the proxy; 0 of 2" in out.getvalue()
+        assert "runs a call with half of its arguments" in out.getvalue()
+        assert "never runs lookup_order" in out.getvalue()
+
+    def test_a_port_that_is_taken(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            out = io.StringIO()
+            assert session.main(Options(once=True, port=taken.getsockname()[1]), out) == 1
+        assert "Cannot listen: " in out.getvalue()
 
     def test_unknown_recording(self) -> None:
         out = io.StringIO()

@@ -4,14 +4,16 @@ import re
 
 import pytest
 
+from vllm_sse_proxy.config import CoreSettings, Mode
 from vllm_sse_proxy.families import FAMILIES
+from vllm_sse_proxy.families.recognition import Family as KnownFamily
 from vllm_sse_proxy.metrics import CODES, UPSTREAM_FAILURES, Metrics, code_class
 from vllm_sse_proxy.stream.ending import Ending
 from vllm_sse_proxy.stream.plan import names_of
 from vllm_sse_proxy.stream.tally import Tally
 
 REPAIRS = [(family.name, name) for family in FAMILIES for name in names_of(family)]
-ROUTES = [*(endpoint.route for family in FAMILIES for endpoint in family.endpoints), "other"]
+ROUTES = {endpoint.route for family in FAMILIES for endpoint in family.endpoints} | {"other"}
 
 
 def samples(metrics: Metrics) -> dict[str, float]:
@@ -34,8 +36,23 @@ def test_every_series_exists_from_the_start() -> None:
             assert found.pop(f'sse_proxy_requests_total{{code="{code}",route="{route}"}}') == 0
     for cause in UPSTREAM_FAILURES:
         assert found.pop(f'sse_proxy_upstream_failures_total{{class="{cause}"}}') == 0
+    for kind in KnownFamily:
+        assert found.pop(f'sse_proxy_unrepaired_streams_total{{family="{kind.value}"}}') == 0
+    for one in FAMILIES:
+        assert found.pop(f'sse_proxy_streams_repaired_total{{family="{one.name}"}}') == 0
     left = {name: value for name, value in found.items() if value and "_created" not in name}
-    assert [re.sub(r"\{.*", "", name) for name in left] == ["sse_proxy_build_info"]
+    assert [re.sub(r"\{.*", "", name) for name in left] == [
+        "sse_proxy_build_info",
+        "sse_proxy_config_info",
+    ]
+
+
+def test_what_is_set_is_shown() -> None:
+    settings = CoreSettings(mode=Mode.OBSERVE)
+    shown = [name for name in samples(Metrics(settings=settings)) if name.startswith("sse_proxy_config_info")]
+    assert shown == [
+        'sse_proxy_config_info{chat_reasoning="both",dialect="openai",mode="observe",reasoning="auto",transcripts="upstream"}'
+    ]
 
 
 def test_a_stream_is_added_once_with_everything_it_counted() -> None:
@@ -53,7 +70,7 @@ def test_a_stream_is_added_once_with_everything_it_counted() -> None:
     metrics.flush(family, tally, Ending.CUT, duration_seconds=2.0)
     metrics.flush(family, Tally(events_in=1, repairs={name: 0}), Ending.COMPLETED, duration_seconds=2.0)
     found = {
-        re.sub(r'family="responses",|,family="responses"', "", key): value
+        re.sub(r'family="responses",|,family="responses"|{family="responses"}', "", key): value
         for key, value in samples(metrics).items()
     }
     assert {key: found[f"sse_proxy_{key}"] for key in (

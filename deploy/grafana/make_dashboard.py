@@ -110,7 +110,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "How many of the repairs had anything to do in the time shown.",
                 (
                     (
-                        "count(sum by (repair) (increase(sse_proxy_repairs_total{@}[$__range])) > 0) or vector(0)",
+                        "count(sum by (family, repair) (increase(sse_proxy_repairs_total{@}[$__range])) > 0) or vector(0)",
                         "repairs",
                     ),
                 ),
@@ -130,17 +130,71 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             Panel(
                 "state-timeline",
                 "Since when: repairs at work",
-                "One line per repair, coloured while it had something to do. A line that begins tells when a defect came, as "
-                "with an upgrade of vLLM; a line that ends tells that it went.",
+                "One line per family and repair, coloured while it had something to do. A line that begins tells when a "
+                "defect came, as with an upgrade of vLLM; a line that ends tells that it went.",
                 (
                     (
-                        "(sum by (repair) (increase(sse_proxy_repairs_total{@}[$__rate_interval])) > bool 0)"
-                        " and (sum by (repair) (increase(sse_proxy_repairs_total{@}[$__range])) > 0)",
-                        "{{repair}}",
+                        "(sum by (family, repair) (increase(sse_proxy_repairs_total{@}[$__rate_interval])) > bool 0)"
+                        " and (sum by (family, repair) (increase(sse_proxy_repairs_total{@}[$__range])) > 0)",
+                        "{{family}} {{repair}}",
                     ),
                 ),
                 width=24,
                 height=10,
+            ),
+        ),
+    ),
+    (
+        "Which: by family",
+        (
+            Panel(
+                "timeseries",
+                "Streams per second, by family",
+                "The protocols: responses, chat and completions of OpenAI, messages of Anthropic, transcriptions of audio.",
+                (("sum by (family) (rate(sse_proxy_streams_total{@}[$__rate_interval])) > 0", "{{family}}"),),
+                unit="ops",
+                width=6,
+                stacked=True,
+            ),
+            Panel(
+                "timeseries",
+                "Streams that needed a repair, by family",
+                "Share of each family's streams in which at least one event was mended.",
+                (
+                    (
+                        "sum by (family) (rate(sse_proxy_streams_repaired_total{@}[$__rate_interval]))"
+                        " / (sum by (family) (rate(sse_proxy_streams_total{@}[$__rate_interval])) > 0)",
+                        "{{family}}",
+                    ),
+                ),
+                unit="percentunit",
+                width=6,
+            ),
+            Panel(
+                "timeseries",
+                "Streams that broke off, by family",
+                "Share of each family's streams that vLLM ended without a terminal event.",
+                (
+                    (
+                        f'sum by (family) (rate(sse_proxy_streams_total{{@, ending=~"{BROKEN_OFF}"}}[$__rate_interval]))'
+                        " / (sum by (family) (rate(sse_proxy_streams_total{@}[$__rate_interval])) > 0)",
+                        "{{family}}",
+                    ),
+                ),
+                unit="percentunit",
+                width=6,
+            ),
+            Panel(
+                "bargauge",
+                "Streams that passed unrepaired, by family",
+                "Streams of a known family on a path that is not known, or compressed. The log names the first one of each.",
+                (
+                    (
+                        "sort_desc(sum by (family) (increase(sse_proxy_unrepaired_streams_total{@}[$__range])) > 0)",
+                        "{{family}}",
+                    ),
+                ),
+                width=6,
             ),
         ),
     ),
@@ -150,11 +204,11 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             Panel(
                 "bargauge",
                 "Events mended, by repair",
-                "Total over the time shown. docs/repairs.md describes each one with its cause and the releases that need it.",
+                "Total over the time shown. docs/repairs*.md describe each one with its cause and the releases that need it.",
                 (
                     (
-                        "sort_desc(sum by (repair) (increase(sse_proxy_repairs_total{@}[$__range])) > 0)",
-                        "{{repair}}",
+                        "sort_desc(sum by (family, repair) (increase(sse_proxy_repairs_total{@}[$__range])) > 0)",
+                        "{{family}} {{repair}}",
                     ),
                 ),
                 width=10,
@@ -164,7 +218,12 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "timeseries",
                 "Events mended per second, by repair",
                 "Jumps come with traffic; compare with the number of streams below.",
-                (("sum by (repair) (rate(sse_proxy_repairs_total{@}[$__rate_interval])) > 0", "{{repair}}"),),
+                (
+                    (
+                        "sum by (family, repair) (rate(sse_proxy_repairs_total{@}[$__rate_interval])) > 0",
+                        "{{family}} {{repair}}",
+                    ),
+                ),
                 unit="ops",
                 width=14,
                 height=12,
@@ -353,6 +412,17 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "What is running",
                 "",
                 (("sum by (instance, version, python, core) (sse_proxy_build_info{@})", ""),),
+            ),
+            Panel(
+                "table",
+                "What is set",
+                "mode observe: nothing is repaired, and repairs are only counted.",
+                (
+                    (
+                        "sum by (instance, mode, dialect, reasoning, chat_reasoning, transcripts) (sse_proxy_config_info{@})",
+                        "",
+                    ),
+                ),
             ),
         ),
     ),

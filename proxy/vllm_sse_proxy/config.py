@@ -43,6 +43,8 @@ CONFIG_VARIABLE = ENV_PREFIX + "CONFIG"
 
 MIB = 1024 * 1024
 
+_VERSION = "/v1"
+
 # What Kubernetes injects into every pod of a namespace with a Service called "sse-proxy".
 _SERVICE_LINK = re.compile(ENV_PREFIX + r"(SERVICE_(HOST|PORT.*)|PORT_\d+_(TCP|UDP|SCTP).*)")
 _SERVICE_LINK_ADVICE = (
@@ -243,8 +245,9 @@ class ServerSettings(CoreSettings):
 
     upstream: str = Field(
         repr=False,
-        description="URL of vLLM: http or https, host, optional port and path prefix. A user and password in it are sent "
-        "as Basic authorization with requests that have none, and are never logged.",
+        description="URL of vLLM: http or https, host, optional port and path prefix. A /v1 at its end is left "
+        "out, since the paths of requests bring it. A user and password in it are sent as Basic authorization with requests "
+        "that have none, and are never logged.",
     )
     host: str = Field(
         "127.0.0.1",
@@ -349,9 +352,10 @@ class ServerSettings(CoreSettings):
     max_request_body_inspect_bytes: int = Field(
         8 * MIB,
         ge=0,
-        description="Largest body of POST /v1/responses that is read before it is forwarded, in bytes: repairs use what "
+        description="Largest body of a request that is read before it is forwarded, in bytes: repairs use what "
         "was asked for, and a body that was read can be sent again. Larger ones are streamed through unread, and are not "
-        "repaired if vLLM refuses them; 0 reads none.",
+        "repaired if vLLM refuses them; 0 reads none. At /invocations only the body says what is asked for: the "
+        "answer to one that was not read passes through.",
     )
     item_memory_bytes: int = Field(
         64 * MIB,
@@ -445,6 +449,13 @@ class ServerSettings(CoreSettings):
         if url.raw_query_string or url.raw_fragment:
             raise ValueError("must not have a query or a fragment: requests bring their own")
         return value.rstrip("/")
+
+    @property
+    def upstream_base(self) -> URL:
+        """Upstream's URL without the ``/v1`` that clients' base URLs end with: the paths of requests have it already."""
+        url = URL(self.upstream)
+        path = url.raw_path.rstrip("/")
+        return url.with_path(path.removesuffix(_VERSION), encoded=True) if path.endswith(_VERSION) else url
 
     @property
     def shown_upstream(self) -> str:

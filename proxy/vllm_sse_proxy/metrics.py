@@ -24,8 +24,9 @@ from prometheus_client import (
 )
 
 from vllm_sse_proxy import __version__
-from vllm_sse_proxy.config import Limit
+from vllm_sse_proxy.config import CoreSettings, Limit
 from vllm_sse_proxy.families import FAMILIES
+from vllm_sse_proxy.families.recognition import Family as KnownFamily
 from vllm_sse_proxy.stream import CORE
 from vllm_sse_proxy.stream.ending import Ending
 from vllm_sse_proxy.stream.plan import names_of
@@ -44,6 +45,9 @@ CODES = ("1xx", "2xx", "3xx", "4xx", "5xx", "none")
 UPSTREAM_FAILURES = ("connect", "timeout", "reset", "disconnect", "protocol", "idle", "cut")
 """How upstream failed: no connection; no answer in time; connection reset or closed before an answer; an answer that is not
 HTTP; silence within a body; a body that stopped before its end."""
+
+CONFIG_LABELS = ("mode", "dialect", "reasoning", "chat_reasoning", "transcripts")
+"""Settings that decide what clients get."""
 
 PROCESS_SUMS = frozenset(
     {
@@ -125,14 +129,15 @@ class Metrics:
     """All metrics of one process; ``registry`` holds them.
 
     :param families: have the routes, repairs and limits that are counted.
+    :param settings: those that are shown; None: the defaults.
     """
 
-    def __init__(self, families: Sequence[Family] = FAMILIES) -> None:
+    def __init__(self, families: Sequence[Family] = FAMILIES, settings: CoreSettings | None = None) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
 
-        routes = [endpoint.route for family in families for endpoint in family.endpoints]
+        routes = dict.fromkeys(endpoint.route for family in families for endpoint in family.endpoints)
         pairs = [(family.name, name) for family in families for name in names_of(family)]
         limits = dict.fromkeys([*Limit, *(limit for family in families for limit in family.limits)])
         endings = [ending.value for ending in Ending]
@@ -151,8 +156,17 @@ class Metrics:
             "ending",
             [(family.name, ending) for family in families for ending in endings],
         )
-        self.streams_repaired = self._plain_counter(
-            "streams_repaired_total", "Response streams with at least one correction."
+        self.streams_repaired = self._counter(
+            "streams_repaired_total",
+            "Response streams with at least one correction, by family.",
+            "family",
+            [family.name for family in families],
+        )
+        self.unrepaired_streams = self._counter(
+            "unrepaired_streams_total",
+            "Streams of a known family that passed through unrepaired: on an unknown path, or compressed.",
+            "family",
+            [family.value for family in KnownFamily],
         )
         self.events = self._counter(
             "events_total",
@@ -282,6 +296,15 @@ class Metrics:
             registry=self.registry,
         ).labels(__version__, platform.python_version(), platform.python_implementation(), CORE).set(1)
 
+        shown = settings or CoreSettings()
+        Gauge(
+            "config_info",
+            "Always 1; the labels say what is set. mode observe: nothing is repaired, and repairs are only counted.",
+            CONFIG_LABELS,
+            namespace=PREFIX,
+            registry=self.registry,
+        ).labels(*(getattr(shown, name) for name in CONFIG_LABELS)).set(1)
+
     def flush(self, family: str, tally: Tally, ending: Ending, *, duration_seconds: float) -> None:
         """Add what one stream of a family counted; call it once, when the stream has ended."""
         self.streams.labels(family, ending.value).inc()
@@ -300,7 +323,7 @@ class Metrics:
         for name, count in tally.repair_failures.items():
             self.repair_failures.labels(family, name).inc(count)
         if any(tally.repairs.values()):
-            self.streams_repaired.inc()
+            self.streams_repaired.labels(family).inc()
 
     def expose(self) -> bytes:
         """Render everything in Prometheus' text format 0.0.4."""
@@ -421,7 +444,7 @@ class MergedMetrics:
 
 
 def _merge(name: str, own: float, others: list[float]) -> float:
-    if name.endswith(("_created", "_build_info")):
+    if name.endswith(("_created", "_info")):
         return own  # a time, and a name: not a number of things
     return own + sum(others)
 

@@ -320,6 +320,10 @@ async def test_observe_mode_changes_nothing(upstream: FakeUpstream, start: Start
     assert got == b"".join((*broken, *WHOLE[5:]))
     assert metric(proxy, "repairs_total", repair="string_deltas") == 1
     assert metric(proxy, "keepalives_total") == 0
+    events = len(WHOLE) - 1  # without [DONE]
+    assert metric(proxy, "events_total", direction="in") == events
+    assert metric(proxy, "events_total", direction="out") == events
+    assert metric(proxy, "config_info", mode="observe", dialect="openai") == 1
 
 
 async def test_observe_mode_leaves_a_resumed_stream_to_upstream(

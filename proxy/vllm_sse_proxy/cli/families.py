@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from vllm_sse_proxy.cli.usage import READ_BYTES, UsageError
-from vllm_sse_proxy.families.recognition import Family, FamilyRecogniser
+from vllm_sse_proxy.families.recognition import MOST_BYTES, Family, FamilyRecogniser
 from vllm_sse_proxy.sse import FrameDecoder, FrameTooLargeError
 from vllm_sse_proxy.stream.repair import MAX_FRAME_BYTES
 
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
     from collections.abc import Iterator
     from io import BufferedReader
-
-_MOST_BYTES: Final = 1 << 20
-"""How much of a stream is read to find out its family: the first event says it."""
 
 
 def add_family(parser: ArgumentParser) -> None:
@@ -69,7 +66,7 @@ def recognised(source: BufferedReader, name: str | None) -> tuple[Family, Iterat
     for chunk in chunks:
         read.append(chunk)
         found = _fed(recogniser, decoder, chunk)
-        if found is not None or sum(map(len, read)) > _MOST_BYTES:
+        if found is not None or sum(map(len, read)) > MOST_BYTES:
             break
     if found is None:
         rest = decoder.finish()

@@ -55,7 +55,7 @@ class Answer:
         return self.status == HTTPStatus.OK or self._message() is not None
 
     def _message(self) -> str | None:
-        error = _mapping(_object(self.body).get("error"))
+        error = mapping(object_of(self.body).get("error"))
         message = error.get("message")
         return message if isinstance(message, str) else None
 
@@ -101,7 +101,7 @@ def _read_events_like_codex(answer: Answer, reading: Reading, dropped: dict[str,
     for payload in answer.payloads():
         if payload == b"[DONE]":
             continue
-        event = _object(payload)
+        event = object_of(payload)
         misfit = _codex_misfit(event)
         if misfit is not None:
             dropped[misfit] = dropped.get(misfit, 0) + 1
@@ -114,10 +114,10 @@ def _read_events_like_codex(answer: Answer, reading: Reading, dropped: dict[str,
             case "response.completed":
                 return _completed_like_codex(event.get("response"))
             case "response.failed":
-                error = _mapping(_mapping(event.get("response")).get("error"))
+                error = mapping(mapping(event.get("response")).get("error"))
                 return f"turn failed: {error.get('message', 'response.failed event received')}"
             case "response.incomplete":
-                details = _mapping(_mapping(event.get("response")).get("incomplete_details"))
+                details = mapping(mapping(event.get("response")).get("incomplete_details"))
                 return f"Incomplete response returned, reason: {details.get('reason', 'unknown')}"
             case _:
                 pass
@@ -179,7 +179,7 @@ def _read_into_snapshot(answer: Answer, snapshot: _Snapshot) -> None:
     for payload in answer.payloads():
         if payload.startswith(b"[DONE]"):
             break
-        snapshot.take(_object(payload))
+        snapshot.take(object_of(payload))
     else:
         if answer.cut:
             raise HelperError("APIConnectionError: Connection error.")
@@ -212,7 +212,7 @@ class _Snapshot:
     def take(self, event: Mapping[str, Any]) -> None:
         """Take one event; raises `HelperError` where the package raises."""
         if event.get("error"):
-            message = _mapping(event["error"]).get("message", "An error occurred during streaming")
+            message = mapping(event["error"]).get("message", "An error occurred during streaming")
             raise HelperError(f"APIError: {message}")
         type_ = event.get("type")
         if not self._started:
@@ -221,9 +221,9 @@ class _Snapshot:
                     f"RuntimeError: Expected to have received `response.created` before `{type_}`"
                 )
             self._started = True
-            self._response_id = _mapping(event.get("response")).get("id")
+            self._response_id = mapping(event.get("response")).get("id")
             return
-        if type_ in LIFECYCLE and _mapping(event.get("response")).get("id") != self._response_id:
+        if type_ in LIFECYCLE and mapping(event.get("response")).get("id") != self._response_id:
             raise HelperError("RuntimeError: Lifecycle response identity changed.")
         handle = self._handlers.get(type_)
         if handle is not None:
@@ -241,7 +241,7 @@ class _Snapshot:
         index = event.get("output_index")
         if index in self._items:
             raise HelperError(f"RuntimeError: Duplicate response output index {index}.")
-        self._items[index] = dict(_mapping(event.get("item")))
+        self._items[index] = dict(mapping(event.get("item")))
         self._contents[index] = []
 
     def _add_part(self, event: Mapping[str, Any]) -> None:
@@ -278,7 +278,7 @@ class _Snapshot:
 
     def _finish_item(self, event: Mapping[str, Any]) -> None:
         index = event.get("output_index")
-        item = dict(_mapping(event.get("item")))
+        item = dict(mapping(event.get("item")))
         added = self._items.get(index)
         if added is not None and not _same_item(added, item):
             raise HelperError("RuntimeError: Completed output item identity changed.")
@@ -287,8 +287,8 @@ class _Snapshot:
         self._done[index] = item
 
     def _complete(self, event: Mapping[str, Any]) -> None:
-        response = _mapping(event.get("response"))
-        output = [dict(_mapping(item)) for item in response.get("output") or []]
+        response = mapping(event.get("response"))
+        output = [dict(mapping(item)) for item in response.get("output") or []]
         final = {_identity(item): item for item in output}
         for item in self._done.values():
             if _identity(item) in final and not _same_item(item, final[_identity(item)]):
@@ -329,7 +329,8 @@ def _texts(parts: object, kind: str) -> list[str]:
     return [part["text"] for part in entries if isinstance(part, dict) and part.get("type") == kind]
 
 
-def _object(payload: bytes) -> dict[str, Any]:
+def object_of(payload: bytes) -> dict[str, Any]:
+    """Return the object that a payload holds; empty if it holds none."""
     try:
         value = json.loads(payload)
     except ValueError:
@@ -337,5 +338,6 @@ def _object(payload: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
+def mapping(value: object) -> Mapping[str, Any]:
+    """Return a value that is an object; empty if it is none."""
     return value if isinstance(value, dict) else {}

@@ -8,13 +8,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TextIO
 
-from vllm_sse_proxy.demo.clients import Answer, Reading, read_like_codex, read_like_openai_helper
-from vllm_sse_proxy.families.responses.conformance import check_stream
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from vllm_sse_proxy.demo.clients import Answer, Reading
     from vllm_sse_proxy.demo.scenarios import Scenario
+    from vllm_sse_proxy.families import judging
     from vllm_sse_proxy.families.responses.conformance import Violation
 
 WIDTH: Final = 100
@@ -47,18 +46,18 @@ class Side:
     """One of the two answers, judged."""
 
     answer: Answer
-    violations: Sequence[Violation]
-    codex: Reading
-    helper: Reading
+    violations: Sequence[Violation | judging.Violation]
+    readings: Mapping[str, Reading]
 
     @classmethod
-    def judge(cls, answer: Answer) -> Side:
-        """Judge `answer` by the protocol and by the two clients."""
+    def judge(cls, answer: Answer, scenario: Scenario) -> Side:
+        """Judge `answer` to the request of `scenario` by the protocol and by its clients."""
+        protocol = scenario.protocol
+        is_stream = answer.error_message is None
         return cls(
             answer=answer,
-            violations=check_stream(answer.body) if answer.error_message is None else (),
-            codex=read_like_codex(answer),
-            helper=read_like_openai_helper(answer),
+            violations=protocol.violations(answer.body, scenario.request) if is_stream else (),
+            readings={label: read(answer) for label, read in protocol.readers},
         )
 
     @property
@@ -98,10 +97,8 @@ def render(comparison: Comparison, palette: Palette) -> str:
         lines += _row("wire", _excerpt(before.answer, one), _excerpt(after.answer, other), palette)
     lines += _row("events", _events(before.answer), _events(after.answer), palette)
     lines += _verdict("protocol", _protocol(before), _protocol(after), palette)
-    for label, seen, seen_after in (
-        ("Codex", before.codex, after.codex),
-        ("openai helper", before.helper, after.helper),
-    ):
+    for label, seen in before.readings.items():
+        seen_after = after.readings[label]
         lines += _verdict(label, _problems(seen), _problems(seen_after), palette)
         if seen.thinking != seen_after.thinking:
             lines += _row(

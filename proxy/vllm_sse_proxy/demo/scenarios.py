@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from vllm_sse_proxy.demo.protocols import CHAT, MESSAGES, RESPONSES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from vllm_sse_proxy.demo.protocols import Protocol
 
 MODEL_PREFIX: Final = "demo/"
 
@@ -27,6 +31,7 @@ class Scenario:
         origin: where the bytes come from.
         story: what goes wrong, in a sentence or two.
         cut: the body stopped without its last HTTP chunk, as when the server died.
+        protocol: the protocol that it is a stream of.
         focus: where to look: pieces of an event before and of the same event after, shown as they are on the wire.
     """
 
@@ -35,6 +40,7 @@ class Scenario:
     story: str
     cut: bool = False
     focus: tuple[bytes, bytes] | None = None
+    protocol: Protocol = RESPONSES
 
     @property
     def model(self) -> str:
@@ -119,15 +125,30 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         story="The engine process is killed while the answer is streaming.",
         cut=True,
     ),
+    Scenario(
+        name="vllm-0.20.2-chat-cut-call",
+        origin=_recorded("0.20.2, /v1/chat/completions, hermes parser, eight tokens per step (a tiny model)"),
+        story="A chat completion that max_tokens cuts in the middle of a call, and that says tool_calls all the same: agents "
+        "run the call with half of its arguments. Afterwards it says length.",
+        protocol=CHAT,
+    ),
+    Scenario(
+        name="vllm-0.17.0-messages-tool",
+        origin=_recorded("0.17.0, /v1/messages, llama3 parser (a tiny model)"),
+        story="A message of Anthropic's with a call whose stop_reason is end_turn, so that no agent runs the call, and that "
+        "has no role.",
+        protocol=MESSAGES,
+    ),
 )
 
 
-def scenario_for(model: object, text: object) -> Scenario | None:
-    """Return the scenario that a request means: by its `model`, with or without `demo/`, else by its input."""
-    for scenario in SCENARIOS:
+def scenario_for(model: object, text: object, path: str = RESPONSES.path) -> Scenario | None:
+    """Return the scenario that a request for a path means: by its `model`, with or without `demo/`, else by its input."""
+    scenarios = [scenario for scenario in SCENARIOS if scenario.protocol.path == path]
+    for scenario in scenarios:
         if model in (scenario.model, scenario.name):
             return scenario
-    for scenario in SCENARIOS:
+    for scenario in scenarios:
         if isinstance(text, str) and text.removeprefix(MODEL_PREFIX) == scenario.name:
             return scenario
     return None

@@ -50,7 +50,7 @@ class Options:
 def main(options: Options, out: TextIO | None = None) -> int:
     """Run the demo, writing to `out` (standard output by default), and return the exit status."""
     out = out or sys.stdout
-    unknown = set(options.only) - {scenario.name for scenario in SCENARIOS}
+    unknown = set(options.only) - {name for scenario in SCENARIOS for name in (scenario.name, scenario.model)}
     if unknown:
         known = ", ".join(scenario.name for scenario in SCENARIOS)
         out.write(f"There is no recording {', '.join(sorted(unknown))}. There are: {known}\n")
@@ -59,11 +59,14 @@ def main(options: Options, out: TextIO | None = None) -> int:
         return asyncio.run(run(options, out))
     except KeyboardInterrupt:
         return 0
+    except OSError as error:
+        out.write(f"Cannot listen: {error.strerror or error}\n")
+        return 1
 
 
 async def run(options: Options, out: TextIO) -> int:
     """Start the servers, compare, report; serve on until interrupted unless `once`."""
-    scenarios = [each for each in SCENARIOS if not options.only or each.name in options.only]
+    scenarios = [each for each in SCENARIOS if not options.only or {each.name, each.model} & {*options.only}]
     if options.traffic is not None:
         return await make_traffic(options.traffic.rstrip("/"), scenarios, out, once=options.once)
     if options.upstream_only:
@@ -71,7 +74,10 @@ async def run(options: Options, out: TextIO) -> int:
     palette = Palette.for_stream(out)
     upstream = make_upstream(event_delay_seconds=options.event_delay_seconds)
     async with serving(upstream, options.host) as direct, proxying(direct, options) as (proxied, admin):
-        out.write(f"upstream {direct}, replaying recordings\nproxy    {proxied}, in front of it\n\n")
+        out.write(f"upstream {direct}, replaying recordings\nproxy    {proxied}, in front of it\n")
+        out.write(
+            "Codex, the openai helper and the agent are imitations, true to measurements of the real ones.\n\n"
+        )
         comparisons = []
         async with aiohttp.ClientSession(timeout=REQUEST_LIMIT) as client:
             for scenario in scenarios:
@@ -126,8 +132,8 @@ async def compare(
     grown = {key: counted_after[key] - counted.get(key, 0) for key in counted_after}
     return Comparison(
         scenario=scenario,
-        before=Side.judge(before),
-        after=Side.judge(after),
+        before=Side.judge(before, scenario),
+        after=Side.judge(after, scenario),
         repairs={name: count for (kind, name), count in grown.items() if kind == "repairs" and count},
         renumbered=grown.get(("renumbered", ""), 0),
     )
@@ -137,7 +143,7 @@ async def ask(client: aiohttp.ClientSession, server: str, scenario: Scenario) ->
     """Send the recorded request and read the answer to its end, whatever that is."""
     body = bytearray()
     cut = False
-    async with client.post(f"{server}/v1/responses", json=dict(scenario.request)) as response:
+    async with client.post(f"{server}{scenario.protocol.path}", json=dict(scenario.request)) as response:
         try:
             async for chunk in response.content.iter_any():
                 body += chunk
@@ -150,11 +156,12 @@ async def counters(client: aiohttp.ClientSession, admin: str) -> dict[tuple[str,
     """Read from the proxy's own metrics what it repaired so far."""
     async with client.get(f"{admin}/metrics") as response:
         text = await response.text()
-    counted = {}
+    counted: dict[tuple[str, str], int] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.name == "sse_proxy_repairs_total":
-                counted["repairs", sample.labels["repair"]] = int(sample.value)
+                key = "repairs", sample.labels["repair"]  # one recording, one family
+                counted[key] = counted.get(key, 0) + int(sample.value)
             elif sample.name == "sse_proxy_events_renumbered_total":
                 counted["renumbered", ""] = int(sample.value)
     return counted

@@ -7,16 +7,20 @@ broke the connection, this breaks it too.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from aiohttp import web
 
+from vllm_sse_proxy.demo.protocols import CHAT, MESSAGES, RESPONSES
 from vllm_sse_proxy.demo.scenarios import SCENARIOS, Scenario, scenario_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from vllm_sse_proxy.demo.protocols import Protocol
 
 CREATED_AT: Final = 1_764_028_800
 _EVENT_DELAY: Final = web.AppKey("event_delay_seconds", float)
@@ -28,8 +32,9 @@ def make_upstream(*, event_delay_seconds: float) -> web.Application:
     app[_EVENT_DELAY] = event_delay_seconds
     app.add_routes(
         [
-            web.post("/v1/responses", _responses),
-            web.post("/v1/chat/completions", _chat_completions),
+            web.post(RESPONSES.path, _responses),
+            web.post(CHAT.path, _chat_completions),
+            web.post(MESSAGES.path, _messages),
             web.get("/v1/models", _models),
             web.get("/version", _version),
             web.get("/health", _health),
@@ -42,8 +47,7 @@ async def _responses(request: web.Request) -> web.StreamResponse:
     body = await _json_body(request)
     scenario = scenario_for(body.get("model"), body.get("input"))
     if scenario is None:
-        known = ", ".join(each.model for each in SCENARIOS)
-        return _error(404, f"The model `{body.get('model')}` does not exist. There are: {known}")
+        return _unknown(body, RESPONSES)
     if not body.get("stream"):
         final = _final_response(scenario)
         if final is None:
@@ -52,13 +56,25 @@ async def _responses(request: web.Request) -> web.StreamResponse:
     return await _replay(request, scenario)
 
 
+def _unknown(body: dict[str, Any], protocol: Protocol) -> web.Response:
+    known = ", ".join(each.model for each in SCENARIOS if each.protocol is protocol)
+    return _error(404, f"The model `{body.get('model')}` does not exist. There are: {known}")
+
+
+async def _messages(request: web.Request) -> web.StreamResponse:
+    body = await _json_body(request)
+    scenario = scenario_for(body.get("model"), None, MESSAGES.path)
+    return _unknown(body, MESSAGES) if scenario is None else await _replay(request, scenario)
+
+
 async def _replay(request: web.Request, scenario: Scenario) -> web.StreamResponse:
     answer = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
     answer.enable_chunked_encoding()
-    await answer.prepare(request)
-    for event in events_of(scenario.body):
-        await answer.write(event)
-        await asyncio.sleep(request.app[_EVENT_DELAY])
+    with contextlib.suppress(ConnectionError):  # the client has left
+        await answer.prepare(request)
+        for event in events_of(scenario.body):
+            await answer.write(event)
+            await asyncio.sleep(request.app[_EVENT_DELAY])
     if scenario.cut and request.transport is not None:
         request.transport.close()  # no last chunk: the client sees a body that was cut
     return answer
@@ -81,14 +97,17 @@ def _final_response(scenario: Scenario) -> Any:
 
 
 async def _chat_completions(request: web.Request) -> web.StreamResponse:
-    """Answer in chat form: the proxy passes such streams through untouched."""
+    """Replay a recording; for other models, answer with a chat that conforms, which the proxy leaves as it is."""
     body = await _json_body(request)
+    scenario = scenario_for(body.get("model"), None, CHAT.path)
+    if scenario is not None and body.get("stream"):
+        return await _replay(request, scenario)
     head = {
         "id": "chatcmpl-demo",
         "created": int(time.time()),
         "model": body.get("model") or "demo",
     }
-    message = {"role": "assistant", "content": "Chat completions pass through the proxy untouched."}
+    message = {"role": "assistant", "content": "This stream conforms: it passes through the proxy untouched."}
     if not body.get("stream"):
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         return web.json_response({**head, "object": "chat.completion", "choices": [choice]}, dumps=_dumps)

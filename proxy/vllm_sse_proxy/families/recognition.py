@@ -12,7 +12,10 @@ from typing import Any, Final
 
 import orjson
 
-from vllm_sse_proxy.sse import FrameDecoder
+from vllm_sse_proxy.sse import FrameDecoder, FrameTooLargeError
+
+MOST_BYTES: Final = 1 << 20
+"""How much of a stream is read to find out its family: the first event says it."""
 
 
 class Family(StrEnum):
@@ -115,6 +118,35 @@ class FamilyRecogniser:
     def likely(self) -> Family | None:
         """The family that is certain, else the likely one by an error that came, else None."""
         return self._family or self._likely
+
+
+class StreamRecogniser:
+    """Finds the family of a body that comes in chunks: ``feed`` it until it returns a family, or has given up.
+
+    :ivar gave_up: nothing in :data:`MOST_BYTES` bore a mark.
+    """
+
+    __slots__ = ("_decoder", "_read_bytes", "_recogniser", "gave_up")
+
+    def __init__(self) -> None:
+        self._decoder = FrameDecoder(max_frame_bytes=MOST_BYTES)
+        self._recogniser = FamilyRecogniser()
+        self._read_bytes = 0
+        self.gave_up = False
+
+    def feed(self, chunk: bytes) -> Family | None:
+        """Take the next chunk; return the family once it is certain. Never raises."""
+        if self.gave_up:
+            return None
+        self._read_bytes += len(chunk)
+        try:
+            for frame in self._decoder.feed(chunk):
+                if frame.comment is None and self._recogniser.feed(frame.event, frame.data) is not None:
+                    break
+        except FrameTooLargeError:
+            self.gave_up = True
+        self.gave_up = self.gave_up or self._read_bytes > MOST_BYTES
+        return self._recogniser.certain
 
 
 def family_of_stream(stream: bytes) -> Family | None:

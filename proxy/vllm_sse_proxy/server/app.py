@@ -67,7 +67,7 @@ class Server:
         self._settings = settings
         self._listeners = listeners
         self._families = families
-        self.metrics = Metrics(families)
+        self.metrics = Metrics(families, settings)
         self.gateway: Gateway | None = None
         self._data: web.ServerRunner | None = None
         self._admin: web.AppRunner | None = None

@@ -30,7 +30,7 @@ from vllm_sse_proxy.server.errors import ProxyError
 from vllm_sse_proxy.server.exchange import Exchange
 from vllm_sse_proxy.server.headers import REQUEST_ID_HEADER, Forwarding, request_id_of
 from vllm_sse_proxy.server.posting import Answer, Posting, is_json
-from vllm_sse_proxy.server.relay import ObservedRelay, PassThrough, WholeRelay
+from vllm_sse_proxy.server.relay import ObservedRelay, PassThrough, UnrepairedStream, WholeRelay
 from vllm_sse_proxy.server.stream_relay import StreamRelay
 from vllm_sse_proxy.server.tunnel import Tunnel
 from vllm_sse_proxy.server.upload import Upload
@@ -74,6 +74,7 @@ class Gateway:
     answered: int = 0
     draining: bool = False
     _lasting: int = 0
+    _seen_unrepaired: set[str] = field(default_factory=set)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def wait_idle(self) -> None:
@@ -171,6 +172,7 @@ class Gateway:
             target = stream.target
         answered = await self._ask(request, exchange, target, headers(), stream if route.reads_body else None)
         answer, read = answered.head, answered.read
+        stream = None if stream is None else stream.settled()
         exchange.upstream_status = answer.status
         if upgrade:
             self._check_upgrade(answer, exchange)
@@ -185,20 +187,48 @@ class Gateway:
             if stream is not None and is_event_stream(answer):
                 relay = StreamRelay(exchange, body, request, stream, is_last=lambda: self.draining)
                 return await relay.run(self.watch)
-            if stream is not None:
-                rewrite = stream.rewrite()
-            passing = self._passing(exchange, body, request, rewrite)
+            passing = self._passing(exchange, body, request, stream, rewrite)
             # An upgrade that was declined ends the connection: what the client sent ahead must not be taken for requests.
             return await passing.run(self.watch, close=self.draining or upgrade, read=read)
 
     def _passing(
-        self, exchange: Exchange, body: UpstreamBody, request: web.BaseRequest, rewrite: Rewrite | None
+        self,
+        exchange: Exchange,
+        body: UpstreamBody,
+        request: web.BaseRequest,
+        stream: StreamRequest | None,
+        rewrite: Rewrite | None,
     ) -> PassThrough:
-        """Return what relays an answer that is not a stream."""
+        """Return what relays an answer that is not a stream which can be repaired.
+
+        :param stream: the request, where it is a family's.
+        :param rewrite: what rewrites the answer to another request.
+        """
+        if stream is not None:
+            rewrite = stream.rewrite()
+            if has_event_stream(body.answer):  # it is compressed
+                self._note_unrepaired(exchange, stream.handler.family.name)
+        elif is_event_stream(body.answer):
+            return UnrepairedStream(exchange, body, request, note=partial(self._note_unrepaired, exchange))
         if rewrite is None or body.answer.status != HTTPStatus.OK or not is_json(body.answer):
             return PassThrough(exchange, body, request)
         relay = ObservedRelay if self.settings.mode is Mode.OBSERVE else WholeRelay
         return relay(exchange, body, request, rewrite=rewrite, max_bytes=self.settings.max_frame_bytes)
+
+    def _note_unrepaired(self, exchange: Exchange, family: str) -> None:
+        """Count a stream of a known family that passes through as it is, and warn of the first one of each family."""
+        self.metrics.unrepaired_streams.labels(family).inc()
+        if family not in self._seen_unrepaired:
+            self._seen_unrepaired.add(family)
+            emit(
+                logging.WARNING,
+                "a stream passes unrepaired: it is of a known family, but its path is not, or it is compressed; "
+                "further ones of this family are only counted",
+                request_id=exchange.request_id,
+                family=family,
+                method=exchange.method,
+                path=exchange.path,
+            )
 
     def _check_upgrade(self, answer: aiohttp.ClientResponse, exchange: Exchange) -> None:
         """Check the answer to the wish for a WebSocket.
@@ -242,6 +272,7 @@ class Gateway:
             async with asyncio.timeout(seconds) as exchange.deadline:
                 upload.deadline = exchange.deadline
                 body = await self._body(request, upload, reader)
+                reader = None if reader is None else reader.settled()
                 posting = Posting(self.upstream, exchange, request.method, target, headers, reader)
                 return await posting.send(body)
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
@@ -314,9 +345,14 @@ def may_last(request: web.BaseRequest, route: Route) -> bool:
 
 def is_event_stream(answer: aiohttp.ClientResponse) -> bool:
     """Return whether an answer is a stream that can be read: 200, ``text/event-stream``, not compressed after all."""
-    media_type = answer.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
     coding = answer.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
-    return answer.status == HTTPStatus.OK and media_type == "text/event-stream" and coding in {"", "identity"}
+    return has_event_stream(answer) and coding in {"", "identity"}
+
+
+def has_event_stream(answer: aiohttp.ClientResponse) -> bool:
+    """Return whether an answer is a stream of events, readable or not."""
+    media_type = answer.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
+    return answer.status == HTTPStatus.OK and media_type == "text/event-stream"
 
 
 def parse_body(body: bytes) -> dict[str, Any] | None:

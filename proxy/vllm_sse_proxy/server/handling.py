@@ -133,6 +133,13 @@ class StreamRequest:
         self.context = self.handler.family.context(self.resource, document)
         return body
 
+    def settled(self) -> StreamRequest | None:
+        """Return the request as its body has shown it to be; None if no stream of a known family can answer it.
+
+        Call it once the body was taken, or could not be read.
+        """
+        return self
+
     def may_be_refused(self, status: int) -> bool:  # noqa: ARG002 - see after_refusal
         """Return whether an answer with this status may be a refusal after which the request is sent again."""
         return False

@@ -11,6 +11,7 @@ import signal
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import http_parser
+from yarl import URL
 
 from vllm_sse_proxy import __version__, logs
 from vllm_sse_proxy.server.sockets import bracketed
@@ -97,6 +98,12 @@ def announce(
         core=CORE,
         workers=workers,
     )
+    if settings.upstream_base.raw_path.rstrip("/") != URL(settings.upstream).raw_path.rstrip("/"):
+        logs.emit(
+            logging.WARNING,
+            "the /v1 at the end of the upstream URL is left out: the paths of requests bring it",
+            upstream=str(settings.upstream_base.with_user(None)).rstrip("/"),
+        )
     if not has_fast_parser():
         logs.emit(
             logging.WARNING,

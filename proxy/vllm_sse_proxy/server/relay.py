@@ -16,11 +16,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from vllm_sse_proxy.config import Limit
+from vllm_sse_proxy.families.recognition import StreamRecogniser
 from vllm_sse_proxy.server.answers import AnswerWriter
 from vllm_sse_proxy.server.headers import answer_headers, rewritten_headers
 from vllm_sse_proxy.stream.ending import BodyEnd
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aiohttp import web
 
     from vllm_sse_proxy.server.body import UpstreamBody
@@ -102,8 +105,8 @@ class PassThrough(Relay):
         if read:
             await writer.write(read)
         while chunk := await body.read():
+            self._look_at(chunk)
             await writer.write(chunk)
-            self._note(chunk)
             del chunk  # it may be long until the next one
         if body.end is BodyEnd.EOF:
             self._exchange.ending = "ok"
@@ -112,8 +115,31 @@ class PassThrough(Relay):
         self._count_failure()
         return writer.cut()
 
-    def _note(self, chunk: bytes) -> None:
-        """Take note of a piece that the client has."""
+    def _look_at(self, chunk: bytes) -> None:
+        """Look at a piece of the body before it goes on; most answers are of no interest."""
+
+
+class UnrepairedStream(PassThrough):
+    """An event stream that passes through: watched until it shows whether it is one that would be repaired elsewhere.
+
+    :param note: is called with the family's name, once, if it does.
+    """
+
+    def __init__(
+        self, exchange: Exchange, body: UpstreamBody, request: web.BaseRequest, *, note: Callable[[str], None]
+    ) -> None:
+        super().__init__(exchange, body, request)
+        self._recogniser: StreamRecogniser | None = StreamRecogniser()
+        self._note = note
+
+    def _look_at(self, chunk: bytes) -> None:
+        if self._recogniser is None:
+            return
+        family = self._recogniser.feed(chunk)
+        if family is not None:
+            self._note(family.value)
+        if family is not None or self._recogniser.gave_up:
+            self._recogniser = None
 
 
 class RewritingRelay(PassThrough):
@@ -150,7 +176,7 @@ class ObservedRelay(RewritingRelay):
             self._rewrite(b"".join(self._pieces))
         return response
 
-    def _note(self, chunk: bytes) -> None:
+    def _look_at(self, chunk: bytes) -> None:
         self._size += len(chunk)
         if self._size <= self._max_bytes:
             self._pieces.append(chunk)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, unquote_plus
+
+from vllm_sse_proxy.server.shared_paths import SharedPathHandler
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from vllm_sse_proxy.server.handling import FamilyHandler
+    from vllm_sse_proxy.stream.family import Endpoint
 
 _ID: Final = "{id}"
+_SLASHES: Final = re.compile(r"/{2,}")
 
 # What pydantic, and so vLLM, reads as true in a query.
 _TRUE: Final = frozenset({"1", "on", "t", "true", "y", "yes"})
@@ -45,22 +50,43 @@ class RouteTable:
 
     def __init__(self, handlers: Iterable[FamilyHandler]) -> None:
         self.handlers = tuple(handlers)
-        self._endpoints = [
-            (endpoint, handler) for handler in self.handlers for endpoint in handler.family.endpoints
+        every = [(endpoint, handler) for handler in self.handlers for endpoint in handler.family.endpoints]
+        self._endpoints: list[tuple[Endpoint, FamilyHandler]] = [
+            (endpoint, handler) for endpoint, handler in every if not endpoint.body_members
         ]
+        shared = [(endpoint, handler) for endpoint, handler in every if endpoint.body_members]
+        for where in dict.fromkeys((endpoint.method, endpoint.path) for endpoint, _ in shared):
+            here = [(one, handler) for one, handler in shared if (one.method, one.path) == where]
+            candidates = tuple((one.body_members, handler) for one, handler in here)
+            self._endpoints.append((here[0][0], SharedPathHandler.of(candidates)))
 
     def find(self, method: str, path: str, query: str) -> Route:
         """Return the route of a request.
 
-        The path is compared as vLLM's router sees it, percent-decoded. A trailing slash makes it another path, there as here.
+        The end of the path decides, percent-decoded: in front of it may be a prefix of the client's or of another proxy, which
+        what stands behind this one takes away or knows (vLLM's own ``--root-path``).
         """
-        path = unquote(path)
+        path = normal_path(path)
         for endpoint, handler in self._endpoints:
             resource = _match(path, endpoint.path) if method == endpoint.method else None
             if resource is not None and (not endpoint.stream_in_query or _wants_stream(query)):
                 reads_body = endpoint.has_json_body and not endpoint.stream_in_query
                 return Route(endpoint.route, handler, reads_body, resource)
         return OTHER
+
+
+def normal_path(path: str) -> str:
+    """Return a path percent-decoded, without empty segments: neither double slashes nor a trailing one."""
+    return _SLASHES.sub("/", unquote(path)).rstrip("/")
+
+
+def prefix_of(path: str, own_segments: int) -> str:
+    """Return what stands before the endpoint in a path as the client sent it; "" if nothing does.
+
+    :param own_segments: how many segments the endpoint has.
+    """
+    segments = [segment for segment in path.split("/") if segment]
+    return "".join(f"/{segment}" for segment in segments[:-own_segments])
 
 
 def query_pairs(query: str) -> list[tuple[str, str]]:
@@ -71,11 +97,10 @@ def query_pairs(query: str) -> list[tuple[str, str]]:
 
 def _match(path: str, template: str) -> str | None:
     """Return the id in a path, "" if its template has none; None if the path is another."""
-    prefix = template.removesuffix(_ID)
-    if prefix == template:
-        return "" if path == template else None
-    resource = path[len(prefix) :]
-    return resource if path.startswith(prefix) and resource and "/" not in resource else None
+    if not template.endswith(_ID):
+        return "" if path.endswith(template) else None
+    start = path.rfind("/") + 1
+    return path[start:] if path.endswith(template.removesuffix(_ID), 0, start) else None
 
 
 def _wants_stream(query: str) -> bool:

@@ -85,7 +85,7 @@ class Supervisor:
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
         self._count = worker_count(settings)
-        self._metrics = Metrics()
+        self._metrics = Metrics(settings=settings)
         self._merged = MergedMetrics(self._metrics)
         self._workers: set[Worker] = set()
         self._ends: set[asyncio.Task[None]] = set()

@@ -59,7 +59,7 @@ class Upstream:
     """Sends requests to vLLM. Must be built and closed within a running event loop."""
 
     def __init__(self, settings: ServerSettings, metrics: Metrics) -> None:
-        url = URL(settings.upstream)
+        url = settings.upstream_base
         self._scheme = url.scheme
         self._host = url.host_subcomponent or ""  # with the brackets of an IPv6 address
         self._port = url.explicit_port

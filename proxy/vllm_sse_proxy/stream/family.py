@@ -35,6 +35,8 @@ class Endpoint:
     :ivar path: the path as vLLM's router has it, percent-decoded. A final ``{id}`` stands for one segment.
     :ivar stream_in_query: only a request with ``stream=true`` in its query is meant. Otherwise the body says so.
     :ivar has_json_body: whether the body is JSON, and is read before it is forwarded. Audio is not.
+    :ivar body_members: only a request whose body has one of these members is meant: several families share the path. Empty
+        where the path says it all.
     """
 
     route: str
@@ -42,6 +44,7 @@ class Endpoint:
     path: str
     stream_in_query: bool = False
     has_json_body: bool = True
+    body_members: tuple[str, ...] = ()
 
 
 class Family(ABC):

@@ -129,6 +129,8 @@ class StreamNormalizer:
             return b""
         if end is BodyEnd.CLIENT_GONE:
             self.ended, self.ending = True, Ending.CLIENT_GONE
+            if self._settings.observe:
+                self.tally.observed()
             return b""
         self._take_rest(self._decoder.finish(), end)
         self.ended = True
@@ -233,6 +235,8 @@ class StreamNormalizer:
             self._engine.exit.sentinel()
         # In observe mode upstream's bytes go on to their own end, whatever was found wrong with them.
         self.ended = not self._settings.observe
+        if self._settings.observe:
+            self.tally.observed()
 
     def _made(self) -> bytes:
         made = self._engine.exit.take()

@@ -29,6 +29,11 @@ class Tally:
     repairs: dict[str, int] = field(default_factory=dict)
     repair_failures: dict[str, int] = field(default_factory=dict)
 
+    def observed(self) -> None:
+        """Count what left in observe mode: upstream's events, as they came."""
+        self.events_out = self.events_in
+        self.events_renumbered = self.events_inserted = self.events_dropped = 0
+
     def correct(self, name: str, number: int = 1) -> None:
         """Count corrections of a repair."""
         self.repairs[name] = self.repairs.get(name, 0) + number

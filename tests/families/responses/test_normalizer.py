@@ -356,6 +356,16 @@ class TestObserving:
         assert (made.ending, made.ended) == (Ending.COMPLETED, True)
         assert made.tally.bytes_out == len(broken)
 
+    @pytest.mark.parametrize("end", [BodyEnd.EOF, BodyEnd.CUT, BodyEnd.CLIENT_GONE])
+    def test_what_is_counted_as_emitted_is_what_left(self, end: BodyEnd) -> None:
+        made = normalizer(observe=True)
+        made.feed(wire([terminal(), terminal()]) if end is BodyEnd.EOF else HALF)
+        made.finish(end)
+        tally = made.tally
+        assert tally.events_in > 0
+        assert tally.events_out == tally.events_in
+        assert (tally.events_inserted, tally.events_dropped, tally.events_renumbered) == (0, 0, 0)
+
     def test_nothing_is_added_at_the_end_and_nothing_becomes_an_http_error(self) -> None:
         made = normalizer(observe=True)
         assert made.feed(HALF) == HALF

@@ -1,4 +1,6 @@
-"""Fuzz one target with atheris: `python -m tests.labs.fuzz decoder|normalizer SECONDS CORPUS`; see `make fuzz`.
+"""Fuzz one target with atheris: `python -m tests.labs.fuzz TARGET SECONDS CORPUS`; see `make fuzz`.
+
+Targets are `decoder`, `normalizer` (of Responses, whose judge must find nothing) and the name of each other family.
 
 libFuzzer ends the process itself: with 0 when the time is up, else with an input that breaks an invariant, beside the corpus.
 """
@@ -7,15 +9,23 @@ from __future__ import annotations
 
 import importlib
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tests.labs.fuzz import seeds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vllm_sse_proxy import Plan
 
 # By name: it has no types, and is not a dependency of the project.
 atheris: Any = importlib.import_module("atheris")
 
-with atheris.instrument_imports(include=["vllm_sse_proxy.sse", "vllm_sse_proxy.families.responses"]):
+with atheris.instrument_imports(
+    include=["vllm_sse_proxy.sse", "vllm_sse_proxy.stream", "vllm_sse_proxy.families"]
+):
     from tests.labs.fuzz import invariants
 
 FRAMES = seeds.frames()
@@ -58,11 +68,25 @@ def decoder(given: bytes) -> None:
 
 def normalizer(given: bytes) -> None:
     """Fuzz the normalizer with streams made of parts of real ones."""
+    hold(given, invariants.PLANS, invariants.check_normalizer)
+
+
+def hold(given: bytes, plans: Sequence[Plan], check: Callable[..., None]) -> None:
+    """Hold an invariant on a stream made of parts of real ones, with one of these plans."""
     provider = atheris.FuzzedDataProvider(given)
     places = [provider.ConsumeIntInRange(0, 5_000) for _ in range(MOST_CUTS)]
     end = invariants.ENDS[provider.ConsumeIntInRange(0, len(invariants.ENDS) - 1)]
-    plan = invariants.PLANS[provider.ConsumeIntInRange(0, len(invariants.PLANS) - 1)]
-    invariants.check_normalizer(data_of(provider), places, end, plan)
+    check(data_of(provider), places, end, plan=plans[provider.ConsumeIntInRange(0, len(plans) - 1)])
+
+
+TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
+    "decoder": decoder,
+    "normalizer": normalizer,
+    **{
+        name: partial(hold, plans=plans, check=invariants.check_family)
+        for name, plans in invariants.FAMILY_PLANS.items()
+    },
+}
 
 
 def main() -> None:
@@ -82,7 +106,7 @@ def main() -> None:
             f"-artifact_prefix={folder}-",
             folder,
         ],
-        {"decoder": decoder, "normalizer": normalizer}[target],
+        TARGETS[target],
     )
     atheris.Fuzz()
 

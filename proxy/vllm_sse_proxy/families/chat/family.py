@@ -29,10 +29,13 @@ if TYPE_CHECKING:
 
 
 class Chat(ChunkFamily):
-    """``POST /v1/chat/completions``."""
+    """``POST /v1/chat/completions``, and what of ``POST /invocations`` (Amazon SageMaker's name for all) has messages."""
 
     name = "chat"
-    endpoints: tuple[Endpoint, ...] = (Endpoint("chat", "POST", "/v1/chat/completions"),)
+    endpoints: tuple[Endpoint, ...] = (
+        Endpoint("chat", "POST", "/v1/chat/completions"),
+        Endpoint("invocations", "POST", "/invocations", body_members=("messages",)),
+    )
     settings: type[StreamSettings] = ChatSettings
     repairs: tuple[type[Repair], ...] = READ
     corrections: tuple[Correction, ...] = (

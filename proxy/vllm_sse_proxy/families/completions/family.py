@@ -30,10 +30,13 @@ if TYPE_CHECKING:
 
 
 class Completions(ChunkFamily):
-    """``POST /v1/completions``."""
+    """``POST /v1/completions``, and what of ``POST /invocations`` (Amazon SageMaker's name for all) has a prompt."""
 
     name = "completions"
-    endpoints: tuple[Endpoint, ...] = (Endpoint("completions", "POST", "/v1/completions"),)
+    endpoints: tuple[Endpoint, ...] = (
+        Endpoint("completions", "POST", "/v1/completions"),
+        Endpoint("invocations", "POST", "/invocations", body_members=("prompt", "prompt_embeds")),
+    )
     repairs: tuple[type[Repair], ...] = READ
     corrections: tuple[Correction, ...] = (
         Correction(

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote
 
 import orjson
 
@@ -21,6 +20,7 @@ from vllm_sse_proxy.server.responses.polling import StatusPoller
 from vllm_sse_proxy.server.responses.repairing import RepairedRequest, RequestRepairs
 from vllm_sse_proxy.server.responses.resume import Resume, parse_resume
 from vllm_sse_proxy.server.responses.stored import StoredResponses, UnreadableError
+from vllm_sse_proxy.server.routes import normal_path, prefix_of
 from vllm_sse_proxy.stream.normalizer import StreamNormalizer
 
 if TYPE_CHECKING:
@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.stream.repair import RequestContext
 
 _NO_WEBSOCKET: Final = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
-_READ: Final = re.compile(r"/v1/responses/([^/]+)")
-_CANCEL: Final = re.compile(r"/v1/responses/([^/]+)/cancel")
+_READ: Final = re.compile(r"/v1/responses/([^/]+)\Z")
+_CANCEL: Final = re.compile(r"/v1/responses/([^/]+)/cancel\Z")
+_OWN_SEGMENTS: Final = 2  # those of /v1/responses
 
 
 @dataclass(eq=False)
@@ -73,6 +74,7 @@ class ResponsesHandler(FamilyHandler):
             headers,
             timeout_seconds=self.settings.first_byte_timeout_seconds,
             max_bytes=self.settings.max_frame_bytes,
+            prefix=prefix_of(target.partition("?")[0], _OWN_SEGMENTS + bool(resource)),
         )
         return ResponsesRequest(
             self,
@@ -98,14 +100,12 @@ class ResponsesHandler(FamilyHandler):
 
     def lacks_websocket(self, path: str, status: int) -> bool:
         """Return whether vLLM has no WebSocket for responses: it answers 403, and Codex falls back at once on 426 only."""
-        return self.settings.mode is not Mode.OBSERVE and path == "/v1/responses" and status in _NO_WEBSOCKET
+        return self.settings.mode is not Mode.OBSERVE and _is_responses(path) and status in _NO_WEBSOCKET
 
     def rewrite(self, exchange: Exchange, headers: Callable[[], CIMultiDict[str]]) -> Rewrite | None:
         """Return what rewrites the answer to a request for a stored response, or for its end."""
         method, path = exchange.method, exchange.path
-        if not path.startswith("/v1/responses"):
-            return None
-        found = _READ.fullmatch(path) if method == "GET" else None
+        found = _READ.search(normal_path(path)) if method == "GET" else None
         id_ = cancelled_id(method, path) if found is None else unquote(found[1])
         if id_ is None:
             return None
@@ -236,5 +236,10 @@ class ResponsesRequest(StreamRequest):
 
 def cancelled_id(method: str, path: str) -> str | None:
     """Return the id of the response that a request cancels; None if it is another request."""
-    found = _CANCEL.fullmatch(unquote(path)) if method == "POST" else None
+    found = _CANCEL.search(normal_path(path)) if method == "POST" else None
     return None if found is None else found[1]
+
+
+def _is_responses(path: str) -> bool:
+    """Return whether a path is that of all responses, behind whatever prefix."""
+    return normal_path(path).endswith("/v1/responses")

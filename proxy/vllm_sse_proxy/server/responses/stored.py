@@ -38,12 +38,14 @@ class StoredResponses:
     :param headers: makes the client's own end-to-end headers; only called when a response is read.
     :param timeout_seconds: limit for the whole answer.
     :param max_bytes: limit for its body.
+    :param prefix: what the client's own request has before ``/v1/responses``.
     """
 
     upstream: Upstream
     headers: Callable[[], CIMultiDict[str]]
     timeout_seconds: float
     max_bytes: int
+    prefix: str = ""
 
     async def read(self, response_id: str) -> dict[str, Any]:
         """Return the response object.
@@ -51,7 +53,7 @@ class StoredResponses:
         :raises RefusedError: the connection was refused.
         :raises UnreadableError: there is no answer, or it is not a JSON object.
         """
-        path = f"/v1/responses/{quote(response_id, safe='')}"
+        path = f"{self.prefix}/v1/responses/{quote(response_id, safe='')}"
         headers = self.headers()
         for name in [name for name in headers if name.lower().startswith(_NOT_OURS)]:
             headers.popall(name, None)
