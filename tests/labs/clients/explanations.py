@@ -111,3 +111,6 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         ("codex",),
     ),
 )
+
+CHAT_EXPLANATIONS: tuple[Explanation, ...] = ()
+MESSAGES_EXPLANATIONS: tuple[Explanation, ...] = ()
