@@ -155,18 +155,18 @@ def _messages_of(messages: list[dict[str, Any]]) -> list[Any]:
                         [
                             "call",
                             order.setdefault(str(block.get("id")), len(order)),
-                            block["name"],
-                            block["input"],
+                            block.get("name"),
+                            block.get("input"),
                         ]
                     )
                 case "tool_result":
-                    made.append(["output", order.setdefault(block["tool_use_id"], len(order))])
-                case "text" | "thinking" as kind if role == "assistant" and block[kind]:
+                    made.append(["output", order.setdefault(str(block.get("tool_use_id")), len(order))])
+                case "text" | "thinking" as kind if role == "assistant" and block.get(kind):
                     made.append([kind, block[kind]])
         for call in message.get("tool_calls") or ():
             function = call["function"]
             number = order.setdefault(str(call.get("id")), len(order))
-            made.append(["call", number, function["name"], function["arguments"]])
+            made.append(["call", number, function.get("name"), function.get("arguments")])
     return made
 
 

@@ -43,10 +43,10 @@ class ReplayingUpstream(FakeUpstream):
             return json_answer(NOT_HERE, status=404, reason="Not Found")
         body = orjson.loads(seen.body)
         self.posts.append(body)
-        return self._turns[min(int(_brings_output(body)), len(self._turns) - 1)]
+        return self._turns[min(int(brings_output(body)), len(self._turns) - 1)]
 
 
-def _brings_output(body: dict[str, Any]) -> bool:
+def brings_output(body: dict[str, Any]) -> bool:
     """Return whether the output of a tool is in what was posted: to the Responses API, as chat or as messages."""
     posted = body.get("input", body.get("messages"))
     items = [item for item in posted if isinstance(item, dict)] if isinstance(posted, list) else []

@@ -277,11 +277,11 @@ class MessagesCompleter(Completer):
             self._exit.drop("block_kinds", event)
             return
         self._exit.correct("block_kinds")
-        if self._close(event):
-            self._index = event.body.get("index")
-            index = len(self._view.blocks)
-            self._exit.emit(block_start(index, {**content}))
-            self._exit.emit(self._indexed(event, index))
+        self._close(event)  # it is no cut call: words that come into one wait
+        self._index = event.body.get("index")
+        index = len(self._view.blocks)
+        self._exit.emit(block_start(index, {**content}))
+        self._exit.emit(self._indexed(event, index))
 
     def _is_empty(self, event: Event, type_: str) -> bool:
         return delta_of(event).get(grammar.WORDS_OF_DELTA.get(type_, "")) == ""
