@@ -49,6 +49,8 @@ CUT_AFTER = 3
 REPORTED: dict[str, Any] = {
     "error": {"message": ERROR["message"], "type": "InternalServerError", "param": None, "code": 500}
 }
+ABORTED: dict[str, Any] = {"error": {**REPORTED["error"], "type": "ServiceUnavailableError", "code": 503}}
+"""What an abort is reported as: the server stops or sheds load, so asking again helps. pydantic-ai has a class for it."""
 USAGE = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
 DONE = encode_data(b"[DONE]")
 
@@ -638,6 +640,7 @@ def references(_: Tool = WEATHER) -> dict[str, list[tuple[Step, ...]]]:
         made[name] = [*map(steps_of, turns)]
         if name in _MAIN:
             made[f"{name} failed"] = [_says(REPORTED)(turns[0]), *map(steps_of, turns[1:])]
+            made[f"{name} aborted"] = [_says(ABORTED)(turns[0]), *map(steps_of, turns[1:])]
     for row in LIMITS:
         for name in row.on:
             first, *rest = deepcopy(conversations()[name])
@@ -670,7 +673,8 @@ def scenarios(_: Tool = WEATHER) -> list[Scenario]:
     made += [broken(row, name, f"{name} {row.name}") for row in LIMITS for name in row.on]
     made += [
         Scenario(
-            name, on, f"{on} failed", [script(perfect[on][0]), *map(steps_of, perfect[on][1:])],
+            name, on, f"{on} {'aborted' if name == 'abort' else 'failed'}",
+            [script(perfect[on][0]), *map(steps_of, perfect[on][1:])],
             stalls=name == "silence", tools=TOOLS, says_why=name in SAYING_WHY,
         )
         for name, _, _, script, names in FAILURES

@@ -101,7 +101,8 @@ def read_results(suite: Suite = RESPONSES) -> dict[str, Kept]:
     found = results.read(suite.results)
     names = list(found.get("clients", {}))
     known = scenario_names(suite)
-    table = {name: row.split() for name, row in found.get("outcomes", {}).items() if name in known}
+    rows = {name: row for row, names in found.get("outcomes", {}).items() for name in names.split()}
+    table = {name: rows[name].split() for name in known if name in rows}
     return {
         name: Kept(
             **found["clients"][name],
@@ -129,15 +130,17 @@ def write_results(made: dict[str, Kept], suite: Suite = RESPONSES) -> None:
         before = old.outcomes if old is not None and old.versions == new.versions else {}
         kept[name] = replace(new, outcomes={**before, **new.outcomes})
     names = [client.name for client in suite.clients if client.name in kept]
-    table = {
-        scenario: " ".join(str(kept[name].outcomes.get(scenario, NOT_RUN)) for name in names)
-        for scenario in scenario_names(suite)
-    }
+    table: dict[str, list[str]] = {}  # by the signs of all clients: most streams have the same as some other
+    for scenario in scenario_names(suite):
+        row = " ".join(str(kept[name].outcomes.get(scenario, NOT_RUN)) for name in names)
+        table.setdefault(row, []).append(scenario)
     results.write(
         suite.results,
         {
             "clients": {name: {"versions": kept[name].versions, "date": kept[name].date} for name in names},
-            "outcomes": {scenario: row for scenario, row in table.items() if set(row.split()) != {NOT_RUN}},
+            "outcomes": {
+                row: " ".join(scenarios) for row, scenarios in table.items() if set(row.split()) != {NOT_RUN}
+            },
         },
     )
 

@@ -277,7 +277,7 @@ class MessagesCompleter(Completer):
             self._exit.drop("block_kinds", event)
             return
         self._exit.correct("block_kinds")
-        self._close(event)  # it is no cut call: words that come into one wait
+        self._close(event)  # which is not a cut call: words that come into one wait
         self._index = event.body.get("index")
         index = len(self._view.blocks)
         self._exit.emit(block_start(index, {**content}))
