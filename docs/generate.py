@@ -10,12 +10,15 @@ import json
 import re
 import sys
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic_core import PydanticUndefined
 
 from tests.labs.clients.releases import breakage_list, release_table
+from tests.labs.clients.suites import CHAT as CHAT_CLIENTS
+from tests.labs.clients.suites import MESSAGES as MESSAGES_CLIENTS
 from tests.labs.clients.table import client_table, explanation_list, letter_table, scenario_table
 from tests.labs.conformance import table as conformance
 from tests.labs.faults import table as reliability
@@ -190,6 +193,12 @@ PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/compatibility-matrix.md", "live faults"): live.fault_table,
     ("docs/compatibility-matrix.md", "live clients"): live.client_table,
     ("docs/compatibility-matrix.md", "live explanations"): live.explanation_list,
+    ("docs/clients-chat.md", "chat clients"): partial(client_table, CHAT_CLIENTS),
+    ("docs/clients-chat.md", "chat streams"): partial(scenario_table, CHAT_CLIENTS),
+    ("docs/clients-chat.md", "chat explanations"): partial(explanation_list, CHAT_CLIENTS),
+    ("docs/clients-chat.md", "messages clients"): partial(client_table, MESSAGES_CLIENTS),
+    ("docs/clients-chat.md", "messages streams"): partial(scenario_table, MESSAGES_CLIENTS),
+    ("docs/clients-chat.md", "messages explanations"): partial(explanation_list, MESSAGES_CLIENTS),
     ("docs/configuration.md", "core settings"): core_settings,
     ("docs/configuration.md", "server settings"): server_settings,
     ("docs/metrics.md", "metrics"): metric_table,

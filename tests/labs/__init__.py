@@ -2,7 +2,7 @@
 
 | folder | what it runs | targets | its results stand in |
 |---|---|---|---|
-| `clients` | real clients, over every broken stream | `clients`, `quick-clients` | docs/compatibility.md |
+| `clients` | real clients, over every broken stream | `clients`, `quick-clients` | docs/compatibility.md, clients-chat.md |
 | `conformance` | conformance suites that others wrote, over recorded servers | `conformance` | docs/compatibility.md |
 | `live` | a real vLLM with models that it trains itself, and the same clients | `live` | docs/compatibility.md |
 | `requests` | requests and whole turns of real clients, at servers that refuse them | `requests` | docs/requests.md |

@@ -111,3 +111,22 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         ("codex",),
     ),
 )
+
+CHAT_EXPLANATIONS: tuple[Explanation, ...] = (
+    Explanation(
+        "A server without a parser of reasoning.",
+        "Nothing but the tags says that the text is reasoning, and its operator may want it there. Tags are "
+        "taken out only where a parser is at work: in `reasoning-tail-in-text`.",
+        r"reasoning-in-text/.*",
+        "TR",
+    ),
+)
+MESSAGES_EXPLANATIONS: tuple[Explanation, ...] = (
+    Explanation(
+        "Words that came into a call stand behind it.",
+        "One block is open at a time, so they wait for the end of the call. The client has all of them, and "
+        "posts them back behind the call.",
+        r"text-in-call/preamble",
+        "I",
+    ),
+)

@@ -152,6 +152,22 @@ CLIENTS: tuple[Client, ...] = (
     Client("pydantic-ai", "pydantic-ai", PYTHON, "pydantic_ai_driver.py"),
     Client("llama-index", "LlamaIndex", LLAMA_INDEX, "llama_index_driver.py"),
 )
+CHAT_CLIENTS: tuple[Client, ...] = (
+    Client("openai-python", "openai-python, raw", PYTHON, "chat_openai_python.py", ("create",)),
+    Client("openai-python-stream", "openai-python, `stream`", PYTHON, "chat_openai_python.py", ("stream",)),
+    Client("openai-node", "openai-node, raw", NODE, "chat_openai_node.mjs", ("create",)),
+    Client("openai-node-stream", "openai-node, `stream`", NODE, "chat_openai_node.mjs", ("stream",)),
+    Client("ai-sdk-openai", "AI SDK, openai", NODE, "ai_sdk.mjs", ("chat",)),
+    Client("ai-sdk-compatible", "AI SDK, openai-compatible", NODE, "ai_sdk.mjs", ("openai-compatible",)),
+    Client("langchain", "LangChain", PYTHON, "langchain_openai_driver.py", ("chat",)),
+    Client("pydantic-ai", "pydantic-ai", PYTHON, "pydantic_ai_driver.py", ("chat",)),
+)
+MESSAGES_CLIENTS: tuple[Client, ...] = (
+    Client("anthropic-python", "anthropic-python, `stream`", PYTHON, "anthropic_python.py"),
+    Client("anthropic-node", "Anthropic's TypeScript SDK, `stream`", NODE, "anthropic_node.mjs"),
+    Client("ai-sdk-anthropic", "AI SDK, anthropic", NODE, "ai_sdk.mjs", ("anthropic",)),
+    Client("langchain-anthropic", "LangChain", PYTHON, "langchain_openai_driver.py", ("anthropic",)),
+)
 
 
 def _is_ready(folder: Path, pins: list[Path]) -> bool:

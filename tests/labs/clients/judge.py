@@ -13,6 +13,10 @@ from typing import Any, Self
 
 from tests.labs.clients.conversations import ERROR, PROMPT
 
+_ENDS = frozenset(
+    {"completed", "stop", "tool_calls", "tool-calls", "tool_call", "tool_use", "end_turn", None}
+)
+"""How clients call the end of a whole answer."""
 DETAIL_LENGTH = 110
 SAME_KEPT = "."
 
@@ -111,7 +115,11 @@ class Verdict:
 
 def history_of(posts: list[dict[str, Any]]) -> list[Any]:
     """Return what the last post says of the turns before: texts, calls, outputs, ids as their order."""
-    if len(posts) < 2 or not isinstance(posts[-1]["input"], list):
+    if len(posts) < 2:
+        return []
+    if "messages" in posts[-1]:
+        return _messages_of(posts[-1]["messages"])
+    if not isinstance(posts[-1]["input"], list):
         return []
     order: dict[str, int] = {}
     made: list[Any] = []
@@ -124,6 +132,41 @@ def history_of(posts: list[dict[str, Any]]) -> list[Any]:
             made.append([kind, number])
         elif kind == "reasoning" or (kind == "message" and item.get("role") == "assistant"):
             made.append([kind, _text_of(item)])
+    return made
+
+
+def _messages_of(messages: list[dict[str, Any]]) -> list[Any]:
+    """Return the same of the messages of chat completions and of Anthropic's API. Signatures of thinking do not count."""
+    order: dict[str, int] = {}
+    made: list[Any] = []
+    for message in messages:
+        role, content = message["role"], message.get("content")
+        blocks = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
+        thought = message.get("reasoning_content") or message.get("reasoning")
+        if role == "tool":
+            made.append(["output", order.setdefault(str(message.get("tool_call_id")), len(order))])
+            continue
+        if thought:
+            made.append(["reasoning", thought])
+        for block in blocks:
+            match block.get("type"):
+                case "tool_use":
+                    made.append(
+                        [
+                            "call",
+                            order.setdefault(str(block.get("id")), len(order)),
+                            block.get("name"),
+                            block.get("input"),
+                        ]
+                    )
+                case "tool_result":
+                    made.append(["output", order.setdefault(str(block.get("tool_use_id")), len(order))])
+                case "text" | "thinking" as kind if role == "assistant" and block.get(kind):
+                    made.append([kind, block[kind]])
+        for call in message.get("tool_calls") or ():
+            function = call["function"]
+            number = order.setdefault(str(call.get("id")), len(order))
+            made.append(["call", number, function.get("name"), function.get("arguments")])
     return made
 
 
@@ -159,7 +202,7 @@ def judge(run: Run, reference: Run, *, says_why: bool = False) -> Verdict:
         return Verdict(Outcome.HISTORY, _short(f"{run.history}"))
     if run.finish != reference.finish:
         # A limit that is reported as success lets a cut answer pass for a whole one.
-        limit = reference.finish not in ("completed", "stop", None)
+        limit = reference.finish not in _ENDS
         return Verdict(Outcome.SILENT if limit else Outcome.FINISH, _short(f"ends as {run.finish!r}"))
     return Verdict(Outcome.SAME)
 

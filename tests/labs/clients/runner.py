@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.labs.clients.installation import Client
+    from tests.support.streams import Json
     from tests.support.upstream import Step
 
 START_SECONDS = 90
@@ -89,7 +90,7 @@ class Driver:
             raise DriverError(f"{self.client.name} ended; run it by hand: {' '.join(self.client.command)}")
         return json.loads(line)
 
-    async def converse(self, job: dict[str, str], seconds: float) -> dict[str, Any] | None:
+    async def converse(self, job: dict[str, Any], seconds: float) -> dict[str, Any] | None:
         """Have one conversation; None if it took longer than this."""
         if self._process is None:
             await self._start()
@@ -138,17 +139,19 @@ class Bench:
         through_proxy: bool,
         stalls: bool = False,
         reasoning: str = "raw",
+        tools: Sequence[Json] = (),
     ) -> Run:
         """Have one conversation over these answers of upstream.
 
         :param reasoning: what the user wants to see, and how the proxy is set: `raw` or `summary`.
+        :param tools: the functions that the client offers, where the stream says which.
         """
         key = f"key-{next(self._keys)}"
         base = await self._base_url(through_proxy=through_proxy, reasoning=reasoning)
         self.upstream.play(key, turns)
         job = {
             "base_url": f"{base}/v1", "key": key, "prompt": PROMPT, "tool": driver.client.tool.name,
-            "reasoning": reasoning,
+            "reasoning": reasoning, "tools": list(tools),
         }  # fmt: skip
         began = time.monotonic()
         limit = STALL_SECONDS if stalls else LIMIT_SECONDS

@@ -53,6 +53,8 @@ class Scenario:
     :ivar turns: what upstream answers to the first POST, and to that with the tool's output.
     :ivar stalls: the stream falls silent, so that a client may wait forever.
     :ivar reasoning: the proxy's setting, and what the user wants to see: `raw` or `summary`.
+    :ivar tools: the functions that the client offers; without, the one of its own.
+    :ivar says_why: upstream says why it fails.
     """
 
     row: str
@@ -61,15 +63,12 @@ class Scenario:
     turns: Sequence[tuple[Step, ...]]
     stalls: bool = False
     reasoning: str = "raw"
+    tools: Sequence[Json] = ()
+    says_why: bool = False
 
     @property
     def name(self) -> str:
         return f"{self.row}/{self.conversation}"
-
-    @property
-    def says_why(self) -> bool:
-        """Return whether upstream says why it fails."""
-        return self.row in _SAYING_WHY
 
 
 @dataclass(frozen=True)
@@ -383,6 +382,7 @@ def scenarios(tool: Tool) -> list[Scenario]:
         Scenario(
             name, conversation, f"{conversation} {'failed-only' if name == 'failed-only' else 'failed'}",
             [script(whole[conversation][0]), *map(steps_of, whole[conversation][1:])], stalls=name == "silence",
+            says_why=name in _SAYING_WHY,
         )
         for name, _, _, script, on in FAILURES
         for conversation in on
@@ -390,8 +390,9 @@ def scenarios(tool: Tool) -> list[Scenario]:
     made += [
         Scenario("empty-body", "text", "error 502", [(Head(), End())]),
         Scenario("empty-body-cut", "text", "error 502", [(Head(), Cut())]),
-        Scenario("error-first", "text", "error 500", [_at_once(encode_data(json.dumps(UNTYPED_ERROR).encode()))]),
-        Scenario("http-error", "text", "error 500", [_error_500([])]),
+        Scenario("error-first", "text", "error 500", [_at_once(encode_data(json.dumps(UNTYPED_ERROR).encode()))],
+                 says_why=True),
+        Scenario("http-error", "text", "error 500", [_error_500([])], says_why=True),
     ]  # fmt: skip
     made += [
         Scenario("recorded", golden.name, f"golden {golden.name}", [
@@ -435,9 +436,7 @@ LIMITS: tuple[Limit, ...] = (
         "cut-call-unsent", "R41", damage.cut_call_unsent, ("tools",), cut_at_name, "incomplete at its name",
     ),
 )  # fmt: skip
-_SAYING_WHY = frozenset(
-    {"error-untyped", "error-fork", "error-flat", "error-first", "failed-only", "http-error"}
-)
+_SAYING_WHY = frozenset({"error-untyped", "error-fork", "error-flat", "failed-only"})
 _FRAMINGS_OF_CALLS = frozenset({"perfect", "byte-wise", "crlf", "multi-line"})
 
 

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.labs.clients.explanations import EXPLANATIONS
-from tests.labs.clients.installation import CLIENTS
 from tests.labs.clients.judge import Outcome
 from tests.labs.clients.run import read_results, same, scenario_names
-from tests.labs.clients.scenarios import rows
+from tests.labs.clients.suites import RESPONSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.labs.clients.judge import Outcomes
+    from tests.labs.clients.suites import Suite
 
 _ORDER = list(Outcome)
 NOT_RUN = "not run yet"
 
 
-def client_table() -> str:
+def client_table(suite: Suite = RESPONSES) -> str:
     """Return the clients: versions, date, and how many scenarios are as on a perfect stream."""
-    results = read_results()
+    results = read_results(suite)
     lines = ["| client | versions | run on | before | after |", "|---|---|---|---|---|"]
-    for client in CLIENTS:
+    for client in suite.clients:
         one = results.get(client.name)
         if one is None:
             lines.append(f"| {client.title} | | {NOT_RUN} | | |")
@@ -34,7 +33,9 @@ def client_table() -> str:
         lines.append(
             f"| {client.title} | {versions} | {one.date} | {before} of {total} | {after} of {total} |"
         )
-    missing = [name for name in scenario_names() if any(name not in one.outcomes for one in results.values())]
+    missing = [
+        name for name in scenario_names(suite) if any(name not in one.outcomes for one in results.values())
+    ]
     if missing and results:
         lines += ["", f"Not run yet: {', '.join(f'`{name}`' for name in missing)}."]
     return "\n".join(lines)
@@ -47,15 +48,15 @@ def letter_table() -> str:
     )
 
 
-def scenario_table() -> str:
+def scenario_table(suite: Suite = RESPONSES) -> str:
     """Return the outcomes: a row for each kind of stream, a column for each client."""
-    results = read_results()
-    head = ["stream", "defects", *(client.title for client in CLIENTS)]
+    results = read_results(suite)
+    head = ["stream", "defects", *(client.title for client in suite.clients)]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for name, ids, what in rows():
+    for name, ids, what in suite.rows():
         cells = [
             _cell(name, results[client.name].outcomes) if client.name in results else NOT_RUN
-            for client in CLIENTS
+            for client in suite.clients
         ]
         shown = what.replace("|", "\\|")
         lines.append(f"| `{name}`: {shown} | {ids} | " + " | ".join(cells) + " |")
@@ -72,20 +73,20 @@ def _cell(row: str, outcomes: dict[str, Outcomes]) -> str:
     return before.value if before is after else f"{before.value} → {after.value}"
 
 
-def left_over() -> Iterator[tuple[str, str, str]]:
+def left_over(suite: Suite = RESPONSES) -> Iterator[tuple[str, str, str]]:
     """Yield what is not as on a perfect stream through the proxy: client, scenario, sign."""
-    for client, one in read_results().items():
+    for client, one in read_results(suite).items():
         for scenario, both in one.outcomes.items():
             if both.after is not Outcome.SAME:
                 yield client, scenario, both.after
 
 
-def explanation_list() -> str:
+def explanation_list(suite: Suite = RESPONSES) -> str:
     """Return the explanations, each with the cells that it is about."""
-    titles = {client.name: client.title for client in CLIENTS}
-    over = list(left_over())
+    titles = {client.name: client.title for client in suite.clients}
+    over = list(left_over(suite))
     lines = []
-    for explanation in EXPLANATIONS:
+    for explanation in suite.explanations:
         about: dict[str, list[str]] = {}
         for client, scenario, letter in over:
             if explanation.explains(client, scenario, letter):
@@ -93,7 +94,7 @@ def explanation_list() -> str:
                 if client not in seen:
                     seen.append(client)
         shown = "; ".join(
-            f"`{row}` ({'all clients' if len(names) == len(CLIENTS) else ', '.join(titles[name] for name in names)})"
+            f"`{row}` ({'all clients' if len(names) == len(suite.clients) else ', '.join(titles[name] for name in names)})"
             for row, names in about.items()
         )
         lines.append(f"- **{explanation.title}** {explanation.text} Seen in: {shown}.")

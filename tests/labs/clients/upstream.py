@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 
     from tests.support.upstream import Seen, Step
 
+PATHS = frozenset({b"/v1/responses", b"/v1/chat/completions", b"/v1/messages"})
 NOT_HERE = {
     "error": {"message": "There is nothing here.", "type": "not_found", "code": "not_found", "param": None}
 }
 
 
 class ReplayingUpstream(FakeUpstream):
-    """Answers POST /v1/responses of the current run, as often as it is posted; everything else is not found.
+    """Answers what the clients post in the current run, as often as it is posted; everything else is not found.
 
     A run has a key, which the client sends as its API key: what a client of an earlier run still sends is not counted.
     """
@@ -36,13 +37,21 @@ class ReplayingUpstream(FakeUpstream):
 
     def script(self, seen: Seen, steps: tuple[Step, ...]) -> tuple[Step, ...]:  # noqa: ARG002 - nothing is scripted ahead
         """Answer by what was posted: the second turn goes to those who bring the tool's output."""
-        is_post = seen.method == "POST" and seen.target.split(b"?")[0] == b"/v1/responses"
-        if not is_post or seen.value("Authorization") != f"Bearer {self._key}":
+        is_post = seen.method == "POST" and seen.target.split(b"?")[0] in PATHS
+        keys = (seen.value("Authorization"), seen.value("x-api-key"))
+        if not is_post or not {f"Bearer {self._key}", self._key} & set(keys):
             return json_answer(NOT_HERE, status=404, reason="Not Found")
         body = orjson.loads(seen.body)
         self.posts.append(body)
-        brings_output = any(
-            isinstance(item, dict) and str(item.get("type")).endswith("_call_output")
-            for item in (body["input"] if isinstance(body["input"], list) else [])
-        )
-        return self._turns[min(int(brings_output), len(self._turns) - 1)]
+        return self._turns[min(int(brings_output(body)), len(self._turns) - 1)]
+
+
+def brings_output(body: dict[str, Any]) -> bool:
+    """Return whether the output of a tool is in what was posted: to the Responses API, as chat or as messages."""
+    posted = body.get("input", body.get("messages"))
+    items = [item for item in posted if isinstance(item, dict)] if isinstance(posted, list) else []
+    blocks = [block for item in items if isinstance(item.get("content"), list) for block in item["content"]]
+    return any(
+        item.get("role") == "tool" or str(item.get("type")).endswith(("_call_output", "tool_result"))
+        for item in (*items, *blocks)
+    )

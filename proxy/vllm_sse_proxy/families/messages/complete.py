@@ -12,7 +12,8 @@ and releases the stop; that of a call that was cut it does not.
 else means that the rest of the input was lost, and the stream ends as an error in place of the stop (``cut_calls``).
 
 *Blocks and deltas that come into a call* before its input is whole wait for its end (``block_kinds``): one block is open at a
-time, and to stop the call there would cut it.
+time, and to stop the call there would cut it. Words do so even if
+upstream stopped the call (A11), since the rest of its input may follow.
 
 What upstream did not finish ends as an error. No stop reason is made up.
 """
@@ -174,6 +175,8 @@ class MessagesCompleter(Completer):
     def _take_or_wait(self, event: Event) -> None:
         if not self._must_wait(event):
             self._take_of_block(event)
+            if self._waiting and self._stop is not None and not self._is_open_cut():
+                self._let_waiting_go()  # the rest of the input came behind the stop
             return
         self._waiting.append(event)
         if len(self._waiting) > MAX_HELD_EVENTS:
@@ -184,8 +187,10 @@ class MessagesCompleter(Completer):
         block = self._view.open
         if block is None or block.input is None or "block_kinds" in self._off or self._view.has_result:
             return False
-        if self._stop is not None or self._is_of(event, block):
+        if self._is_of(event, block):
             return False
+        if self._stop is not None:  # only words may come between the pieces of a call
+            return self._is_cut(block) and not _starts_other(event)
         return bool(self._waiting) or _is_unfinished(block)
 
     def _is_of(self, event: Event, block: BlockView) -> bool:
@@ -272,11 +277,11 @@ class MessagesCompleter(Completer):
             self._exit.drop("block_kinds", event)
             return
         self._exit.correct("block_kinds")
-        if self._close(event):
-            self._index = event.body.get("index")
-            index = len(self._view.blocks)
-            self._exit.emit(block_start(index, {**content}))
-            self._exit.emit(self._indexed(event, index))
+        self._close(event)  # which is not a cut call: words that come into one wait
+        self._index = event.body.get("index")
+        index = len(self._view.blocks)
+        self._exit.emit(block_start(index, {**content}))
+        self._exit.emit(self._indexed(event, index))
 
     def _is_empty(self, event: Event, type_: str) -> bool:
         return delta_of(event).get(grammar.WORDS_OF_DELTA.get(type_, "")) == ""
@@ -347,6 +352,11 @@ class MessagesCompleter(Completer):
         if scanner.is_empty:
             return requires_input(self._request, block.name)
         return scanner.is_cut
+
+    def _is_open_cut(self) -> bool:
+        """Return whether a block is open that is a cut call."""
+        block = self._view.open
+        return block is not None and self._is_cut(block)
 
     def _restore_end(self, block: BlockView, following: Event | None) -> bool:
         """Emit the last brace of the last call, if it is certain that nothing else was lost; return whether it was (C46)."""
@@ -467,6 +477,14 @@ def _fits(event: Event, block: BlockView) -> bool:
     type_ = delta_type(event)
     kind = grammar.BLOCKS.get(block.type)
     return kind is None or type_ in kind.deltas or type_ not in grammar.BLOCK_OF_DELTA
+
+
+def _starts_other(event: Event) -> bool:
+    """Return whether an event starts a block of neither text nor thinking."""
+    block = event.body.get("content_block")
+    return (
+        event.type == grammar.BLOCK_START and type(block) is dict and block.get("type") not in _EMPTY_BLOCKS
+    )
 
 
 def _may_be_cut(following: Event | None) -> bool:

@@ -168,3 +168,21 @@ def test_a_late_piece_goes_to_its_call_if_that_is_named() -> None:
     late = '{"tool_calls":[{"index":5,"id":"a","function":{"arguments":" "}}]}'
     made = repaired(lines(A % (0, "{}"), B % (1, "{}"), late), request=REQUEST, conforming=False)
     assert made.text.split("\n")[3] == MORE % (0, " ")
+
+
+def test_heads_that_come_before_all_arguments_wait_for_those_of_the_first() -> None:
+    """openai-python's helper takes the first call for over when the second begins, and raises: it has no arguments yet."""
+    becomes(
+        lines(A % (0, ""), B % (1, ""), MORE % (0, "{}"), MORE % (1, "{"), MORE % (1, "}")),
+        lines(A % (0, ""), MORE % (0, "{}"), B % (1, ""), MORE % (1, "{"), MORE % (1, "}")),
+        request=REQUEST,
+    )
+
+
+def test_two_heads_of_different_tools_on_one_number_are_two_calls() -> None:
+    other = B.replace("get_time", "get_weather")
+    made = repaired(
+        lines(A % (0, ""), other % (0, ""), MORE % (0, '{\\"city\\":1}')), request=REQUEST
+    ).text.split("\n")
+    assert [line.count('"id":"b"') + line.count("city") for line in made if '"index":1' in line] == [1, 1]
+    assert made[-2:] == ["{} -> tool_calls", "[DONE]"]

@@ -474,3 +474,48 @@ def test_a_whole_input_is_whole_whatever_index_more_of_it_has() -> None:
     made, normalizer = run(stream[:at] + more + stream[at:])
     assert b'"partial_json":"}"' not in made
     assert normalizer.tally.repairs == {"call_inputs": 1, "block_closings": 1}
+
+
+def test_words_behind_the_stop_of_a_cut_call_wait_for_the_rest_of_its_input() -> None:
+    """The rest comes under the index of the call, behind the text that closed it (A11)."""
+    lines, counts = repaired("""
+        start
+        call 0 x look
+        input+ 0 {"a":
+        stop 0
+        text 1
+        text+ 1 Hm
+        stop 1
+        input+ 0 1}
+        stop 0
+        end tool_use
+        over
+    """)
+    assert lines == [
+        "start",
+        "call 0 x look",
+        'input+ 0 {"a":',
+        "input+ 0 1}",
+        "stop 0",
+        "text 1",
+        "text+ 1 Hm",
+        "stop 1",
+        "end tool_use",
+        "over",
+    ]
+    assert counts["held_stops"] == 1
+
+
+@pytest.mark.parametrize(
+    ("behind", "kept"),
+    [
+        ("text 1\ntext+ 1 Hm\nstop 1\nend tool_use\nover", 3),
+        ("text 1\ncall 2 y look\nend tool_use\nover", 3),
+        ('{"type":"content_block_start","index":1}\nend tool_use\nover', 3),
+    ],
+)
+def test_a_cut_call_behind_which_no_input_comes_is_lost(behind: str, kept: int) -> None:
+    lines, counts = repaired(f'start\ncall 0 x look\ninput+ 0 {{"a":\nstop 0\n{behind}')
+    assert lines[kept].startswith("error api_error ")
+    assert len(lines) == kept + 1
+    assert counts["cut_calls"] == 1

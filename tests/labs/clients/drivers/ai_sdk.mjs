@@ -1,6 +1,8 @@
-// Vercel's AI SDK with one of its two providers for the Responses API; `streamText` runs the tools.
+// Vercel's AI SDK with one of its providers: two for the Responses API, two for chat, one for messages; `streamText` runs the tools.
+import { createAnthropic } from "@ai-sdk/anthropic";
 import { createOpenResponses } from "@ai-sdk/open-responses";
 import { createOpenAI } from "@ai-sdk/openai";
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { jsonSchema, stepCountIs, streamText, tool } from "ai";
 import { MOST_TURNS, TOOL, serve } from "./harness.mjs";
 
@@ -8,8 +10,22 @@ const models = {
   openai: (job) => createOpenAI({ baseURL: job.base_url, apiKey: job.key }).responses("gpt-4.1"),
   "open-responses": (job) =>
     createOpenResponses({ name: "vllm", url: `${job.base_url}/responses`, apiKey: job.key })("tiny"),
+  chat: (job) => createOpenAI({ baseURL: job.base_url, apiKey: job.key }).chat("gpt-4.1"),
+  "openai-compatible": (job) =>
+    createOpenAICompatible({ name: "vllm", baseURL: job.base_url, apiKey: job.key })("tiny"),
+  anthropic: (job) => createAnthropic({ baseURL: job.base_url, apiKey: job.key })("claude-sonnet-4-5"),
 };
 const provider = process.argv[2];
+
+const toolOf = ({ name, description, parameters }, result) =>
+  tool({
+    description,
+    inputSchema: jsonSchema(parameters),
+    execute: (input) => {
+      result.calls.push([name, input]);
+      return "21 degrees";
+    },
+  });
 
 async function run(job, result) {
   const errors = [];
@@ -18,16 +34,7 @@ async function run(job, result) {
     prompt: job.prompt,
     stopWhen: stepCountIs(MOST_TURNS),
     onError: () => {}, // the stream has it as a part too; without this it is printed
-    tools: {
-      [TOOL.name]: tool({
-        description: TOOL.description,
-        inputSchema: jsonSchema(TOOL.parameters),
-        execute: (input) => {
-          result.calls.push([TOOL.name, input]);
-          return "21 degrees";
-        },
-      }),
-    },
+    tools: Object.fromEntries((job.tools.length ? job.tools : [TOOL]).map((one) => [one.name, toolOf(one, result)])),
   });
   for await (const part of answer.fullStream) {
     if (part.type === "text-delta") result.text += part.text;
@@ -42,4 +49,4 @@ async function run(job, result) {
   }
 }
 
-await serve(["ai", `@ai-sdk/${provider}`], run);
+await serve(["ai", `@ai-sdk/${provider === "chat" ? "openai" : provider}`], run);

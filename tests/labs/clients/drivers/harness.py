@@ -21,6 +21,7 @@ class Job:
 
     :ivar base_url: with `/v1`; `key`: the API key, by which upstream knows what to answer.
     :ivar reasoning: what a client shows that has the choice: `raw` text, or the `summary`.
+    :ivar tools: functions to offer, each with name, description and parameters; without, the one that every driver has.
     """
 
     base_url: str
@@ -28,6 +29,7 @@ class Job:
     prompt: str
     tool: str
     reasoning: str = "raw"
+    tools: list[dict] = field(default_factory=list)
 
     @property
     def reasoning_delta(self) -> str:

@@ -1,16 +1,28 @@
-"""pydantic-ai: an agent with a tool, its events streamed."""
+"""pydantic-ai: an agent with tools on the Responses API or on chat completions (`chat`), its events streamed."""
 
 from __future__ import annotations
 
+import sys
+
 from harness import Job, Result, serve
-from pydantic_ai import Agent
+from pydantic_ai import Agent, Tool
 from pydantic_ai.messages import ModelResponse, PartDeltaEvent, PartStartEvent
-from pydantic_ai.models.openai import OpenAIResponsesModel
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 
-async def run(job: Job, result: Result) -> None:
+def agent_of(job: Job, result: Result, api: str) -> Agent:
     provider = OpenAIProvider(base_url=job.base_url, api_key=job.key)
+
+    def answering(name: str) -> object:
+        return lambda **arguments: result.run_tool(name, arguments)
+
+    if api == "chat":
+        tools = [
+            Tool.from_schema(answering(one["name"]), one["name"], one["description"], one["parameters"])
+            for one in job.tools
+        ]
+        return Agent(OpenAIChatModel("tiny", provider=provider), tools=tools)
     agent = Agent(OpenAIResponsesModel("gpt-4.1", provider=provider))
 
     @agent.tool_plain
@@ -18,6 +30,11 @@ async def run(job: Job, result: Result) -> None:
         """Tell the weather."""
         return result.run_tool("get_weather", {"city": city})
 
+    return agent
+
+
+async def run(job: Job, result: Result) -> None:
+    agent = agent_of(job, result, API)
     async with agent.iter(job.prompt) as steps:
         async for node in steps:
             if not Agent.is_model_request_node(node):
@@ -49,4 +66,5 @@ async def run(job: Job, result: Result) -> None:
 
 
 if __name__ == "__main__":
+    API = sys.argv[1] if len(sys.argv) > 1 else "responses"
     serve(["pydantic-ai-slim", "openai"], run)

@@ -6,8 +6,9 @@ first index of 1 openai-python's helper raises an IndexError; two calls on one n
 An id that was not seen opens the next number. A piece without one goes to the call that upstream's number last meant, and one
 that can only be a tail, since it has neither id nor name and begins nothing, to the call that is open.
 
-If the next call begins while the open one is cut in the middle of its arguments, its pieces wait until those have their end,
-or the choice has: LlamaIndex makes six calls of two that are interleaved.
+If the next call begins while the open one has no arguments yet, or is cut in the middle of them, its pieces wait until those
+have their end, or the choice has: LlamaIndex makes six calls of two that are interleaved, and openai-python's helper raises
+where the second head follows the first.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class CallIndexes(Repair):
         right = event if number == number_of(piece) else with_piece(event, {**piece, "index": number})
         if index in self._open:
             return self._waiting(right, index, number)
-        if number == begun and last is not None and last.arguments.scanner.is_open and event.type != FINISH:
+        if number == begun and last is not None and _is_unfinished(last) and event.type != FINISH:
             self._open[index] = (number - 1, last)
             self.held.append(right)
             return Released(())
@@ -129,13 +130,19 @@ class CallIndexes(Repair):
     def _waiting(self, right: Event, index: int, number: int) -> Sequence[Event] | Verdict:
         """Take a piece while calls wait for the end of the one before them: hold it too, or release what waited."""
         awaited, call = self._open[index]
-        if right.type == FINISH or not call.arguments.scanner.is_open:
+        if right.type == FINISH or not _is_unfinished(call):
             del self._open[index]
             return [*self.take(), right]
         if number > awaited:
             self.held.append(right)
             return Released(())
         return Released([right])
+
+
+def _is_unfinished(call: CallView) -> bool:
+    """Return whether more of the arguments of a call may come: it has none yet, or not their end."""
+    scanner = call.arguments.scanner
+    return scanner.is_empty or scanner.is_open
 
 
 def _begins(piece: Body, known: int, calls: _Calls, open_call: CallView | None) -> bool:
