@@ -23,11 +23,12 @@ HONEST = [damage for damage in DAMAGES if damage not in (move, replay)]
 """After the others upstream itself has said things twice, or in an order from which nobody can tell what was meant."""
 DAMAGED = damaged_recordings(damages=HONEST) | damaged_lives(damages=HONEST)
 
-WHOLE = damaged_recordings(damages=HONEST) | damaged_lives(
+WHOLE = damaged_recordings(damages=HONEST, most=1) | damaged_lives(
     damages=[damage for damage in HONEST if damage is not lose]
 )
-"""Without messages of several parts of which a run of events is lost, up into the next message: whose the rest of the parts
-are then, nobody can tell, since vLLM itself gives open items other ids (R12)."""
+"""Damage after which it is known whose words are whose. Nobody can tell where all announcements are lost and the ids change
+as well, nor where a run of events is lost from the middle of one message of several parts to the middle of the next: vLLM
+itself gives open items other ids (R12), so what has a new id may be either."""
 
 
 def repaired(damaged: Damaged) -> bytes:
