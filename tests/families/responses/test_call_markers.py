@@ -55,6 +55,20 @@ def test_signs_are_what_markers_begin_with() -> None:
 
 
 @pytest.mark.parametrize("text", SAMPLES.values(), ids=SAMPLES)
+@pytest.mark.parametrize("before", ["", "<|x", "[{", "< [", '{"name": "x", "arguments": {}} '])
+def test_a_call_in_a_long_text_is_found_as_in_a_short_one(text: str, before: str) -> None:
+    """In a long text one expression finds the places that are looked at."""
+    place, marker = found(before + text, is_first=False)
+    if marker is not None:
+        assert found(before * 300 + text + " end" * 300, is_first=False) == (
+            place + len(before) * 299,
+            marker,
+        )
+    elif before != "[{":  # which goes on to be a list of calls
+        assert found(before * 300 + text + " end" * 300, is_first=False)[1] is None
+
+
+@pytest.mark.parametrize("text", SAMPLES.values(), ids=SAMPLES)
 def test_a_call_is_found_wherever_its_text_is_cut(text: str) -> None:
     """Its first character may begin a call already, and nothing before the marker is whole takes that back."""
     place = len(text) - len(text.lstrip())

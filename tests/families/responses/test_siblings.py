@@ -277,6 +277,15 @@ def test_each_of_several_truncated_calls_gets_its_arguments(closed: bool) -> Non
     assert calls(made) == [("get_weather", f'{{"city": "{city}"}}') for city in cities]
 
 
+def test_a_call_that_waited_says_the_same_in_all_its_closings() -> None:
+    """Behind a call without whole arguments the closings of the next one wait; found by a property."""
+    first, second = call(0, '{"city": "Ro')[0], call(1, '{"city": "Oslo"}')[0]
+    second[-2]["arguments"] += "\n"
+    finals = [final_call(at, f'{{"city": "{city}"}}') for at, city in enumerate(("Rome", "Oslo"))]
+    names = [(name, arguments.strip()) for name, arguments in calls(made_of(*first, *second, ended(*finals)))]
+    assert names == [("get_weather", '{"city": "Rome"}'), ("get_weather", '{"city": "Oslo"}')]
+
+
 def test_items_of_two_kinds_with_one_id_are_two_items() -> None:
     made = made_of(
         ended(message(0, "One.", id_="z")[1], final_call(0, "{}", id="z"), message(0, "Two.", id_="z")[1])

@@ -547,13 +547,21 @@ class ResponsesCompleter(Completer):
             if item.closed:
                 corrected = True  # closed from the final output, with arguments
             elif outcome == grammar.COMPLETED or not _is_unreadable(closing, item):
-                self._exit.emit(closing)
+                self._exit.emit(self._true_to_text(closing, item))
             else:
                 corrected = True
                 if outcome == grammar.INCOMPLETE and item.kind is grammar.FUNCTION_CALL:
-                    self._exit.emit(_as_incomplete(closing))
+                    self._exit.emit(_as_incomplete(self._true_to_text(closing, item)))
         if corrected:
             self._exit.correct("unreadable_calls")
+
+    def _true_to_text(self, closing: Event, item: ItemView) -> Event:
+        """Return a held closing as it is emitted: a done item agrees with the closing of its text, which came before it."""
+        if closing.type != grammar.ITEM_DONE or "done_items" in self._off:
+            return closing
+        said = closing.body["item"]
+        done = construct.done_item(item, said, text_is_open=False)
+        return closing if done is said else closing.having(item=done)
 
     # -------------------------------------------------------------------------------------------------------------- the end
 
