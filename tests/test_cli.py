@@ -143,6 +143,27 @@ def test_an_unknown_repair_names_the_nearest(capsys: pytest.CaptureFixture[str])
     assert "string_deltas" in error
 
 
+def test_a_name_that_is_like_no_other_gets_no_guess(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--disable-repair", "xyz"]) == 2
+    assert "repair 'xyz' is not known\n" in capsys.readouterr().err
+    assert main(["check", "--quux"]) == 2
+    assert "did you mean" not in capsys.readouterr().err
+
+
+def test_config_show_needs_no_upstream(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("SSE_PROXY_UPSTREAM", raising=False)
+    assert main(["config", "show", "--port", "7"]) == 0
+    shown = capsys.readouterr().out
+    assert "# upstream is not set; serve needs it\n" in shown
+    assert "port = 7  # --port\n" in shown
+    assert "invalid" not in shown
+    assert main(["config", "check"]) == 2
+    assert main(["config", "show", "--port", "x"]) == 2
+    assert "upstream is required" in capsys.readouterr().err
+
+
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code("--version") == 0
     assert capsys.readouterr().out == f"vllm-sse-proxy {__version__}\n"

@@ -121,11 +121,47 @@ def test_faults_name_their_source(monkeypatch: pytest.MonkeyPatch) -> None:
         "http://h/#a",
         "//h",
         "http://[::1",
+        "http://a b",
+        "http://a/\tb",
+        " http://a",
     ],
 )
 def test_bad_upstreams(url: str) -> None:
     (line,) = faults(upstream=url)
     assert line.startswith("--upstream: ")
+
+
+@pytest.mark.parametrize("host", ["", " ", "a b", "\t"])
+def test_hosts_that_are_no_address(host: str) -> None:
+    for setting, flag in (("host", "--host"), ("admin_host", "--admin-host")):
+        (line,) = faults(**GIVEN, **{setting: host})
+        assert line.startswith(f"{flag}: is not an address: 127.0.0.1 listens on loopback")
+
+
+def test_hosts_of_ipv6() -> None:
+    settings = load(ServerSettings, {**GIVEN, "host": "::", "admin_host": "[::1]"})
+    assert (settings.host, settings.admin_host) == ("::", "::1")
+
+
+@pytest.mark.parametrize(
+    ("host", "admin_host", "clashes"),
+    [
+        ("127.0.0.1", None, True),
+        ("127.0.0.1", "0.0.0.0", True),  # noqa: S104 - nothing listens
+        ("::", "::1", True),
+        ("::", "127.0.0.1", False),
+        ("127.0.0.1", "127.0.0.2", False),
+    ],
+)
+def test_ports_that_clash(host: str, admin_host: str | None, *, clashes: bool) -> None:
+    given = {**GIVEN, "host": host, "port": 7000, "admin_port": 7000}
+    given |= {} if admin_host is None else {"admin_host": admin_host}
+    if clashes:
+        (line,) = faults(**given)
+        assert "port and admin_port are both 7000" in line
+    else:
+        load(ServerSettings, given)
+    load(ServerSettings, {**given, "port": 0, "admin_port": 0})
 
 
 def test_credentials_are_never_shown() -> None:

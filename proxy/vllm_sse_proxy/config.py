@@ -252,7 +252,8 @@ class ServerSettings(CoreSettings):
     host: str = Field(
         "127.0.0.1",
         description="Address that the data port listens on. Loopback by default, so that nothing is exposed by accident; "
-        "the image sets 0.0.0.0, because a container's loopback cannot be reached from outside.",
+        "the image sets 0.0.0.0, because a container's loopback cannot be reached from outside. :: is all IPv6 addresses, "
+        "and no IPv4 address.",
     )
     port: Port = Field(9000, description="Data port; vLLM's own is 8000. 0 takes a free port and logs it.")
     workers: int = Field(
@@ -373,7 +374,7 @@ class ServerSettings(CoreSettings):
     tls_cert_file: str | None = Field(
         None,
         description="Certificate chain (PEM) of the data port, which then speaks TLS; needs tls_key_file. Plain HTTP by "
-        "default: most installations terminate TLS in front. Read at the start; the admin port stays plain.",
+        "default: most installations terminate TLS in front. Read at the start and on SIGHUP; the admin port stays plain.",
     )
     tls_key_file: str | None = Field(None, description="Private key (PEM, not encrypted) of tls_cert_file.")
     allow_paths: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -426,6 +427,23 @@ class ServerSettings(CoreSettings):
                 raise ValueError(f"{path!r} must begin with / and may have * only at its end")
         return value
 
+    @field_validator("host", "admin_host")
+    @classmethod
+    def _check_hosts(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if not value or _has_space(value):
+            raise ValueError(
+                "is not an address: 127.0.0.1 listens on loopback, 0.0.0.0 on all IPv4 addresses, :: on all IPv6 addresses"
+            )
+        return value[1:-1] if value.startswith("[") and value.endswith("]") else value
+
+    @model_validator(mode="after")
+    def _check_ports(self) -> ServerSettings:
+        if 0 < self.port == self.admin_port and _overlap(self.host, self.admin_address):
+            raise ValueError(f"port and admin_port are both {self.port}, at the same address")
+        return self
+
     @model_validator(mode="after")
     def _check_pair(self) -> ServerSettings:
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
@@ -435,6 +453,8 @@ class ServerSettings(CoreSettings):
     @field_validator("upstream")
     @classmethod
     def _check_upstream(cls, value: str) -> str:
+        if _has_space(value):
+            raise ValueError("has a space in it; an example: http://127.0.0.1:8000")
         try:
             url = URL(value)
             port = url.port
@@ -466,6 +486,19 @@ class ServerSettings(CoreSettings):
     def admin_address(self) -> str:
         """The address the admin port listens on."""
         return self.host if self.admin_host is None else self.admin_host
+
+
+def _has_space(value: str) -> bool:
+    """Return whether a value has white space or control characters in it, which no host has."""
+    return any(character.isspace() or not character.isprintable() for character in value)
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Return whether two hosts have an address in common, as far as their names show it."""
+    if one == other:
+        return True
+    same_family = (":" in one) == (":" in other)
+    return same_family and not {one, other}.isdisjoint({"0.0.0.0", "::"})  # noqa: S104 - compared, not listened on
 
 
 REPEATABLE = {

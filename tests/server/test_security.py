@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -58,6 +60,41 @@ async def test_tls_to_clients(
     async with http.post(url, data=BODY, ssl=context) as got:
         assert await got.read() == b"".join(WHOLE)
     assert (await upstream.next_request()).value("X-Forwarded-Proto") == "https"
+
+
+async def certificate_of(proxy: Server) -> bytes:
+    """Return the certificate that a new connection is shown."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    _, writer = await asyncio.open_connection("127.0.0.1", proxy.port, ssl=context)
+    shown: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+    return shown
+
+
+async def test_a_certificate_that_was_renewed(
+    start: Start, pem: dict[str, str], authority: trustme.CA, caplog: pytest.LogCaptureFixture
+) -> None:
+    proxy = await start(tls_cert_file=pem["tls_cert_file"], tls_key_file=pem["tls_key_file"])
+    before = await certificate_of(proxy)
+    with caplog.at_level("INFO"):
+        proxy.reload()
+        assert await certificate_of(proxy) == before
+        renewed = authority.issue_cert("127.0.0.1")
+        renewed.cert_chain_pems[0].write_to_path(pem["tls_cert_file"])
+        proxy.reload()  # the key is still that of the old one
+        assert await certificate_of(proxy) == before
+        renewed.private_key_pem.write_to_path(pem["tls_key_file"])
+        proxy.reload()
+    assert await certificate_of(proxy) not in (before, b"")
+    said = [record for record in caplog.records if "reloaded" in record.getMessage()]
+    assert [(record.getMessage(), vars(record)["fields"].get("changed")) for record in said] == [
+        ("certificate reloaded", False),
+        ("certificate not reloaded", None),
+        ("certificate reloaded", True),
+    ]
 
 
 async def test_a_client_that_speaks_no_tls_is_not_answered(

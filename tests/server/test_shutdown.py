@@ -196,8 +196,10 @@ async def test_a_client_that_takes_nothing_does_not_hold_up_the_end(
 
 async def test_two_ports_that_are_the_same(start: Start) -> None:
     first = await start()
-    with pytest.raises(OSError, match="in use"):
+    with pytest.raises(OSError, match=r"^\[Errno \d+\] port: .*in use"):
         await start(port=first.port)
+    with pytest.raises(OSError, match=r"^\[Errno \d+\] admin_port: .*in use"):
+        await start(admin_port=first.port)
 
 
 @asynccontextmanager
@@ -220,6 +222,25 @@ async def process(
         if running.returncode is None:
             running.kill()
         await running.communicate()
+
+
+async def test_signals_that_end_nothing(upstream: FakeUpstream) -> None:
+    async with process(upstream, DRAIN_DELAY_SECONDS="0") as (running, _):
+        assert running.stdout is not None
+        said = []
+        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+            running.send_signal(number)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                said.append(orjson.loads(await running.stdout.readline()))
+        running.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert await running.wait() == 0
+    assert [line["msg"] for line in said] == [
+        "nothing to reload: the data port has no certificate",
+        "signal ignored",
+        "signal ignored",
+    ]
+    assert [line.get("signal") for line in said] == [None, "SIGUSR1", "SIGUSR2"]
 
 
 @pytest.mark.parametrize(

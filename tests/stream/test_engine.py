@@ -100,22 +100,20 @@ class TestPlan:
         plan.positions("word")
         assert list(plan._positions) == ["word"]
 
-    def test_a_name_that_cannot_be_switched_off_is_refused_with_the_nearest_that_can(self) -> None:
+    def test_a_name_that_cannot_be_switched_off_is_refused_with_one_that_may_have_been_meant(self) -> None:
         family = Toy()
         family.repairs = (
             repair("ids", lambda *_: None, needed="all others go by them"),
             repair("idle", lambda *_: None),
         )
         check_names([family], ["idle", "byes"])
-        with pytest.raises(
-            ValueError, match=r"'ids' cannot be switched off: all others go by them; .* is 'idle'"
-        ):
+        with pytest.raises(ValueError, match=r"'ids' cannot be switched off: all others go by them$"):
             check_names([family], ["byes", "ids"])
         with pytest.raises(
             ValueError, match="'helo' is not known; the nearest one that can be switched off is 'hellos'"
         ):
             check_names([family], ["helo"])
-        with pytest.raises(ValueError, match="nearest one"):
+        with pytest.raises(ValueError, match=r"'€' is not known$"):
             check_names([family], ["€"])
 
 

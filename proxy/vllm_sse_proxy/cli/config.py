@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from vllm_sse_proxy.cli.settings import add_settings, load_with_origins_of
+from vllm_sse_proxy.cli.usage import UsageError
 from vllm_sse_proxy.config import ServerSettings, as_toml
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+
+
+_PLACEHOLDER: Final = "http://upstream.invalid"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -28,6 +32,27 @@ def run(options: Namespace) -> int:
     if options.action == "schema":
         print(json.dumps(ServerSettings.model_json_schema(), indent=2))
         return 0
-    settings, origins = load_with_origins_of(options, ServerSettings)
-    print("usable" if options.action == "check" else as_toml(settings, origins).rstrip())
+    if options.action == "show":
+        print(_shown(options))
+    else:
+        load_with_origins_of(options, ServerSettings)
+        print("usable")
     return 0
+
+
+def _shown(options: Namespace) -> str:
+    """Return the settings as TOML, those that are required and missing too.
+
+    :raises UsageError: they cannot be used, whatever is missing.
+    """
+    try:
+        return as_toml(*load_with_origins_of(options, ServerSettings)).rstrip()
+    except UsageError as error:
+        if len(error.lines) != 1 or not error.lines[0].startswith("upstream is required"):
+            raise
+    options.upstream = _PLACEHOLDER
+    text = as_toml(*load_with_origins_of(options, ServerSettings)).rstrip()
+    return "\n".join(
+        "# upstream is not set; serve needs it" if line.startswith("upstream = ") else line
+        for line in text.splitlines()
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 import secrets
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 from yarl import URL
 
-from vllm_sse_proxy.config import Mode
+from vllm_sse_proxy import logs
+from vllm_sse_proxy.config import Mode, SettingsError
 from vllm_sse_proxy.families import FAMILIES
 from vllm_sse_proxy.metrics import Metrics
 from vllm_sse_proxy.server.clients import ClientServer
@@ -27,8 +29,8 @@ from vllm_sse_proxy.server.lifecycle import CUT_SECONDS, announce, wait
 from vllm_sse_proxy.server.responses import ResponsesHandler
 from vllm_sse_proxy.server.routes import RouteTable
 from vllm_sse_proxy.server.silence import SilenceWatch
-from vllm_sse_proxy.server.sockets import LISTEN_BACKLOG, listen, port_of, stop_listening
-from vllm_sse_proxy.server.tls import listener_context
+from vllm_sse_proxy.server.sockets import LISTEN_BACKLOG, listen, naming, port_of, stop_listening
+from vllm_sse_proxy.server.tls import fingerprint_of, listener_context, reload_certificate
 from vllm_sse_proxy.server.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ class Server:
         self._data: web.ServerRunner | None = None
         self._admin: web.AppRunner | None = None
         self._tls: ssl.SSLContext | None = None
+        self._fingerprint = ""
         self._open = AsyncExitStack()  # what has to be closed, the last first
 
     @property
@@ -98,6 +101,7 @@ class Server:
         settings = self._settings
         loop = asyncio.get_running_loop()
         self._tls = listener_context(settings)
+        self._fingerprint = fingerprint_of(settings)
         upstream = Upstream(settings, self.metrics)
         self._open.push_async_callback(upstream.close)
         gateway = self.gateway = self._wire(upstream)
@@ -121,8 +125,10 @@ class Server:
                 await web.SockSite(self._data, sock, backlog=LISTEN_BACKLOG, ssl_context=self._tls).start()
             return
         try:
-            await listen(self._admin, settings.admin_address, settings.admin_port)
-            await listen(self._data, settings.host, settings.port, self._tls)
+            with naming("admin_port"):
+                await listen(self._admin, settings.admin_address, settings.admin_port)
+            with naming("port"):
+                await listen(self._data, settings.host, settings.port, self._tls)
         except OSError:
             await self._open.aclose()
             raise
@@ -133,6 +139,19 @@ class Server:
             admin_port=self.admin_port,
             loop=type(loop).__module__.partition(".")[0],
         )
+
+    def reload(self) -> None:
+        """Read the certificate of the data port again, for new connections; one that cannot be used changes nothing."""
+        if self._tls is None:
+            logs.emit(logging.INFO, "nothing to reload: the data port has no certificate")
+            return
+        try:
+            fingerprint = reload_certificate(self._tls, self._settings)
+        except (SettingsError, OSError) as error:
+            logs.emit(logging.ERROR, "certificate not reloaded", reason=str(error))
+            return
+        changed, self._fingerprint = fingerprint != self._fingerprint, fingerprint
+        logs.emit(logging.INFO, "certificate reloaded", changed=changed, file_sha256=fingerprint)
 
     def _wire(self, upstream: Upstream) -> Gateway:
         settings = self._settings

@@ -27,14 +27,16 @@ CUT_SECONDS: Final = 2.0
 
 
 class StopSignals:
-    """SIGTERM and SIGINT, received from now on.
+    """SIGTERM and SIGINT, received from now on. SIGHUP reloads; the user's signals, which would kill, do nothing.
 
+    :param reload: is called for SIGHUP.
     :ivar first: the first one.
     :ivar stop_now: set by every other.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, reload: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
+        survive_signals(reload)
         self.first: asyncio.Future[signal.Signals] = loop.create_future()
         self.stop_now = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -45,6 +47,18 @@ class StopSignals:
             self.stop_now.set()
         else:
             self.first.set_result(number)
+
+
+def survive_signals(reload: Callable[[], None]) -> None:
+    """Have SIGHUP call something, and SIGUSR1 and SIGUSR2 do nothing: without a handler they kill the process at once."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        loop.add_signal_handler(number, _ignore, number)
+
+
+def _ignore(number: signal.Signals) -> None:
+    logs.emit(logging.INFO, "signal ignored", signal=number.name)
 
 
 async def wait(stop_now: asyncio.Event, until: asyncio.Task[None] | None = None, *, seconds: float) -> None:

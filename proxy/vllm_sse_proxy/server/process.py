@@ -3,7 +3,8 @@
 How it stops on SIGTERM: ``/readyz`` answers 503 at once; connections are accepted for ``drain_delay_seconds`` more, until load
 balancers have stopped sending new ones; then the port closes, and open requests may finish within ``drain_timeout_seconds``.
 What is left is ended visibly: a stream by its family's failure, another body by closing the connection, a request without an
-answer by 503. SIGINT (Ctrl-C) skips the delay. A second signal of either kind stops at once.
+answer by 503. SIGINT (Ctrl-C) skips the delay. A second signal of either kind stops at once. SIGHUP reads the certificate
+again; SIGUSR1 and SIGUSR2 do nothing.
 
 Exit codes: 0, stopped and every request was answered to its end; 1, requests were cut, or a port could not be opened.
 """
@@ -44,8 +45,8 @@ def serve(settings: ServerSettings) -> int:
 
 async def _run(settings: ServerSettings) -> int:
     """Start one server, serve until a signal comes, drain; return the exit code."""
-    signals = StopSignals()
     server = Server(settings)
+    signals = StopSignals(server.reload)
     heap.keep_freed_memory()
     garbage.collect_less_often()
     await server.start()

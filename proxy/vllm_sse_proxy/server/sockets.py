@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 LISTEN_BACKLOG: Final = 1024
 
@@ -70,6 +70,18 @@ def close_all(sockets: list[socket.socket]) -> None:
     for sock in sockets:
         sock.close()
     sockets.clear()
+
+
+@contextmanager
+def naming(setting: str) -> Iterator[None]:
+    """Put the name of a setting before the message of what it causes.
+
+    :raises OSError: with the same number.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, f"{setting}: {error.strerror or error}") from None
 
 
 async def listen(runner: web.BaseRunner, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:

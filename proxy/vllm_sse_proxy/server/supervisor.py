@@ -14,6 +14,7 @@ import asyncio
 import logging
 import math
 import os
+import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL
@@ -30,11 +31,10 @@ from vllm_sse_proxy.config import SettingsError
 from vllm_sse_proxy.metrics import MergedMetrics, Metrics, Report
 from vllm_sse_proxy.server.health import admin_app
 from vllm_sse_proxy.server.lifecycle import CUT_SECONDS, StopSignals, announce, begin_drain, end_drain, wait
-from vllm_sse_proxy.server.sockets import LISTEN_BACKLOG, bind, close_all, listen, port_of
+from vllm_sse_proxy.server.sockets import LISTEN_BACKLOG, bind, close_all, listen, naming, port_of
 from vllm_sse_proxy.server.tls import listener_context, upstream_context
 
 if TYPE_CHECKING:
-    import signal
     from asyncio.subprocess import Process
 
     from vllm_sse_proxy.config import ServerSettings
@@ -103,8 +103,9 @@ class Supervisor:
         :raises OSError: a port cannot be opened.
         """
         settings = self._settings
-        signals = StopSignals()
-        self._open_ports()
+        signals = StopSignals(self._reload)
+        with naming("port"):
+            self._open_ports()
         self._admin = web.AppRunner(
             admin_app(self._merged.expose, ready=self._is_ready),
             access_log=None,
@@ -112,7 +113,8 @@ class Supervisor:
         )
         slots: list[asyncio.Task[None]] = []
         try:
-            await listen(self._admin, settings.admin_address, settings.admin_port)
+            with naming("admin_port"):
+                await listen(self._admin, settings.admin_address, settings.admin_port)
             first = await asyncio.gather(*(self._start(slot) for slot in range(self._count)))
             self._started = True
             announce(
@@ -137,6 +139,13 @@ class Supervisor:
                 close_all(own)
             await self._admin.cleanup()
         return end_drain(self._cut)
+
+    def _reload(self) -> None:
+        """Have the workers read their certificate again; those that start later read it anyway."""
+        for worker in self._workers:
+            if worker.ready:
+                with suppress(ProcessLookupError):
+                    worker.process.send_signal(signal.SIGHUP)
 
     def _is_ready(self) -> bool:
         return self._started and not self._draining and any(worker.ready for worker in self._workers)

@@ -6,7 +6,9 @@ the verification of upstream off: a private authority is given by ``upstream_ca_
 
 from __future__ import annotations
 
+import hashlib
 import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vllm_sse_proxy.config import SettingsError
@@ -24,12 +26,36 @@ def listener_context(settings: ServerSettings) -> ssl.SSLContext | None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.set_alpn_protocols(["http/1.1"])
+    _load(context, settings.tls_cert_file, settings.tls_key_file)
+    return context
+
+
+def reload_certificate(context: ssl.SSLContext, settings: ServerSettings) -> str:
+    """Read the certificate and the key again, for the connections that are made from now on; return its fingerprint.
+
+    :raises SettingsError: one of them cannot be used; then the context is as it was.
+    """
+    if settings.tls_cert_file is not None:
+        _load(
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), settings.tls_cert_file, settings.tls_key_file
+        )
+        _load(context, settings.tls_cert_file, settings.tls_key_file)
+    return fingerprint_of(settings)
+
+
+def fingerprint_of(settings: ServerSettings) -> str:
+    """Return the SHA-256 of the data port's certificate file, in hexadecimal digits; "" without one."""
+    if settings.tls_cert_file is None:
+        return ""
+    return hashlib.sha256(Path(settings.tls_cert_file).read_bytes()).hexdigest()
+
+
+def _load(context: ssl.SSLContext, certificate: str, key: str | None) -> None:
     try:
         # Without a password callback OpenSSL would ask on the terminal.
-        context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file, password=_no_password)
+        context.load_cert_chain(certificate, key, password=_no_password)
     except (OSError, ValueError) as error:
         raise SettingsError([f"tls_cert_file, tls_key_file: {_reason(error)}"]) from None
-    return context
 
 
 def upstream_context(settings: ServerSettings) -> ssl.SSLContext | None:

@@ -20,7 +20,7 @@ from vllm_sse_proxy import logs
 from vllm_sse_proxy.config import ServerSettings
 from vllm_sse_proxy.server import garbage, heap
 from vllm_sse_proxy.server.app import Server
-from vllm_sse_proxy.server.lifecycle import loop_factory
+from vllm_sse_proxy.server.lifecycle import loop_factory, survive_signals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +56,7 @@ class WorkerProcess:
         loop.add_signal_handler(signal.SIGTERM, self._leave)
         loop.add_signal_handler(signal.SIGINT, self._leave)
         server = Server(settings, listeners=self._listeners)
+        survive_signals(server.reload)
         heap.keep_freed_memory()
         garbage.collect_less_often()
         await server.start()

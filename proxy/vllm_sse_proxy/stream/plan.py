@@ -67,8 +67,8 @@ def names_of(family: Family) -> tuple[str, ...]:
 def check_names(families: Collection[Family], disabled: Collection[str]) -> None:
     """Check names of repairs and corrections, of streams and of requests, that are to be switched off.
 
-    :raises ValueError: for the first that no family has, or that one needs; the message says why, and names the nearest one
-        that can be switched off.
+    :raises ValueError: for the first that no family has, or that one needs; the message says why, and names one that may
+        have been meant.
     """
     known = {
         one.name: one for family in families for one in (*corrections_of(family), *family.request_corrections)
@@ -77,8 +77,9 @@ def check_names(families: Collection[Family], disabled: Collection[str]) -> None
     for name in disabled:
         if name not in optional:
             why = f"cannot be switched off: {known[name].needed}" if name in known else "is not known"
-            (near,) = difflib.get_close_matches(name, optional, 1, 0)
-            message = f"repair {name!r} {why}; the nearest one that can be switched off is {near!r}"
+            near = [] if name in known else difflib.get_close_matches(name, optional, 1, 0.6)
+            hint = f"; the nearest one that can be switched off is {near[0]!r}" if near else ""
+            message = f"repair {name!r} {why}{hint}"
             raise ValueError(message)
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from tests.labs.faults import (
     client_faults,
+    family_faults,
     hostile,
     namespaces,
     report,
@@ -34,6 +35,7 @@ PARTS: dict[str, tuple[Callable[[], Awaitable[list[Row]]], ...]] = {
     "faults": (
         upstream_faults.matrix,
         upstream_faults.every_byte,
+        family_faults.families,
         namespaces.link_cuts,
         client_faults.leaving,
         client_faults.slow_reader,

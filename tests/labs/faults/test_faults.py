@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.labs.faults import client_faults, hostile, smuggling, upstream_faults
+from tests.labs.faults import client_faults, family_faults, hostile, smuggling, upstream_faults
 from tests.labs.faults.answers import PHASES, PLAIN
 from tests.labs.faults.corpus import ATTACKS
 from tests.labs.faults.judge import judge, judge_error
+from tests.labs.faults.relay import Kind
 from tests.support.http import Answer
 from tests.support.whole_stream import DELTA, WHOLE
 
@@ -26,6 +27,22 @@ def assert_good(rows: list[Row]) -> None:
 
 async def test_upstream_faults() -> None:
     assert_good(await upstream_faults.matrix(["FIN", "RST"], ["before head", "in event", "before [DONE]"]))
+
+
+async def test_upstream_faults_in_other_families() -> None:
+    assert_good(await family_faults.families())
+
+
+@pytest.mark.parametrize("family", family_faults.CASES)
+def test_an_end_that_is_not_honest_is_found(family: str) -> None:
+    case = family_faults.CASES[family]
+    whole = Answer(b"HTTP/1.1 200 OK", [], case.stream, complete=True)
+    assert family_faults.wrong_with(case, Kind.LATENCY, whole) == []
+    assert family_faults.wrong_with(case, Kind.CLOSE, whole)
+    half = Answer(
+        b"HTTP/1.1 200 OK", [], b"\n\n".join(case.stream.split(b"\n\n")[:3]) + b"\n\n", complete=True
+    )
+    assert family_faults.wrong_with(case, Kind.CLOSE, half)
 
 
 async def test_cuts_at_some_bytes() -> None:
