@@ -161,6 +161,7 @@ CHAT_CLIENTS: tuple[Client, ...] = (
     Client("ai-sdk-compatible", "AI SDK, openai-compatible", NODE, "ai_sdk.mjs", ("openai-compatible",)),
     Client("langchain", "LangChain", PYTHON, "langchain_openai_driver.py", ("chat",)),
     Client("pydantic-ai", "pydantic-ai", PYTHON, "pydantic_ai_driver.py", ("chat",)),
+    Client("llama-index", "LlamaIndex", LLAMA_INDEX, "llama_index_driver.py", ("chat",)),
 )
 MESSAGES_CLIENTS: tuple[Client, ...] = (
     Client("anthropic-python", "anthropic-python, `stream`", PYTHON, "anthropic_python.py"),
