@@ -728,9 +728,8 @@ def life_of_item(index: int, item: Body, *, status: str | None = None) -> list[E
 def unsent_parts(said: object, emitted: list[PartView], types: tuple[str, ...]) -> list[Body]:
     """Return the parts of an account that have no counterpart among the emitted ones, up to the first without text.
 
-    Only parts of the given types count; others may stand before them (issue 12, K9). Emitted parts correspond to those that
-    begin with their text, in order, since the first part of a stream may be the second of the account; where that does not
-    work out, to the first ones.
+    Only parts of the given types count; others may stand before them (issue 12, K9), and empty ones of which the stream lost
+    the announcement.
     """
     parts = (
         [part for part in said if isinstance(part, dict) and part.get("type") in types]
@@ -747,16 +746,17 @@ def unsent_parts(said: object, emitted: list[PartView], types: tuple[str, ...]) 
 
 
 def _without_counterpart(parts: list[Body], texts: list[str]) -> list[Body]:
-    """Return the parts that none of the emitted texts corresponds to; empty ones before an emitted text do not count."""
-    left: list[Body] = []
+    """Return the parts behind those that the emitted texts correspond to, in order."""
     at = 0
-    for part in parts:
+    for place, part in enumerate(parts):
+        if at == len(texts):
+            return parts[place:]
         said = part.get(grammar.RUN_OF_PART[part["type"]].field)
-        if at < len(texts) and isinstance(said, str) and said.startswith(texts[at]):
+        if isinstance(said, str) and said.startswith(texts[at]):
             at += 1
-        elif said != "" or at == len(texts):
-            left.append(part)
-    return left if at == len(texts) else parts[len(texts) :]
+        elif said != "":
+            break
+    return [] if at == len(texts) else parts[len(texts) :]
 
 
 def accounts_of(emitted: list[PartView], said: object) -> dict[int, object]:

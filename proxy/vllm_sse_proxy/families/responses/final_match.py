@@ -376,7 +376,6 @@ class _TextMatch:
         self._is_only = is_only and len(items) > 1
         self._budget = _Budget(sum(emitted.size for emitted in self._emitted))
         self._pools: dict[str, _Pool] = {}
-        self._known: dict[str, _Emitted] = {}
 
     def match(self, finals: list[_Placed]) -> list[_Placed]:
         """Note the accounts; return the texts that were not sent, without what was sent otherwise."""
@@ -388,12 +387,11 @@ class _TextMatch:
         finals = self._match_in_order(finals)
         shortened = [(place, self._without_calls(final)) for place, final in finals]
         unsent = [(place, final) for place, final in shortened if final is not None]
-        unsent = [placed for placed in unsent if not self._is_sent(placed[1])]
-        return [(place, self._without_sent_parts(final)) for place, final in unsent]
+        return [placed for placed in unsent if not self._is_sent(placed[1])]
 
     def _match_ids(self, finals: list[_Placed]) -> list[_Placed]:
         """An id that was used for two items (R12) may lead to the wrong one: what it names must agree."""
-        known = self._known = {emitted.item.id: emitted for emitted in self._emitted if emitted.item.id}
+        known = {emitted.item.id: emitted for emitted in self._emitted if emitted.item.id}
         left: list[_Placed] = []
         for placed in finals:
             final = placed[1]
@@ -476,20 +474,6 @@ class _TextMatch:
         shorter = {**base, "content": [{"type": grammar.OUTPUT_TEXT.name, "text": left, "annotations": []}]}
         free = [emitted for emitted in self._emitted if emitted.is_free][:_LOOK_AHEAD]
         return None if any(self._settle(emitted, shorter) for emitted in free) else shorter
-
-    def _without_sent_parts(self, final: Body) -> Body:
-        """Return a text without the parts that its item was sent with: the parts that differ are all that is unsent (K9)."""
-        id_, parts = final.get("id"), final.get("content")
-        sent = self._known.get(id_) if type(id_) is str else None
-        if sent is None or type(parts) is not list or len(parts) == 1:
-            return final
-        views = sent.item.parts
-        kept = [
-            part
-            for rank, part in enumerate(parts)
-            if rank >= len(views) or type(part) is not dict or _text_of_parts([part]) != views[rank].text
-        ]
-        return final if len(kept) == len(parts) else {**final, "content": kept}
 
     def _is_sent(self, final: Body) -> bool:
         """Return whether the client has all that a text says, though no emitted item corresponds to it."""
