@@ -265,6 +265,33 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 width=7,
                 height=8,
             ),
+            Panel(
+                "bargauge",
+                "Requests that vLLM accepts and misreads",
+                "Nothing is changed in them, and vLLM reports no error. docs/requests.md says what each means.",
+                (
+                    (
+                        "sort_desc(sum by (what) (increase(sse_proxy_requests_misread_total{@}[$__range])) > 0)",
+                        "{{what}}",
+                    ),
+                ),
+                width=12,
+                height=8,
+            ),
+            Panel(
+                "timeseries",
+                "JSON answers per second, by what became of them",
+                "Answers of /v1/responses that do not stream.",
+                (
+                    (
+                        "sum by (outcome) (rate(sse_proxy_json_answers_total{@}[$__rate_interval])) > 0",
+                        "{{outcome}}",
+                    ),
+                ),
+                unit="ops",
+                width=12,
+                height=8,
+            ),
         ),
     ),
     (
