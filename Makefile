@@ -84,7 +84,7 @@ compiled: $(COMPILED)/.ready  ## compile the core as the image has it, into buil
 test-compiled: $(COMPILED)/.ready  ## run the tests on the compiled core (ARGS="-k name" narrows)
 	@$(IN_COMPILED) -m pytest -n auto -o pythonpath="$(COMPILED) ." $(ARGS)
 
-check: lint types coverage  ## what CI runs: lint, format, types, tests with the coverage gates
+check: lint types coverage  ## lint, format, types, tests with the coverage gates
 
 lint: $(READY)  ## ruff, rules and format
 	$(BIN)/ruff check
