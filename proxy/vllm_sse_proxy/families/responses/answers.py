@@ -30,7 +30,7 @@ from vllm_sse_proxy.stream.payload import is_too_deep, read_strictly
 from vllm_sse_proxy.stream.plan import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from vllm_sse_proxy.stream.event import Body
     from vllm_sse_proxy.stream.repair import RequestContext
@@ -55,8 +55,8 @@ class RepairedAnswer:
     """
 
     body: bytes
-    repairs: Mapping[str, int]
-    failures: Mapping[str, int]
+    repairs: dict[str, int]
+    failures: dict[str, int]
 
 
 def answer_plan(plan: Plan) -> Plan:
