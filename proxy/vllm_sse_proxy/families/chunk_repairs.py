@@ -26,7 +26,7 @@ from vllm_sse_proxy.stream.event import OPAQUE, Event, dump_json
 from vllm_sse_proxy.stream.repair import Released, Repair
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from vllm_sse_proxy.families.chunks import ChunkView
     from vllm_sse_proxy.stream.event import Body
@@ -64,6 +64,25 @@ def unknown_end(reason: object) -> Event:
 
 
 _LONGEST_REASON: Final = 100
+
+
+def with_known_reason(
+    event: Event, known: frozenset[str], text: str, with_choice: Callable[[Event, Body], Event]
+) -> list[Event] | None:
+    """Return what takes the place of a chunk with a finish reason; None if it is one of OpenAI's.
+
+    :param known: OpenAI's finish reasons.
+    :param text: what the chunk's choice says beside it: that leaves, also before an error.
+    :param with_choice: puts another choice in place of its one.
+    """
+    choice = choice_of(event)
+    given = choice.get("finish_reason")
+    reason = SAME_REASONS.get(given, given) if type(given) is str else given
+    if type(reason) is str and reason in known:
+        return None if reason == given else [with_choice(event, {**choice, "finish_reason": reason})]
+    kept = {name: value for name, value in choice.items() if name != "stop_reason"}
+    rest = [with_choice(event, {**kept, "finish_reason": None})] if text else []
+    return [*rest, unknown_end(reason)]
 
 
 def says_nothing(body: Body) -> bool:

@@ -25,7 +25,7 @@ from vllm_sse_proxy.stream.stations import Completer, Writer
 from vllm_sse_proxy.stream.view import TextView, View
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from vllm_sse_proxy.stream.event import Body
     from vllm_sse_proxy.stream.exit import Exit
@@ -79,6 +79,22 @@ def is_error(body: Body) -> bool:
     """Return whether a payload reports an error: today's form, the flat one of old releases, or one beside choices."""
     error = body.get("error")
     return body.get("object") == "error" or bool(error) or (error is not None and not body.get("choices"))
+
+
+def kind_of_chunk(body: Body, kind_of_choice: Callable[[Body], str]) -> str:
+    """Return the type of a chunk.
+
+    :param kind_of_choice: returns it for a chunk that has nothing but this one choice.
+    """
+    if is_error(body):
+        return ERROR
+    choices = body.get("choices")
+    if type(choices) is not list or len(choices) > 1:
+        return CHUNK
+    if not choices:
+        return USAGE if type(body.get("usage")) is dict else CHUNK
+    choice = choices[0]
+    return kind_of_choice(choice) if type(choice) is dict else CHUNK
 
 
 def choice_of(event: Event) -> Body:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from vllm_sse_proxy.families.chat.grammar import REASONING_NAMES, TEXT_MEMBERS
-from vllm_sse_proxy.families.chunks import CHOICE, CHUNK, ERROR, FINISH, TEXT, USAGE, choice_of, is_error
+from vllm_sse_proxy.families.chunks import CHOICE, CHUNK, FINISH, TEXT, choice_of, kind_of_chunk
 from vllm_sse_proxy.stream.event import Event
 
 if TYPE_CHECKING:
@@ -21,19 +21,10 @@ PIECE_TYPES: Final = frozenset({CHOICE, FINISH, CALL})
 
 def kind_of(body: Body) -> str:
     """Return the type of a chunk."""
-    if is_error(body):
-        return ERROR
-    choices = body.get("choices")
-    if type(choices) is not list or len(choices) > 1:
-        return CHUNK
-    if not choices:
-        return USAGE if type(body.get("usage")) is dict else CHUNK
-    return _kind_of_choice(choices[0])
+    return kind_of_chunk(body, _kind_of_choice)
 
 
-def _kind_of_choice(choice: Any) -> str:
-    if type(choice) is not dict:
-        return CHUNK
+def _kind_of_choice(choice: Body) -> str:
     index, delta = choice.get("index"), choice.get("delta")
     if type(index) is not int or index < 0 or type(delta) is not dict:
         return CHUNK

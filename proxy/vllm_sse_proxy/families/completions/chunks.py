@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from vllm_sse_proxy.families.chunks import (
-    CHOICE,
-    CHUNK,
-    ERROR,
-    FINISH,
-    TEXT,
-    USAGE,
-    choice_of,
-    index_of,
-    is_error,
-)
+from vllm_sse_proxy.families.chunks import CHOICE, CHUNK, FINISH, TEXT, choice_of, index_of, kind_of_chunk
 from vllm_sse_proxy.stream.event import Event
 
 if TYPE_CHECKING:
@@ -23,19 +13,10 @@ if TYPE_CHECKING:
 
 def kind_of(body: Body) -> str:
     """Return the type of a chunk."""
-    if is_error(body):
-        return ERROR
-    choices = body.get("choices")
-    if type(choices) is not list or len(choices) > 1:
-        return CHUNK
-    if not choices:
-        return USAGE if type(body.get("usage")) is dict else CHUNK
-    return _kind_of_choice(choices[0])
+    return kind_of_chunk(body, _kind_of_choice)
 
 
-def _kind_of_choice(choice: Any) -> str:
-    if type(choice) is not dict:
-        return CHUNK
+def _kind_of_choice(choice: Body) -> str:
     index, text = choice.get("index"), choice.get("text")
     if type(index) is not int or index < 0 or type(text) is not str:
         return CHUNK

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from vllm_sse_proxy.families.chunks import CHOICE, CHUNK, ERROR, FINISH, TEXT, USAGE, choice_of, is_error
+from vllm_sse_proxy.families.chunks import CHOICE, CHUNK, FINISH, TEXT, choice_of, is_error, kind_of_chunk
 from vllm_sse_proxy.stream.event import Event
 
 if TYPE_CHECKING:
@@ -16,21 +16,19 @@ _EVENTS: Final = "transcript."
 
 def kind_of(body: Body) -> str:
     """Return the type of a chunk, or of an event of OpenAI's."""
-    if is_error(body):
-        return ERROR
     type_ = body.get("type")
-    if type(type_) is str and type_.startswith(_EVENTS):
+    if type(type_) is str and type_.startswith(_EVENTS) and not is_error(body):
         return type_
-    choices = body.get("choices")
-    if type(choices) is not list or len(choices) > 1:
+    return kind_of_chunk(body, _kind_of_choice)
+
+
+def _kind_of_choice(choice: Body) -> str:
+    delta = choice.get("delta")
+    if type(delta) is not dict:
         return CHUNK
-    if not choices:
-        return USAGE if type(body.get("usage")) is dict else CHUNK
-    if type(choices[0]) is not dict or type(choices[0].get("delta")) is not dict:
-        return CHUNK
-    if choices[0].get("finish_reason") is not None:
+    if choice.get("finish_reason") is not None:
         return FINISH
-    return TEXT if type(choices[0]["delta"].get("content")) is str else CHOICE
+    return TEXT if type(delta.get("content")) is str else CHOICE
 
 
 def text_of(choice: Body) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from vllm_sse_proxy.families.chunk_repairs import SAME_REASONS, unknown_end
+from vllm_sse_proxy.families.chunk_repairs import with_known_reason
 from vllm_sse_proxy.families.chunks import FINISH, choice_of
 from vllm_sse_proxy.families.transcriptions.chunks import text_of, with_choice
 from vllm_sse_proxy.families.transcriptions.grammar import FINISH_REASONS
@@ -29,11 +29,4 @@ class FinishReasons(Repair):
 
     def repair(self, event: Event, view: TranscriptionsView) -> Sequence[Event] | None:  # noqa: ARG002 - it is wrong in itself
         """Return the chunk with the true reason; an error if the audio was not finished at all."""
-        choice = choice_of(event)
-        given = choice.get("finish_reason")
-        reason = SAME_REASONS.get(given, given) if type(given) is str else given
-        if type(reason) is str and reason in FINISH_REASONS:
-            return None if reason == given else [with_choice(event, {**choice, "finish_reason": reason})]
-        kept = {name: value for name, value in choice.items() if name != "stop_reason"}
-        rest = [with_choice(event, {**kept, "finish_reason": None})] if text_of(choice) else []
-        return [*rest, unknown_end(reason)]
+        return with_known_reason(event, FINISH_REASONS, text_of(choice_of(event)), with_choice)
