@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.chunk_goldens import FAMILIES, ChunkGolden, load_chunk_goldens
 from tests.support.chunk_streams import JUDGES
 from tests.support.compiled import python_core
+from tests.support.goldens import Golden, load_goldens
 from vllm_sse_proxy import BodyEnd
+from vllm_sse_proxy.families import CHAT, COMPLETIONS
 from vllm_sse_proxy.stream.plan import check_names, corrections_of
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.stream.repair import Correction
 
 ROOT = Path(__file__).parents[1]
-GOLDENS = load_chunk_goldens()
+FAMILIES: dict[str, ChunkFamily] = {family.name: family for family in (CHAT, COMPLETIONS)}
+GOLDENS = [golden for family in FAMILIES.values() for golden in load_goldens(family)]
 CORRECTIONS = [(family, one) for family in FAMILIES.values() for one in corrections_of(family)]
 NAMES = [f"{family.name}-{one.name}" for family, one in CORRECTIONS]
 
@@ -31,22 +33,22 @@ def test_every_repair_has_a_golden_and_every_golden_a_repair() -> None:
 
 @pytest.mark.parametrize("golden", GOLDENS, ids=lambda golden: golden.folder.name)
 class TestGolden:
-    def test_the_repaired_stream_is_the_expected_one(self, golden: ChunkGolden) -> None:
+    def test_the_repaired_stream_is_the_expected_one(self, golden: Golden) -> None:
         made, normalizer = golden.repaired()
         assert made == golden.expected
         assert normalizer.tally.repairs[golden.name] > 0
 
-    def test_every_cut_of_the_bytes_gives_the_same(self, golden: ChunkGolden) -> None:
+    def test_every_cut_of_the_bytes_gives_the_same(self, golden: Golden) -> None:
         stream = golden.upstream
         made, _ = golden.run(stream[i : i + 7] for i in range(0, len(stream), 7))
         assert made == golden.expected
 
-    def test_only_the_repaired_stream_conforms(self, golden: ChunkGolden) -> None:
+    def test_only_the_repaired_stream_conforms(self, golden: Golden) -> None:
         judge = JUDGES[golden.family.name]
         assert not judge(golden.expected, request=golden.request)
         assert golden.name == "reasoning_names" or judge(golden.upstream, request=golden.request)
 
-    def test_it_is_this_repair_that_does_it(self, golden: ChunkGolden) -> None:
+    def test_it_is_this_repair_that_does_it(self, golden: Golden) -> None:
         needed = next(
             one.needed for family, one in CORRECTIONS if family is golden.family and one.name == golden.name
         )
@@ -56,12 +58,12 @@ class TestGolden:
         else:
             assert golden.repaired([golden.name])[0] != golden.expected
 
-    def test_what_is_repaired_stays_as_it_is(self, golden: ChunkGolden) -> None:
+    def test_what_is_repaired_stays_as_it_is(self, golden: Golden) -> None:
         again, normalizer = golden.run([golden.expected], end=BodyEnd.EOF)
         assert again == golden.expected
         assert not normalizer.tally.repairs
 
-    def test_its_origin_is_named(self, golden: ChunkGolden) -> None:
+    def test_its_origin_is_named(self, golden: Golden) -> None:
         assert golden.source == "recorded" or golden.source.startswith("reconstructed from ")
         fixes = next(
             one.fixes for family, one in CORRECTIONS if family is golden.family and one.name == golden.name

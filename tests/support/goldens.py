@@ -1,7 +1,8 @@
 """The golden of each repair: a broken stream as it was sent, what the proxy makes of it, and where it comes from.
 
-A golden is a folder of `tests/recordings` named after its repair: `upstream.sse`, `expected.sse`, `origin.toml`. Those of
-another family than Responses have its name and a hyphen before that of the repair.
+A golden is a folder of `tests/recordings` named after its repair: `upstream.sse`, `expected.sse`, `origin.toml`, and
+`request.json` where the repair looks at the request. Those of another family than Responses have its name and a hyphen before
+that of the repair.
 `python -m tests.support.goldens [NAME ...]` writes `expected.sse` again. Read what it wrote before you commit it: it is
 what the code does, not what the protocol wants.
 """
@@ -17,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.support.replay import normalize
-from vllm_sse_proxy import BodyEnd, Dialect, Plan, Reasoning, build_plan
-from vllm_sse_proxy.families import FAMILIES, MESSAGES, RESPONSES
+from vllm_sse_proxy import BodyEnd, Dialect, Plan, Reasoning
+from vllm_sse_proxy.families import FAMILIES, RESPONSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -64,21 +65,22 @@ class Golden:
         """Return what the core makes of it; strict where every repair is on."""
         return self.run([self.upstream], disabled)
 
-    def run(self, chunks: Iterable[bytes], disabled: Sequence[str] = ()) -> tuple[bytes, StreamNormalizer]:
+    def run(
+        self, chunks: Iterable[bytes], disabled: Sequence[str] = (), end: BodyEnd | None = None
+    ) -> tuple[bytes, StreamNormalizer]:
         """Send these bytes through the core under the golden's settings."""
-        if self.family is not RESPONSES:
-            plan = Plan.of(self.family, disabled, strict=not disabled)
-            return normalize(chunks, self.end, plan=plan, context=self.family.context("", self.request))
-        plan = build_plan(
-            disabled=disabled, strict=not disabled, reasoning=self.reasoning, dialect=self.dialect
+        plan = Plan.of(
+            self.family, disabled, strict=not disabled, reasoning=self.reasoning, dialect=self.dialect
         )
-        return normalize(chunks, self.end, plan=plan)
+        context = self.family.context("", self.request)
+        return normalize(chunks, end or self.end, plan=plan, context=context)
 
 
 def load_golden(folder: Path) -> Golden:
     """Read a golden's origin; an unknown or missing field raises."""
     origin = tomllib.loads((folder / "origin.toml").read_text("utf-8"))
     family, name = _named(folder.name)
+    request = folder / "request.json"
     return Golden(
         family=family,
         name=name,
@@ -88,7 +90,7 @@ def load_golden(folder: Path) -> Golden:
         dialect=Dialect(origin.pop("dialect", Dialect.OPENAI)),
         defects=tuple(origin.pop("defects")),
         recording=origin.pop("recording", None),
-        request=json.loads(origin.pop("request", "null")),
+        request=json.loads(request.read_bytes()) if request.exists() else None,
         **origin,
     )
 
@@ -101,7 +103,7 @@ def _named(folder: str) -> tuple[Family, str]:
 
 
 def load_goldens(family: Family = RESPONSES) -> list[Golden]:
-    """Return the goldens of a family, in order of their names; those of chunk streams are tests.support.chunk_goldens'."""
+    """Return the goldens of a family, in order of their names."""
     paths = sorted(RECORDINGS.glob("*/origin.toml"))
     return [load_golden(path.parent) for path in paths if _named(path.parent.name)[0] is family]
 
@@ -112,8 +114,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("name", nargs="*", help="a repair; all without names")
     names = parser.parse_args(arguments).name
     changed = 0
-    for golden in (*load_goldens(), *load_goldens(MESSAGES)):
-        if names and golden.name not in names:
+    for golden in (golden for family in FAMILIES for golden in load_goldens(family)):
+        if names and golden.folder.name not in names:
             continue
         made, _ = golden.repaired()
         file = golden.folder / "expected.sse"

@@ -12,20 +12,19 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from tests.labs.clients.conversations import ERROR, PREAMBLE, REPORT, THOUGHTS, WEATHER, WORDS
+from tests.labs.clients.protocol import Protocol, Turn, at_once
 from tests.labs.clients.scenarios import Row, Scenario
-from tests.support.chunk_goldens import load_chunk_goldens
+from tests.support.goldens import load_goldens
 from tests.support.upstream import Chunk, Cut, End, Head, Reset, Step, Wait, json_answer
-from vllm_sse_proxy import BodyEnd
+from vllm_sse_proxy.families import CHAT
 from vllm_sse_proxy.sse import encode_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from tests.labs.clients.conversations import Tool
-    from tests.support.chunk_goldens import ChunkGolden
+    from tests.support.goldens import Golden
     from tests.support.streams import Json
-
-Turn = list[dict[str, Any]]
 
 NOW: dict[str, Any] = {
     "name": "get_time",
@@ -527,18 +526,14 @@ def whole(made: Turn) -> bytes:
     return b"".join(frames(made)) + DONE
 
 
-def _at_once(data: bytes) -> tuple[Step, ...]:
-    return (Head(), Chunk(data), End())
-
-
 def _between(made: Turn, data: bytes) -> tuple[Step, ...]:
-    return _at_once(b"".join(data + frame for frame in (*frames(made), DONE)))
+    return at_once(b"".join(data + frame for frame in (*frames(made), DONE)))
 
 
 FRAMINGS: tuple[tuple[str, str, str, Callable[[Turn], tuple[Step, ...]]], ...] = (
     ("perfect", "", "nothing: the stream is as it should be", steps_of),
-    ("one-packet", "", "the whole stream comes in one packet", lambda t: _at_once(whole(t))),
-    ("crlf", "", "lines end with CRLF", lambda t: _at_once(whole(t).replace(b"\n", b"\r\n"))),
+    ("one-packet", "", "the whole stream comes in one packet", lambda t: at_once(whole(t))),
+    ("crlf", "", "lines end with CRLF", lambda t: at_once(whole(t).replace(b"\n", b"\r\n"))),
     ("comments", "", "comments stand between the chunks", lambda t: _between(t, b": ping\n\n")),
     ("no-done", "C34", "the finish reason came, `[DONE]` did not", lambda t: (*steps_of(t)[:-2], End())),
     ("no-json", "P02", "a line of a log between the chunks", lambda t: _between(t, b"data: INFO 200 OK\n\n")),
@@ -611,26 +606,15 @@ def _error(status: int, reason: str) -> tuple[Step, ...]:
     return json_answer({"error": {**REPORTED["error"], "code": status}}, status=status, reason=reason)
 
 
-def _goldens() -> list[ChunkGolden]:
+def _goldens() -> list[Golden]:
     """Return the goldens of chat that need nothing of the request but its tools."""
-    return [
-        golden
-        for golden in load_chunk_goldens()
-        if golden.family.name == "chat" and not _ASKED_FOR_MORE & set(golden.request or {})
-    ]
+    return [golden for golden in load_goldens(CHAT) if not _ASKED_FOR_MORE & set(golden.request or {})]
 
 
 def tools_of(request: object) -> tuple[Json, ...]:
     """Return the functions that a request of a recording offers."""
     offered = request.get("tools", []) if isinstance(request, dict) else []
     return tuple(tool["function"] for tool in offered) or TOOLS
-
-
-_STEPS: dict[BodyEnd, Step] = {
-    BodyEnd.EOF: End(),
-    BodyEnd.CUT: Cut(),
-    BodyEnd.IDLE_TIMEOUT: Wait(asyncio.Event()),
-}
 
 
 def references(_: Tool = WEATHER) -> dict[str, list[tuple[Step, ...]]]:
@@ -645,61 +629,37 @@ def references(_: Tool = WEATHER) -> dict[str, list[tuple[Step, ...]]]:
         for name in row.on:
             first, *rest = deepcopy(conversations()[name])
             made[f"{name} {row.name}"] = [steps_of(_at_limit(row.damage(first))), *map(steps_of, rest)]
-    made["lost call"] = [_at_once(whole([chunk({"role": "assistant", "content": ""}), REPORTED]))]
+    made["lost call"] = [at_once(whole([chunk({"role": "assistant", "content": ""}), REPORTED]))]
     made["error 502"], made["error 500"] = (
         [_error(502, "Bad Gateway")],
         [_error(500, "Internal Server Error")],
     )
-    made |= {f"golden {golden.name}": [_at_once(golden.expected), steps_of(ANSWER)] for golden in _goldens()}
+    made |= {f"golden {golden.name}": [at_once(golden.expected), steps_of(ANSWER)] for golden in _goldens()}
     return made
 
 
 def scenarios(_: Tool = WEATHER) -> list[Scenario]:
     """Return every scenario, in the order of the table."""
-    perfect = conversations()
-
-    def broken(row: Row, name: str, reference: str) -> Scenario:
-        turns = [row.damage(deepcopy(perfect[name][0])), *perfect[name][1:]]
-        if turns == perfect[name]:
-            raise ValueError(f"{row.name} does nothing to {name}")
-        return Scenario(row.name, name, reference, [*map(steps_of, turns)], tools=TOOLS)
-
-    made = [
-        Scenario(name, on, on, [*map(script, perfect[on])], tools=TOOLS)
-        for name, _, _, script in FRAMINGS
-        for on in ("text", "tools")
-    ]
-    made += [broken(row, name, name) for row in DAMAGES for name in row.on]
-    made += [broken(row, name, f"{name} {row.name}") for row in LIMITS for name in row.on]
-    made += [
-        Scenario(
-            name, on, f"{on} {'aborted' if name == 'abort' else 'failed'}",
-            [script(perfect[on][0]), *map(steps_of, perfect[on][1:])],
-            stalls=name == "silence", tools=TOOLS, says_why=name in SAYING_WHY,
-        )
-        for name, _, _, script, names in FAILURES
-        for on in names
-    ]  # fmt: skip
+    make = Protocol(conversations(), steps_of, TOOLS, SAYING_WHY)
     alone: Sequence[tuple[str, str, tuple[Step, ...]]] = (
         ("lost-call", "lost call", steps_of(NO_CALL)),
-        ("only-done", "error 502", _at_once(DONE)),
+        ("only-done", "error 502", at_once(DONE)),
         ("empty-body", "error 502", (Head(), End())),
-        ("error-first", "error 500", _at_once(b"".join(frames([REPORTED])) + DONE)),
+        ("error-first", "error 500", at_once(b"".join(frames([REPORTED])) + DONE)),
         ("http-error", "error 500", _error(500, "Internal Server Error")),
     )
-    made += [
-        Scenario(name, "text", reference, [steps], tools=TOOLS, says_why=name in SAYING_WHY)
-        for name, reference, steps in alone
+    return [
+        *make.framed((name, script) for name, _, _, script in FRAMINGS),
+        *(make.damaged(row, name, name) for row in DAMAGES for name in row.on),
+        *(make.damaged(row, name, f"{name} {row.name}") for row in LIMITS for name in row.on),
+        *(
+            make.failed(name, on, f"{on} {'aborted' if name == 'abort' else 'failed'}", script)
+            for name, _, _, script, names in FAILURES
+            for on in names
+        ),
+        *(make.alone(*one) for one in alone),
+        *(make.recorded(golden, ANSWER, tools_of(golden.request)) for golden in _goldens()),
     ]
-    made += [
-        Scenario(
-            "recorded", golden.name, f"golden {golden.name}",
-            [(Head(), Chunk(golden.upstream), _STEPS[golden.end]), steps_of(ANSWER)],
-            stalls=golden.end is BodyEnd.IDLE_TIMEOUT, tools=tools_of(golden.request),
-        )
-        for golden in _goldens()
-    ]  # fmt: skip
-    return made
 
 
 def rows() -> list[tuple[str, str, str]]:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from tests.labs.clients.chat_streams import TOOLS
 from tests.labs.clients.conversations import ERROR, PREAMBLE, REPORT, THOUGHTS, WEATHER, WORDS
+from tests.labs.clients.protocol import Protocol, Turn, at_once
 from tests.labs.clients.scenarios import Row, Scenario
 from tests.support.goldens import load_goldens
 from tests.support.upstream import Chunk, Cut, End, Head, Reset, Step, Wait, json_answer
-from vllm_sse_proxy import BodyEnd
 from vllm_sse_proxy.families import MESSAGES
 from vllm_sse_proxy.sse import encode_data
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from tests.labs.clients.conversations import Tool
     from tests.support.streams import Json
 
-Turn = list[dict[str, Any]]
 Block = tuple[dict[str, Any], list[dict[str, Any]]]
 
 DONE = encode_data(b"[DONE]")
@@ -311,12 +310,8 @@ def steps_of(made: Turn) -> tuple[Step, ...]:
     return (Head(), *map(Chunk, frames(made)), End())
 
 
-def _at_once(data: bytes) -> tuple[Step, ...]:
-    return (Head(), Chunk(data), End())
-
-
 def _between(made: Turn, data: bytes) -> tuple[Step, ...]:
-    return _at_once(frames(made)[0] + b"".join(data + frame for frame in frames(made)[1:]))
+    return at_once(frames(made)[0] + b"".join(data + frame for frame in frames(made)[1:]))
 
 
 def _nameless(made: Turn) -> bytes:
@@ -325,12 +320,12 @@ def _nameless(made: Turn) -> bytes:
 
 FRAMINGS: tuple[tuple[str, str, str, Callable[[Turn], tuple[Step, ...]]], ...] = (
     ("perfect", "", "nothing: the stream is as it should be", steps_of),
-    ("one-packet", "", "the whole stream comes in one packet", lambda t: _at_once(b"".join(frames(t)))),
-    ("crlf", "", "lines end with CRLF", lambda t: _at_once(b"".join(frames(t)).replace(b"\n", b"\r\n"))),
+    ("one-packet", "", "the whole stream comes in one packet", lambda t: at_once(b"".join(frames(t)))),
+    ("crlf", "", "lines end with CRLF", lambda t: at_once(b"".join(frames(t)).replace(b"\n", b"\r\n"))),
     ("comments", "", "comments stand between the events", lambda t: _between(t, b": ping\n\n")),
     ("pings", "", "`ping` stands between the events", lambda t: _between(t, frames([PING])[0])),
     ("done", "A02", "`[DONE]` follows (to 0.18)", lambda t: (*steps_of(t)[:-1], Chunk(DONE), End())),
-    ("no-event-lines", "P01", "there are no `event:` lines", lambda t: _at_once(_nameless(t))),
+    ("no-event-lines", "P01", "there are no `event:` lines", lambda t: at_once(_nameless(t))),
     ("no-json", "P02", "a line of a log between the events", lambda t: _between(t, b"event: log\ndata: INFO 200 OK\n\n")),
 )  # fmt: skip
 
@@ -414,13 +409,6 @@ def _error(status: int, reason: str) -> tuple[Step, ...]:
     return json_answer(REPORTED, status=status, reason=reason)
 
 
-_STEPS: dict[BodyEnd, Step] = {
-    BodyEnd.EOF: End(),
-    BodyEnd.CUT: Cut(),
-    BodyEnd.IDLE_TIMEOUT: Wait(asyncio.Event()),
-}
-
-
 def references(_: Tool = WEATHER) -> dict[str, list[tuple[Step, ...]]]:
     """Return the perfect streams by name: whole, and failed as they should be."""
     made: dict[str, list[tuple[Step, ...]]] = {}
@@ -434,7 +422,7 @@ def references(_: Tool = WEATHER) -> dict[str, list[tuple[Step, ...]]]:
         [_error(500, "Internal Server Error")],
     )
     made |= {
-        f"golden {golden.name}": [_at_once(golden.expected), steps_of(ANSWER)]
+        f"golden {golden.name}": [at_once(golden.expected), steps_of(ANSWER)]
         for golden in load_goldens(MESSAGES)
     }
     return made
@@ -442,49 +430,26 @@ def references(_: Tool = WEATHER) -> dict[str, list[tuple[Step, ...]]]:
 
 def scenarios(_: Tool = WEATHER) -> list[Scenario]:
     """Return every scenario, in the order of the table."""
-    perfect = conversations()
-
-    def broken(row: Row, name: str, reference: str) -> Scenario:
-        turns = [row.damage(deepcopy(perfect[name][0])), *perfect[name][1:]]
-        if turns == perfect[name]:
-            raise ValueError(f"{row.name} does nothing to {name}")
-        return Scenario(row.name, name, reference, [*map(steps_of, turns)], tools=TOOLS)
-
-    made = [
-        Scenario(name, on, on, [*map(script, perfect[on])], tools=TOOLS)
-        for name, _, _, script in FRAMINGS
-        for on in ("text", "tools")
-    ]
-    made += [broken(row, name, name) for row in DAMAGES for name in row.on]
-    made += [broken(row, name, f"{name} failed") for row in CUTS for name in row.on]
-    made += [
-        Scenario(
-            name, on, f"{on} failed", [script(perfect[on][0]), *map(steps_of, perfect[on][1:])],
-            stalls=name == "silence", tools=TOOLS, says_why=name in SAYING_WHY,
-        )
-        for name, _, _, script, names in FAILURES
-        for on in names
-    ]  # fmt: skip
-    made.append(Scenario("cut-by-limit", "tools", "cut by limit", references()["cut by limit"], tools=TOOLS))
+    make = Protocol(conversations(), steps_of, TOOLS, SAYING_WHY)
     alone: Sequence[tuple[str, str, tuple[Step, ...]]] = (
         ("only-stop", "error 502", steps_of([{"type": "message_stop"}])),
         ("empty-body", "error 502", (Head(), End())),
         ("error-first", "error 500", steps_of([REPORTED])),
         ("http-error", "error 500", _error(500, "Internal Server Error")),
     )
-    made += [
-        Scenario(name, "text", reference, [steps], tools=TOOLS, says_why=name in SAYING_WHY)
-        for name, reference, steps in alone
+    return [
+        *make.framed((name, script) for name, _, _, script in FRAMINGS),
+        *(make.damaged(row, name, name) for row in DAMAGES for name in row.on),
+        *(make.damaged(row, name, f"{name} failed") for row in CUTS for name in row.on),
+        *(
+            make.failed(name, on, f"{on} failed", script)
+            for name, _, _, script, names in FAILURES
+            for on in names
+        ),
+        Scenario("cut-by-limit", "tools", "cut by limit", references()["cut by limit"], tools=TOOLS),
+        *(make.alone(*one) for one in alone),
+        *(make.recorded(golden, ANSWER) for golden in load_goldens(MESSAGES)),
     ]
-    made += [
-        Scenario(
-            "recorded", golden.name, f"golden {golden.name}",
-            [(Head(), Chunk(golden.upstream), _STEPS[golden.end]), steps_of(ANSWER)],
-            stalls=golden.end is BodyEnd.IDLE_TIMEOUT, tools=TOOLS,
-        )
-        for golden in load_goldens(MESSAGES)
-    ]  # fmt: skip
-    return made
 
 
 def rows() -> list[tuple[str, str, str]]:
