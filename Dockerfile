@@ -22,7 +22,7 @@ RUN HATCH_BUILD_HOOKS_ENABLE=1 python3 -m pip wheel --no-deps --wheel-dir /wheel
 
 FROM docker.io/library/python:3.13-slim
 LABEL org.opencontainers.image.title="vllm-sse-proxy" \
-      org.opencontainers.image.description="A reverse proxy that mends vLLM's Responses streams" \
+      org.opencontainers.image.description="A reverse proxy that repairs vLLM's streams" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/vllm-sse-proxy /opt/vllm-sse-proxy

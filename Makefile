@@ -90,7 +90,7 @@ lint: $(READY)  ## ruff, rules and format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-format: $(READY)  ## format the code and mend what ruff can mend
+format: $(READY)  ## format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 

@@ -51,7 +51,7 @@ WORDS: Final = (
     " of",
     " tokens",
     " is",
-    " mended",
+    " parsed",
     " while",
     " it",
     " passes",
@@ -253,11 +253,11 @@ class _Stream:
         opened = clock()
         for frame in self.frames[self.first : self.last]:
             feed(frame)
-        told = clock()
+        done = clock()
         for frame in self.frames[self.last :]:
             feed(frame)
         normalizer.finish(self.end)
-        return opened - began, told - opened, clock() - told
+        return opened - began, done - opened, clock() - done
 
 
 def _payloads(frame: bytes) -> Iterator[bytes]:

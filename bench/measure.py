@@ -29,7 +29,7 @@ class Load:
     """One kind of load (the head of upstream.c explains ``spec``, that of client.c ``options``).
 
     :ivar rounds: share of ROUNDS that it is run for; at least one.
-    :ivar only: whom it concerns; None: everyone.
+    :ivar only: the contenders that it concerns; None: all.
     """
 
     title: str

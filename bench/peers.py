@@ -47,7 +47,7 @@ LOADS: Final = {
     ),
 }
 COMPARED: Final = {NGINX: ("cpu_us",), PROXY: ("cpu_us",)}
-"""With whom everyone is compared, and in what."""
+"""What everyone is compared with, and in what."""
 SYNTHETIC: Final = ("burst-text-200-0-0", "burst-ok-200-0-0", "burst-bad-200-0-0")
 """The rig's own streams that are judged: a message, reasoning and a message, and the same broken."""
 IDLE_STREAMS: Final = (1, 100)

@@ -595,7 +595,7 @@ def surrogates(number: int) -> bytes:
     return Stream().opened().deltas(["\ud83d" * number]).ended()
 
 
-# What is no event of the response
+# What is not an event of the response
 
 
 def comments(number: int) -> bytes:
@@ -617,7 +617,7 @@ def unknown_events(number: int) -> bytes:
 
 
 def payloads_without_type(number: int) -> bytes:
-    """Return payloads that are no events."""
+    """Return payloads that are not events."""
     return Stream().raw(b"data: {}\n\ndata: x\n\n" * number).ended()
 
 

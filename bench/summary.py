@@ -23,7 +23,7 @@ DIGITS: Final = 6
 """Significant digits of what is kept, all of those before the point included. The tables show no more."""
 
 COMPARED: Final = {NGINX: ("rate", "cpu_us"), PASSTHROUGH: ("cpu_us",)}
-"""With whom everyone is compared, and in what."""
+"""What everyone is compared with, and in what."""
 
 _CURVE: Final = ("min", "p1", "p10", "p25", "p50", "p75", "p90", "p95", "p99", "p999")
 _LIVE: Final = {"latency_us": ("p50", "p99"), "first_us": ("p50",)}

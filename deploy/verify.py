@@ -12,7 +12,7 @@ What stands in for what cannot be had without a public registry:
 - `prom/prometheus`: the same with Debian's Prometheus.
 - Grafana: nothing. Its dashboard is held against Grafana's own schema, and each expression is asked of Prometheus.
 
-Every step is counted; one that cannot run here is skipped by name. The last line tells how many passed, failed and were
+Every step is counted; one that cannot run here is skipped by name. The last line says how many passed, failed and were
 skipped; the exit code is 1 if any failed.
 """
 
@@ -109,7 +109,7 @@ def expect(holds: object, otherwise: str) -> None:
 
 
 class Steps:
-    """Runs steps, tells what each saw and counts."""
+    """Runs steps, says what each saw and counts."""
 
     def __init__(self) -> None:
         self.counts = {"passed": 0, "failed": 0, "skipped": 0}
@@ -118,21 +118,21 @@ class Steps:
         """Run one step; its return value is what it saw."""
         began = time.monotonic()
         try:
-            result, told = "passed", step()
+            result, said = "passed", step()
         except Skipped as reason:
-            result, told = "skipped", str(reason)
+            result, said = "skipped", str(reason)
         except Failed as reason:
-            result, told = "failed", str(reason)
+            result, said = "failed", str(reason)
         except subprocess.CalledProcessError as error:
             output = f"{error.stdout or ''}{error.stderr or ''}".strip()[-2000:]
-            result, told = (
+            result, said = (
                 "failed",
                 f"{' '.join(map(str, error.cmd))}: exit code {error.returncode}\n{output}",
             )
         except Exception:  # noqa: BLE001 - a step that breaks has failed; the others still run
-            result, told = "failed", traceback.format_exc()
+            result, said = "failed", traceback.format_exc()
         self.counts[result] += 1
-        first, *more = told.splitlines() or [""]
+        first, *more = said.splitlines() or [""]
         print(f"{result.upper():7} {name} ({time.monotonic() - began:.1f} s): {first}", flush=True)
         for line in more:
             print(f"          {line}", flush=True)
@@ -408,9 +408,9 @@ class Container:
         wait_for("http://127.0.0.1:9001/readyz", seconds=30)
         ready = time.monotonic() - began
         line = json.loads(run("podman", "logs", "proxy").splitlines()[0])
-        told = f"{line['msg']} on {line['address']}"
+        said = f"{line['msg']} on {line['address']}"
         return (
-            f"ready {ready:.2f} s after `{Path(docker()).name} run` ({accepted:.2f} s the engine's); {told}"
+            f"ready {ready:.2f} s after `{Path(docker()).name} run` ({accepted:.2f} s the engine's); {said}"
         )
 
     def healthy(self) -> str:
@@ -423,7 +423,7 @@ class Container:
         return f"healthy, in {took:.2f} s"
 
     def metrics(self) -> str:
-        """`promtool check metrics` on what the container tells."""
+        """`promtool check metrics` on what the container reports."""
         body = get("http://127.0.0.1:9001/metrics").decode()
         done = run(tool("promtool"), "check", "metrics", input=body)
         expect(not done, done)
@@ -445,7 +445,7 @@ class Container:
         body = next(pieces)
         with background(docker(), "stop", "-t", "40", "proxy"):
             began = time.monotonic()
-            while time.monotonic() - began < 2:  # noqa: PLR2004 - the proxy has been told
+            while time.monotonic() - began < 2:  # noqa: PLR2004 - the proxy has its signal
                 with contextlib.suppress(OSError):
                     get("http://127.0.0.1:9001/readyz", timeout=1)
                     time.sleep(0.05)

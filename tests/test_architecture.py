@@ -222,6 +222,9 @@ IN_PLAIN_ENGLISH = [
     *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "docs" / "generate.py",
     *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG", "SECURITY")),
+    *sorted((ROOT / "bench").rglob("*.py")),
+    *(path for path in sorted((ROOT / "deploy").rglob("*")) if path.is_file() and path.suffix != ".pyc"),
+    *(ROOT / name for name in ("Dockerfile", "Makefile", "hatch_build.py", "pyproject.toml")),
 ]
 
 

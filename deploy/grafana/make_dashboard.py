@@ -76,7 +76,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             Panel(
                 "stat",
                 "Streams that needed a repair",
-                "Share of streams in which at least one event was mended. 0 % means that this vLLM needs no proxy.",
+                "Share of streams in which at least one event was repaired. 0 % means that this vLLM needs no proxy.",
                 (
                     (
                         "sum(increase(sse_proxy_streams_repaired_total{@}[$__range]))"
@@ -130,8 +130,8 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             Panel(
                 "state-timeline",
                 "Since when: repairs at work",
-                "One line per family and repair, coloured while it had something to do. A line that begins tells when a "
-                "defect came, as with an upgrade of vLLM; a line that ends tells that it went.",
+                "One line per family and repair, coloured while it had something to do. A line that begins shows when a "
+                "defect came, as with an upgrade of vLLM; a line that ends shows that it went.",
                 (
                     (
                         "(sum by (family, repair) (increase(sse_proxy_repairs_total{@}[$__rate_interval])) > bool 0)"
@@ -159,7 +159,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             Panel(
                 "timeseries",
                 "Streams that needed a repair, by family",
-                "Share of each family's streams in which at least one event was mended.",
+                "Share of each family's streams in which at least one event was repaired.",
                 (
                     (
                         "sum by (family) (rate(sse_proxy_streams_repaired_total{@}[$__rate_interval]))"
@@ -203,7 +203,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
         (
             Panel(
                 "bargauge",
-                "Events mended, by repair",
+                "Events repaired, by repair",
                 "Total over the time shown. docs/repairs*.md describe each one with its cause and the releases that need it.",
                 (
                     (
@@ -216,7 +216,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             ),
             Panel(
                 "timeseries",
-                "Events mended per second, by repair",
+                "Events repaired per second, by repair",
                 "Jumps come with traffic; compare with the number of streams below.",
                 (
                     (
@@ -232,7 +232,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             Panel(
                 "bargauge",
                 "Requests repaired, by repair",
-                "Repairs of requests that vLLM had refused, and then accepted. docs/requests.md tells who sends them.",
+                "Repairs of requests that vLLM had refused, and then accepted. docs/requests.md says who sends them.",
                 (
                     (
                         "sort_desc(sum by (repair) (increase(sse_proxy_request_repairs_total{@}[$__range])) > 0)",
@@ -300,7 +300,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             Panel(
                 "timeseries",
                 "Streams per second, by ending",
-                "docs/operations.md tells each ending: whose fault it is and what to do.",
+                "docs/operations.md explains each ending: whose fault it is and what to do.",
                 (("sum by (ending) (rate(sse_proxy_streams_total{@}[$__rate_interval])) > 0", "{{ending}}"),),
                 unit="ops",
                 width=12,
@@ -595,7 +595,7 @@ def field_config(panel: Panel) -> dict[str, Any]:
                 "type": "value",
                 "options": {
                     "0": {"text": "idle", "color": "transparent", "index": 0},
-                    "1": {"text": "mended", "color": "blue", "index": 1},
+                    "1": {"text": "repaired", "color": "blue", "index": 1},
                 },
             }
         ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tests.labs.faults.answers import HEAD, PHASES, PLAIN, chunk
 from tests.labs.faults.judge import gained
-from tests.labs.faults.process import MIB, ProxyProcess, known, wait_until
+from tests.labs.faults.process import MIB, ProxyProcess, chain, known, wait_until
 from tests.labs.faults.relay import ByteRelay, Fault, Kind
 from tests.labs.faults.report import Row
 from tests.labs.faults.upstream_faults import next_id, post
@@ -51,11 +51,7 @@ GIVEN_UP_SECONDS = 90
 async def leaving(phases: Iterable[str] = PLACES, *, times: int = TIMES) -> list[Row]:
     """The client closes its connection in every phase; on a stream, and on an answer that is passed through."""
     rows = []
-    async with (
-        FakeUpstream() as upstream,
-        ByteRelay(upstream.port) as relay,
-        ProxyProcess(relay.url) as proxy,
-    ):
+    async with chain() as (upstream, relay, proxy):
         for target in ("/v1/responses", "/inference/v1/generate"):
             for how in LEAVING:
                 rows += [await _leave(proxy, relay, upstream, target, how, phase, times) for phase in phases]
@@ -128,11 +124,7 @@ def _long() -> bytes:
 async def slow_reader() -> list[Row]:
     """A client stops to read in the middle of a large answer: upstream has to wait, and memory stays where it is."""
     wrong = []
-    async with (
-        FakeUpstream() as upstream,
-        ByteRelay(upstream.port) as relay,
-        ProxyProcess(relay.url) as proxy,
-    ):
+    async with chain() as (upstream, relay, proxy):
         client = await _reluctant(proxy.port)
         start = proxy.resident()
         upstream.answer(Raw(_long()))
@@ -198,11 +190,7 @@ async def _rest(client: RawClient) -> bytes:
 async def never_reads() -> list[Row]:
     """A client takes nothing of a large answer, ever."""
     limits = known(client_write_timeout_seconds=LIMIT_SECONDS)
-    async with (
-        FakeUpstream() as upstream,
-        ByteRelay(upstream.port) as relay,
-        ProxyProcess(relay.url, **limits) as proxy,
-    ):
+    async with chain(**limits) as (upstream, _, proxy):
         upstream.answer(Raw(_long()))
         client = await _reluctant(proxy.port)
         request_id = next_id()

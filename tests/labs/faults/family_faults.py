@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from tests.labs.faults.answers import Script
-from tests.labs.faults.process import ProxyProcess
+from tests.labs.faults.process import ProxyProcess, chain
 from tests.labs.faults.relay import ByteRelay, Fault, Kind
 from tests.labs.faults.report import Row
 from tests.labs.faults.upstream_faults import FAULTS, IDLE_SECONDS, next_id, post
@@ -106,13 +106,8 @@ async def _run(
 async def families(faults: Iterable[str] = FAULTS, cases: Iterable[str] = CASES) -> list[Row]:
     """Do every fault in a stream of every family, in the middle of its text."""
     rows = []
-    async with (
-        FakeUpstream() as upstream,
-        ByteRelay(upstream.port) as relay,
-        ProxyProcess(
-            relay.url, idle_timeout_seconds=IDLE_SECONDS, first_byte_timeout_seconds=IDLE_SECONDS
-        ) as proxy,
-    ):
+    limits = {"idle_timeout_seconds": IDLE_SECONDS, "first_byte_timeout_seconds": IDLE_SECONDS}
+    async with chain(**limits) as (upstream, relay, proxy):
         for name, family in itertools.product(faults, cases):
             shown, wrong = await _run(proxy, relay, upstream, CASES[family], FAULTS[name])
             rows.append(Row("families", name, family, shown, wrong))

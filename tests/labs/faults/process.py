@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Self
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.labs import ROOT
+from tests.labs.faults.relay import ByteRelay
 from tests.support.http import RawClient
-from tests.support.upstream import PATIENCE_SECONDS
+from tests.support.upstream import PATIENCE_SECONDS, FakeUpstream
 from vllm_sse_proxy.config import ServerSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 KIB = 1024
 MIB = 1024 * 1024
@@ -280,3 +281,17 @@ class ProxyProcess:
                 self._changed.notify_all()
         async with self._changed:
             self._changed.notify_all()
+
+
+@contextlib.asynccontextmanager
+async def chain(**settings: Any) -> AsyncIterator[tuple[FakeUpstream, ByteRelay, ProxyProcess]]:
+    """Start a proxy, what stands behind it, and the relay between both, where faults are made.
+
+    :param settings: the proxy's, by name.
+    """
+    async with (
+        FakeUpstream() as upstream,
+        ByteRelay(upstream.port) as relay,
+        ProxyProcess(relay.url, **settings) as proxy,
+    ):
+        yield upstream, relay, proxy

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tests.labs.faults.answers import PHASES, PLAIN
 from tests.labs.faults.judge import Verdict, gained, judge
-from tests.labs.faults.process import ProxyProcess, wait_until
+from tests.labs.faults.process import ProxyProcess, chain, wait_until
 from tests.labs.faults.relay import ByteRelay, Fault, Kind
 from tests.labs.faults.report import Row
 from tests.support.http import Answer, RawClient
@@ -133,13 +133,8 @@ class Bench:
 async def matrix(faults: Iterable[str] = FAULTS, phases: Iterable[str] = PHASES) -> list[Row]:
     """Do every fault in every phase."""
     rows = []
-    async with (
-        FakeUpstream() as upstream,
-        ByteRelay(upstream.port) as relay,
-        ProxyProcess(
-            relay.url, idle_timeout_seconds=IDLE_SECONDS, first_byte_timeout_seconds=IDLE_SECONDS
-        ) as proxy,
-    ):
+    limits = {"idle_timeout_seconds": IDLE_SECONDS, "first_byte_timeout_seconds": IDLE_SECONDS}
+    async with chain(**limits) as (upstream, relay, proxy):
         bench = Bench(proxy, relay, upstream)
         for name, phase in itertools.product(faults, phases):
             verdict = await bench.run(Fault(FAULTS[name], PHASES[phase]))
@@ -157,11 +152,7 @@ async def matrix(faults: Iterable[str] = FAULTS, phases: Iterable[str] = PHASES)
 async def every_byte(script: Script = PLAIN, *, step: int = 1) -> list[Row]:
     """Cut an answer at every byte, by FIN and by RST."""
     rows = []
-    async with (
-        FakeUpstream() as upstream,
-        ByteRelay(upstream.port) as relay,
-        ProxyProcess(relay.url) as proxy,
-    ):
+    async with chain() as (upstream, relay, proxy):
         bench = Bench(proxy, relay, upstream)
 
         async def idle() -> bool:
