@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from tests.support.http import metric
-from tests.support.streams import response
+from tests.support.streams import message, response, text_part
 from tests.support.upstream import answer, json_answer, stream
 from tests.support.whole_stream import WHOLE
 
@@ -21,14 +21,8 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 JSON = "Content-Type: application/json"
-TEXT: Json = {"type": "output_text", "text": "Hi", "annotations": [], "logprobs": []}
-MESSAGE: Json = {
-    "id": "msg_1",
-    "type": "message",
-    "role": "assistant",
-    "status": "completed",
-    "content": [TEXT],
-}
+TEXT: Json = text_part("Hi")
+MESSAGE: Json = message(1, "Hi")[1]
 NAMELESS: Json = {**MESSAGE, "id": ""}
 STORED = "/v1/responses/resp_1"
 

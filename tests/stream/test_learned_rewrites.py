@@ -6,7 +6,6 @@ import json
 import re
 from dataclasses import asdict
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -14,10 +13,10 @@ from hypothesis import strategies as st
 
 from tests.support.compiled import python_core
 from tests.support.repairing import opened
+from tests.support.replay import count_rewrites
 from tests.support.streams import call, cut, message, reasoning, response, wire
 from vllm_sse_proxy import BodyEnd, Dialect, Plan, RequestContext, StreamNormalizer, build_plan
 from vllm_sse_proxy.families import RESPONSES
-from vllm_sse_proxy.stream.engine import Engine
 from vllm_sse_proxy.stream.plan import corrections_of
 
 Outcome = tuple[bytes, dict[str, Any], str | None, str | None]
@@ -73,16 +72,7 @@ def walked(stream: list[bytes], end: BodyEnd, plan: Plan, after: int | None = No
 
 def rewritten(stream: bytes, plan: Plan) -> int:
     """Return how many deltas are rewritten."""
-    counts: list[bool] = []
-
-    def rewrite(engine: Engine, frame: bytes) -> bool:
-        counts.append(original(engine, frame))
-        return counts[-1]
-
-    original = Engine.rewrite
-    with patch.object(Engine, "rewrite", rewrite):
-        outcome([stream], BodyEnd.EOF, plan)
-    return sum(counts)
+    return count_rewrites(lambda: outcome([stream], BodyEnd.EOF, plan))
 
 
 def opening(**fields: Any) -> bytes:

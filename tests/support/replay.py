@@ -1,9 +1,10 @@
 """One recorded stream through the normalizer, and what can be said of the outcome."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import orjson
 
@@ -19,6 +20,7 @@ from vllm_sse_proxy.families.responses.grammar import (
     item_kind,
 )
 from vllm_sse_proxy.sse import FrameDecoder
+from vllm_sse_proxy.stream.engine import Engine
 
 STRICT = build_plan(strict=True)
 
@@ -39,6 +41,20 @@ def normalize(
             break
     made.append(normalizer.finish(end))
     return b"".join(made), normalizer
+
+
+def count_rewrites(run: Callable[[], object]) -> int:
+    """Return how many deltas are rewritten, and not walked, while something runs on a core of Python."""
+    counts: list[bool] = []
+
+    def rewrite(engine: Engine, frame: bytes) -> bool:
+        counts.append(original(engine, frame))
+        return counts[-1]
+
+    original = Engine.rewrite
+    with patch.object(Engine, "rewrite", rewrite):
+        run()
+    return sum(counts)
 
 
 def faults(stream: bytes, *, dialect: Dialect = Dialect.OPENAI) -> list[str]:

@@ -74,7 +74,7 @@ async def _replay(request: web.Request, scenario: Scenario) -> web.StreamRespons
         await answer.prepare(request)
         for event in events_of(scenario.body):
             await answer.write(event)
-            await asyncio.sleep(request.app[_EVENT_DELAY])
+            await asyncio.sleep(request.app[_EVENT_DELAY])  # the pace of a model, so that one sees it stream
     if scenario.cut and request.transport is not None:
         request.transport.close()  # no last chunk: the client sees a body that was cut
     return answer

@@ -6,7 +6,6 @@ import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -15,11 +14,11 @@ from hypothesis import strategies as st
 from tests.support.chunk_streams import REQUEST, ROLE, Json, compact, wire
 from tests.support.compiled import python_core
 from tests.support.recordings import Recording, load
+from tests.support.replay import count_rewrites
 from tests.support.streams import cut
 from vllm_sse_proxy import BodyEnd, Plan, StreamNormalizer
 from vllm_sse_proxy.families import CHAT, COMPLETIONS
 from vllm_sse_proxy.families.chat.settings import ChatReasoning
-from vllm_sse_proxy.stream.engine import Engine
 from vllm_sse_proxy.stream.plan import corrections_of
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "families"
@@ -45,16 +44,7 @@ def walked(chunks: list[bytes], end: BodyEnd, plan: Plan, request: Json | None) 
 
 def rewritten(stream: bytes, request: Json | None = None, plan: Plan = PLAN) -> int:
     """Return how many deltas are rewritten."""
-    counts: list[bool] = []
-
-    def rewrite(engine: Engine, frame: bytes) -> bool:
-        counts.append(original(engine, frame))
-        return counts[-1]
-
-    original = Engine.rewrite
-    with patch.object(Engine, "rewrite", rewrite):
-        outcome([stream], BodyEnd.EOF, plan, request)
-    return sum(counts)
+    return count_rewrites(lambda: outcome([stream], BodyEnd.EOF, plan, request))
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path.parent.name}/{path.stem}")

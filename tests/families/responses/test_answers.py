@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.recordings import load
 from tests.support.replay import bodies, normalize
-from tests.support.streams import openais, response
+from tests.support.streams import message, openais, response, text_part
 from vllm_sse_proxy import RequestContext, build_plan
 from vllm_sse_proxy.families.responses.answers import MAX_PIECES, RepairedAnswer, answer_plan, repaired_answer
 from vllm_sse_proxy.families.responses.grammar import TERMINAL
@@ -23,14 +23,8 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 RECORDINGS = Path(__file__).parents[2] / "recordings"
-TEXT: Json = {"type": "output_text", "text": "Hi", "annotations": [], "logprobs": []}
-MESSAGE: Json = {
-    "id": "msg_1",
-    "type": "message",
-    "role": "assistant",
-    "status": "completed",
-    "content": [TEXT],
-}
+TEXT: Json = text_part("Hi")
+MESSAGE: Json = message(1, "Hi")[1]
 THOUGHT: Json = {
     "id": "rs_1",
     "type": "reasoning",
