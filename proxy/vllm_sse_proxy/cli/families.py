@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vllm_sse_proxy.cli.usage import READ_BYTES, UsageError
-from vllm_sse_proxy.families.recognition import MOST_BYTES, Family, FamilyRecogniser
-from vllm_sse_proxy.sse import FrameDecoder, FrameTooLargeError
-from vllm_sse_proxy.stream.repair import MAX_FRAME_BYTES
+from vllm_sse_proxy.families.recognition import Family, StreamRecogniser
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -59,28 +57,10 @@ def recognised(source: BufferedReader, name: str | None) -> tuple[Family, Iterat
     chunks = iter(lambda: source.read1(READ_BYTES), b"")
     if name is not None:
         return Family(name), chunks
-    recogniser = FamilyRecogniser()
-    decoder = FrameDecoder(max_frame_bytes=MAX_FRAME_BYTES)
+    recogniser = StreamRecogniser()
     read: list[bytes] = []
-    found = None
     for chunk in chunks:
         read.append(chunk)
-        found = _fed(recogniser, decoder, chunk)
-        if found is not None or sum(map(len, read)) > MOST_BYTES:
+        if recogniser.feed(chunk) is not None or recogniser.gave_up:
             break
-    if found is None:
-        rest = decoder.finish()
-        if rest is not None:
-            recogniser.feed(rest.event, rest.data)
-    return recogniser.likely or Family.RESPONSES, chain(read, chunks)
-
-
-def _fed(recogniser: FamilyRecogniser, decoder: FrameDecoder, chunk: bytes) -> Family | None:
-    """Feed a chunk; return the family once it is certain."""
-    try:
-        for frame in decoder.feed(chunk):
-            if frame.comment is None:
-                recogniser.feed(frame.event, frame.data)
-    except FrameTooLargeError:
-        return Family.RESPONSES
-    return recogniser.certain
+    return recogniser.finish() or Family.RESPONSES, chain(read, chunks)

@@ -123,13 +123,14 @@ class FamilyRecogniser:
 class StreamRecogniser:
     """Finds the family of a body that comes in chunks: ``feed`` it until it returns a family, or has given up.
 
-    :ivar gave_up: nothing in :data:`MOST_BYTES` bore a mark.
+    :ivar gave_up: nothing in as many bytes as it reads at most bore a mark.
     """
 
-    __slots__ = ("_decoder", "_read_bytes", "_recogniser", "gave_up")
+    __slots__ = ("_decoder", "_most_bytes", "_read_bytes", "_recogniser", "gave_up")
 
-    def __init__(self) -> None:
-        self._decoder = FrameDecoder(max_frame_bytes=MOST_BYTES)
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._decoder = FrameDecoder(max_frame_bytes=most_bytes)
         self._recogniser = FamilyRecogniser()
         self._read_bytes = 0
         self.gave_up = False
@@ -145,21 +146,23 @@ class StreamRecogniser:
                     break
         except FrameTooLargeError:
             self.gave_up = True
-        self.gave_up = self.gave_up or self._read_bytes > MOST_BYTES
+            self._decoder = FrameDecoder()  # which holds nothing
+        self.gave_up = self.gave_up or self._read_bytes > self._most_bytes
         return self._recogniser.certain
+
+    def finish(self) -> Family | None:
+        """Return the family that is certain, or else likely, of a body that is over, or of which no more is read."""
+        begun = self._decoder.finish()
+        if begun is not None:
+            self._recogniser.feed(begun.event, begun.data)
+        return self._recogniser.likely
 
 
 def family_of_stream(stream: bytes) -> Family | None:
     """Return the family of a whole body or of its beginning, None if nothing in it says. Never raises."""
-    recogniser = FamilyRecogniser()
-    decoder = FrameDecoder(max_frame_bytes=len(stream) + 1)
-    for frame in decoder.read(stream):
-        if frame.comment is None and recogniser.feed(frame.event, frame.data) is not None:
-            return recogniser.likely
-    begun = decoder.finish()
-    if begun is not None:
-        recogniser.feed(begun.event, begun.data)
-    return recogniser.likely
+    recogniser = StreamRecogniser(len(stream) + 1)
+    recogniser.feed(stream)
+    return recogniser.finish()
 
 
 def _decoded(data: bytes) -> Any:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -132,7 +133,7 @@ def test_items_may_be_looked_up_after_the_first_refusal() -> None:
     item = {"type": "message", "id": "msg_1", "role": "assistant", "content": "a"}
     attempts = attempts_for(request(input=[{"type": "item_reference", "id": "msg_1"}]))
     attempts.first()
-    attempts.know_items({"msg_1": item})
+    attempts.facts = replace(attempts.facts, items={"msg_1": item})
     post = attempts.after(400, REFUSAL)
     assert post is not None
     assert json.loads(post.body)["input"][0]["role"] == "assistant"

@@ -214,10 +214,6 @@ class RequestAttempts:
             return None
         return self._next()
 
-    def know_items(self, items: Mapping[str, Any]) -> None:
-        """Take note of what the request's references stand for; before :meth:`first`, or between two posts."""
-        self.facts = replace(self.facts, items=dict(items))
-
     def is_refusal(self, status: int) -> bool:
         """Return whether an answer with this status, and a JSON object for a body, may be a refusal of what was sent."""
         return status in _REFUSALS or (status == _FAILURE and not self.facts.background)
