@@ -101,7 +101,7 @@ types: $(READY)  ## mypy, strict
 coverage: $(READY)  ## the tests with the coverage gates
 	$(BIN)/python -m pytest -n auto --cov --cov-report=
 	$(BIN)/coverage report
-	$(BIN)/coverage report --include='proxy/vllm_sse_proxy/sse/*,proxy/vllm_sse_proxy/families/responses/*' --fail-under=100
+	$(BIN)/coverage report --include='proxy/vllm_sse_proxy/sse/*,proxy/vllm_sse_proxy/stream/*,proxy/vllm_sse_proxy/families/*' --fail-under=100
 
 properties: $(READY)  ## the hypothesis properties, 5,000 examples each (EXAMPLES=10000 for more)
 	HYPOTHESIS_PROFILE=$(if $(filter 10000,$(EXAMPLES)),exhaustive,thorough) \

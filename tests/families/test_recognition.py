@@ -18,6 +18,7 @@ from tests.support.judge_recordings import PATHS
 from vllm_sse_proxy.families.recognition import (
     Family,
     FamilyRecogniser,
+    StreamRecogniser,
     family_of_error,
     family_of_payload,
     family_of_stream,
@@ -144,3 +145,13 @@ def test_no_bytes_make_it_raise(stream: bytes) -> None:
 def test_what_bears_no_mark(payload: Any) -> None:
     assert family_of_payload(payload) is None
     assert family_of_error(payload) is None
+
+
+def test_a_stream_that_bears_no_mark_is_given_up() -> None:
+    """Comments for a megabyte, or one line that is as long."""
+    for chunk in (b": nothing\n\n" * 11, b"data: nothing"):
+        recogniser = StreamRecogniser(100)
+        assert recogniser.feed(chunk * 10) is None
+        assert recogniser.gave_up
+        assert recogniser.feed(WHOLE[Family.CHAT].encode()) is None
+        assert recogniser.finish() is None

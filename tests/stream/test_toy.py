@@ -53,6 +53,11 @@ class TestToy:
         assert engine.exit.take().endswith(b'data: {"word":"c\\u00e9"}\n\n')
         assert normalizer.feed(frame('{"kind":"bye"}')).startswith(b'data: {"kind":"bye"}')
 
+    def test_a_number_that_the_family_does_not_know_stays_what_it_is(self) -> None:
+        words = [f'{{"word":"{word}","sequence_number":7}}' for word in "abc"]
+        made, _ = repaired(self.WHOLE[0], *words, self.WHOLE[-1])
+        assert made == [self.WHOLE[0], *words, self.WHOLE[-1], "over"]
+
     def test_a_failure_before_any_event_becomes_an_http_error(self) -> None:
         _, normalizer = repaired(end=BodyEnd.IDLE_TIMEOUT)
         assert not normalizer.committed

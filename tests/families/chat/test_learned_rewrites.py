@@ -19,6 +19,7 @@ from tests.support.streams import cut
 from vllm_sse_proxy import BodyEnd, Plan, StreamNormalizer
 from vllm_sse_proxy.families import CHAT, COMPLETIONS
 from vllm_sse_proxy.families.chat.settings import ChatReasoning
+from vllm_sse_proxy.families.chat.view import MOST_CHOICES
 from vllm_sse_proxy.stream.plan import corrections_of
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "families"
@@ -162,3 +163,17 @@ def test_learned_is_walked(
     chunks = cut(wire(text), places)
     plan = Plan.of(CHAT, **settings)
     assert outcome(chunks, BodyEnd.EOF, plan, request) == walked(chunks, BodyEnd.EOF, plan, request)
+
+
+@python_core
+def test_arguments_are_walked_where_there_are_more_choices_than_anybody_asks_for() -> None:
+    def piece(index: int, text: str, **head: Any) -> str:
+        call = {"index": 0, **head, "function": {**({"name": "get_time"} if head else {}), "arguments": text}}
+        return f"{index}: " * (index > 0) + compact({"tool_calls": [call]})
+
+    def lines(choices: int) -> str:
+        heads = [piece(index, "{", id=f"call_{index}", type="function") for index in range(choices)]
+        return deltas(*heads, *(piece(0, text) for text in '"abcdef'))
+
+    assert rewritten(wire(lines(2)), {**REQUEST, "n": 2}) > 0
+    assert rewritten(wire(lines(MOST_CHOICES + 1)), {**REQUEST, "n": MOST_CHOICES + 1}) == 0

@@ -90,6 +90,27 @@ def test_a_part_closes_with_the_type_that_its_item_holds() -> None:
     assert made.one("content_part.done")["part"]["type"] == "reasoning_text"
 
 
+def test_a_part_that_closes_under_an_unknown_id_belongs_to_the_open_item() -> None:
+    stray = {
+        "type": "response.content_part.done",
+        "item_id": "rs_2",
+        "output_index": 2,
+        "content_index": 0,
+        "part": {"type": "reasoning_text", "text": ""},
+    }
+    life, done = message(0, "")
+    made = repaired(opened(*life[:3], stray, *life[3:], terminal(done)))
+    assert made.one("content_part.done")["part"]["type"] == "output_text"
+    assert made.output == [done]
+
+
+def test_half_a_message_that_was_never_streamed_cuts_the_response() -> None:
+    half = {**M_DONE, "status": "incomplete"}
+    made = repaired(opened(*LIFE, terminal(DONE, half)))
+    assert made.events[-1]["type"] == "response.incomplete"
+    assert made.output[1]["status"] == "incomplete"
+
+
 def test_half_a_message_before_what_was_streamed_does_not_cut_the_response() -> None:
     half = {**M_DONE, "status": "incomplete"}
     made = repaired(opened(*LIFE, terminal(half, DONE)))

@@ -746,9 +746,8 @@ class ResponsesCompleter(Completer):
 
     def _emit_part(self, item: ItemView, account: Body) -> None:
         """Emit all events of a part."""
-        run = grammar.RUN_OF_PART.get(account["type"])
-        if run is not None:
-            self._emit_all(construct.life_of_part(item, len(item.holders(run)), account))
+        run = grammar.RUN_OF_PART[account["type"]]  # a part of any other type has no address
+        self._emit_all(construct.life_of_part(item, len(item.holders(run)), account))
 
     def _close_part(self, item: ItemView, part: PartView, account: object) -> None:
         """Close an open part; text that its account adds is emitted first."""

@@ -311,3 +311,10 @@ def test_damaged_streams(events: list[Json], kind: ToolKind, namespace: str) -> 
     tool = ConvertedTool("get_weather", "get_weather", kind, "weather", namespace)
     made = back(wire(events, done=False), Conversion([tool]), conforming=False)
     assert not violations(made.stream)
+
+
+def test_an_item_that_is_no_object_where_shapes_are_not_corrected() -> None:
+    life, done = call(0, "{}", name="crm__get")
+    empty = [{**life[0], "item": None}, {**life[-1], "item": None}]
+    made = back(stream(empty, life, done=[done]), disabled=["item_shapes"], conforming=False)
+    assert made.output[-1]["namespace"] == "crm"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.repairing import opened, repaired, terminal
-from tests.support.streams import Json, call
+from tests.support.streams import Json, call, message
 from vllm_sse_proxy import BodyEnd
 
 ARGUMENTS = '{"city": "Paris"}'
@@ -24,6 +24,12 @@ TEXT = json.dumps([CALL])
 
 def delta(value: Any) -> Json:
     return {"type": "response.tool_call.delta", "response": {"id": "resp_1"}, "delta": value}
+
+
+def test_a_call_beside_a_text() -> None:
+    life, done = message(0, "Hm")
+    made = repaired(opened(*life, delta([CALL]), terminal(done)))
+    assert [item["type"] for item in made.output] == ["message", "function_call"]
 
 
 @pytest.mark.parametrize(
