@@ -9,14 +9,17 @@ what only a server needs. A field's description is its documentation: ``--help``
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import re
 import tomllib
 from enum import StrEnum
+from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -44,6 +47,12 @@ CONFIG_VARIABLE = ENV_PREFIX + "CONFIG"
 MIB = 1024 * 1024
 
 _VERSION = "/v1"
+
+# RFC 1123, section 2.1, and the underscore, which names of containers have.
+_NAME_PART = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_LONGEST_NAME = 253
+
+_ALL_ADDRESSES = {"0.0.0.0", "::"}  # noqa: S104 - compared, not listened on
 
 # What Kubernetes injects into every pod of a namespace with a Service called "sse-proxy".
 _SERVICE_LINK = re.compile(ENV_PREFIX + r"(SERVICE_(HOST|PORT.*)|PORT_\d+_(TCP|UDP|SCTP).*)")
@@ -432,22 +441,23 @@ class ServerSettings(CoreSettings):
     def _check_hosts(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        if not value or _has_space(value):
+        bare = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+        if not _is_host(bare):
             raise ValueError(
                 "is not an address: 127.0.0.1 listens on loopback, 0.0.0.0 on all IPv4 addresses, :: on all IPv6 addresses"
             )
-        return value[1:-1] if value.startswith("[") and value.endswith("]") else value
+        return bare
 
     @model_validator(mode="after")
     def _check_ports(self) -> ServerSettings:
         if 0 < self.port == self.admin_port and _overlap(self.host, self.admin_address):
-            raise ValueError(f"port and admin_port are both {self.port}, at the same address")
+            raise _fault_of("port", "admin_port", message=f"both are {self.port}, at the same address")
         return self
 
     @model_validator(mode="after")
     def _check_pair(self) -> ServerSettings:
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
-            raise ValueError("tls_cert_file and tls_key_file need each other")
+            raise _fault_of("tls_cert_file", "tls_key_file", message="each needs the other")
         return self
 
     @field_validator("upstream")
@@ -464,6 +474,8 @@ class ServerSettings(CoreSettings):
             raise ValueError(
                 "must start with http:// or https:// and a host; an example: http://127.0.0.1:8000"
             )
+        if not _is_host(url.raw_host or ""):
+            raise ValueError("has a host that no name or address can be; an example: http://127.0.0.1:8000")
         if not port:
             raise ValueError("has a port that cannot be connected to")
         if url.raw_query_string or url.raw_fragment:
@@ -487,18 +499,43 @@ class ServerSettings(CoreSettings):
         """The address the admin port listens on."""
         return self.host if self.admin_host is None else self.admin_host
 
+    @property
+    def admin_host_setting(self) -> str:
+        """The name of the setting that has that address."""
+        return "host" if self.admin_host is None else "admin_host"
+
 
 def _has_space(value: str) -> bool:
     """Return whether a value has white space or control characters in it, which no host has."""
     return any(character.isspace() or not character.isprintable() for character in value)
 
 
+def _is_host(value: str) -> bool:
+    """Return whether a value is an address, or has the form of a host's name. Names of containers may have underscores."""
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        name = value.removesuffix(".")
+        return len(name) <= _LONGEST_NAME and all(_NAME_PART.fullmatch(part) for part in name.split("."))
+    return True
+
+
 def _overlap(one: str, other: str) -> bool:
     """Return whether two hosts have an address in common, as far as their names show it."""
-    if one == other:
-        return True
-    same_family = (":" in one) == (":" in other)
-    return same_family and not {one, other}.isdisjoint({"0.0.0.0", "::"})  # noqa: S104 - compared, not listened on
+    return any(
+        first == second
+        or ((":" in first) == (":" in second) and not {first, second}.isdisjoint(_ALL_ADDRESSES))
+        for first, second in product(_addresses(one), _addresses(other))
+    )
+
+
+def _addresses(host: str) -> tuple[str, ...]:
+    return ("127.0.0.1", "::1") if host == "localhost" else (host,)
+
+
+def _fault_of(*settings: str, message: str) -> PydanticCustomError:
+    """Return a fault of several settings together."""
+    return PydanticCustomError("together", "{message}", {"settings": settings, "message": message})
 
 
 REPEATABLE = {
@@ -607,7 +644,11 @@ def _read_environment() -> dict[str, Any]:
     for variable in os.environ:
         name = variable.upper()
         if name.startswith(ENV_PREFIX) and name not in known:
-            advice = f": {_SERVICE_LINK_ADVICE}" if _SERVICE_LINK.fullmatch(name) else nearest(name, known)
+            advice = (
+                f": {_SERVICE_LINK_ADVICE}"
+                if _SERVICE_LINK.fullmatch(name)
+                else nearest(name, known, prefix=ENV_PREFIX)
+            )
             unknown.append(f"unknown environment variable {variable}{advice}")
     if unknown:
         raise SettingsError(unknown)
@@ -625,9 +666,10 @@ def _spell(name: str, source: str, path: str | None) -> str:
 
 
 def _explain(fault: Any, origin: Mapping[str, str]) -> str:
-    name = str(fault["loc"][0]) if fault["loc"] else "settings"
+    names = (str(fault["loc"][0]),) if fault["loc"] else fault["ctx"]["settings"]
+    name = names[0]
     if fault["type"] == "missing":
         variable = ENV_PREFIX + name.upper()
         return f"{name} is required: give {flag_name(name)}, {variable}, or {name} in the configuration file"
     message = fault["msg"].removeprefix("Value error, ")
-    return f"{origin.get(name, name)}: {message[:1].lower()}{message[1:]}"
+    return f"{', '.join(origin.get(each, each) for each in names)}: {message[:1].lower()}{message[1:]}"

@@ -57,8 +57,10 @@ async def test_admin_port(proxy: Server, http: aiohttp.ClientSession) -> None:
     async with http.get(base + "/metrics") as answer:
         assert answer.content_type == "text/plain"
         assert 'sse_proxy_streams_total{ending="completed",family="responses"} 0.0' in await answer.text()
+        assert answer.headers["Server"] == "vllm-sse-proxy"
     async with http.get(base + "/v1/models") as answer:
         assert answer.status == 404
+        assert answer.headers["Server"] == "vllm-sse-proxy"
 
 
 async def test_open_streams_finish(
@@ -200,6 +202,14 @@ async def test_two_ports_that_are_the_same(start: Start) -> None:
         await start(port=first.port)
     with pytest.raises(OSError, match=r"^\[Errno \d+\] admin_port: .*in use"):
         await start(admin_port=first.port)
+
+
+@pytest.mark.parametrize("setting", ["host", "admin_host"])
+async def test_addresses_that_cannot_be_listened_on(setting: str, start: Start) -> None:
+    with pytest.raises(OSError, match=rf"\] {setting}: .*192\.0\.2\.1"):
+        await start(**{setting: "192.0.2.1"})  # of no machine (RFC 5737)
+    with pytest.raises(OSError, match=rf"\] {setting} 'name\.invalid': "):
+        await start(**{setting: "name.invalid"})
 
 
 @asynccontextmanager

@@ -125,9 +125,9 @@ class Server:
                 await web.SockSite(self._data, sock, backlog=LISTEN_BACKLOG, ssl_context=self._tls).start()
             return
         try:
-            with naming("admin_port"):
+            with naming("admin_port", settings.admin_host_setting, settings.admin_address):
                 await listen(self._admin, settings.admin_address, settings.admin_port)
-            with naming("port"):
+            with naming("port", "host", settings.host):
                 await listen(self._data, settings.host, settings.port, self._tls)
         except OSError:
             await self._open.aclose()

@@ -104,7 +104,7 @@ class Supervisor:
         """
         settings = self._settings
         signals = StopSignals(self._reload)
-        with naming("port"):
+        with naming("port", "host", settings.host):
             self._open_ports()
         self._admin = web.AppRunner(
             admin_app(self._merged.expose, ready=self._is_ready),
@@ -113,7 +113,7 @@ class Supervisor:
         )
         slots: list[asyncio.Task[None]] = []
         try:
-            with naming("admin_port"):
+            with naming("admin_port", settings.admin_host_setting, settings.admin_address):
                 await listen(self._admin, settings.admin_address, settings.admin_port)
             first = await asyncio.gather(*(self._start(slot) for slot in range(self._count)))
             self._started = True
