@@ -82,6 +82,22 @@ def test_repairs_of_requests_have_the_same_switches() -> None:
     assert "is not one that is off by default: harmony_pictures" in line
 
 
+@pytest.mark.parametrize(
+    "spelling", ["10.0.0.0/8, ::1", ("10.0.0.0/8", "::1"), ("10.0.0.0/8,::1",), ["10.0.0.0/8", "::1"]]
+)
+def test_trusted_proxies(spelling: object) -> None:
+    assert load(ServerSettings, {**GIVEN, "trusted_proxies": spelling}).trusted_proxies == (
+        "10.0.0.0/8",
+        "::1",
+    )
+
+
+@pytest.mark.parametrize("bad", ["10.0.0.1/8", "*", "proxy", "10.0.0.0/33", (3,)])
+def test_networks_that_are_none(bad: object) -> None:
+    (line,) = faults(**GIVEN, trusted_proxies=bad)
+    assert line.startswith("--trusted-proxies: ")
+
+
 def test_a_core_command_ignores_what_only_a_server_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSE_PROXY_PORT", "1")
     monkeypatch.setenv("SSE_PROXY_DIALECT", "upstream")

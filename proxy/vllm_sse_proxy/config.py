@@ -87,6 +87,7 @@ class KeepAlive(StrEnum):
 class LogFormat(StrEnum):
     """How log lines are written."""
 
+    AUTO = "auto"
     JSON = "json"
     TEXT = "text"
 
@@ -398,6 +399,17 @@ class ServerSettings(CoreSettings):
         description="Whether upstream gets the client's Host header instead of its own authority. Off, because name-based "
         "routing in front of vLLM expects vLLM's name.",
     )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Addresses and networks of proxies in front, such as 10.0.0.0/8 (flag: repeatable, or comma separated; "
+        "environment: comma separated). Where one of them connects, client_ip in log lines is taken from its "
+        "X-Forwarded-For. None by default: anybody could write that header.",
+    )
+    look_at_upstream: bool = Field(
+        default=True,
+        description="Whether upstream is asked for /version and /v1/models when the proxy starts, and the answer is logged. "
+        "Nothing depends on it.",
+    )
     drain_delay_seconds: Seconds = Field(
         5.0,
         description="How long after SIGTERM connections are still accepted while /readyz answers 503, in seconds: load "
@@ -410,10 +422,13 @@ class ServerSettings(CoreSettings):
     )
     log_level: LogLevel = Field(
         LogLevel.INFO,
-        description="Least severe log line that is written. info includes one line per request.",
+        description="Least severe log line that is written. info includes one line per request; debug adds a stream's "
+        "beginning, its first bytes, its repairs and its end, and connections to upstream.",
     )
     log_format: LogFormat = Field(
-        LogFormat.JSON, description="json: one object per line, for collectors; text: for people."
+        LogFormat.AUTO,
+        description="json: one object per line, for collectors; text: for people; auto: text where standard output, to which "
+        "log lines go, is a terminal, and json elsewhere.",
     )
 
     @field_validator("port", "admin_port", mode="before")
@@ -427,6 +442,25 @@ class ServerSettings(CoreSettings):
     @classmethod
     def _split_paths(cls, value: Any) -> Any:
         return _split(value)
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split_networks(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):  # a flag that was repeated
+            return tuple(
+                part for each in value for part in (_split(each) if isinstance(each, str) else (each,))
+            )
+        return _split(value)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                raise ValueError(f"{error}; examples: 10.0.0.1, 10.0.0.0/8, fd00::/8") from None
+        return value
 
     @field_validator("allow_paths")
     @classmethod
@@ -542,8 +576,9 @@ REPEATABLE = {
     "disable_repairs": "disable_repair",
     "enable_repairs": "enable_repair",
     "allow_paths": "allow_path",
+    "trusted_proxies": "trusted_proxies",
 }
-"""Settings with several values; their flag is in the singular and is given once for each value."""
+"""Settings with several values: the name of their flag, which is given once for each value."""
 
 SettingsT = TypeVar("SettingsT", bound=CoreSettings)
 

@@ -218,6 +218,7 @@ async def process(
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, Any]]]:
     """Run the proxy as users do; gives the process and its startup line."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SSE_PROXY_")}
+    settings = {"LOOK_AT_UPSTREAM": "false", **settings}
     environment |= {f"SSE_PROXY_{name}": value for name, value in settings.items()}
     environment |= {"SSE_PROXY_PORT": "0", "SSE_PROXY_ADMIN_PORT": "0", "SSE_PROXY_UPSTREAM": upstream.url}
     running = await asyncio.create_subprocess_exec(

@@ -19,7 +19,9 @@ from vllm_sse_proxy import logs
 from vllm_sse_proxy.config import Mode, SettingsError
 from vllm_sse_proxy.families import FAMILIES
 from vllm_sse_proxy.metrics import Metrics
+from vllm_sse_proxy.server.addresses import TrustedProxies
 from vllm_sse_proxy.server.clients import ClientServer
+from vllm_sse_proxy.server.first_look import look_at
 from vllm_sse_proxy.server.gateway import Gateway
 from vllm_sse_proxy.server.handling import FamilyHandler
 from vllm_sse_proxy.server.headers import Forwarding
@@ -76,6 +78,7 @@ class Server:
         self._tls: ssl.SSLContext | None = None
         self._fingerprint = ""
         self._open = AsyncExitStack()  # what has to be closed, the last first
+        self._looking: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int:
@@ -140,6 +143,20 @@ class Server:
             loop=type(loop).__module__.partition(".")[0],
         )
 
+    def look_at_upstream(self) -> None:
+        """Begin to ask upstream who it is, for the log; does nothing if the settings say so, or before the start."""
+        gateway = self.gateway
+        if gateway is None or not self._settings.look_at_upstream:
+            return
+        self._looking = asyncio.create_task(
+            look_at(gateway.upstream, gateway.forwarding, self._settings.shown_upstream)
+        )
+        self._open.push_async_callback(self._stop_looking, self._looking)
+
+    async def _stop_looking(self, looking: asyncio.Task[None]) -> None:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+
     def reload(self) -> None:
         """Read the certificate of the data port again, for new connections; one that cannot be used changes nothing."""
         if self._tls is None:
@@ -177,6 +194,7 @@ class Server:
                 authorization=_basic_authorization(settings.upstream),
                 preserve_host=settings.preserve_host,
             ),
+            trusted=TrustedProxies(settings.trusted_proxies),
         )
 
     async def stop(

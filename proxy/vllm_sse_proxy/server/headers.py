@@ -104,9 +104,13 @@ class Forwarding:
         if host is not None:
             headers.setdefault("X-Forwarded-Host", host)
         _append(headers, "Via", f"1.1 {self.instance}")
+        self.authorize(headers)
+        return headers
+
+    def authorize(self, headers: CIMultiDict[str]) -> None:
+        """Add the credentials for upstream to a request that has none."""
         if self.authorization is not None:
             headers.setdefault("Authorization", self.authorization)
-        return headers
 
     def is_loop(self, via: Sequence[str]) -> bool:
         """Return whether a request has been here before (upstream is, in some roundabout way, the proxy itself)."""

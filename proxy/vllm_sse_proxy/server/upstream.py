@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from contextvars import ContextVar
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 from aiohttp import hdrs
 from yarl import URL
 
+from vllm_sse_proxy.logs import emit, logger, milliseconds
+from vllm_sse_proxy.server.headers import REQUEST_ID_HEADER
 from vllm_sse_proxy.server.sockets import watch_peer
 from vllm_sse_proxy.server.tls import upstream_context
 
@@ -105,13 +109,20 @@ class Upstream:
         url = self._url(target)
         opened: list[AddrInfoType] = []
         _opened.set(opened)
+        began = perf_counter()
         try:
-            return await self._send_once(method, url, headers, body)
+            answer = await self._send_once(method, url, headers, body)
         except _UnansweredError as unanswered:
             replayable = body is None or isinstance(body, bytes)
             fresh = opened or isinstance(unanswered.error, aiohttp.ClientConnectorError)
             if fresh or not replayable or unanswered.began:
                 raise unanswered.error from None
+        else:
+            if logger.isEnabledFor(logging.DEBUG):
+                _say_how("upstream answers", headers, opened, began, target=target.partition("?")[0])
+            return answer
+        if logger.isEnabledFor(logging.DEBUG):
+            _say_how("upstream is asked again: it had just closed the connection", headers, opened, began)
         self._metrics.upstream_retries.inc()
         try:
             return await self._send_once(method, url, headers, body)
@@ -146,6 +157,21 @@ class Upstream:
     async def close(self) -> None:
         """Close every connection."""
         await self._session.close()
+
+
+def _say_how(
+    message: str, headers: CIMultiDict[str], opened: list[AddrInfoType], began: float, **fields: Any
+) -> None:
+    """Say whether a request needed a new connection, where that leads, and how long it has taken until now."""
+    emit(
+        logging.DEBUG,
+        message,
+        request_id=headers.get(REQUEST_ID_HEADER),
+        connection="new" if opened else "reused",
+        addresses=[str(address[4][0]) for address in opened] or None,
+        took_ms=milliseconds(perf_counter() - began),
+        **fields,
+    )
 
 
 def _watched_socket(address: AddrInfoType) -> socket.socket:

@@ -61,6 +61,8 @@ class WorkerProcess:
         garbage.collect_less_often()
         await server.start()
         self._send({"is": "ready"})
+        if first["worker"] == 1:  # what one of them finds is true of all
+            server.look_at_upstream()
         following = asyncio.create_task(self._follow(reader))
         reporting = asyncio.create_task(self._report(server))
         delay, timeout = await self._drain
