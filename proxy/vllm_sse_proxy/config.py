@@ -52,6 +52,10 @@ _VERSION = "/v1"
 _NAME_PART = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _LONGEST_NAME = 253
 
+_UNIX = "unix:"
+_SOCKET_AUTHORITY = "http://localhost"  # what Host says to a server behind a socket, as curl has it
+_LONGEST_SOCKET_PATH = 107  # sun_path without its last byte, on Linux
+
 _ALL_ADDRESSES = {"0.0.0.0", "::"}  # noqa: S104 - compared, not listened on
 
 # What Kubernetes injects into every pod of a namespace with a Service called "sse-proxy".
@@ -257,7 +261,14 @@ class ServerSettings(CoreSettings):
         repr=False,
         description="URL of vLLM: http or https, host, optional port and path prefix. A /v1 at its end is left "
         "out, since the paths of requests bring it. A user and password in it are sent as Basic authorization with requests "
-        "that have none, and are never logged.",
+        "that have none, and are never logged. unix:/path/to/socket connects to a Unix socket (vllm serve --uds).",
+    )
+    upstream_api_key_file: str | None = Field(
+        None,
+        description="File with the key of vLLM (vllm serve --api-key), and nothing else. It is sent as Bearer "
+        "authorization instead of what clients send (Authorization, X-Api-Key, Api-Key), which SDKs always do, if only "
+        "with a dummy. So whoever reaches the data port uses this key. Read at the start, on SIGHUP and when the file "
+        "changes; never logged.",
     )
     host: str = Field(
         "127.0.0.1",
@@ -384,7 +395,8 @@ class ServerSettings(CoreSettings):
     tls_cert_file: str | None = Field(
         None,
         description="Certificate chain (PEM) of the data port, which then speaks TLS; needs tls_key_file. Plain HTTP by "
-        "default: most installations terminate TLS in front. Read at the start and on SIGHUP; the admin port stays plain.",
+        "default: most installations terminate TLS in front. Read at the start, on SIGHUP and when the file changes; the "
+        "admin port stays plain.",
     )
     tls_key_file: str | None = Field(None, description="Private key (PEM, not encrypted) of tls_cert_file.")
     allow_paths: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -494,9 +506,19 @@ class ServerSettings(CoreSettings):
             raise _fault_of("tls_cert_file", "tls_key_file", message="each needs the other")
         return self
 
+    @model_validator(mode="after")
+    def _check_credentials(self) -> ServerSettings:
+        if self.upstream_api_key_file is not None and URL(self.upstream).raw_authority.find("@") >= 0:
+            raise _fault_of(
+                "upstream", "upstream_api_key_file", message="each has credentials; give one of them"
+            )
+        return self
+
     @field_validator("upstream")
     @classmethod
     def _check_upstream(cls, value: str) -> str:
+        if value.startswith(_UNIX):
+            return _checked_socket(value)
         if _has_space(value):
             raise ValueError("has a space in it; an example: http://127.0.0.1:8000")
         try:
@@ -506,7 +528,8 @@ class ServerSettings(CoreSettings):
             raise ValueError("is not a URL; an example: http://127.0.0.1:8000") from None
         if url.scheme not in {"http", "https"} or not url.host:
             raise ValueError(
-                "must start with http:// or https:// and a host; an example: http://127.0.0.1:8000"
+                "must start with http:// or https:// and a host, or be unix: and the path of a socket; "
+                "an example: http://127.0.0.1:8000"
             )
         if not _is_host(url.raw_host or ""):
             raise ValueError("has a host that no name or address can be; an example: http://127.0.0.1:8000")
@@ -517,16 +540,26 @@ class ServerSettings(CoreSettings):
         return value.rstrip("/")
 
     @property
+    def upstream_socket(self) -> str | None:
+        """The path of the Unix socket that upstream listens on; None: it has a host."""
+        return self.upstream.removeprefix(_UNIX) if self.upstream.startswith(_UNIX) else None
+
+    @property
     def upstream_base(self) -> URL:
         """Upstream's URL without the ``/v1`` that clients' base URLs end with: the paths of requests have it already."""
-        url = URL(self.upstream)
+        url = URL(_SOCKET_AUTHORITY if self.upstream_socket else self.upstream)
         path = url.raw_path.rstrip("/")
         return url.with_path(path.removesuffix(_VERSION), encoded=True) if path.endswith(_VERSION) else url
 
     @property
+    def has_version_in_upstream(self) -> bool:
+        """Whether upstream's URL ends with that ``/v1``."""
+        return self.upstream_socket is None and URL(self.upstream).raw_path.rstrip("/").endswith(_VERSION)
+
+    @property
     def shown_upstream(self) -> str:
         """Upstream's URL without credentials, fit for logs and messages."""
-        return str(URL(self.upstream).with_user(None)).rstrip("/")
+        return self.upstream if self.upstream_socket else str(URL(self.upstream).with_user(None)).rstrip("/")
 
     @property
     def admin_address(self) -> str:
@@ -537,6 +570,21 @@ class ServerSettings(CoreSettings):
     def admin_host_setting(self) -> str:
         """The name of the setting that has that address."""
         return "host" if self.admin_host is None else "admin_host"
+
+
+def _checked_socket(value: str) -> str:
+    """Return the address of a Unix socket, with one slash after the colon.
+
+    :raises ValueError: it is none that can be connected to.
+    """
+    path = re.sub("^/+", "/", value.removeprefix(_UNIX))
+    if not path.startswith("/") or path.endswith("/") or not path.isprintable():
+        raise ValueError("must have the whole path of a socket after unix:; an example: unix:/run/vllm.sock")
+    if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
+        raise ValueError(
+            f"has a path that is longer than the {_LONGEST_SOCKET_PATH} bytes of a Unix socket's"
+        )
+    return _UNIX + path
 
 
 def _has_space(value: str) -> bool:

@@ -247,7 +247,7 @@ async def test_signals_that_end_nothing(upstream: FakeUpstream) -> None:
         async with asyncio.timeout(PATIENCE_SECONDS):
             assert await running.wait() == 0
     assert [line["msg"] for line in said] == [
-        "nothing to reload: the data port has no certificate",
+        "nothing to reload: there is neither a certificate nor a key for upstream",
         "signal ignored",
         "signal ignored",
     ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from vllm_sse_proxy.cli.settings import add_settings, load_with_origins_of
 from vllm_sse_proxy.cli.usage import UsageError
 from vllm_sse_proxy.config import ServerSettings, SettingsError, as_toml
-from vllm_sse_proxy.server import tls
+from vllm_sse_proxy.server import reloading
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -48,7 +48,7 @@ def _check(options: Namespace) -> None:
     """
     settings = load_with_origins_of(options, ServerSettings)[0]
     try:
-        tls.check(settings)
+        reloading.check(settings)
     except SettingsError as error:
         raise UsageError(*error.lines) from None
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vllm_sse_proxy.metrics import Metrics
+    from vllm_sse_proxy.server.headers import RawHeaders
     from vllm_sse_proxy.stream.tally import Tally
 
 # The facts that are logged as they are, in the order of the line.
@@ -42,6 +43,7 @@ class Exchange:
     :ivar metrics: where everything about this request is counted.
     :ivar route: the label of the route in metrics.
     :ivar client_ip: the client's address; ``peer_ip``: the one that connected, if that is a trusted proxy.
+    :ivar raw_headers: the client's, as they came.
     :ivar user_agent: what the client calls itself.
     :ivar model: the model that is asked for, as far as the request was read.
     :ivar status: the status that the client was sent; None before that.
@@ -66,6 +68,7 @@ class Exchange:
     client_ip: str | None
     started_at: float
     peer_ip: str | None = None
+    raw_headers: RawHeaders = ()
     user_agent: str | None = None
     model: str | None = None
     status: int | None = None

@@ -21,7 +21,7 @@ from vllm_sse_proxy.logs import emit
 from vllm_sse_proxy.server.exchange import shortened
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.server.headers import Forwarding
+    from vllm_sse_proxy.server.credentials import Credentials
     from vllm_sse_proxy.server.upstream import Upstream
 
 _PATIENCE_SECONDS: Final = 5.0
@@ -30,15 +30,14 @@ _MAX_BYTES: Final = 256 * 1024
 _SHOWN_MODELS: Final = 8
 
 
-async def look_at(upstream: Upstream, forwarding: Forwarding, shown_upstream: str) -> None:
+async def look_at(upstream: Upstream, credentials: Credentials, shown_upstream: str) -> None:
     """Ask upstream for its release and its models, and log both; never raises.
 
-    :param forwarding: has the credentials.
     :param shown_upstream: upstream's URL, fit for the log.
     """
     try:
-        version_status, version = await _ask(upstream, forwarding, "/version")
-        models_status, models = await _ask(upstream, forwarding, "/v1/models")
+        version_status, version = await _ask(upstream, credentials, "/version")
+        models_status, models = await _ask(upstream, credentials, "/v1/models")
     except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
         emit(
             logging.WARNING,
@@ -61,14 +60,14 @@ async def look_at(upstream: Upstream, forwarding: Forwarding, shown_upstream: st
     )
 
 
-async def _ask(upstream: Upstream, forwarding: Forwarding, target: str) -> tuple[int, Any]:
+async def _ask(upstream: Upstream, credentials: Credentials, target: str) -> tuple[int, Any]:
     """Return the status and the JSON of an answer; None for what is no JSON.
 
     :raises aiohttp.ClientError: there is no answer.
     :raises OSError: as above, or it takes too long.
     """
     headers = CIMultiDict({hdrs.ACCEPT: "application/json", hdrs.USER_AGENT: f"vllm-sse-proxy/{__version__}"})
-    forwarding.authorize(headers)
+    credentials.apply(headers)
     async with asyncio.timeout(_PATIENCE_SECONDS):
         answer = await upstream.send(hdrs.METH_GET, target, headers, None)
         try:

@@ -37,7 +37,7 @@ from vllm_sse_proxy.server.upload import Upload
 from vllm_sse_proxy.stream.family import openai_error
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from multidict import CIMultiDict
 
@@ -108,6 +108,7 @@ class Gateway:
             route=route.label,
             client_ip=client,
             peer_ip=None if client == request.remote else request.remote,
+            raw_headers=request.raw_headers,
             user_agent=None if user_agent is None else shortened(user_agent),
             started_at=loop.time(),
         )
@@ -169,7 +170,7 @@ class Gateway:
             request_id=exchange.request_id,
             identity=True,
         )
-        rewrite = self._rewrite(exchange, readable) if route.handler is None and not upgrade else None
+        rewrite = self._rewrite(exchange) if route.handler is None and not upgrade else None
         is_rewritten = rewrite is not None and self.settings.mode is not Mode.OBSERVE
         headers = partial(readable, identity=route.handler is not None or is_rewritten)
         stream: StreamRequest | None = None
@@ -246,9 +247,9 @@ class Gateway:
                 answer.close()
                 raise ProxyError(errors.NO_WEBSOCKET)
 
-    def _rewrite(self, exchange: Exchange, headers: Callable[[], CIMultiDict[str]]) -> Rewrite | None:
+    def _rewrite(self, exchange: Exchange) -> Rewrite | None:
         """Return what rewrites the JSON answer to a request that cannot be answered by a stream."""
-        found = (handler.rewrite(exchange, headers) for handler in self.routes.handlers)
+        found = (handler.rewrite(exchange) for handler in self.routes.handlers)
         return next((rewrite for rewrite in found if rewrite is not None), None)
 
     def _wrong_switch(self, answer: aiohttp.ClientResponse) -> ProxyError:

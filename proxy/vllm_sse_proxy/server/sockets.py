@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import socket
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -106,7 +105,7 @@ async def stop_listening(sites: Iterable[web.BaseSite]) -> list[socket.socket]:
     sites = list(sites)
     # Further descriptors of the listening sockets: the port stays open until these are closed too.
     queues = [
-        socket.socket(fileno=os.dup(sock.fileno()))
+        socket.fromfd(sock.fileno(), sock.family, sock.type)
         for site in sites
         for sock in getattr(site._server, "sockets", ())  # noqa: SLF001 - aiohttp has no other way to them
     ]

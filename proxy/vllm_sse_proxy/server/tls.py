@@ -17,21 +17,6 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.config import ServerSettings
 
 
-def check(settings: ServerSettings) -> None:
-    """Read the files that the settings name, as a server would when it starts.
-
-    :raises SettingsError: one line for each side that cannot be used.
-    """
-    lines: list[str] = []
-    for load in (listener_context, upstream_context):
-        try:
-            load(settings)
-        except SettingsError as error:
-            lines += error.lines
-    if lines:
-        raise SettingsError(lines)
-
-
 def listener_context(settings: ServerSettings) -> ssl.SSLContext | None:
     """Return the TLS context of the data port; None for plain HTTP.
 
