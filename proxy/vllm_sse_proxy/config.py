@@ -12,6 +12,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import platform
 import re
 import tomllib
 from enum import StrEnum
@@ -560,6 +561,13 @@ class ServerSettings(CoreSettings):
     def shown_upstream(self) -> str:
         """Upstream's URL without credentials, fit for logs and messages."""
         return self.upstream if self.upstream_socket else str(URL(self.upstream).with_user(None)).rstrip("/")
+
+    @property
+    def upstream_name(self) -> str:
+        """Upstream's URL without credentials, and where it is on this machine, on which: another one has its own there."""
+        host = URL(self.upstream).host
+        is_local = host is None or host == "localhost" or host.startswith("127.") or host == "::1"
+        return f"{self.shown_upstream} on {platform.node()}" if is_local else self.shown_upstream
 
     @property
     def admin_address(self) -> str:
