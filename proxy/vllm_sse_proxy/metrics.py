@@ -24,7 +24,7 @@ from prometheus_client import (
 )
 
 from vllm_sse_proxy import __version__
-from vllm_sse_proxy.config import CoreSettings, Limit
+from vllm_sse_proxy.config import CoreSettings, Limit, ServerSettings
 from vllm_sse_proxy.families import FAMILIES
 from vllm_sse_proxy.families.recognition import Family as KnownFamily
 from vllm_sse_proxy.stream import CORE
@@ -295,6 +295,14 @@ class Metrics:
             namespace=PREFIX,
             registry=self.registry,
         ).labels(__version__, platform.python_version(), platform.python_implementation(), CORE).set(1)
+
+        Gauge(
+            "upstream_info",
+            "Always 1; the label says which vLLM is behind this proxy: rules keep them apart by it.",
+            ("upstream",),
+            namespace=PREFIX,
+            registry=self.registry,
+        ).labels(settings.upstream_name if isinstance(settings, ServerSettings) else "").set(1)
 
         shown = settings or CoreSettings()
         Gauge(

@@ -85,4 +85,4 @@ def _unknown_arguments(words: list[str], parser: argparse.ArgumentParser) -> lis
     flags = [word.partition("=")[0] for word in words if word.startswith("-")]
     if not flags:
         return [f"unexpected argument {word}" for word in words]
-    return [f"unknown argument {flag}{nearest(flag, known)}" for flag in flags]
+    return [f"unknown argument {flag}{nearest(flag, known, prefix='--')}" for flag in flags]

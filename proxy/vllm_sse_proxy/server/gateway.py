@@ -27,7 +27,7 @@ from vllm_sse_proxy.server.admission import check_request, is_upgrade
 from vllm_sse_proxy.server.answers import ClientGoneError
 from vllm_sse_proxy.server.body import UpstreamBody
 from vllm_sse_proxy.server.errors import ProxyError
-from vllm_sse_proxy.server.exchange import Exchange
+from vllm_sse_proxy.server.exchange import Exchange, shortened
 from vllm_sse_proxy.server.headers import REQUEST_ID_HEADER, Forwarding, request_id_of
 from vllm_sse_proxy.server.posting import Answer, Posting, is_json
 from vllm_sse_proxy.server.relay import ObservedRelay, PassThrough, UnrepairedStream, WholeRelay
@@ -37,12 +37,13 @@ from vllm_sse_proxy.server.upload import Upload
 from vllm_sse_proxy.stream.family import openai_error
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from multidict import CIMultiDict
 
     from vllm_sse_proxy.config import ServerSettings
     from vllm_sse_proxy.metrics import Metrics
+    from vllm_sse_proxy.server.addresses import TrustedProxies
     from vllm_sse_proxy.server.errors import Problem
     from vllm_sse_proxy.server.handling import Rewrite, StreamRequest
     from vllm_sse_proxy.server.routes import Route, RouteTable
@@ -70,6 +71,7 @@ class Gateway:
     upstream: Upstream
     watch: SilenceWatch
     forwarding: Forwarding
+    trusted: TrustedProxies
     open: set[Exchange] = field(default_factory=set)
     answered: int = 0
     draining: bool = False
@@ -96,13 +98,18 @@ class Gateway:
         target = _ABSOLUTE_FORM.sub("", request.raw_path, count=1) or "/"
         path, _, query = target.partition("?")
         route = self.routes.find(request.method, path, query)
+        client = self.trusted.client_of(request.remote, request.headers.getall(hdrs.X_FORWARDED_FOR, ()))
+        user_agent = request.headers.get(hdrs.USER_AGENT)
         exchange = Exchange(
             metrics=self.metrics,
             request_id=request_id_of(request.headers.getall(REQUEST_ID_HEADER, ())),
             method=request.method,
             path=path,
             route=route.label,
-            client_ip=request.remote,
+            client_ip=client,
+            peer_ip=None if client == request.remote else request.remote,
+            raw_headers=request.raw_headers,
+            user_agent=None if user_agent is None else shortened(user_agent),
             started_at=loop.time(),
         )
         self.open.add(exchange)
@@ -163,7 +170,7 @@ class Gateway:
             request_id=exchange.request_id,
             identity=True,
         )
-        rewrite = self._rewrite(exchange, readable) if route.handler is None and not upgrade else None
+        rewrite = self._rewrite(exchange) if route.handler is None and not upgrade else None
         is_rewritten = rewrite is not None and self.settings.mode is not Mode.OBSERVE
         headers = partial(readable, identity=route.handler is not None or is_rewritten)
         stream: StreamRequest | None = None
@@ -240,9 +247,9 @@ class Gateway:
                 answer.close()
                 raise ProxyError(errors.NO_WEBSOCKET)
 
-    def _rewrite(self, exchange: Exchange, headers: Callable[[], CIMultiDict[str]]) -> Rewrite | None:
+    def _rewrite(self, exchange: Exchange) -> Rewrite | None:
         """Return what rewrites the JSON answer to a request that cannot be answered by a stream."""
-        found = (handler.rewrite(exchange, headers) for handler in self.routes.handlers)
+        found = (handler.rewrite(exchange) for handler in self.routes.handlers)
         return next((rewrite for rewrite in found if rewrite is not None), None)
 
     def _wrong_switch(self, answer: aiohttp.ClientResponse) -> ProxyError:
@@ -291,9 +298,11 @@ class Gateway:
             body = await upload.read(self.settings.max_request_body_inspect_bytes)
         if reader is None or body is None:
             return upload.stream()
-        return await reader.take_body(
-            body, None if hdrs.CONTENT_ENCODING in request.headers else parse_body(body)
-        )
+        document = None if hdrs.CONTENT_ENCODING in request.headers else parse_body(body)
+        model = None if document is None else document.get("model")
+        if isinstance(model, str):
+            reader.exchange.model = shortened(model)
+        return await reader.take_body(body, document)
 
     def _unanswered(self, error: Exception, exchange: Exchange, upload: Upload) -> ProxyError:
         """Return why there is no answer: the proxy stops, the client does not send its request, or upstream is at fault."""

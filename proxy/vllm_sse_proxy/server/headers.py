@@ -19,6 +19,8 @@ from multidict import CIMultiDict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from vllm_sse_proxy.server.credentials import Credentials
+
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 ERROR_HEADER: Final = "X-SSE-Proxy-Error"
@@ -75,12 +77,12 @@ class Forwarding:
     """Makes the headers of forwarded requests; one per process.
 
     :ivar instance: this process's name in ``Via``, a token; a request that already has it has gone round in a loop.
-    :ivar authorization: the ``Authorization`` of requests that have none; None adds none.
+    :ivar credentials: what upstream gets instead of the client's, or beside them.
     :ivar preserve_host: forward the client's ``Host`` instead of upstream's authority.
     """
 
     instance: str
-    authorization: str | None
+    credentials: Credentials
     preserve_host: bool
 
     def request_headers(
@@ -104,8 +106,7 @@ class Forwarding:
         if host is not None:
             headers.setdefault("X-Forwarded-Host", host)
         _append(headers, "Via", f"1.1 {self.instance}")
-        if self.authorization is not None:
-            headers.setdefault("Authorization", self.authorization)
+        self.credentials.apply(headers)
         return headers
 
     def is_loop(self, via: Sequence[str]) -> bool:

@@ -109,7 +109,7 @@ class PassThrough(Relay):
             await writer.write(chunk)
             del chunk  # it may be long until the next one
         if body.end is BodyEnd.EOF:
-            self._exchange.ending = "ok"
+            self._exchange.end_whole()
             return await writer.end()
         self._exchange.ending = str(body.end)
         self._count_failure()
@@ -200,5 +200,5 @@ class WholeRelay(RewritingRelay):
             return await super()._relay(close=close, read=whole)
         headers = rewritten_headers(body.answer.raw_headers, len(new))
         await writer.begin(body.answer, headers, body_follows=True, close=close)
-        self._exchange.ending = "ok"
+        self._exchange.end_whole()
         return await writer.end(new)

@@ -21,6 +21,7 @@ from vllm_sse_proxy.server.answers import ClientGoneError
 from vllm_sse_proxy.server.errors import ProxyError, failed_stream
 from vllm_sse_proxy.server.headers import stream_headers
 from vllm_sse_proxy.server.relay import Relay
+from vllm_sse_proxy.server.stream_log import StreamLog
 from vllm_sse_proxy.stream.ending import BodyEnd, Ending
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class StreamRelay(Relay):
         self._normalizer = stream.normalizer()
         self._keepalive_task: asyncio.Task[None] | None = None
         self.poller = stream.poller(body, self._normalizer)
+        self._log = StreamLog.of(exchange, stream.handler.family.name, self._normalizer.tally)
         exchange.stream = True
         exchange.tally = self._normalizer.tally
 
@@ -80,6 +82,8 @@ class StreamRelay(Relay):
             began = perf_counter()
             data = normalizer.feed(chunk)
             observe(perf_counter() - began)
+            if self._log is not None:
+                self._log.note_chunk(len(chunk))
             if normalizer.ended:
                 return await self._finish(data)
             if not writer.has_begun and (data or normalizer.committed):
@@ -148,6 +152,8 @@ class StreamRelay(Relay):
             exchange.hit(normalizer.limit)
         self._stream.note_end(normalizer)
         exchange.ending = ending.value
+        if self._log is not None:
+            self._log.note_end(ending.value)
         exchange.metrics.streams_in_flight.dec()
         exchange.metrics.flush(
             self._stream.handler.family.name,
