@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 _ALL: Final = 99
 
 _STYLE: Final = """
-:root { color-scheme: light dark; --line: #d8dce3; --dim: #5d6675; --good: #14713a; --bad: #b3261e; --mend: #8a5a00;
+:root { color-scheme: light dark; --line: #d8dce3; --dim: #5d6675; --good: #14713a; --bad: #b3261e; --fixed: #8a5a00;
   --card: #f6f7f9; --page: #fff; --text: #1b1f26; }
 @media (prefers-color-scheme: dark) { :root { --line: #343b47; --dim: #9aa4b4; --good: #5fd08a; --bad: #ff8a80;
-  --mend: #f0bf5f; --card: #1d222a; --page: #14181e; --text: #e6e9ee; } }
+  --fixed: #f0bf5f; --card: #1d222a; --page: #14181e; --text: #e6e9ee; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 72rem; padding: 2rem 1.25rem 4rem; background: var(--page); color: var(--text);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; }
@@ -35,7 +35,7 @@ td:first-child { white-space: nowrap; }
 code { font: 13px/1.4 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
 .chip { display: inline-block; border: 1px solid currentColor; border-radius: 1rem; padding: 0 .6rem; font-size: .85rem;
   white-space: nowrap; }
-.good { color: var(--good); } .bad { color: var(--bad); } .mend { color: var(--mend); }
+.good { color: var(--good); } .bad { color: var(--bad); } .fixed { color: var(--fixed); }
 summary { cursor: pointer; color: var(--dim); } details table { margin: .5rem 0 1rem; background: var(--card); }
 .scroll { overflow-x: auto; }
 @media (max-width: 40rem) { td:first-child { white-space: normal; } body { padding: 1rem .75rem; } }
@@ -44,12 +44,12 @@ summary { cursor: pointer; color: var(--dim); } details table { margin: .5rem 0 
 _TONES: Final = {
     Verdict.FINE: "good",
     Verdict.ADAPTED: "good",
-    Verdict.REPAIRED: "mend",
+    Verdict.REPAIRED: "fixed",
     Verdict.UNREPAIRED: "bad",
     Verdict.REFUSED: "dim",
     Verdict.SKIPPED: "dim",
 }
-_CONCLUSIONS: Final = {ExitCode.FINE: "good", ExitCode.REPAIRED: "mend"}
+_CONCLUSIONS: Final = {ExitCode.FINE: "good", ExitCode.REPAIRED: "fixed"}
 
 
 def page(report: Report, written_at: str) -> str:

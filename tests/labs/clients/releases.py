@@ -66,23 +66,28 @@ def affected() -> dict[str, dict[str, list[str]]]:
     for family in FAMILIES:
         suite = SUITES.get(family.name)
         if suite is not None:
+            failures = {client.title: _failures_of(suite, client.name) for client in suite.clients}
             made[family.name] = {
-                repair.name: [client.title for client in suite.clients if _fails(suite, client.name, repair)]
+                repair.name: [title for title, known in failures.items() if _fails(known, repair)]
                 for repair in corrections_of(family)
             }
     return made
 
 
-def _fails(suite: Suite, client: str, repair: Correction) -> bool:
-    """Return whether a client fails, without the proxy, on what a repair is for."""
+def _failures_of(suite: Suite, client: str) -> tuple[dict[str, bool], set[str]]:
+    """Return whether a client fails without the proxy, by stream, and the defects of those on which it does."""
     results = read_results(suite)
     outcomes = results[client].outcomes if client in results else {}
-    golden = outcomes.get(f"recorded/{repair.name}")
-    if golden is not None:
-        return golden.before is not Outcome.SAME
-    failed = {name.partition("/")[0] for name, one in outcomes.items() if one.before is not Outcome.SAME}
-    found = {id_ for row, ids, _ in suite.rows() if row in failed for id_ in re.findall(r"[A-Z]\d+", ids)}
-    return not found.isdisjoint(repair.fixes)
+    known = {name: one.before is not Outcome.SAME for name, one in outcomes.items()}
+    rows = {name.partition("/")[0] for name, fails in known.items() if fails}
+    ids = {id_ for row, named, _ in suite.rows() if row in rows for id_ in re.findall(r"[A-Z]\d+", named)}
+    return known, ids
+
+
+def _fails(known: tuple[dict[str, bool], set[str]], repair: Correction) -> bool:
+    """Return whether a client fails on what a repair is for."""
+    streams, ids = known
+    return streams.get(f"recorded/{repair.name}", not ids.isdisjoint(repair.fixes))
 
 
 def release_table() -> str:
