@@ -26,6 +26,7 @@ from vllm_sse_proxy.server.headers import Forwarding
 from vllm_sse_proxy.server.health import admin_app
 from vllm_sse_proxy.server.lag import LoopLag
 from vllm_sse_proxy.server.lifecycle import CUT_SECONDS, announce, wait
+from vllm_sse_proxy.server.recording import Recorder
 from vllm_sse_proxy.server.responses import ResponsesHandler
 from vllm_sse_proxy.server.routes import RouteTable
 from vllm_sse_proxy.server.silence import SilenceWatch
@@ -102,9 +103,15 @@ class Server:
         loop = asyncio.get_running_loop()
         self._tls = listener_context(settings)
         self._fingerprint = fingerprint_of(settings)
+        if settings.record is not None:
+            recorder = Recorder(settings, self.metrics)
+            recorder.start()
+            self._open.push_async_callback(recorder.close)
+        else:
+            recorder = None
         upstream = Upstream(settings, self.metrics)
         self._open.push_async_callback(upstream.close)
-        gateway = self.gateway = self._wire(upstream)
+        gateway = self.gateway = self._wire(upstream, recorder)
         if self._listeners is None:
             self._admin = web.AppRunner(
                 admin_app(self.metrics.expose, ready=lambda: not gateway.draining),
@@ -153,7 +160,7 @@ class Server:
         changed, self._fingerprint = fingerprint != self._fingerprint, fingerprint
         logs.emit(logging.INFO, "certificate reloaded", changed=changed, file_sha256=fingerprint)
 
-    def _wire(self, upstream: Upstream) -> Gateway:
+    def _wire(self, upstream: Upstream, recorder: Recorder | None) -> Gateway:
         settings = self._settings
         observing = (
             settings.mode is Mode.OBSERVE
@@ -166,6 +173,7 @@ class Server:
             routes=RouteTable(handlers),
             metrics=self.metrics,
             upstream=upstream,
+            recorder=recorder,
             watch=SilenceWatch(
                 keepalive_seconds=0.0 if observing else settings.keepalive_seconds,
                 idle_timeout_seconds=settings.idle_timeout_seconds,
