@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic_core import PydanticUndefined
 
-from tests.labs.clients.releases import breakage_list, release_table
+from tests.labs.clients.releases import affected, breakage_list, release_table
 from tests.labs.clients.suites import CHAT as CHAT_CLIENTS
 from tests.labs.clients.suites import MESSAGES as MESSAGES_CLIENTS
 from tests.labs.clients.table import client_table, explanation_list, letter_table, scenario_table
@@ -216,6 +216,14 @@ PARTS: dict[tuple[str, str], Callable[[], str]] = {
 }
 
 
+AFFECTED = ROOT / "proxy" / "vllm_sse_proxy" / "probe" / "clients.json"
+
+
+def affected_clients() -> str:
+    """Return what `probe` knows of clients, as JSON: family, repair, and those that fail without it, from `make clients`."""
+    return json.dumps(affected(), indent=1, ensure_ascii=False) + "\n"
+
+
 def with_part(text: str, name: str, part: str) -> str:
     """Return `text` with `part` between the markers of `name`."""
     begin, end = f"<!-- made by `make docs`: {name} -->", f"<!-- end: {name} -->"
@@ -249,6 +257,7 @@ def write() -> None:
     for (document, name), make in PARTS.items():
         path = ROOT / document
         path.write_text(with_part(path.read_text("utf-8"), name, make()), "utf-8")
+    AFFECTED.write_text(affected_clients(), "utf-8")
     repairs = ROOT / "docs" / "repairs.md"
     repairs.write_text(in_order(repairs.read_text("utf-8")), "utf-8")
     readme = ROOT / "README.md"

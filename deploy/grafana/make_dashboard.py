@@ -574,6 +574,13 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 ),
                 width=6,
             ),
+            Panel(
+                "timeseries",
+                "Recordings",
+                "Streams that were to be recorded (`--record`), by what became of the recording. Nothing unless it is on.",
+                (("sum by (outcome) (increase(sse_proxy_recordings_total{@}[5m]))", "{{outcome}}"),),
+                width=6,
+            ),
         ),
     ),
 )

@@ -433,6 +433,18 @@ class ServerSettings(CoreSettings):
         description="How long after that open requests may still finish, in seconds; the rest is ended visibly. Together "
         "with the delay it stays within Kubernetes' default grace period of 30 s; raise both for long answers.",
     )
+    record: str | None = Field(
+        None,
+        description="Folder into which streams are recorded, for support and for tests: the request, upstream's stream and "
+        "the client's, so everything that users write and models answer, and never a credential (docs/recording.md). "
+        "Nothing is recorded by default.",
+    )
+    record_max_streams: int = Field(
+        1000, gt=0, description="Most recordings that are kept; the oldest are removed."
+    )
+    record_max_bytes: PositiveBytes = Field(
+        256 * MIB, description="Most bytes that the recordings may take together; the oldest are removed."
+    )
     log_level: LogLevel = Field(
         LogLevel.INFO,
         description="Least severe log line that is written. info includes one line per request; debug adds a stream's "

@@ -46,6 +46,9 @@ UPSTREAM_FAILURES = ("connect", "timeout", "reset", "disconnect", "protocol", "i
 """How upstream failed: no connection; no answer in time; connection reset or closed before an answer; an answer that is not
 HTTP; silence within a body; a body that stopped before its end."""
 
+RECORDINGS = ("written", "failed", "skipped")
+"""Written; not written because the disk failed; not begun because too much waited in memory."""
+
 CONFIG_LABELS = ("mode", "dialect", "reasoning", "chat_reasoning", "transcripts")
 """Settings that decide what clients get."""
 
@@ -283,6 +286,12 @@ class Metrics:
         )
         self.upstream_retries = self._plain_counter(
             "upstream_retries_total", "Requests sent again because a reused connection had just been closed."
+        )
+        self.recordings = self._counter(
+            "recordings_total",
+            "Streams that were to be recorded, by what became of the recording.",
+            "outcome",
+            RECORDINGS,
         )
         self.workers = self._gauge("workers", "Processes that accept connections.")
         self.worker_restarts = self._plain_counter(

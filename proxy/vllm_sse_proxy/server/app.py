@@ -26,6 +26,7 @@ from vllm_sse_proxy.server.headers import Forwarding
 from vllm_sse_proxy.server.health import admin_app
 from vllm_sse_proxy.server.lag import LoopLag
 from vllm_sse_proxy.server.lifecycle import CUT_SECONDS, announce, wait
+from vllm_sse_proxy.server.recording import Recorder
 from vllm_sse_proxy.server.reloading import Reloader, check
 from vllm_sse_proxy.server.responses import ResponsesHandler
 from vllm_sse_proxy.server.routes import RouteTable
@@ -104,9 +105,14 @@ class Server:
         loop = asyncio.get_running_loop()
         self._tls = listener_context(settings)
         check(settings)
+        recorder = None
+        if settings.record is not None:
+            recorder = Recorder(settings, self.metrics)
+            recorder.start()
+            self._open.push_async_callback(recorder.close)
         upstream = Upstream(settings, self.metrics)
         self._open.push_async_callback(upstream.close)
-        gateway = self.gateway = self._wire(upstream)
+        gateway = self.gateway = self._wire(upstream, recorder)
         self._reloader = Reloader(settings, self._tls, self._use)
         self._reloader.watch()
         self._open.callback(self._reloader.stop)
@@ -169,7 +175,7 @@ class Server:
         if self.gateway is not None:
             self.gateway.forwarding = replace(self.gateway.forwarding, credentials=credentials)
 
-    def _wire(self, upstream: Upstream) -> Gateway:
+    def _wire(self, upstream: Upstream, recorder: Recorder | None) -> Gateway:
         settings = self._settings
         observing = (
             settings.mode is Mode.OBSERVE
@@ -182,6 +188,7 @@ class Server:
             routes=RouteTable(handlers),
             metrics=self.metrics,
             upstream=upstream,
+            recorder=recorder,
             watch=SilenceWatch(
                 keepalive_seconds=0.0 if observing else settings.keepalive_seconds,
                 idle_timeout_seconds=settings.idle_timeout_seconds,

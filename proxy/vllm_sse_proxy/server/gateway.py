@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.server.addresses import TrustedProxies
     from vllm_sse_proxy.server.errors import Problem
     from vllm_sse_proxy.server.handling import Rewrite, StreamRequest
+    from vllm_sse_proxy.server.recording import Recorder
     from vllm_sse_proxy.server.routes import Route, RouteTable
     from vllm_sse_proxy.server.silence import SilenceWatch
     from vllm_sse_proxy.server.upstream import Upstream
@@ -60,6 +61,7 @@ _SHORT: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 class Gateway:
     """Answers every request of the data port.
 
+    :ivar recorder: records streams; None: nobody asked for it.
     :ivar open: the exchanges that are not over.
     :ivar answered: how many are over.
     :ivar draining: set while the process is about to stop: clients are then asked to use another connection.
@@ -72,6 +74,7 @@ class Gateway:
     watch: SilenceWatch
     forwarding: Forwarding
     trusted: TrustedProxies
+    recorder: Recorder | None = None
     open: set[Exchange] = field(default_factory=set)
     answered: int = 0
     draining: bool = False
@@ -176,6 +179,8 @@ class Gateway:
         stream: StreamRequest | None = None
         if route.handler is not None and not upgrade:
             stream = route.handler.begin(exchange, target, route.resource, headers)
+            if self.recorder is not None:
+                stream = self.recorder.following(stream, request)
             target = stream.target
         answered = await self._ask(request, exchange, target, headers(), stream if route.reads_body else None)
         answer, read = answered.head, answered.read

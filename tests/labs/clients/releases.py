@@ -7,12 +7,20 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from typing import TYPE_CHECKING
 
 from tests.labs.clients.installation import CLIENTS
 from tests.labs.clients.judge import Outcome
 from tests.labs.clients.run import read_results
 from tests.labs.clients.scenarios import rows
+from tests.labs.clients.suites import SUITES
+from vllm_sse_proxy.families import FAMILIES
 from vllm_sse_proxy.families.responses.defects import DEFECTS
+from vllm_sse_proxy.stream.plan import corrections_of
+
+if TYPE_CHECKING:
+    from tests.labs.clients.suites import Suite
+    from vllm_sse_proxy.stream.repair import Correction
 
 FIRST = 10
 """Minor number of the first release that streams `/v1/responses`."""
@@ -50,6 +58,36 @@ def _outcomes(client: str) -> dict[str, tuple[Outcome, Outcome]]:
                 min((after, *(one.after for one in both)), key=_ORDER.index),
             )
     return known
+
+
+def affected() -> dict[str, dict[str, list[str]]]:
+    """Return family → repair → the clients that fail on its golden; where that was not run, on a stream with its defects."""
+    made: dict[str, dict[str, list[str]]] = {}
+    for family in FAMILIES:
+        suite = SUITES.get(family.name)
+        if suite is not None:
+            failures = {client.title: _failures_of(suite, client.name) for client in suite.clients}
+            made[family.name] = {
+                repair.name: [title for title, known in failures.items() if _fails(known, repair)]
+                for repair in corrections_of(family)
+            }
+    return made
+
+
+def _failures_of(suite: Suite, client: str) -> tuple[dict[str, bool], set[str]]:
+    """Return whether a client fails without the proxy, by stream, and the defects of those on which it does."""
+    results = read_results(suite)
+    outcomes = results[client].outcomes if client in results else {}
+    known = {name: one.before is not Outcome.SAME for name, one in outcomes.items()}
+    rows = {name.partition("/")[0] for name, fails in known.items() if fails}
+    ids = {id_ for row, named, _ in suite.rows() if row in rows for id_ in re.findall(r"[A-Z]\d+", named)}
+    return known, ids
+
+
+def _fails(known: tuple[dict[str, bool], set[str]], repair: Correction) -> bool:
+    """Return whether a client fails on what a repair is for."""
+    streams, ids = known
+    return streams.get(f"recorded/{repair.name}", not ids.isdisjoint(repair.fixes))
 
 
 def release_table() -> str:
