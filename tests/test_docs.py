@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -240,6 +241,8 @@ class TestReadmeExample:
 def test_version_stands_in_changelog_and_image() -> None:
     assert f"## [{__version__}]" in read("CHANGELOG.md")
     assert f'image.version="{__version__}"' in read("Dockerfile")
+    source = tomllib.loads(read("pyproject.toml"))["project"]["urls"]["Source"]
+    assert f'image.source="{source}"' in read("Dockerfile")
 
 
 def test_lock_holds_every_dependency_with_hashes() -> None:
