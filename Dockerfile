@@ -14,9 +14,11 @@ WORKDIR /build
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends gcc libc6-dev \
     && rm -rf /var/lib/apt/lists/*
-COPY requirements.lock ./
+# requirements-otel.lock for an image that can send spans.
+ARG LOCK=requirements.lock
+COPY requirements.lock requirements-otel.lock ./
 RUN python3 -m venv /opt/vllm-sse-proxy \
-    && /opt/vllm-sse-proxy/bin/python -m pip install --require-hashes --only-binary :all: -r requirements.lock
+    && /opt/vllm-sse-proxy/bin/python -m pip install --require-hashes --only-binary :all: -r "${LOCK}"
 COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY proxy ./proxy
 RUN HATCH_BUILD_HOOKS_ENABLE=1 python3 -m pip wheel --no-deps --wheel-dir /wheels . \

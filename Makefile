@@ -184,8 +184,11 @@ verify-deploy: $(READY)  ## judge everything in deploy/, build the image and run
 release: $(READY)  ## what a release consists of, into dist/: sdist, compiled wheels, SBOM, checksums; the image with Docker
 	@$(BIN)/python -m deploy.release $(ARGS)
 
-lock:  ## compile requirements.lock, which the image installs from (needs uv)
+# The second has the same versions, and those of the extra.
+lock:  ## compile requirements.lock, which the image installs from, and requirements-otel.lock (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-config -o requirements.lock
+	uv pip compile pyproject.toml --extra otel --universal --python-version 3.11 --generate-hashes --no-header --no-config \
+		-c requirements.lock -o requirements-otel.lock
 
 clean:  ## remove the environment and everything the tools leave behind
 	rm -rf $(VENV) .deploy-tools .clients .live .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.server.handling import Rewrite, StreamRequest
     from vllm_sse_proxy.server.routes import Route, RouteTable
     from vllm_sse_proxy.server.silence import SilenceWatch
+    from vllm_sse_proxy.server.spans import StreamSpans
     from vllm_sse_proxy.server.upstream import Upstream
 
 _ABSOLUTE_FORM: Final = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
@@ -72,6 +73,7 @@ class Gateway:
     watch: SilenceWatch
     forwarding: Forwarding
     trusted: TrustedProxies
+    spans: StreamSpans | None = None
     open: set[Exchange] = field(default_factory=set)
     answered: int = 0
     draining: bool = False
@@ -143,8 +145,14 @@ class Gateway:
                 self._idle.set()
             self.metrics.requests_in_flight.dec()
             exchange.relay = None  # else the two would keep each other in memory
-            exchange.report(loop.time())
+            self._note_end(exchange, loop.time())
         return response
+
+    def _note_end(self, exchange: Exchange, now: float) -> None:
+        """Count, log and trace what is over."""
+        exchange.report(now)
+        if self.spans is not None and exchange.family is not None:
+            self.spans.record(exchange, now)
 
     def _check_load(self) -> None:
         if 0 < self.settings.max_streams < self._lasting:
