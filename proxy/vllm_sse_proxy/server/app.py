@@ -198,7 +198,7 @@ class Server:
                 credentials=Credentials(),  # the reloader reads them
                 preserve_host=settings.preserve_host,
             ),
-            trusted=TrustedProxies(settings.trusted_proxies),
+            trusted=TrustedProxies(settings.trusted_proxies) if settings.trusted_proxies else None,
         )
 
     async def stop(

@@ -72,7 +72,7 @@ class Gateway:
     upstream: Upstream
     watch: SilenceWatch
     forwarding: Forwarding
-    trusted: TrustedProxies
+    trusted: TrustedProxies | None = None
     spans: StreamSpans | None = None
     open: set[Exchange] = field(default_factory=set)
     answered: int = 0
@@ -100,7 +100,7 @@ class Gateway:
         target = _ABSOLUTE_FORM.sub("", request.raw_path, count=1) or "/"
         path, _, query = target.partition("?")
         route = self.routes.find(request.method, path, query)
-        client = self.trusted.client_of(request.remote, request.headers.getall(hdrs.X_FORWARDED_FOR, ()))
+        client = self._client_of(request)
         user_agent = request.headers.get(hdrs.USER_AGENT)
         exchange = Exchange(
             metrics=self.metrics,
@@ -147,6 +147,12 @@ class Gateway:
             exchange.relay = None  # else the two would keep each other in memory
             self._note_end(exchange, loop.time())
         return response
+
+    def _client_of(self, request: web.BaseRequest) -> str | None:
+        """Return the client's address, as far as it can be relied on."""
+        if self.trusted is None:
+            return request.remote
+        return self.trusted.client_of(request.remote, request.headers.getall(hdrs.X_FORWARDED_FOR, ()))
 
     def _note_end(self, exchange: Exchange, now: float) -> None:
         """Count, log and trace what is over."""
