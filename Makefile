@@ -28,7 +28,7 @@ PYTHON ?= $(shell for probe in "import ensurepip, venv" "import sys"; do \
 
 .PHONY: help demo test compiled test-compiled check lint format types coverage properties replay clients quick-clients requests \
 	conformance live faults smuggling soak fuzz bench bench-micro bench-worst bench-peers docs render deploy-tools check-deploy \
-	verify-deploy lock clean
+	verify-deploy release lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -181,8 +181,14 @@ verify-deploy: $(READY)  ## judge everything in deploy/, build the image and run
 	$(BIN)/python -m pytest -q tests/deploy tests/labs/deploy/check_*.py
 	$(BIN)/python -m deploy.verify
 
-lock:  ## compile requirements.lock, which the image installs from (needs uv)
+release: $(READY)  ## what a release consists of, into dist/: sdist, compiled wheels, SBOM, checksums; the image with Docker
+	@$(BIN)/python -m deploy.release $(ARGS)
+
+# The second has the same versions, and those of the extra.
+lock:  ## compile requirements.lock, which the image installs from, and requirements-otel.lock (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-config -o requirements.lock
+	uv pip compile pyproject.toml --extra otel --universal --python-version 3.11 --generate-hashes --no-header --no-config \
+		-c requirements.lock -o requirements-otel.lock
 
 clean:  ## remove the environment and everything the tools leave behind
 	rm -rf $(VENV) .deploy-tools .clients .live .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist

@@ -47,7 +47,9 @@ $ helm install llm deploy/helm/vllm-sse-proxy --set upstream=http://model:8000 -
 ```
 
 Chart {version}, for version {app} of the proxy, on Kubernetes {kubernetes}. Examples of values are in [ci/](ci/): everything
-switched on, the plain manifest, OpenShift, and vLLM in the same pod. [Operations](../../../docs/operations.md) says how to run it.
+switched on, the plain manifest, OpenShift, and vLLM in the same pod.
+
+[Operations](../../../docs/operations.md) says how to run it.
 
 ## Values
 

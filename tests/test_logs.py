@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _restore_logging() -> Iterator[None]:
-    names = ("vllm_sse_proxy", "aiohttp", "asyncio")
+    names = ("vllm_sse_proxy", "aiohttp", "asyncio", "opentelemetry")
     before = [(log := logging.getLogger(name), log.handlers[:], log.propagate, log.level) for name in names]
     raising = logging.raiseExceptions
     yield

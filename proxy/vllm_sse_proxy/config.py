@@ -423,6 +423,12 @@ class ServerSettings(CoreSettings):
         description="Whether upstream is asked for /version and /v1/models when the proxy starts, and the answer is logged. "
         "Nothing depends on it.",
     )
+    otel: bool = Field(
+        default=False,
+        description="Whether each stream becomes a span of OpenTelemetry, with its family, ending and repairs, as a child of "
+        "what the client's traceparent names. Needs the extra: pip install 'vllm-sse-proxy[otel]'. Where spans go is said by "
+        "OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT.",
+    )
     drain_delay_seconds: Seconds = Field(
         5.0,
         description="How long after SIGTERM connections are still accepted while /readyz answers 503, in seconds: load "

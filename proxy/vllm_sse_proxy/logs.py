@@ -57,7 +57,7 @@ def configure(
     handler.setFormatter(TextFormatter() if is_text else JsonFormatter())
     if context:
         handler.addFilter(partial(_add_context, dict(context)))
-    for name in (LOGGER_NAME, "aiohttp", "asyncio"):
+    for name in (LOGGER_NAME, "aiohttp", "asyncio", "opentelemetry"):
         target = logging.getLogger(name)
         target.handlers[:] = [handler]
         target.propagate = False

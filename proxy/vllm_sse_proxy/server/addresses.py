@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class TrustedProxies:
     """The proxies whose ``X-Forwarded-For`` is believed.
 
-    :param networks: addresses and networks, such as ``10.0.0.0/8``; none: nobody is believed.
+    :param networks: addresses and networks, such as ``10.0.0.0/8``.
     :raises ValueError: one of them is neither.
     """
 
@@ -33,7 +33,7 @@ class TrustedProxies:
         :param forwarded: the lines of ``X-Forwarded-For``, in order.
         :return: the last address that was written by a trusted proxy, or the peer.
         """
-        if not self._networks or not forwarded or peer is None:
+        if not forwarded or peer is None:
             return peer
         client = peer
         entries = [entry for line in forwarded for entry in line.split(",")]

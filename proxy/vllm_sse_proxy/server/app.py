@@ -32,6 +32,7 @@ from vllm_sse_proxy.server.responses import ResponsesHandler
 from vllm_sse_proxy.server.routes import RouteTable
 from vllm_sse_proxy.server.silence import SilenceWatch
 from vllm_sse_proxy.server.sockets import LISTEN_BACKLOG, listen, naming, port_of, stop_listening
+from vllm_sse_proxy.server.spans import StreamSpans
 from vllm_sse_proxy.server.tls import listener_context
 from vllm_sse_proxy.server.upstream import Upstream
 
@@ -110,9 +111,13 @@ class Server:
             recorder = Recorder(settings, self.metrics)
             recorder.start()
             self._open.push_async_callback(recorder.close)
+        spans = StreamSpans.of(settings)
+        if spans is not None:
+            self._open.push_async_callback(asyncio.to_thread, spans.close)
         upstream = Upstream(settings, self.metrics)
         self._open.push_async_callback(upstream.close)
         gateway = self.gateway = self._wire(upstream, recorder)
+        gateway.spans = spans
         self._reloader = Reloader(settings, self._tls, self._use)
         self._reloader.watch()
         self._open.callback(self._reloader.stop)
@@ -200,7 +205,7 @@ class Server:
                 credentials=Credentials(),  # the reloader reads them
                 preserve_host=settings.preserve_host,
             ),
-            trusted=TrustedProxies(settings.trusted_proxies),
+            trusted=TrustedProxies(settings.trusted_proxies) if settings.trusted_proxies else None,
         )
 
     async def stop(

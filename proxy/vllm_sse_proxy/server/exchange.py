@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # The facts that are logged as they are, in the order of the line.
 _LOGGED: Final = (
     *("request_id", "client_ip", "peer_ip", "user_agent", "method", "path", "model"),
-    *("status", "upstream_status", "stream"),
+    *("status", "upstream_status", "stream", "family"),
     *("ending", "limit", "polled_status", "request_repairs", "bytes_in", "bytes_out"),
 )
 
@@ -43,6 +43,7 @@ class Exchange:
     :ivar metrics: where everything about this request is counted.
     :ivar route: the label of the route in metrics.
     :ivar client_ip: the client's address; ``peer_ip``: the one that connected, if that is a trusted proxy.
+    :ivar family: the family of the stream that answered it; None for other answers.
     :ivar raw_headers: the client's, as they came.
     :ivar user_agent: what the client calls itself.
     :ivar model: the model that is asked for, as far as the request was read.
@@ -69,6 +70,7 @@ class Exchange:
     started_at: float
     peer_ip: str | None = None
     raw_headers: RawHeaders = ()
+    family: str | None = None
     user_agent: str | None = None
     model: str | None = None
     status: int | None = None

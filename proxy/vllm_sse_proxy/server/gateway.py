@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.server.recording import Recorder
     from vllm_sse_proxy.server.routes import Route, RouteTable
     from vllm_sse_proxy.server.silence import SilenceWatch
+    from vllm_sse_proxy.server.spans import StreamSpans
     from vllm_sse_proxy.server.upstream import Upstream
 
 _ABSOLUTE_FORM: Final = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
@@ -73,8 +74,9 @@ class Gateway:
     upstream: Upstream
     watch: SilenceWatch
     forwarding: Forwarding
-    trusted: TrustedProxies
+    trusted: TrustedProxies | None = None
     recorder: Recorder | None = None
+    spans: StreamSpans | None = None
     open: set[Exchange] = field(default_factory=set)
     answered: int = 0
     draining: bool = False
@@ -101,7 +103,7 @@ class Gateway:
         target = _ABSOLUTE_FORM.sub("", request.raw_path, count=1) or "/"
         path, _, query = target.partition("?")
         route = self.routes.find(request.method, path, query)
-        client = self.trusted.client_of(request.remote, request.headers.getall(hdrs.X_FORWARDED_FOR, ()))
+        client = self._client_of(request)
         user_agent = request.headers.get(hdrs.USER_AGENT)
         exchange = Exchange(
             metrics=self.metrics,
@@ -146,8 +148,20 @@ class Gateway:
                 self._idle.set()
             self.metrics.requests_in_flight.dec()
             exchange.relay = None  # else the two would keep each other in memory
-            exchange.report(loop.time())
+            self._note_end(exchange, loop.time())
         return response
+
+    def _client_of(self, request: web.BaseRequest) -> str | None:
+        """Return the client's address, as far as it can be relied on."""
+        if self.trusted is None:
+            return request.remote
+        return self.trusted.client_of(request.remote, request.headers.getall(hdrs.X_FORWARDED_FOR, ()))
+
+    def _note_end(self, exchange: Exchange, now: float) -> None:
+        """Count, log and trace what is over."""
+        exchange.report(now)
+        if self.spans is not None and exchange.family is not None:
+            self.spans.record(exchange, now)
 
     def _check_load(self) -> None:
         if 0 < self.settings.max_streams < self._lasting:

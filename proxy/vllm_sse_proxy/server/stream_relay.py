@@ -60,6 +60,7 @@ class StreamRelay(Relay):
         self.poller = stream.poller(body, self._normalizer)
         self._log = StreamLog.of(exchange, stream.handler.family.name, self._normalizer.tally)
         exchange.stream = True
+        exchange.family = stream.handler.family.name
         exchange.tally = self._normalizer.tally
 
     async def run(self, watch: SilenceWatch) -> web.StreamResponse:
