@@ -86,7 +86,8 @@ def seen(result: Result) -> str:
     calls = max((len(reading.calls) for reading in readings), default=0)
     kinds += ["text"] if any("".join(reading.texts).strip() for reading in readings) else []
     kinds += [f"{calls} call" + "s" * (calls > 1)] if calls else []
-    return ", ".join(kinds) or _NOTHING_SEEN
+    shown = ", ".join(kinds) or _NOTHING_SEEN
+    return shown + (" (the model calls a tool that it was not offered)" if both.before.of_the_model else "")
 
 
 def found(result: Result) -> str:
@@ -96,7 +97,7 @@ def found(result: Result) -> str:
         return ""
     if both.before.answer.error_message is not None:
         return "" if result.verdict is Verdict.REFUSED else seen(result)
-    said = [] if both.before.conforms else [protocol_cell(both.before).text]
+    said = [] if both.before.is_rightly_sent else [protocol_cell(both.before).text]
     for label in result.misled:
         problems = "; ".join(both.before.readings[label].problems)
         said.append(f"{label}: {problems or 'gets another answer than was meant'}")

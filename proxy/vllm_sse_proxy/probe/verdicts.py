@@ -118,13 +118,13 @@ class Result:
             return Verdict.SKIPPED
         before, after = both.before, both.after
         if before.answer.error_message is not None:
-            if after.answer.error_message is None and after.conforms:
+            if after.answer.error_message is None and after.is_rightly_sent:
                 return Verdict.REPAIRED
             is_refused = HTTPStatus.BAD_REQUEST <= before.answer.status < HTTPStatus.INTERNAL_SERVER_ERROR
             return Verdict.REFUSED if is_refused and self.case.client is None else Verdict.UNREPAIRED
-        if not after.conforms or before.answer.silent or self.ending in _LOST:
+        if not after.is_rightly_sent or before.answer.silent or self.ending in _LOST:
             return Verdict.UNREPAIRED
-        if self.requests or not before.conforms or self.misled:
+        if self.requests or not before.is_rightly_sent or self.misled:
             return Verdict.REPAIRED
         return Verdict.ADAPTED if both.repairs else Verdict.FINE
 
@@ -151,7 +151,11 @@ class Result:
         if both is None:
             return ()
         lacks_done = any(violation.rule == _DONE for violation in both.before.violations)
-        return (*self.requests, *both.repairs, *((_DONE,) if lacks_done and both.after.conforms else ()))
+        return (
+            *self.requests,
+            *both.repairs,
+            *((_DONE,) if lacks_done and both.after.is_rightly_sent else ()),
+        )
 
     @property
     def clients(self) -> tuple[str, ...]:
