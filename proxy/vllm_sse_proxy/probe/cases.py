@@ -175,7 +175,9 @@ _AI_SDK_TURN: Final = [
 def _ai_sdk_next_turn(answer: Answer) -> Mapping[str, Any] | None:
     """Name the items of the first turn instead of repeating them, as the AI SDK does with those that it was sent."""
     items = [mapping(object_of(payload).get("item")) for payload in answer.payloads()]
-    ids = [item["id"] for item in items if item.get("type") in _NAMED_ITEMS and isinstance(item.get("id"), str)]
+    ids = [
+        item["id"] for item in items if item.get("type") in _NAMED_ITEMS and isinstance(item.get("id"), str)
+    ]
     if not ids:
         return None
     references = [{"type": "item_reference", "id": id_} for id_ in dict.fromkeys(ids)]

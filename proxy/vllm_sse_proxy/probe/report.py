@@ -52,7 +52,8 @@ def document(report: Report) -> dict[str, Any]:
         "version": target.version,
         "model": target.model,
         "models": target.models,
-        "notes": target.notes,
+        "notes": notes(report),
+        "died_at": report.died_at,
         "exit_code": int(report.exit_code),
         "conclusion": report.exit_code.meaning,
         "requests": report.sent,
@@ -110,9 +111,15 @@ def _head(report: Report, screen: Screen) -> list[str]:
     title = _wrapped(f"{release} at {target.url}, model {printable(target.model)}", screen, "")
     lines = [f"{screen.bold}{line}{screen.off}" for line in title]
     lines += _wrapped(f"{report.sent} requests in {report.seconds:.1f} s: {_counts(report)}", screen, "")
-    for note in target.notes:
+    for note in notes(report):
         lines += _wrapped(note, screen, "")
     return lines
+
+
+def notes(report: Report) -> list[str]:
+    """Return what the reader should know before the results."""
+    died = f"The server DIED at the request {report.died_at!r}: it stopped to work, and was asked no more."
+    return [*report.target.notes, *([] if report.died_at is None else [died])]
 
 
 def _counts(report: Report) -> str:

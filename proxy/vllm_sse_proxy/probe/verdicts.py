@@ -173,7 +173,10 @@ class Result:
             return ""
         before, after = both.before.answer, both.after
         if before.error_message is not None:
-            return f"the server refuses it, repaired or not: {before.error_message}"
+            fails = before.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            return (
+                f"the server {'fails on' if fails else 'refuses'} it, repaired or not: {before.error_message}"
+            )
         if before.silent:
             return "the server fell silent and left the stream open; the proxy ends it after its idle limit, as an error"
         if self.ending in _LOST:
@@ -205,6 +208,7 @@ class Report:
     :ivar results: in the order of the cases.
     :ivar absent: family's path → why it was not probed.
     :ivar seconds: that it took; ``sent``: requests that the server was sent.
+    :ivar died_at: the request at which the server stopped to work; None: it works. Others were on their way then.
     """
 
     target: Target
@@ -212,6 +216,7 @@ class Report:
     absent: Mapping[str, str]
     seconds: float
     sent: int
+    died_at: str | None = None
 
     @property
     def exit_code(self) -> ExitCode:
