@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic_core import PydanticUndefined
 
-from tests.labs.clients.releases import affected, breakage_list, release_table
+from tests.labs.clients.releases import affected, breakage_list, breakage_table, release_table
 from tests.labs.clients.suites import CHAT as CHAT_CLIENTS
 from tests.labs.clients.suites import MESSAGES as MESSAGES_CLIENTS
 from tests.labs.clients.table import client_table, explanation_list, letter_table, scenario_table
@@ -199,6 +199,7 @@ PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/repairs.md", "repairs"): repair_table,
     ("docs/architecture.md", "tree"): tree,
     ("docs/compatibility.md", "releases"): release_table,
+    ("docs/compatibility.md", "breakages"): breakage_table,
     ("docs/compatibility.md", "client failures"): breakage_list,
     ("docs/compatibility-matrix.md", "defects"): defect_table,
     ("docs/compatibility-matrix.md", "clients"): client_table,

@@ -14,7 +14,7 @@ from tests.labs.clients.judge import Outcome
 from tests.labs.clients.run import read_results
 from tests.labs.clients.scenarios import rows
 from tests.labs.clients.suites import SUITES
-from vllm_sse_proxy.families import FAMILIES
+from vllm_sse_proxy.families import FAMILIES, RESPONSES
 from vllm_sse_proxy.families.responses.defects import DEFECTS
 from vllm_sse_proxy.stream.plan import corrections_of
 
@@ -88,6 +88,22 @@ def _fails(known: tuple[dict[str, bool], set[str]], repair: Correction) -> bool:
     """Return whether a client fails on what a repair is for."""
     streams, ids = known
     return streams.get(f"recorded/{repair.name}", not ids.isdisjoint(repair.fixes))
+
+
+def breakage_table() -> str:
+    """Return every defect in words, the newest release that has it first, with the repairs that correct it."""
+    rows = []
+    for id_, defect in DEFECTS.items():
+        minors = releases_of(defect.releases)
+        repairs = [repair.name for repair in corrections_of(RESPONSES) if id_ in repair.fixes]
+        if minors and id_.startswith("R") and repairs:
+            rows.append((minors[-1], minors[0], defect.what, repairs))
+    lines = ["| until | since | what breaks | what repairs it |", "|---|---|---|---|"]
+    for last, first, what, repairs in sorted(rows, key=lambda row: (-row[0], row[1], row[2])):
+        until = "open" if last == NEWEST else f"0.{last}"
+        named = " ".join(f"[`{name}`](repairs.md#{name})" for name in repairs)
+        lines.append(f"| {until} | 0.{first} | {what} | {named} |")
+    return "\n".join(lines)
 
 
 def release_table() -> str:
