@@ -181,6 +181,15 @@ class TestVerdicts:
         found = await report_of(chat(body))
         assert found.results[0].verdict is Verdict.REPAIRED
 
+    async def test_formal(self) -> None:
+        """What breaks the protocol, and no client that was measured."""
+        async with Vllm(None, version="0.32.0") as upstream:
+            found = await probe(options(upstream.url))
+        first = found.results[0]
+        assert (first.verdict, first.corrections) == (Verdict.FORMAL, ("done_sentinel",))
+        assert "the protocol wants it" in report.text(found, Screen())
+        assert "not measured with real clients" in report.text(found, Screen())
+
     async def test_a_limit_that_was_not_reported_is_no_worse_afterwards(self) -> None:
         found = await report_of(chat(CONFORMING.replace(b'"stop"', b'"length"')))
         assert found.results[0].verdict is Verdict.FINE

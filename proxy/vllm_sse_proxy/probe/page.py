@@ -44,6 +44,7 @@ summary { cursor: pointer; color: var(--dim); } details table { margin: .5rem 0 
 _TONES: Final = {
     Verdict.FINE: "good",
     Verdict.ADAPTED: "good",
+    Verdict.FORMAL: "dim",
     Verdict.REPAIRED: "fixed",
     Verdict.UNREPAIRED: "bad",
     Verdict.REFUSED: "dim",

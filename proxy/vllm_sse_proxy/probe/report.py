@@ -131,6 +131,7 @@ def _result(result: Result, screen: Screen) -> list[str]:
     colours = {
         Verdict.FINE: screen.good,
         Verdict.ADAPTED: screen.good,
+        Verdict.FORMAL: screen.dim,
         Verdict.UNREPAIRED: screen.bad,
         Verdict.REPAIRED: screen.bad,
     }
@@ -166,8 +167,13 @@ def clients(finding: Finding, most: int = _MOST_CLIENTS) -> str:
     """Return the clients that a finding matters to, for a reader."""
     names = finding.clients
     if not names:
-        return "no client that was measured; the protocol wants it"
-    if len(names) == finding.measured > 1:
+        unknown = finding.measured is None
+        return (
+            "not measured with real clients"
+            if unknown
+            else "no client that was measured; the protocol wants it"
+        )
+    if finding.measured is not None and len(names) == finding.measured > 1:
         return f"all {len(names)} clients that were measured"
     more = len(names) - most
     return "; ".join(names[:most]) + (f"; and {more} more" if more > 0 else "")
