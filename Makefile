@@ -35,11 +35,26 @@ help:  ## list the targets
 
 # ---------------------------------------------------------------------------------------------- environment
 
+# What is said before anything is installed, from pyproject.toml itself.
+define WHAT_IS_INSTALLED
+import re, tomllib
+with open("pyproject.toml", "rb") as file:
+    project = tomllib.load(file)
+groups = project["dependency-groups"]
+names = lambda entries: ", ".join(re.match(r"[\w-]+", one)[0] for one in entries if isinstance(one, str))
+print("Installed into $(VENV) from your package index, with what they need themselves, and nothing anywhere else:")
+print("  to run:  ", names(project["project"]["dependencies"]))
+print("  to test: ", names(groups["test"]))
+print("  to check:", names(groups["lint"]))
+endef
+export WHAT_IS_INSTALLED
+
 # Made again when the dependencies change; otherwise `make test` starts at once. `make demo` needs no more than
 # users need, but one environment for all is simpler, and it costs seconds.
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found. Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
-	@echo "Setting up $(VENV) with $$($(PYTHON) --version) ..."
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version)."
+	@$(PYTHON) -c "$$WHAT_IS_INSTALLED"
 	@rm -rf $(VENV)
 	@if $(PYTHON) -m venv $(VENV) >/dev/null 2>&1; then \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1" && \

@@ -343,6 +343,11 @@ class TestCodex:
         assert read_like_codex(stream(finished(call), completed())).shows() == "f({})"
         assert read_like_codex(stream(finished({**call, "call_id": None}), completed())).shows() == ""
 
+    def test_something_else_than_a_stream(self) -> None:
+        answer = Answer(200, "text/html", b"<html>", cut=False)
+        assert read_like_codex(answer).problems == ["not a stream, but text/html"]
+        assert not answer.is_readable
+
     def test_an_http_error_without_json(self) -> None:
         assert read_like_codex(Answer(502, "text/html", b"gone", cut=False)).problems == ["HTTP 502: gone"]
 
@@ -453,6 +458,15 @@ class TestReport:
         monkeypatch.setenv("TERM", "xterm")
         monkeypatch.setenv(name, value)
         assert not Screen.for_stream(Terminal()).bad
+
+    @pytest.mark.parametrize(("columns", "width"), [("20", 60), ("72", 72), ("400", 160), ("", 100)])
+    def test_fits_the_terminal(self, monkeypatch: pytest.MonkeyPatch, columns: str, width: int) -> None:
+        monkeypatch.setenv("COLUMNS", columns)
+        monkeypatch.setattr("os.get_terminal_size", lambda *_: (_ for _ in ()).throw(OSError))
+        assert Screen.for_stream(Terminal()).width == width
+        text = render(self.comparison(), Screen(width=width))
+        assert max(map(len, text.splitlines())) <= width
+        assert Screen.for_stream(io.StringIO()).width == WIDTH
 
     def test_fits_its_width_with_colours_too(self) -> None:
         coloured = render(self.comparison(), Screen("\033[1m", "\033[2m", "\033[31m", "\033[32m", "\033[0m"))

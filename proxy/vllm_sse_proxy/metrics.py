@@ -133,12 +133,20 @@ class Metrics:
 
     :param families: have the routes, repairs and limits that are counted.
     :param settings: those that are shown; None: the defaults.
+    :param registry: one that has the metrics of the process already; None: one of their own is made.
     """
 
-    def __init__(self, families: Sequence[Family] = FAMILIES, settings: CoreSettings | None = None) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
+    def __init__(
+        self,
+        families: Sequence[Family] = FAMILIES,
+        settings: CoreSettings | None = None,
+        *,
+        registry: CollectorRegistry | None = None,
+    ) -> None:
+        self.registry = CollectorRegistry() if registry is None else registry
+        if registry is None:
+            ProcessCollector(registry=self.registry)
+            PlatformCollector(registry=self.registry)
 
         routes = dict.fromkeys(endpoint.route for family in families for endpoint in family.endpoints)
         pairs = [(family.name, name) for family in families for name in names_of(family)]
@@ -303,6 +311,7 @@ class Metrics:
             ("version", "python", "implementation", "core"),
             namespace=PREFIX,
             registry=self.registry,
+            multiprocess_mode="livemax",
         ).labels(__version__, platform.python_version(), platform.python_implementation(), CORE).set(1)
 
         Gauge(
@@ -320,6 +329,7 @@ class Metrics:
             CONFIG_LABELS,
             namespace=PREFIX,
             registry=self.registry,
+            multiprocess_mode="livemax",
         ).labels(*(getattr(shown, name) for name in CONFIG_LABELS)).set(1)
 
     def flush(self, family: str, tally: Tally, ending: Ending, *, duration_seconds: float) -> None:
@@ -371,7 +381,7 @@ class Metrics:
         return Counter(name, text, namespace=PREFIX, registry=self.registry)
 
     def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(name, text, namespace=PREFIX, registry=self.registry)
+        return Gauge(name, text, namespace=PREFIX, registry=self.registry, multiprocess_mode="livesum")
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(name, text, namespace=PREFIX, registry=self.registry, buckets=buckets)

@@ -29,6 +29,8 @@ _WIDEST: Final = 160
 _LABEL: Final = 18
 _MAX_LINES: Final = 5
 _MAX_RULES: Final = 4
+_OF_THE_MODEL: Final = frozenset({"call_name"})
+"""Rules of the judges that only a model can break."""
 
 
 class Asked(Protocol):
@@ -120,6 +122,18 @@ class Side:
             answer=answer,
             violations=protocol.violations(answer.body, asked.request) if is_stream else (),
             readings={label: read(answer) for label, read in protocol.readers},
+        )
+
+    @property
+    def of_the_model(self) -> tuple[str, ...]:
+        """What is wrong with the answer and neither server nor proxy is to blame for: calls of tools that there are not."""
+        return tuple(str(violation) for violation in self.violations if violation.rule in _OF_THE_MODEL)
+
+    @property
+    def is_rightly_sent(self) -> bool:
+        """Whether the answer conforms but for what the model is to blame for."""
+        return (
+            len(self.of_the_model) == len(self.violations) and not self.answer.cut and self.answer.is_readable
         )
 
     @property

@@ -165,6 +165,7 @@ _CODEX_RESULT: Final = [
     },
     {"type": "function_call_output", "id": "fco_probe", "call_id": "call_probe", "output": "README.md\n"},
 ]
+_NAMED_ITEMS: Final = frozenset({"message", "reasoning"})
 _AI_SDK_TURN: Final = [
     {"role": "system", "content": "Be brief."},
     {"role": "user", "content": [{"type": "input_text", "text": _HELLO}]},
@@ -172,14 +173,16 @@ _AI_SDK_TURN: Final = [
 
 
 def _ai_sdk_next_turn(answer: Answer) -> Mapping[str, Any] | None:
-    """Name the message of the first turn instead of repeating it, as the AI SDK does with every message it was sent."""
+    """Name the items of the first turn instead of repeating them, as the AI SDK does with those that it was sent."""
     items = [mapping(object_of(payload).get("item")) for payload in answer.payloads()]
-    ids = [item["id"] for item in items if item.get("type") == "message" and isinstance(item.get("id"), str)]
+    ids = [
+        item["id"] for item in items if item.get("type") in _NAMED_ITEMS and isinstance(item.get("id"), str)
+    ]
     if not ids:
         return None
-    reference = {"type": "item_reference", "id": ids[-1]}
+    references = [{"type": "item_reference", "id": id_} for id_ in dict.fromkeys(ids)]
     again = {"role": "user", "content": [{"type": "input_text", "text": "And in French?"}]}
-    return {"input": [*_AI_SDK_TURN, reference, again]}
+    return {"input": [*_AI_SDK_TURN, *references, again]}
 
 
 RESPONSES_CASES: Final = (
@@ -346,7 +349,7 @@ _MESSAGES_CALLED: Final = _said(
         "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "21 degrees, sunny"}],
     },
 )
-_THINKING: Final = {"thinking": {"type": "enabled", "budget_tokens": 256}}
+_THINKING: Final = {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 1536}
 MESSAGES_CASES: Final = (
     Case(MESSAGES, "text", {"messages": _said(_HELLO)}),
     Case(MESSAGES, "signs of many bytes", {"messages": _said(_SIGNS)}),

@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 from vllm_sse_proxy import __version__
-from vllm_sse_proxy.probe.report import HONESTLY, clients, found, seen
+from vllm_sse_proxy.probe.report import HONESTLY, clients, found, notes, seen
 from vllm_sse_proxy.probe.verdicts import ExitCode, Report, Result, Verdict
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ summary { cursor: pointer; color: var(--dim); } details table { margin: .5rem 0 
 _TONES: Final = {
     Verdict.FINE: "good",
     Verdict.ADAPTED: "good",
+    Verdict.FORMAL: "dim",
     Verdict.REPAIRED: "fixed",
     Verdict.UNREPAIRED: "bad",
     Verdict.REFUSED: "dim",
@@ -70,7 +71,7 @@ def page(report: Report, written_at: str) -> str:
     parts = [
         f"<h1>{escape(release)}, model {escape(target.model)}</h1>",
         f'<p class="dim">{" · ".join(map(escape, facts))}</p>',
-        *(f"<p>{escape(note)}</p>" for note in target.notes),
+        *(f"<p>{escape(note)}</p>" for note in notes(report)),
         f'<p class="conclusion" style="--tone: var(--{tone})">{escape(said[0].upper() + said[1:])}.</p>',
         _legend(report),
         *_findings(report),

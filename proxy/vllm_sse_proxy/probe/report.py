@@ -52,7 +52,8 @@ def document(report: Report) -> dict[str, Any]:
         "version": target.version,
         "model": target.model,
         "models": target.models,
-        "notes": target.notes,
+        "notes": notes(report),
+        "died_at": report.died_at,
         "exit_code": int(report.exit_code),
         "conclusion": report.exit_code.meaning,
         "requests": report.sent,
@@ -86,7 +87,8 @@ def seen(result: Result) -> str:
     calls = max((len(reading.calls) for reading in readings), default=0)
     kinds += ["text"] if any("".join(reading.texts).strip() for reading in readings) else []
     kinds += [f"{calls} call" + "s" * (calls > 1)] if calls else []
-    return ", ".join(kinds) or _NOTHING_SEEN
+    shown = ", ".join(kinds) or _NOTHING_SEEN
+    return shown + (" (the model calls a tool that it was not offered)" if both.before.of_the_model else "")
 
 
 def found(result: Result) -> str:
@@ -96,7 +98,7 @@ def found(result: Result) -> str:
         return ""
     if both.before.answer.error_message is not None:
         return "" if result.verdict is Verdict.REFUSED else seen(result)
-    said = [] if both.before.conforms else [protocol_cell(both.before).text]
+    said = [] if both.before.is_rightly_sent else [protocol_cell(both.before).text]
     for label in result.misled:
         problems = "; ".join(both.before.readings[label].problems)
         said.append(f"{label}: {problems or 'gets another answer than was meant'}")
@@ -109,9 +111,15 @@ def _head(report: Report, screen: Screen) -> list[str]:
     title = _wrapped(f"{release} at {target.url}, model {printable(target.model)}", screen, "")
     lines = [f"{screen.bold}{line}{screen.off}" for line in title]
     lines += _wrapped(f"{report.sent} requests in {report.seconds:.1f} s: {_counts(report)}", screen, "")
-    for note in target.notes:
+    for note in notes(report):
         lines += _wrapped(note, screen, "")
     return lines
+
+
+def notes(report: Report) -> list[str]:
+    """Return what the reader should know before the results."""
+    died = f"The server DIED at the request {report.died_at!r}: it stopped to work, and was asked no more."
+    return [*report.target.notes, *([] if report.died_at is None else [died])]
 
 
 def _counts(report: Report) -> str:
@@ -123,6 +131,7 @@ def _result(result: Result, screen: Screen) -> list[str]:
     colours = {
         Verdict.FINE: screen.good,
         Verdict.ADAPTED: screen.good,
+        Verdict.FORMAL: screen.dim,
         Verdict.UNREPAIRED: screen.bad,
         Verdict.REPAIRED: screen.bad,
     }
@@ -158,8 +167,13 @@ def clients(finding: Finding, most: int = _MOST_CLIENTS) -> str:
     """Return the clients that a finding matters to, for a reader."""
     names = finding.clients
     if not names:
-        return "no client that was measured; the protocol wants it"
-    if len(names) == finding.measured > 1:
+        unknown = finding.measured is None
+        return (
+            "not measured with real clients"
+            if unknown
+            else "no client that was measured; the protocol wants it"
+        )
+    if finding.measured is not None and len(names) == finding.measured > 1:
         return f"all {len(names)} clients that were measured"
     more = len(names) - most
     return "; ".join(names[:most]) + (f"; and {more} more" if more > 0 else "")

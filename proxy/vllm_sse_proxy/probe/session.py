@@ -25,7 +25,7 @@ from vllm_sse_proxy.demo.clients import Answer
 from vllm_sse_proxy.demo.report import Comparison, Side
 from vllm_sse_proxy.demo.session import counted, url_of
 from vllm_sse_proxy.probe.cases import FAMILIES, Case
-from vllm_sse_proxy.probe.target import ProbeError, Target, look, unreachable
+from vllm_sse_proxy.probe.target import ProbeError, Target, is_alive, look, unreachable
 from vllm_sse_proxy.probe.verdicts import Report, Result
 from vllm_sse_proxy.server import Server
 from vllm_sse_proxy.server.tls import upstream_context
@@ -93,7 +93,7 @@ async def probe(options: Options, progress: Callable[[int, int], None] = lambda 
         async with _proxying(settings, base, options) as proxied:
             asker = _Asker(options, target, client, base, proxied, progress)
             await asker.run(began + options.most_seconds - time.monotonic())
-    return Report(target, asker.results(), asker.absent, time.monotonic() - began, asker.sent)
+    return Report(target, asker.results(), asker.absent, time.monotonic() - began, asker.sent, asker.died_at)
 
 
 @dataclass(eq=False)
@@ -107,6 +107,7 @@ class _Asker:
     proxied: _Proxied
     progress: Callable[[int, int], None]
     absent: dict[str, str] = field(default_factory=dict)
+    died_at: str | None = None
     sent: int = 0
     _done: dict[Case, Result] = field(default_factory=dict)
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
@@ -165,6 +166,8 @@ class _Asker:
         request = case.body(self.target.model, members)
         asked = _Asked(case, request)
         async with self._slots:
+            if self.died_at is not None:
+                return self._note(Result(case, remark=f"the server died at the request: {self.died_at}"))
             before = await self._ask(self.base, case.protocol.path, request)
             is_stream = before.error_message is None
             is_refusal = before.status in _REFUSALS and not before.silent
@@ -172,7 +175,14 @@ class _Asker:
                 result = await self._through_the_proxy(asked, before)
             else:
                 result = _repaired(asked, before)
+            if before.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                await self._look_after(case)
         return self._note(result)
+
+    async def _look_after(self, case: Case) -> None:
+        """Find out whether the server still works after a request that it failed on."""
+        if self.died_at is None and not await is_alive(self.client, self.base):
+            self.died_at = f"{case.protocol.path}, {case.name}"
 
     async def _through_the_proxy(self, asked: _Asked, before: Answer) -> Result:
         async with self.proxied.lock:  # what is counted meanwhile is this request's

@@ -117,6 +117,15 @@ async def _get(
         raise ProbeError(unreachable(url, error)) from None
 
 
+async def is_alive(client: aiohttp.ClientSession, base: str) -> bool:
+    """Return whether the server still works: vLLM answers /health with 503 once its engine is dead."""
+    try:
+        async with client.get(f"{base}/health", allow_redirects=False) as answer:
+            return answer.status != HTTPStatus.SERVICE_UNAVAILABLE
+    except (aiohttp.ClientError, OSError):
+        return False
+
+
 def unreachable(url: str, error: Exception) -> str:
     """Return why there is no answer, and what to do about it."""
     match error:
@@ -137,6 +146,8 @@ def unreachable(url: str, error: Exception) -> str:
             return f"{url}: cannot be connected to: {error.os_error.strerror or error.os_error}"
         case aiohttp.ServerDisconnectedError():
             return f"{url}: closed the connection without an answer. Is it http rather than https, or the other way round?"
+        case aiohttp.ClientOSError():
+            return f"{url}: the connection broke before an answer"
         case aiohttp.ClientResponseError():
             return f"{url}: what answers is not HTTP"
         case _:

@@ -41,8 +41,8 @@ class ExitCode(IntEnum):
 
 
 _MEANINGS: Final = {
-    ExitCode.FINE: "nothing is broken in what was tried",
-    ExitCode.REPAIRED: "something is broken, and the proxy repairs all of it",
+    ExitCode.FINE: "nothing that was tried is broken for a client that was measured",
+    ExitCode.REPAIRED: "something is broken for clients, and the proxy repairs all of it",
     ExitCode.USAGE: "the command line cannot be used",
     ExitCode.UNREPAIRED: "something is broken that the proxy cannot repair",
     ExitCode.UNPROBED: "the server could not be probed: not reached, not vLLM, no key, no model, no answer in time",
@@ -54,6 +54,7 @@ class Verdict(StrEnum):
 
     FINE = "fine"
     ADAPTED = "adapted"
+    FORMAL = "formal"
     REFUSED = "refused"
     SKIPPED = "not tried"
     REPAIRED = "repaired"
@@ -68,6 +69,7 @@ class Verdict(StrEnum):
 _SAID: Final = {
     Verdict.FINE: "conforms, and leaves the proxy as it came",
     Verdict.ADAPTED: "conforms; the proxy adds what some clients need",
+    Verdict.FORMAL: "breaks the protocol in ways that no client minds that was measured; the proxy repairs it",
     Verdict.REFUSED: "the server does not take this request: see its message",
     Verdict.SKIPPED: "there was no time left, or nothing to continue",
     Verdict.REPAIRED: "is broken, and the proxy repairs it",
@@ -118,15 +120,23 @@ class Result:
             return Verdict.SKIPPED
         before, after = both.before, both.after
         if before.answer.error_message is not None:
-            if after.answer.error_message is None and after.conforms:
+            if after.answer.error_message is None and after.is_rightly_sent:
                 return Verdict.REPAIRED
             is_refused = HTTPStatus.BAD_REQUEST <= before.answer.status < HTTPStatus.INTERNAL_SERVER_ERROR
             return Verdict.REFUSED if is_refused and self.case.client is None else Verdict.UNREPAIRED
-        if not after.conforms or before.answer.silent or self.ending in _LOST:
+        if not after.is_rightly_sent or before.answer.silent or self.ending in _LOST:
             return Verdict.UNREPAIRED
-        if self.requests or not before.conforms or self.misled:
-            return Verdict.REPAIRED
+        if self.requests or self.misled or not before.is_rightly_sent:
+            return Verdict.REPAIRED if self.matters else Verdict.FORMAL
         return Verdict.ADAPTED if both.repairs else Verdict.FINE
+
+    @property
+    def matters(self) -> bool:
+        """Whether what is corrected matters to a client, as far as that was measured; what was not measured may."""
+        if self.requests or self.misled or self.comparison is None:
+            return True
+        known = affected().get(self.case.protocol.family.name, {})
+        return any(known.get(name) != [] for name in self.comparison.repairs)
 
     @property
     def misled(self) -> tuple[str, ...]:
@@ -151,7 +161,11 @@ class Result:
         if both is None:
             return ()
         lacks_done = any(violation.rule == _DONE for violation in both.before.violations)
-        return (*self.requests, *both.repairs, *((_DONE,) if lacks_done and both.after.conforms else ()))
+        return (
+            *self.requests,
+            *both.repairs,
+            *((_DONE,) if lacks_done and both.after.is_rightly_sent else ()),
+        )
 
     @property
     def clients(self) -> tuple[str, ...]:
@@ -169,7 +183,10 @@ class Result:
             return ""
         before, after = both.before.answer, both.after
         if before.error_message is not None:
-            return f"the server refuses it, repaired or not: {before.error_message}"
+            fails = before.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            return (
+                f"the server {'fails on' if fails else 'refuses'} it, repaired or not: {before.error_message}"
+            )
         if before.silent:
             return "the server fell silent and left the stream open; the proxy ends it after its idle limit, as an error"
         if self.ending in _LOST:
@@ -183,7 +200,8 @@ class Finding:
 
     :ivar name: of the repair; ``summary``: what it does.
     :ivar cases: the requests that needed it.
-    :ivar clients: those that were measured to fail without it, of ``measured`` clients of its family.
+    :ivar clients: those that were measured to fail without it.
+    :ivar measured: of how many; None: it was not measured.
     """
 
     protocol: Protocol
@@ -191,7 +209,7 @@ class Finding:
     summary: str
     cases: tuple[str, ...]
     clients: tuple[str, ...]
-    measured: int
+    measured: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +219,7 @@ class Report:
     :ivar results: in the order of the cases.
     :ivar absent: family's path → why it was not probed.
     :ivar seconds: that it took; ``sent``: requests that the server was sent.
+    :ivar died_at: the request at which the server stopped to work; None: it works. Others were on their way then.
     """
 
     target: Target
@@ -208,6 +227,7 @@ class Report:
     absent: Mapping[str, str]
     seconds: float
     sent: int
+    died_at: str | None = None
 
     @property
     def exit_code(self) -> ExitCode:
@@ -217,7 +237,8 @@ class Report:
             return ExitCode.UNREPAIRED
         if Verdict.REPAIRED in verdicts:
             return ExitCode.REPAIRED
-        return ExitCode.FINE if verdicts & {Verdict.FINE, Verdict.ADAPTED} else ExitCode.UNPROBED
+        is_tried = not verdicts.isdisjoint({Verdict.FINE, Verdict.ADAPTED, Verdict.FORMAL})
+        return ExitCode.FINE if is_tried else ExitCode.UNPROBED
 
     @property
     def protocols(self) -> tuple[Protocol, ...]:
@@ -253,7 +274,8 @@ def _finding(protocol: Protocol, name: str, results: Iterable[Result]) -> Findin
     needing = [result for result in results if name in result.corrections]
     asking = [result.case.client for result in needing if name in result.requests and result.case.client]
     known = affected().get(family.name, {})
-    measured = len({client for failing in known.values() for client in failing})
+    every_client = {client for failing in known.values() for client in failing}
+    measured = len(every_client) if name in known or name == _DONE else None
     clients = (*asking, *known.get(name, ()))
     cases = tuple(result.case.name for result in needing)
     return Finding(protocol, name, summaries.get(name, ""), cases, tuple(dict.fromkeys(clients)), measured)

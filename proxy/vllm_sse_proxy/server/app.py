@@ -21,14 +21,13 @@ from vllm_sse_proxy.server.clients import ClientServer
 from vllm_sse_proxy.server.credentials import Credentials
 from vllm_sse_proxy.server.first_look import look_at
 from vllm_sse_proxy.server.gateway import Gateway
-from vllm_sse_proxy.server.handling import FamilyHandler
+from vllm_sse_proxy.server.handlers import handlers_of
 from vllm_sse_proxy.server.headers import Forwarding
 from vllm_sse_proxy.server.health import admin_app
 from vllm_sse_proxy.server.lag import LoopLag
 from vllm_sse_proxy.server.lifecycle import CUT_SECONDS, announce, wait
 from vllm_sse_proxy.server.recording import Recorder
 from vllm_sse_proxy.server.reloading import Reloader, check
-from vllm_sse_proxy.server.responses import ResponsesHandler
 from vllm_sse_proxy.server.routes import RouteTable
 from vllm_sse_proxy.server.silence import SilenceWatch
 from vllm_sse_proxy.server.sockets import LISTEN_BACKLOG, listen, naming, port_of, stop_listening
@@ -43,9 +42,6 @@ if TYPE_CHECKING:
 
     from vllm_sse_proxy.config import ServerSettings
     from vllm_sse_proxy.stream.family import Family
-
-_HANDLERS: Final[dict[str, type[FamilyHandler]]] = {"responses": ResponsesHandler}
-"""The families for which the shell does more than repair their streams."""
 
 _LAST_REQUEST_SECONDS: Final = 0.1
 """How long a connection that was made just before the port closed has to send its request."""
@@ -185,12 +181,9 @@ class Server:
         observing = (
             settings.mode is Mode.OBSERVE
         )  # then upstream's bytes are all that is sent, and it is asked nothing
-        handlers = [
-            _HANDLERS.get(family.name, FamilyHandler)(family, settings, upstream) for family in self._families
-        ]
         return Gateway(
             settings=settings,
-            routes=RouteTable(handlers),
+            routes=RouteTable(handlers_of(self._families, settings, upstream)),
             metrics=self.metrics,
             upstream=upstream,
             recorder=recorder,

@@ -14,12 +14,14 @@ from tests.labs.clients.judge import Outcome
 from tests.labs.clients.run import read_results
 from tests.labs.clients.scenarios import rows
 from tests.labs.clients.suites import SUITES
-from vllm_sse_proxy.families import FAMILIES
+from vllm_sse_proxy.families import FAMILIES, RESPONSES
 from vllm_sse_proxy.families.responses.defects import DEFECTS
 from vllm_sse_proxy.stream.plan import corrections_of
 
 if TYPE_CHECKING:
-    from tests.labs.clients.suites import Suite
+    from collections.abc import Mapping
+
+    from tests.labs.clients.judge import Outcomes
     from vllm_sse_proxy.stream.repair import Correction
 
 FIRST = 10
@@ -61,33 +63,44 @@ def _outcomes(client: str) -> dict[str, tuple[Outcome, Outcome]]:
 
 
 def affected() -> dict[str, dict[str, list[str]]]:
-    """Return family → repair → the clients that fail on its golden; where that was not run, on a stream with its defects."""
+    """Return family → repair → the clients that fail on its golden without the proxy; only repairs whose golden was run."""
     made: dict[str, dict[str, list[str]]] = {}
     for family in FAMILIES:
         suite = SUITES.get(family.name)
         if suite is not None:
-            failures = {client.title: _failures_of(suite, client.name) for client in suite.clients}
+            results = read_results(suite)
+            run = {
+                client.title: results[client.name].outcomes
+                for client in suite.clients
+                if client.name in results
+            }
             made[family.name] = {
-                repair.name: [title for title, known in failures.items() if _fails(known, repair)]
+                repair.name: [title for title, outcomes in run.items() if _fails(outcomes, repair)]
                 for repair in corrections_of(family)
+                if run and all(f"recorded/{repair.name}" in outcomes for outcomes in run.values())
             }
     return made
 
 
-def _failures_of(suite: Suite, client: str) -> tuple[dict[str, bool], set[str]]:
-    """Return whether a client fails without the proxy, by stream, and the defects of those on which it does."""
-    results = read_results(suite)
-    outcomes = results[client].outcomes if client in results else {}
-    known = {name: one.before is not Outcome.SAME for name, one in outcomes.items()}
-    rows = {name.partition("/")[0] for name, fails in known.items() if fails}
-    ids = {id_ for row, named, _ in suite.rows() if row in rows for id_ in re.findall(r"[A-Z]\d+", named)}
-    return known, ids
+def _fails(outcomes: Mapping[str, Outcomes], repair: Correction) -> bool:
+    """Return whether a client fails on the golden of a repair."""
+    return outcomes[f"recorded/{repair.name}"].before is not Outcome.SAME
 
 
-def _fails(known: tuple[dict[str, bool], set[str]], repair: Correction) -> bool:
-    """Return whether a client fails on what a repair is for."""
-    streams, ids = known
-    return streams.get(f"recorded/{repair.name}", not ids.isdisjoint(repair.fixes))
+def breakage_table() -> str:
+    """Return every defect in words, the newest release that has it first, with the repairs that correct it."""
+    rows = []
+    for id_, defect in DEFECTS.items():
+        minors = releases_of(defect.releases)
+        repairs = [repair.name for repair in corrections_of(RESPONSES) if id_ in repair.fixes]
+        if minors and id_.startswith("R") and repairs:
+            rows.append((minors[-1], minors[0], defect.what, repairs))
+    lines = ["| until | since | what breaks | what repairs it |", "|---|---|---|---|"]
+    for last, first, what, repairs in sorted(rows, key=lambda row: (-row[0], row[1], row[2])):
+        until = "open" if last == NEWEST else f"0.{last}"
+        named = " ".join(f"[`{name}`](repairs.md#{name})" for name in repairs)
+        lines.append(f"| {until} | 0.{first} | {what} | {named} |")
+    return "\n".join(lines)
 
 
 def release_table() -> str:
