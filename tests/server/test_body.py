@@ -99,7 +99,7 @@ class Delivery:
         return await self.deliver()
 
     async def deliver(self) -> asyncio.Task[None]:
-        task = asyncio.create_task(self.body.deliver(self.recipient))
+        task = asyncio.create_task(self.body.deliver(self.recipient.take, self.recipient.is_blocked))
         await turn()
         return task
 

@@ -130,7 +130,11 @@ class AnswerWriter:
 
         :raises ClientGoneError: the client left.
         """
-        self._note(data)
+        exchange = self._exchange
+        self.last_write = self._loop.time()
+        exchange.bytes_out += len(data)
+        if exchange.first_byte_at is None:
+            exchange.first_byte_at = self.last_write
         if self._head_waits and self._writer is not None:
             self._head_waits = False
             try:
@@ -159,20 +163,16 @@ class AnswerWriter:
 
         :raises ClientGoneError: the client left.
         """
-        self._note(data)
+        exchange = self._exchange
+        self.last_write = self._loop.time()
+        exchange.bytes_out += len(data)
+        if data and exchange.first_byte_at is None:
+            exchange.first_byte_at = self.last_write
         try:
             await self.response.write_eof(data)
         except ConnectionError:
             raise ClientGoneError from None
         return self.response
-
-    def _note(self, data: bytes) -> None:
-        """Take note of what is written."""
-        exchange = self._exchange
-        self.last_write = self._loop.time()
-        if data and exchange.first_byte_at is None:
-            exchange.first_byte_at = self.last_write
-        exchange.bytes_out += len(data)
 
     def cut(self) -> web.StreamResponse:
         """Close the client's connection in the middle of the body, so that the answer cannot be mistaken for a whole one."""

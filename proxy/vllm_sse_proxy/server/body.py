@@ -1,10 +1,9 @@
 """The body of upstream's answer: its bytes, as they come, and how it ends.
 
 Theory of operation. While a body is delivered, it is the protocol of upstream's transport, in front of aiohttp's own. What the
-socket brings goes through aiohttp's parser, out of its reader and to the recipient within one call of
+socket brings goes through aiohttp's parser, out of its reader and to whoever takes it within one call of
 :meth:`UpstreamBody.data_received`: no task is woken for an event, and no future made. Whoever delivers is woken once, at the
-end. A recipient that cannot take more is asked again when it can; meanwhile upstream's transport is paused, and so TCP stops
-upstream.
+end. When nothing more can be taken, upstream's transport is paused until something can, and so TCP stops upstream.
 
 What an end means for the client is decided elsewhere; here it is recognised. In most cases aiohttp distinguishes a clean end
 from a broken one. Three things it leaves to its users: bytes that came before the break, a reset of a body that only the
@@ -14,7 +13,7 @@ connection ends, and wrong chunk framing.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 import aiohttp
 from aiohttp import hdrs
@@ -22,17 +21,9 @@ from aiohttp import hdrs
 from vllm_sse_proxy.stream.ending import BodyEnd
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vllm_sse_proxy.server.exchange import Exchange
-
-
-class Recipient(Protocol):
-    """Who takes a body."""
-
-    def is_blocked(self) -> bool:
-        """Return whether it can take nothing now. It calls :meth:`UpstreamBody.resume` once it can."""
-
-    def take(self, data: bytes) -> None:
-        """Take the next bytes; never none."""
 
 
 class _EmptiedReader(aiohttp.StreamReader):
@@ -73,8 +64,8 @@ class UpstreamBody(asyncio.Protocol):
     """
 
     __slots__ = (
-        *("_blocked", "_content", "_error", "_exchange", "_loop", "_over", "_passing_on", "_protocol"),
-        *("_recipient", "_stopped", "_transport", "_until_close", "answer", "end", "waiting_since"),
+        *("_blocked", "_content", "_error", "_exchange", "_is_full", "_loop", "_over", "_passing_on"),
+        *("_protocol", "_stopped", "_take", "_transport", "_until_close", "answer", "end", "waiting_since"),
     )
 
     def __init__(self, answer: aiohttp.ClientResponse, exchange: Exchange) -> None:
@@ -89,7 +80,8 @@ class UpstreamBody(asyncio.Protocol):
         self._until_close = (
             hdrs.CONTENT_LENGTH not in answer.headers and hdrs.TRANSFER_ENCODING not in answer.headers
         )
-        self._recipient: Recipient | None = None
+        self._take: Callable[[bytes], None] | None = None
+        self._is_full: Callable[[], bool] = _never
         self._over: asyncio.Future[None] | None = None
         self._error: Exception | None = None
         self._passing_on = self._blocked = self._stopped = False
@@ -111,14 +103,16 @@ class UpstreamBody(asyncio.Protocol):
         """Return whether upstream is being waited for now."""
         return self._over is not None and not self._over.done() and not self._blocked
 
-    async def deliver(self, recipient: Recipient) -> None:
-        """Have the recipient take the body as it comes, until it is over or :meth:`stop` was called.
+    async def deliver(self, take: Callable[[bytes], None], is_full: Callable[[], bool] | None = None) -> None:
+        """Have something take the body as it comes, until it is over or :meth:`stop` was called.
 
         After a stop it can be called again, at once, and goes on with what was not taken. ``end`` says whether it is over.
 
-        :raises Exception: what the recipient raised.
+        :param take: is called with what has come, never with nothing.
+        :param is_full: says whether nothing can be taken now; :meth:`resume` is to be called once something can. None: never.
+        :raises Exception: what ``take`` raised.
         """
-        self._recipient, self._stopped = recipient, False
+        self._take, self._is_full, self._stopped = take, is_full or _never, False
         self._attach()
         try:
             self._pass_on()
@@ -129,14 +123,15 @@ class UpstreamBody(asyncio.Protocol):
                 error, self._error = self._error, None
                 raise error
             if not self._stopped and (rest := self._content.read_nowait()):
-                self._give(rest)  # it was ended from outside: what had come until then still counts
+                self._exchange.bytes_in += len(rest)
+                take(rest)  # it was ended from outside: what had come until then still counts
         finally:
             self._detach()
-            self._recipient = self._over = None
+            self._take = self._over = None
 
     def stop(self) -> None:
         """Deliver nothing more: the recipient has what it wants."""
-        self._stopped = True
+        self._stopped, self._take = True, None
         self._wake()
 
     def end_with(self, end: BodyEnd) -> None:
@@ -210,18 +205,24 @@ class UpstreamBody(asyncio.Protocol):
                 transport.resume_reading()
 
     def _pass_on(self) -> None:
-        """Give the recipient what is here, as far as it can take it, and look whether that was the end."""
-        if self._passing_on or self._recipient is None:
-            return  # what is being passed on made room for more
-        self._passing_on = True
+        """Have what is here taken, if it can be, and look whether that was the end."""
+        take = self._take
+        if take is None or self._passing_on or self.end is not None:
+            return
+        self._passing_on = True  # what is taken may make room for more, and call this again
         try:
-            while self.end is None and not self._stopped and not self._is_blocked():
-                if data := self._content.read_nowait():
-                    self._give(data)
-                elif (end := self._find_end()) is not None:
-                    self.end_with(end)
-                else:
-                    break
+            if self._is_full():
+                self._block()
+                return
+            if data := self._content.read_nowait():
+                self._exchange.bytes_in += len(data)
+                take(data)
+            if self._take is None:
+                return  # that was enough
+            if self._transport is None:
+                self.end_with(self._find_end())
+            elif self._is_full():
+                self._block()
         except Exception as error:  # noqa: BLE001 - it belongs to the one who delivers, and the loop would only log it
             self._error = error
             self.stop()
@@ -229,27 +230,17 @@ class UpstreamBody(asyncio.Protocol):
             self._passing_on = False
         self.waiting_since = self._loop.time()
 
-    def _give(self, data: bytes) -> None:
-        self._exchange.bytes_in += len(data)
-        if self._recipient is not None:
-            self._recipient.take(data)
-
-    def _is_blocked(self) -> bool:
-        """Return whether the recipient can take nothing now; then upstream has to wait."""
-        if self._recipient is None or not self._recipient.is_blocked():
-            return False
+    def _block(self) -> None:
+        """Have upstream wait."""
         if not self._blocked and self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
         self._blocked = True
-        return True
 
-    def _find_end(self) -> BodyEnd | None:
-        """Return how the body ended, now that all of it was given; None if more may come."""
-        if self._content.is_eof():
-            return BodyEnd.RESET if self._until_close and self._was_reset() else BodyEnd.EOF
-        if self._transport is None:
+    def _find_end(self) -> BodyEnd:
+        """Return how the body ended, now that no more will come and all was taken."""
+        if not self._content.is_eof():
             return BodyEnd.RESET if self._was_reset() else BodyEnd.CUT
-        return None
+        return BodyEnd.RESET if self._until_close and self._was_reset() else BodyEnd.EOF
 
     def _was_reset(self) -> bool:
         return self._protocol is not None and isinstance(self._protocol.exception(), aiohttp.ClientOSError)
@@ -258,3 +249,7 @@ class UpstreamBody(asyncio.Protocol):
         """Wake whoever waits for the delivery."""
         if self._over is not None and not self._over.done():
             self._over.set_result(None)
+
+
+def _never() -> bool:
+    return False

@@ -52,10 +52,6 @@ class Relay:
         self.writer.when_drained(body.resume)
         exchange.relay = self
 
-    def is_blocked(self) -> bool:
-        """Return whether the client does not keep up."""
-        return self.writer.is_waiting_for_client()
-
     def take(self, data: bytes) -> None:
         """Write what came of upstream's body.
 
@@ -117,7 +113,7 @@ class PassThrough(Relay):
         )
         if read:
             writer.write(read)
-        await body.deliver(self)
+        await body.deliver(self.take, writer.is_waiting_for_client)
         if body.end is BodyEnd.EOF:
             self._exchange.ending = "ok"
             return await writer.end()
@@ -200,7 +196,7 @@ class WholeRelay(RewritingRelay):
     async def _relay(self, *, close: bool, read: bytes) -> web.StreamResponse:
         body, writer = self._body, self.writer
         held = _Held(body, self._max_bytes, read)
-        await body.deliver(held)
+        await body.deliver(held.take)
         whole = b"".join(held.pieces)
         fits = held.size <= self._max_bytes
         new = self._rewrite(whole) if body.end is BodyEnd.EOF and fits else whole
@@ -220,9 +216,6 @@ class _Held:
         self._max_bytes = max_bytes
         self.pieces = [read]
         self.size = len(read)
-
-    def is_blocked(self) -> bool:
-        return False
 
     def take(self, data: bytes) -> None:
         self.pieces.append(data)

@@ -77,7 +77,7 @@ class StreamRelay(Relay):
 
     async def _run(self) -> web.StreamResponse:
         normalizer = self._normalizer
-        await self._body.deliver(self)
+        await self._body.deliver(self.take, self.writer.is_waiting_for_client)
         if self._last is not None:
             return await self._finish(self._last)
         self._count_failure()
