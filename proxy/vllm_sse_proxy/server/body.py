@@ -191,6 +191,7 @@ class UpstreamBody(asyncio.Protocol):
         if content.is_eof():
             return
         content.__class__ = _EmptiedReader
+        content._http_chunk_splits = None  # noqa: SLF001 - a kilobyte that it does not need
         if protocol is not None and protocol.transport is not None:
             self._transport = protocol.transport
             self._transport.set_protocol(self)
