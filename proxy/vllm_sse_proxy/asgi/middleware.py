@@ -62,7 +62,7 @@ class Repair:
         stream: StreamRequest | None = None
         rewrite = None
         if route.handler is None:
-            found = (handler.rewrite(exchange, headers) for handler in self._routes.handlers)
+            found = (handler.rewrite(exchange) for handler in self._routes.handlers)
             rewrite = next((one for one in found if one is not None), None)
             if rewrite is None:
                 await self._app(scope, receive, send)
@@ -135,6 +135,7 @@ class Repair:
             route=route.label,
             client_ip=client[0] if client else None,
             started_at=asyncio.get_running_loop().time(),
+            raw_headers=raw,
         )
 
 

@@ -34,6 +34,7 @@ from vllm_sse_proxy.server.relay import ObservedRelay, PassThrough, UnrepairedSt
 from vllm_sse_proxy.server.stream_relay import StreamRelay
 from vllm_sse_proxy.server.tunnel import Tunnel
 from vllm_sse_proxy.server.upload import Upload
+from vllm_sse_proxy.server.upstream import PIECE_BYTES
 from vllm_sse_proxy.stream.family import openai_error
 
 if TYPE_CHECKING:
@@ -268,8 +269,10 @@ class Gateway:
 
     def _rewrite(self, exchange: Exchange) -> Rewrite | None:
         """Return what rewrites the JSON answer to a request that cannot be answered by a stream."""
-        found = (handler.rewrite(exchange) for handler in self.routes.handlers)
-        return next((rewrite for rewrite in found if rewrite is not None), None)
+        for handler in self.routes.handlers:
+            if (rewrite := handler.rewrite(exchange)) is not None:
+                return rewrite
+        return None
 
     def _wrong_switch(self, answer: aiohttp.ClientResponse) -> ProxyError:
         """Give up an upstream that switched to a protocol that it was not asked for."""
@@ -309,14 +312,18 @@ class Gateway:
     async def _body(
         self, request: web.BaseRequest, upload: Upload, reader: StreamRequest | None
     ) -> bytes | AsyncIterator[bytes] | None:
-        """Return the body for upstream: read if somebody wants to and it is small enough, else as a stream."""
+        """Return the body for upstream: read if somebody wants to or it is here, and it is small enough; else as a stream."""
         if not request.body_exists:
             return None
         body = None
         if reader is not None:
             body = await upload.read(self.settings.max_request_body_inspect_bytes)
-        if reader is None or body is None:
+        elif upload.is_here(PIECE_BYTES):
+            body = await upload.read(PIECE_BYTES)
+        if body is None:
             return upload.stream()
+        if reader is None:
+            return body
         document = None if hdrs.CONTENT_ENCODING in request.headers else parse_body(body)
         model = None if document is None else document.get("model")
         if isinstance(model, str):

@@ -46,6 +46,9 @@ _HOP_BY_HOP: Final = frozenset(
 # A sender may list any header as hop-by-hop, but not those that frame or address the message.
 _NEVER_LISTED: Final = frozenset({b"content-length", b"host"})
 
+_CONNECTION_LENGTH: Final = len("connection")
+_NONE: Final[frozenset[bytes]] = frozenset()
+
 # Says where else the server can be reached: true of upstream, not of the proxy.
 _OWN_AUTHORITY: Final = frozenset({b"alt-svc"})
 
@@ -119,12 +122,12 @@ def end_to_end(raw: RawHeaders, *, also: frozenset[bytes] = frozenset()) -> CIMu
 
     A repeated header keeps its first spelling: aiohttp's client takes ``X-A`` and ``x-a`` for two headers, and keeps only one.
     """
-    dropped = _HOP_BY_HOP | also | (connection_options(raw) - _NEVER_LISTED)
+    listed = connection_options(raw) - _NEVER_LISTED
     headers: CIMultiDict[str] = CIMultiDict()
     spelling: dict[bytes, str] = {}
     for name, value in raw:
         key = name.lower()
-        if key not in dropped:
+        if key not in _HOP_BY_HOP and key not in also and key not in listed:
             try:
                 headers.add(spelling.setdefault(key, name.decode("ascii")), value.decode())
             except UnicodeDecodeError:
@@ -134,7 +137,11 @@ def end_to_end(raw: RawHeaders, *, also: frozenset[bytes] = frozenset()) -> CIMu
 
 def connection_options(raw: RawHeaders) -> frozenset[bytes]:
     """Return what the ``Connection`` headers list, in lower case."""
-    lines = [value for name, value in raw if name.lower() == b"connection"]
+    lines = [
+        value for name, value in raw if len(name) == _CONNECTION_LENGTH and name.lower() == b"connection"
+    ]
+    if not lines:
+        return _NONE
     return frozenset(
         option for line in lines for part in line.split(b",") if (option := part.strip().lower())
     )

@@ -94,14 +94,17 @@ class Upstream:
         target: str,
         headers: CIMultiDict[str],
         body: bytes | AsyncIterable[bytes] | None,
+        *,
+        may_repeat: bool = True,
     ) -> aiohttp.ClientResponse:
         """Send one request and return the answer once its headers are here.
 
         If upstream had just closed the reused connection that the request went out on, so that not one byte of an answer came,
-        the request is sent once more, provided that its body is still whole. Nothing else is ever sent twice.
+        the request is sent once more, provided that it may be and its body is still whole. Nothing else is ever sent twice.
 
         :param target: path and query, sent byte for byte after the configured path prefix.
         :param body: an iterable is sent chunked unless ``headers`` hold a Content-Length.
+        :param may_repeat: whether the request may be sent again at all.
         :raises aiohttp.ClientError: no answer; see :func:`vllm_sse_proxy.server.errors.problem_of`.
         """
         url = self._url(target)
@@ -111,9 +114,9 @@ class Upstream:
         try:
             answer = await self._send_once(method, url, headers, body)
         except _UnansweredError as unanswered:
-            replayable = body is None or isinstance(body, bytes)
+            is_whole = body is None or isinstance(body, bytes)
             fresh = opened or isinstance(unanswered.error, aiohttp.ClientConnectorError)
-            if fresh or not replayable or unanswered.began:
+            if fresh or not (may_repeat and is_whole) or unanswered.began:
                 raise unanswered.error from None
         else:
             if logger.isEnabledFor(logging.DEBUG):
