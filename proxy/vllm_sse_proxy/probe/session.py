@@ -26,7 +26,7 @@ from vllm_sse_proxy.demo.report import Comparison, Side
 from vllm_sse_proxy.demo.session import counted, url_of
 from vllm_sse_proxy.probe.cases import FAMILIES, Case
 from vllm_sse_proxy.probe.target import ProbeError, Target, is_alive, look, unreachable
-from vllm_sse_proxy.probe.verdicts import Report, Result
+from vllm_sse_proxy.probe.verdicts import Report, Result, Verdict
 from vllm_sse_proxy.server import Server
 from vllm_sse_proxy.server.tls import upstream_context
 from vllm_sse_proxy.stream.ending import BodyEnd
@@ -175,7 +175,7 @@ class _Asker:
                 result = await self._through_the_proxy(asked, before)
             else:
                 result = _repaired(asked, before)
-            if before.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            if result.verdict is Verdict.UNREPAIRED:
                 await self._look_after(case)
         return self._note(result)
 

@@ -31,6 +31,7 @@ from vllm_sse_proxy.config import SettingsError
 from vllm_sse_proxy.metrics import MergedMetrics, Metrics, Report
 from vllm_sse_proxy.server.health import admin_app
 from vllm_sse_proxy.server.lifecycle import CUT_SECONDS, StopSignals, announce, begin_drain, end_drain, wait
+from vllm_sse_proxy.server.recording import check_folder
 from vllm_sse_proxy.server.sockets import LISTEN_BACKLOG, bind, close_all, listen, naming, port_of
 from vllm_sse_proxy.server.tls import listener_context, upstream_context
 
@@ -316,6 +317,7 @@ def supervise(settings: ServerSettings) -> int:
     """
     listener_context(settings)  # what cannot be used is reported here once, and not by every worker
     upstream_context(settings)
+    check_folder(settings)
 
     async def run() -> int:
         return await Supervisor(settings).run()
