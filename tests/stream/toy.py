@@ -65,8 +65,8 @@ class ToyCompleter(Completer):
 class ToyWriter(Writer):
     """Writes an event without number or name."""
 
-    def write(self, event: Event, out: list[bytes]) -> None:
-        out.append(encode_data(serialize_event(event)))
+    def write(self, event: Event, exit_: Exit) -> None:
+        exit_.out.append(encode_data(serialize_event(event)))
 
     def sentinel(self, out: list[bytes]) -> None:
         out.append(encode_data(b"over"))
@@ -103,7 +103,7 @@ class Toy(Family):
         assert isinstance(view, ToyView)
         return ToyCompleter(context, view, exit_)
 
-    def writer(self, context: StreamContext, view: View, exit_: Exit) -> ToyWriter:  # noqa: ARG002 - it needs nothing
+    def writer(self, context: StreamContext, view: View) -> ToyWriter:  # noqa: ARG002 - it needs nothing
         return ToyWriter()
 
 

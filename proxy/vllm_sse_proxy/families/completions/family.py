@@ -71,7 +71,7 @@ class Completions(ChunkFamily):
         view.expected = choices_of(context)
         return ChunkCompleter(context, view, exit_)
 
-    def writer(self, context: StreamContext, view: View, exit_: Exit) -> Writer:  # noqa: ARG002 - it needs nothing
+    def writer(self, context: StreamContext, view: View) -> Writer:  # noqa: ARG002 - it needs nothing
         """Return the last station."""
         return ChunkWriter()
 

@@ -73,7 +73,7 @@ class Messages(Family):
         assert isinstance(view, MessageView)  # noqa: S101 - it is this family's own
         return MessagesCompleter(context, view, exit_)
 
-    def writer(self, context: StreamContext, view: View, exit_: Exit) -> Writer:  # noqa: ARG002 - a frame needs nothing else
+    def writer(self, context: StreamContext, view: View) -> Writer:  # noqa: ARG002 - a frame needs nothing else
         """Return the last station."""
         return MessagesWriter(context)
 

@@ -60,7 +60,7 @@ class Transcriptions(ChunkFamily):
         assert isinstance(view, TranscriptionsView)  # noqa: S101 - it is this family's own
         return TranscriptionsCompleter(context, view, exit_)
 
-    def writer(self, context: StreamContext, view: View, exit_: Exit) -> Writer:  # noqa: ARG002 - it needs nothing
+    def writer(self, context: StreamContext, view: View) -> Writer:  # noqa: ARG002 - it needs nothing
         """Return the last station."""
         return ChunkWriter()
 
