@@ -93,9 +93,6 @@ class Toy(Family):
         kind = "word" if type(body.get("word")) is str else str(body.get("kind"))
         return Event(kind, body, data)
 
-    def place_of(self, event: Event) -> object:
-        return event.type
-
     def view(self) -> ToyView:
         return ToyView()
 

@@ -144,6 +144,8 @@ class FrameDecoder:
 
         Each of them is for `parse`, unless the caller can do with it as it is. Any other chunk must be `read`: None.
         """
+        if self._lead == b"" and chunk and not chunk.startswith(_BOM[:1]):
+            self._lead = None
         if (
             self._lead is None
             and self._held == 0
@@ -154,7 +156,8 @@ class FrameDecoder:
             and chunk.endswith(b"\n\n")
             and b"\r" not in chunk
         ):
-            return chunk[:-2].split(b"\n\n")
+            lines = chunk[:-2]  # one event has one line end, or none
+            return lines.split(b"\n\n") if lines.count(b"\n") > 1 else [lines]
         return None
 
     def parse(self, block: bytes) -> list[Frame]:

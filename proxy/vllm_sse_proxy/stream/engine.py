@@ -21,7 +21,7 @@ from vllm_sse_proxy.stream.rewrites import (
     KEPT,
     WALKED,
     WHOLE,
-    Repetition,
+    Awaited,
     Rewrite,
     learned,
     spelled_words,
@@ -55,10 +55,8 @@ class Engine:
         self._repairs: list[Repair | None] = [None] * len(plan.repairs)  # made when they are first asked
         self._completer = family.completer(self._context, view, self.exit)
         self._rewrites: list[Rewrite] = []
-        self._repetition: Repetition | None = None
+        self._awaited: Awaited | None = None
         self._walks = 0
-        self._places: dict[object, None] = {}
-        """places of the deltas that were walked since the last event of another kind"""
 
     def process(self, event: Event, frame: bytes | None = None) -> None:
         """Take one event of upstream, or END, through the stations.
@@ -70,22 +68,15 @@ class Engine:
             self.exit.tally.events_in += 1
         if event.type not in self._family.deltas or frame is None:
             self._rewrites.clear()
-            self._places.clear()
-            self._repetition = None
+            self._awaited = None
             type_ = self._family.repeated_as(event) if frame is not None else None
             if type_ is None or frame is None:
                 self._walk(event, 0)
             else:
-                self._repetition = self._walk_and_await(event, frame, type_)
+                self._awaited = self._walk_and_await(event, frame, type_)
             return
-        place = self._family.place_of(event)
         left = self.exit.tally.events_out
-        if place not in self._places:  # the first of a text, which may have no second
-            if len(self._places) < _KNOWN_AT_ONCE:
-                self._places[place] = None
-            self._walk(event, 0)
-        else:
-            self._walk_and_learn(event, frame)
+        self._walk_and_learn(event, frame)
         if (
             self.exit.tally.events_out > left + 1
         ):  # it needed events of structure: what was learned before them is void
@@ -94,7 +85,7 @@ class Engine:
     def comment(self, text: bytes) -> None:
         """Pass one of upstream's comments: it says that time passes, so what waits for the next event waits no longer."""
         self._walks += 1
-        self._repetition = None
+        self._awaited = None
         self._walk(Event(COMMENT, {}, text), 0)
 
     # ----------------------------------------------------------------------------------------------------------- the stations
@@ -176,7 +167,7 @@ class Engine:
                 spelled = rewrite.before.read(frame, number)
                 if spelled:
                     return self._rewrite(rewrite, frame, spelled, number)
-        return self._repetition is not None and self._repeat(self._repetition, frame)
+        return self._awaited is not None and self._repeat(self._awaited, frame)
 
     def _rewrite(self, rewrite: Rewrite, frame: bytes, spelled: bytes, number: bytes) -> bool:
         words = words_in(spelled)
@@ -236,37 +227,38 @@ class Engine:
             signs += watched
         return signs
 
-    def _repeat(self, repetition: Repetition, frame: bytes) -> bool:
+    def _repeat(self, awaited: Awaited, frame: bytes) -> bool:
         """Emit an event that repeats the one before it; return whether it does."""
         exit_ = self.exit
         view, tally = exit_.view, exit_.tally
-        number = str(view.next_number).encode()
-        self._repetition = None
-        if view.next_number <= exit_.starting_after or not repetition.reads(frame, number):
+        self._awaited = None
+        if view.next_number <= exit_.starting_after:
             return False
-        before = repetition.event
-        body = {**before.body, "type": repetition.type, "sequence_number": view.next_number}
-        view.apply(Event(repetition.type, body))
+        number = str(view.next_number).encode()
+        written = awaited.repeated(frame, number)
+        if written is None:
+            return False
+        body = {**awaited.event.body, "type": awaited.type, "sequence_number": view.next_number}
+        view.apply(Event(awaited.type, body))
         view.next_number += 1
         self._walks += 1
-        exit_.out.append(repetition.written(number))
+        exit_.out.append(written)
         tally.events_in += 1
         tally.events_out += 1
-        tally.events_renumbered += repetition.number != number
-        for name in repetition.corrections:
+        tally.events_renumbered += awaited.number != number
+        for name in awaited.corrections:
             tally.correct(name)
         return True
 
-    def _walk_and_await(self, event: Event, frame: bytes, type_: str) -> Repetition | None:
-        """Walk an event that the next may repeat under another name; return what would become of that, if it is certain."""
+    def _walk_and_await(self, event: Event, frame: bytes, type_: str) -> Awaited | None:
+        """Walk an event that the next may repeat under another name; None if it is not certain what becomes of that."""
         mark = len(self.exit.out)
         last = self._walk_alone(event)
         if last is None or last.type != event.type or len(self.exit.out) == mark:
             return None
         if any(repair is not None and repair.held for repair in self._repairs):
             return None
-        emitted = b"".join(self.exit.out[mark:]).removesuffix(b"\n\n")
-        return Repetition.of(last, type_, frame, emitted, tuple(self.exit.corrections))
+        return Awaited(last, type_, frame, b"".join(self.exit.out[mark:]), tuple(self.exit.corrections))
 
     def _walk_and_learn(self, event: Event, frame: bytes) -> None:
         """Walk a delta, and remember how it came in and went out, if it did as one delta."""

@@ -105,10 +105,6 @@ class Family(ABC):
         """Return the error in a payload that ends a body outside of all events; None if it is not an error."""
         return None
 
-    @abstractmethod
-    def place_of(self, event: Event) -> object:
-        """Return the text that a delta names, by upstream's names, as something hashable: deltas of one place may be alike."""
-
     def repeated_as(self, event: Event) -> str | None:  # noqa: ARG002 - most have no such events
         """Return the type under which the next event may repeat this one, which was emitted; None if it has no such type.
 

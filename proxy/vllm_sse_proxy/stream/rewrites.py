@@ -341,92 +341,69 @@ def learned(
     return rewrite
 
 
-class Repetition:
-    """What becomes of an event that repeats the one before it under another name, with nothing else changed but its number.
+class Awaited:
+    """An event that the next one may repeat under another name, with nothing else changed but its number.
 
-    :ivar event: the event before it, as it left.
-    :ivar type: the name of the one that repeats it.
-    :ivar corrections: those of the event before it, which are made again.
-    :ivar number: the number of the frame that was read last.
+    :ivar event: the event as it left.
+    :ivar type: the name of the one that would repeat it.
+    :ivar corrections: those of the event, which are then made again.
+    :ivar number: the number of the frame that repeated it.
     """
 
-    __slots__ = ("_after", "_before", "_is_untouched", "corrections", "event", "number", "type")
+    __slots__ = ("_came", "_left", "corrections", "event", "number", "type")
 
     def __init__(
-        self,
-        event: Event,
-        type_: str,
-        before: tuple[bytes, bytes],
-        after: tuple[bytes, bytes],
-        corrections: tuple[str, ...],
-        *,
-        is_untouched: bool,
+        self, event: Event, type_: str, came: bytes, left: bytes, corrections: tuple[str, ...]
     ) -> None:
         self.event = event
         self.type = type_
-        self._before = before
-        """what stands before and behind the number of the frame that comes in"""
-        self._after = after
+        self._came = came
+        """its frame as it came, without a blank line"""
+        self._left = left
+        """its frame as it left"""
         self.corrections = corrections
-        self._is_untouched = is_untouched
-        """whether the frame leaves as it came, and would be written anew with another number"""
         self.number = b""
 
-    @classmethod
-    def of(
-        cls, event: Event, type_: str, frame: bytes, emitted: bytes, corrections: tuple[str, ...]
-    ) -> Repetition | None:
-        """Read it off the event that may be repeated; None if it is not certain what becomes of the next.
-
-        :param event: as it left.
-        :param type_: the name of the one that would repeat it.
-        :param frame: as it came, without its blank line.
-        :param emitted: as it left, likewise.
-        """
-        is_untouched = emitted == frame
-        if not (is_untouched or corrections):
-            return None
-        before = _renamed_halves(frame, event.type, type_)
-        after = before if is_untouched else _renamed_halves(emitted, event.type, type_)
-        if before is None or after is None:
-            return None
-        return cls(event, type_, before, after, corrections, is_untouched=is_untouched)
-
-    def reads(self, frame: bytes, number: bytes) -> bool:
-        """Return whether a frame repeats the event; note its number.
+    def repeated(self, frame: bytes, number: bytes) -> bytes | None:
+        """Return what becomes of the next frame, if it repeats the event; None if it does not, or if that is not certain.
 
         :param number: the one that it is to have.
         """
-        head, tail = self._before
-        if not (frame.startswith(head) and frame.endswith(tail)):
-            return False
-        self.number = came = frame[len(head) : len(frame) - len(tail)]
-        return came == number or (not self._is_untouched and (came == _UNNUMBERED or _is_number(came)))
+        old, new = self.event.type.encode(), self.type.encode()
+        if not frame.startswith(b"event: %b\n" % new):
+            return None
+        came = _renamed_halves(self._came, old, new)
+        if came is None or not (frame.startswith(came[0]) and frame.endswith(came[1])):
+            return None
+        self.number = frame[len(came[0]) : len(frame) - len(came[1])]
+        if self._left == self._came + b"\n\n":  # with another number it would be written anew
+            return frame + b"\n\n" if self.number == number else None
+        left = _renamed_halves(self._left, old, new) if self.corrections else None
+        if left is None or not (self.number == _UNNUMBERED or _is_number(self.number)):
+            return None
+        return left[0] + number + left[1]
 
-    def written(self, number: bytes) -> bytes:
-        """Return the frame of the repetition, with its blank line."""
-        head, tail = self._after
-        return b"".join([head, number, tail, b"\n\n"])
 
-
-def _renamed_halves(frame: bytes, old: str, new: str) -> tuple[bytes, bytes] | None:
+def _renamed_halves(frame: bytes, old: bytes, new: bytes) -> tuple[bytes, bytes] | None:
     """Return what stands before and behind a frame's number, under another name.
 
     :returns: None unless the name stands in the ``event:`` line, and once more as the first or the last member of the object.
     """
-    gaps = _gaps_in(frame, b"")
-    name = old.encode()
-    member = b'"type":"%b"' % name
-    is_certain = frame.startswith(b"event: %b\ndata: {%b," % (name, member)) or (
-        frame.startswith(b"event: %b\n" % name) and frame.endswith(b",%b}" % member)
-    )
-    if not gaps or not is_certain or frame.count(name) != _IN_EVENT_AND_TYPE:
+    line, first, last = b"event: %b\ndata: ", b'{"type":"%b",', b',"type":"%b"}'
+    rest = len(line % old)
+    at = frame.find(_MEMBER)
+    found = _NUMBER.match(frame, at) if at >= 0 and frame.find(_MEMBER, at + 1) < 0 else None
+    again = frame.find(old, rest)
+    if found is None or not frame.startswith(line % old) or again < 0 or frame.find(old, again + 1) >= 0:
         return None
-    start, end, _ = gaps[0]
-    return frame[:start].replace(name, new.encode()), frame[end:].replace(name, new.encode())
-
-
-_IN_EVENT_AND_TYPE: Final = 2
+    head, tail = frame[rest : found.start(1)], frame[found.end(1) :]
+    if head.startswith(first % old):
+        head = first % new + head[len(first % old) :]
+    elif tail.rstrip(b"\n").endswith(last % old):
+        tail = tail.replace(last % old, last % new)
+    else:
+        return None
+    return line % new + head, tail
 
 
 def _data_of(frame: bytes) -> bytes:

@@ -8,7 +8,7 @@ from vllm_sse_proxy.families.chat.chunks import CALL, kind_of
 from vllm_sse_proxy.families.chat.repairs import READ
 from vllm_sse_proxy.families.chat.request import ChatRequest
 from vllm_sse_proxy.families.chat.settings import ChatSettings
-from vllm_sse_proxy.families.chat.view import ChatView, place_of
+from vllm_sse_proxy.families.chat.view import ChatView
 from vllm_sse_proxy.families.chunks import (
     SHARED_TYPES,
     TEXT,
@@ -21,7 +21,7 @@ from vllm_sse_proxy.stream.family import Endpoint
 from vllm_sse_proxy.stream.repair import Correction, Repair, Station, StreamSettings
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.stream.event import Body, Event
+    from vllm_sse_proxy.stream.event import Body
     from vllm_sse_proxy.stream.exit import Exit
     from vllm_sse_proxy.stream.repair import StreamContext
     from vllm_sse_proxy.stream.stations import Completer, Writer
@@ -53,10 +53,6 @@ class Chat(ChunkFamily):
     def kind_of(self, body: Body) -> str:
         """Return the type of a chunk."""
         return kind_of(body)
-
-    def place_of(self, event: Event) -> object:
-        """Return the text that a delta names, by upstream's names."""
-        return place_of(event)
 
     def view(self) -> View:
         """Return the view of a client that has been sent nothing."""

@@ -80,11 +80,6 @@ class Responses(Family):
         report = report_in(event, bare=True)
         return None if report is None else Event(OPAQUE, {**read_report(report), "object": grammar.ERROR})
 
-    def place_of(self, event: Event) -> object:
-        """Return the text that a delta names, by upstream's names."""
-        id_, index = event.body.get("item_id"), event.body.get("output_index")
-        return (event.type, id_ if type(id_) is str else "", index if type(index) is int else -1)
-
     def repeated_as(self, event: Event) -> str | None:
         """Return ``response.in_progress`` for ``response.created``: it brings the same response object once more."""
         if event.type != grammar.CREATED:

@@ -15,7 +15,7 @@ from vllm_sse_proxy.stream.family import Endpoint
 from vllm_sse_proxy.stream.repair import Correction, Repair, Station, StreamSettings
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.stream.event import Body, Event
+    from vllm_sse_proxy.stream.event import Body
     from vllm_sse_proxy.stream.exit import Exit
     from vllm_sse_proxy.stream.repair import StreamContext
     from vllm_sse_proxy.stream.stations import Completer, Writer
@@ -46,10 +46,6 @@ class Transcriptions(ChunkFamily):
     def kind_of(self, body: Body) -> str:
         """Return the type of a chunk."""
         return kind_of(body)
-
-    def place_of(self, event: Event) -> object:
-        """Return the text that a delta names: there is one."""
-        return event.type
 
     def view(self) -> View:
         """Return the view of a client that has been sent nothing."""
