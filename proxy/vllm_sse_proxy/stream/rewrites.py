@@ -34,7 +34,8 @@ _MANY_DIGITS: Final = 19
 """So many digits may be more than 64 bits hold."""
 _UNNUMBERED: Final = b"-1"
 """What vLLM puts where it has no number."""
-_QUOTE: Final = ord('"')
+_QUOTE: Final = 34
+_BACKSLASH: Final = 92
 _MEMBER: Final = b'"sequence_number"'
 _NUMBER: Final = re.compile(rb'"sequence_number":(-?[0-9]+)(?=[,}])')
 # A quote inside a JSON string is escaped, so these bytes are always the name of a member.
@@ -207,6 +208,12 @@ class Form:
         )
 
 
+def _number_at(frame: bytes, at: int) -> tuple[int, int] | None:
+    """Return where a frame's number begins and ends, whose member begins at ``at``; None if there are two, or it is none."""
+    found = _NUMBER.match(frame, at)
+    return None if found is None or frame.find(_MEMBER, at + 1) >= 0 else found.span(1)
+
+
 def _gaps_in(frame: bytes, idle: bytes) -> list[tuple[int, int, bool]] | None:
     """Return where the number of a frame stands and where an index that makes no difference does, in order.
 
@@ -214,11 +221,12 @@ def _gaps_in(frame: bytes, idle: bytes) -> list[tuple[int, int, bool]] | None:
     :returns: first byte, the byte behind, and whether it is the index; None if it is not certain where they are.
     """
     gaps: list[tuple[int, int, bool]] = []
-    found = _NUMBER.search(frame)
-    if frame.count(_MEMBER) != (found is not None):
-        return None
-    if found is not None:
-        gaps.append((found.start(1), found.end(1), False))
+    at = frame.find(_MEMBER)
+    if at >= 0:
+        number = _number_at(frame, at)
+        if number is None:
+            return None
+        gaps.append((*number, False))
     if idle:
         found = _index(idle).search(frame)
         if found is None or frame.count(b'"%b"' % idle) != 1:
@@ -389,21 +397,21 @@ def _renamed_halves(frame: bytes, old: bytes, new: bytes) -> tuple[bytes, bytes]
 
     :returns: None unless the name stands in the ``event:`` line, and once more as the first or the last member of the object.
     """
-    line, first, last = b"event: %b\ndata: ", b'{"type":"%b",', b',"type":"%b"}'
-    rest = len(line % old)
+    line, first, last = b"event: " + old + b"\n", b'{"type":"' + old + b'",', b',"type":"' + old + b'"}'
     at = frame.find(_MEMBER)
-    found = _NUMBER.match(frame, at) if at >= 0 and frame.find(_MEMBER, at + 1) < 0 else None
-    again = frame.find(old, rest)
-    if found is None or not frame.startswith(line % old) or again < 0 or frame.find(old, again + 1) >= 0:
+    number = _number_at(frame, at) if at >= 0 else None
+    again = frame.find(old, len(line))
+    if number is None or not frame.startswith(line) or again < 0 or frame.find(old, again + 1) >= 0:
         return None
-    head, tail = frame[rest : found.start(1)], frame[found.end(1) :]
-    if head.startswith(first % old):
-        head = first % new + head[len(first % old) :]
-    elif tail.rstrip(b"\n").endswith(last % old):
-        tail = tail.replace(last % old, last % new)
+    start, end = number
+    head, tail = frame[len(line) : start], frame[end:]
+    if head.startswith(_DATA + first):
+        head = head.replace(old, new)
+    elif tail.rstrip(b"\n").endswith(last):
+        tail = tail.replace(old, new)
     else:
         return None
-    return line % new + head, tail
+    return b"event: " + new + b"\n" + head, tail
 
 
 def _data_of(frame: bytes) -> bytes:
@@ -427,7 +435,7 @@ def words_in(spelled: bytes) -> str | None:
 
 def spelled_words(spelled: bytes, words: str) -> bytes:
     """Return the JSON of words; the bytes that they came in where there is one way to write them."""
-    return orjson.dumps(words) if b"\\" in spelled else spelled
+    return orjson.dumps(words) if _BACKSLASH in spelled else spelled
 
 
 def _is_number(text: bytes) -> bool:
