@@ -2,7 +2,11 @@
 # the image holds no compiler, no build tool and no source tree. Both stages share the base: the environment's Python is a link
 # into it, and the compiled core fits no other.
 
-FROM docker.io/library/python:3.13-slim AS build
+# A release names it by its digest, which deploy/release.py asks the registry for and writes into the labels. For a build of
+# your own: --build-arg BASE=docker.io/library/python:3.13-slim@sha256:…
+ARG BASE=docker.io/library/python:3.13-slim
+
+FROM ${BASE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
 # Whatever gcc the base's Debian has: this stage is thrown away.
@@ -10,9 +14,11 @@ WORKDIR /build
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends gcc libc6-dev \
     && rm -rf /var/lib/apt/lists/*
-COPY requirements.lock ./
+# requirements-otel.lock for an image that can send spans.
+ARG LOCK=requirements.lock
+COPY requirements.lock requirements-otel.lock ./
 RUN python3 -m venv /opt/vllm-sse-proxy \
-    && /opt/vllm-sse-proxy/bin/python -m pip install --require-hashes --only-binary :all: -r requirements.lock
+    && /opt/vllm-sse-proxy/bin/python -m pip install --require-hashes --only-binary :all: -r "${LOCK}"
 COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY proxy ./proxy
 RUN HATCH_BUILD_HOOKS_ENABLE=1 python3 -m pip wheel --no-deps --wheel-dir /wheels . \
@@ -20,11 +26,19 @@ RUN HATCH_BUILD_HOOKS_ENABLE=1 python3 -m pip wheel --no-deps --wheel-dir /wheel
     && /opt/vllm-sse-proxy/bin/python -m pip check \
     && /opt/vllm-sse-proxy/bin/python -m pip uninstall --yes pip
 
-FROM docker.io/library/python:3.13-slim
+FROM ${BASE}
+ARG BASE
+ARG BASE_DIGEST=""
+ARG REVISION=""
 LABEL org.opencontainers.image.title="vllm-sse-proxy" \
       org.opencontainers.image.description="A reverse proxy that repairs vLLM's streams" \
       org.opencontainers.image.version="0.1.0" \
-      org.opencontainers.image.licenses="Apache-2.0"
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="https://github.com/vllm-sse-proxy/vllm-sse-proxy" \
+      org.opencontainers.image.documentation="https://github.com/vllm-sse-proxy/vllm-sse-proxy/blob/main/docs/operations.md" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${BASE}" \
+      org.opencontainers.image.base.digest="${BASE_DIGEST}"
 COPY --from=build /opt/vllm-sse-proxy /opt/vllm-sse-proxy
 # A container's loopback cannot be reached from outside, so it listens on all addresses here.
 ENV PATH=/opt/vllm-sse-proxy/bin:$PATH \

@@ -28,18 +28,33 @@ PYTHON ?= $(shell for probe in "import ensurepip, venv" "import sys"; do \
 
 .PHONY: help demo test compiled test-compiled check lint format types coverage properties replay clients quick-clients requests \
 	conformance live faults smuggling soak fuzz bench bench-micro bench-worst bench-peers docs render deploy-tools check-deploy \
-	verify-deploy lock clean
+	verify-deploy release lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # ---------------------------------------------------------------------------------------------- environment
 
+# What is said before anything is installed, from pyproject.toml itself.
+define WHAT_IS_INSTALLED
+import re, tomllib
+with open("pyproject.toml", "rb") as file:
+    project = tomllib.load(file)
+groups = project["dependency-groups"]
+names = lambda entries: ", ".join(re.match(r"[\w-]+", one)[0] for one in entries if isinstance(one, str))
+print("Installed into $(VENV) from your package index, with what they need themselves, and nothing anywhere else:")
+print("  to run:  ", names(project["project"]["dependencies"]))
+print("  to test: ", names(groups["test"]))
+print("  to check:", names(groups["lint"]))
+endef
+export WHAT_IS_INSTALLED
+
 # Made again when the dependencies change; otherwise `make test` starts at once. `make demo` needs no more than
 # users need, but one environment for all is simpler, and it costs seconds.
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found. Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
-	@echo "Setting up $(VENV) with $$($(PYTHON) --version) ..."
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version)."
+	@$(PYTHON) -c "$$WHAT_IS_INSTALLED"
 	@rm -rf $(VENV)
 	@if $(PYTHON) -m venv $(VENV) >/dev/null 2>&1; then \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1" && \
@@ -181,8 +196,14 @@ verify-deploy: $(READY)  ## judge everything in deploy/, build the image and run
 	$(BIN)/python -m pytest -q tests/deploy tests/labs/deploy/check_*.py
 	$(BIN)/python -m deploy.verify
 
-lock:  ## compile requirements.lock, which the image installs from (needs uv)
+release: $(READY)  ## what a release consists of, into dist/: sdist, compiled wheels, SBOM, checksums; the image with Docker
+	@$(BIN)/python -m deploy.release $(ARGS)
+
+# The second has the same versions, and those of the extra.
+lock:  ## compile requirements.lock, which the image installs from, and requirements-otel.lock (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-config -o requirements.lock
+	uv pip compile pyproject.toml --extra otel --universal --python-version 3.11 --generate-hashes --no-header --no-config \
+		-c requirements.lock -o requirements-otel.lock
 
 clean:  ## remove the environment and everything the tools leave behind
 	rm -rf $(VENV) .deploy-tools .clients .live .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist

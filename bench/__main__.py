@@ -1,6 +1,6 @@
 """``make bench``: measure, write bench/results.json, docs/performance.md and its plots.
 
-    python -m bench [--parts loads,stress,memory,curves,workers,layers] [--rounds 5] [--no-docs]
+    python -m bench [--parts loads,recordings,stress,memory,curves,workers,layers] [--rounds 5] [--no-docs]
 
 A run of all parts replaces the results; a run of some leaves the others as they were (each part says when it was run). What
 is kept are the figures that the document shows; what each round found is left in build/bench/results.json.
@@ -16,17 +16,17 @@ import time
 from contextlib import ExitStack
 from typing import Any, Final
 
-from bench import contenders, layers, machine, measure, report, summary
+from bench import contenders, layers, machine, measure, recordings, report, summary
 from tests.labs.results import compact
 
 RESULTS: Final = machine.HERE / "results.json"
 
 LOAD_PARTS: Final = {
-    "loads": ("burst", "clean", "burst2000", "single", "light", "paced", "lockstep", "json"),
+    "loads": ("burst", "short", "clean", "burst2000", "single", "light", "paced", "lockstep", "json"),
     "stress": ("large", "long", "crowd", "rush"),
 }
 # In this order: memory is that of processes that have done nothing yet, and "rush" leaves them with much to tidy up.
-PARTS: Final = ("memory", "loads", "curves", "workers", "stress", "layers")
+PARTS: Final = ("memory", "loads", "recordings", "curves", "workers", "stress", "layers")
 
 
 def main() -> int:
@@ -104,6 +104,9 @@ def measure_part(
                 "by_length": measure.by_length(rig, everyone, few, say),
                 "by_open_streams": measure.by_open_streams(rig, everyone, few, say),
             }
+        case "recordings":
+            known = recordings.loads()
+            return {"runs": measure.loads(rig, everyone, known, rounds, say, known=known)}
         case "workers":
             return {"events_per_s": measure.workers(rig, rounds, say)}
         case _:

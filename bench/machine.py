@@ -181,25 +181,42 @@ class Rig:
             return -1
 
     def start_client(
-        self, port: int, spec: str, options: str, *, path: str = "/v1/responses", core: str | None = None
+        self,
+        port: int,
+        spec: str,
+        options: str,
+        *,
+        path: str = "/v1/responses",
+        core: str | None = None,
+        body: Mapping[str, Any] | None = None,
     ) -> subprocess.Popen[str]:
-        """Start the load generator against a port of this machine."""
-        body = BUILD / f"body-{spec}.json"
-        body.write_text(
-            json.dumps({"model": "bench", "input": f"spec={spec}", "stream": True, "store": False})
-        )
+        """Start the load generator against a port of this machine.
+
+        :param body: the request, which holds ``spec``; None: one that holds nothing else.
+        """
+        file = BUILD / f"body-{spec}.json"
+        request = body or {"model": "bench", "input": f"spec={spec}", "stream": True, "store": False}
+        file.write_text(json.dumps(request))
         pin = ["taskset", "-c", core or self.load_core]
         return subprocess.Popen(
-            [*pin, str(BUILD / "client"), *options.split(), f"127.0.0.1:{port}", path, str(body)],
+            [*pin, str(BUILD / "client"), *options.split(), f"127.0.0.1:{port}", path, str(file)],
             stdout=subprocess.PIPE,
             text=True,
         )
 
     def load(
-        self, port: int, spec: str, options: str, *, path: str = "/v1/responses", core: str | None = None
+        self,
+        port: int,
+        spec: str,
+        options: str,
+        *,
+        path: str = "/v1/responses",
+        core: str | None = None,
+        body: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Run the load generator to its end and return what it measured (the head of client.c says what)."""
-        output, _ = self.start_client(port, spec, options, path=path, core=core).communicate(timeout=120)
+        client = self.start_client(port, spec, options, path=path, core=core, body=body)
+        output, _ = client.communicate(timeout=120)
         measured: dict[str, Any] = json.loads(output)
         return measured
 

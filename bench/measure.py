@@ -30,6 +30,7 @@ class Load:
 
     :ivar rounds: share of ROUNDS that it is run for; at least one.
     :ivar only: the contenders that it concerns; None: all.
+    :ivar body: the request; None: one that holds nothing but ``spec``.
     """
 
     title: str
@@ -38,6 +39,7 @@ class Load:
     path: str = "/v1/responses"
     rounds: float = 1.0
     only: tuple[str, ...] | None = None
+    body: dict[str, Any] | None = None
 
 
 SECONDS: Final = 0.5
@@ -47,6 +49,7 @@ _FLAT_OUT: Final = f"-n 1000000 -t {SECONDS}"
 
 LOADS: Final = {
     "burst": Load("coalesced bursts, streams of 200 deltas", "burst-bad-200-0-0", f"-c 32 {_FLAT_OUT}"),
+    "short": Load("coalesced bursts, streams of 10 deltas", "burst-bad-10-0-0", f"-c 16 {_FLAT_OUT}"),
     "clean": Load("the same, conforming streams", "burst-ok-200-0-0", f"-c 32 {_FLAT_OUT}"),
     "burst2000": Load("coalesced bursts, 2,000 deltas", "burst-bad-2000-0-0", f"-c 16 {_FLAT_OUT}"),
     "single": Load(
@@ -134,7 +137,7 @@ def _run(rig: Rig, contender: Contender, load: Load, rest_seconds: float = 0.0) 
     kept = max(0, rig.open_streams())  # what a contender before it never gave back
     before = contender.process.cpu_seconds()
     core = rig.proxy_core if contender.name == DIRECT else None
-    run = rig.load(contender.port, load.spec, load.options, path=load.path, core=core)
+    run = rig.load(contender.port, load.spec, load.options, path=load.path, core=core, body=load.body)
     rig.drain(seconds=3, down_to=kept)
     rest(contender, rest_seconds)
     run["cpu_s"] = contender.process.cpu_seconds() - before

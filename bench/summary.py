@@ -60,7 +60,7 @@ QUANTITIES: Final[dict[str, Callable[[Run], float]]] = {"rate": rate, "cpu_us": 
 def kept(part: str, found: dict[str, Any]) -> dict[str, Any]:
     """Return what is kept of a part of the measurement."""
     match part:
-        case "loads" | "stress":
+        case "loads" | "recordings" | "stress":
             return {**found, "runs": of_loads(found["runs"])}
         case "curves":
             curves = {"by_length": "2000", "by_open_streams": "0"}

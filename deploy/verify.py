@@ -47,7 +47,7 @@ TOOLS: Final = ROOT / ".deploy-tools"
 WORK: Final = TOOLS / "images"
 NAMESPACE: Final = f"verify-deploy-{os.getpid()}"
 
-BASE: Final = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)[-1]
+BASE: Final = re.findall(r"^ARG BASE=(\S+)", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)[0]
 REGISTRY: Final = BASE.partition("/")[0]
 """What Docker's clients put before a name that has no registry."""
 
@@ -257,7 +257,8 @@ def image_contents() -> str:
     expect(config["Healthcheck"]["Test"][0] == "CMD", "no health check in exec form")
     expect(set(inner["ExposedPorts"]) == {"9000/tcp", "9001/tcp"}, f"ports {inner['ExposedPorts']}")
     labels = {name.rpartition(".")[2] for name in inner["Labels"] if "opencontainers" in name}
-    expect({"title", "description", "version", "licenses"} <= labels, f"labels {labels}")
+    wanted = {"title", "description", "version", "licenses", "source", "documentation", "revision"}
+    expect(wanted <= labels, f"labels {labels}")
     expect(not [each for each in inner["Env"] if each.startswith("PIP_")], f"environment {inner['Env']}")
     listing = run(
         "podman", "run", "--rm", "--network", "none", "--entrypoint", "python3", IMAGE, "-c",

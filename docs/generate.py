@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic_core import PydanticUndefined
 
-from tests.labs.clients.releases import breakage_list, release_table
+from tests.labs.clients.releases import affected, breakage_list, breakage_table, release_table
 from tests.labs.clients.suites import CHAT as CHAT_CLIENTS
 from tests.labs.clients.suites import MESSAGES as MESSAGES_CLIENTS
 from tests.labs.clients.table import client_table, explanation_list, letter_table, scenario_table
@@ -84,6 +84,25 @@ def family_table() -> str:
         number = len(corrections_of(family))
         rows.append(f"| {family.name} | {paths} | {what} | [{number} repairs]({document}) |")
     return "\n".join(("| family | paths | what is repaired | |", "|---|---|---|---|", *rows))
+
+
+_COSTS = {
+    "latency added per live event, p50": "latency added to an event, median",
+    "latency added per live event, p99": "the same, worst of a hundred",
+    "time to first event, added": "latency added to the first event",
+    "CPU per live event, × nginx": "processor time of an event, as a multiple of nginx's",
+    "memory per open idle stream": "memory of an open stream",
+}
+"""Row of the targets in docs/performance.md → what README calls it."""
+
+
+def cost_table() -> str:
+    """Return five of the measured costs, as docs/performance.md has them."""
+    rows = re.findall(
+        r"^\| ([^|]+) \| ([^|]+) \|", (ROOT / "docs/performance.md").read_text("utf-8"), re.MULTILINE
+    )
+    known = dict(rows)
+    return "\n".join(("| | |", "|---|---|", *(f"| {name} | {known[row]} |" for row, name in _COSTS.items())))
 
 
 def needed_list() -> str:
@@ -176,9 +195,11 @@ def _first_sentence(path: Path) -> str:
 
 PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "families"): family_table,
+    ("README.md", "costs"): cost_table,
     ("docs/repairs.md", "repairs"): repair_table,
     ("docs/architecture.md", "tree"): tree,
     ("docs/compatibility.md", "releases"): release_table,
+    ("docs/compatibility.md", "breakages"): breakage_table,
     ("docs/compatibility.md", "client failures"): breakage_list,
     ("docs/compatibility-matrix.md", "defects"): defect_table,
     ("docs/compatibility-matrix.md", "clients"): client_table,
@@ -216,6 +237,14 @@ PARTS: dict[tuple[str, str], Callable[[], str]] = {
 }
 
 
+AFFECTED = ROOT / "proxy" / "vllm_sse_proxy" / "probe" / "clients.json"
+
+
+def affected_clients() -> str:
+    """Return what `probe` knows of clients, as JSON: family, repair, and those that fail without it, from `make clients`."""
+    return json.dumps(affected(), indent=1, ensure_ascii=False) + "\n"
+
+
 def with_part(text: str, name: str, part: str) -> str:
     """Return `text` with `part` between the markers of `name`."""
     begin, end = f"<!-- made by `make docs`: {name} -->", f"<!-- end: {name} -->"
@@ -225,23 +254,34 @@ def with_part(text: str, name: str, part: str) -> str:
     return pattern.sub(lambda _: f"{begin}\n{part}\n{end}", text)
 
 
+_SHOWN = (
+    "response.reasoning_text.delta",
+    "response.output_text.delta",
+    "response.output_item.done",
+    "response.completed",
+)
+"""Types of the events that README shows of what the proxy makes of its example."""
+_LEFT_OUT = frozenset({"output_index", "content_index", "item_id", "logprobs", "response_id"})
+"""Members that it does not show."""
+
+
 def readme_after(before: str) -> str:
-    """Return what the core makes of README's first example, as README shows it: `data` lines, objects shortened."""
+    """Return what the core makes of README's example, as README shows it: a few events, and of them what is to be seen."""
     normalizer = StreamNormalizer(build_plan(strict=True))
     made = normalizer.feed(before.replace("\n", "\n\n").encode()) + normalizer.finish(BodyEnd.EOF)
-    lines = [line for line in made.decode().splitlines() if line.startswith("data: ")]
-    return "".join(_shortened(line) + "\n" for line in lines)
+    lines = [line.removeprefix("data: ") for line in made.decode().splitlines() if line.startswith("data: {")]
+    shown = [_shortened(json.loads(line)) for line in lines]
+    return "".join(f"data: {line}\n" for line in shown if line)
 
 
-def _shortened(line: str) -> str:
-    if not line.startswith("data: {"):
-        return line
-    event = json.loads(line.removeprefix("data: "))
-    response = event.get("response", {})
-    if "status" not in response:
-        return line
-    event["response"] = {"id": response["id"], "status": response["status"], "…": 0}
-    return "data: " + json.dumps(event, separators=(",", ":"), ensure_ascii=False).replace('"…":0', "…")
+def _shortened(event: dict[str, Any]) -> str:
+    """Return an event as README shows it; empty if it does not."""
+    if event["type"] not in _SHOWN or event.get("item", {}).get("type") == "reasoning":
+        return ""
+    shown = {name: value for name, value in event.items() if name not in _LEFT_OUT}
+    for name in {"response", "item"} & shown.keys():
+        shown[name] = {"status": shown[name]["status"], "…": 0} if "status" in shown[name] else {"…": 0}
+    return json.dumps(shown, separators=(",", ":"), ensure_ascii=False).replace('"…":0', "…")
 
 
 def write() -> None:
@@ -249,6 +289,7 @@ def write() -> None:
     for (document, name), make in PARTS.items():
         path = ROOT / document
         path.write_text(with_part(path.read_text("utf-8"), name, make()), "utf-8")
+    AFFECTED.write_text(affected_clients(), "utf-8")
     repairs = ROOT / "docs" / "repairs.md"
     repairs.write_text(in_order(repairs.read_text("utf-8")), "utf-8")
     readme = ROOT / "README.md"

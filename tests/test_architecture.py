@@ -178,7 +178,7 @@ def test_the_shell_knows_no_family(module: str, path: Path) -> None:
     ):
         assert word not in text, f"{module} names {word}"
     plugged = [name for name in imports(module, path) if inside(name, "vllm_sse_proxy.server.responses")]
-    assert not plugged or module == "vllm_sse_proxy.server.app"
+    assert not plugged or module == "vllm_sse_proxy.server.handlers"
 
 
 @pytest.mark.parametrize(

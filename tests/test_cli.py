@@ -160,8 +160,9 @@ def test_config_show_needs_no_upstream(
     assert "port = 7  # --port\n" in shown
     assert "invalid" not in shown
     assert main(["config", "check"]) == 2
-    assert main(["config", "show", "--port", "x"]) == 2
     assert "upstream is required" in capsys.readouterr().err
+    assert main(["config", "show", "--port", "x"]) == 2
+    assert capsys.readouterr().err.startswith("vllm-sse-proxy: --port: ")
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -82,6 +82,22 @@ def test_repairs_of_requests_have_the_same_switches() -> None:
     assert "is not one that is off by default: harmony_pictures" in line
 
 
+@pytest.mark.parametrize(
+    "spelling", ["10.0.0.0/8, ::1", ("10.0.0.0/8", "::1"), ("10.0.0.0/8,::1",), ["10.0.0.0/8", "::1"]]
+)
+def test_trusted_proxies(spelling: object) -> None:
+    assert load(ServerSettings, {**GIVEN, "trusted_proxies": spelling}).trusted_proxies == (
+        "10.0.0.0/8",
+        "::1",
+    )
+
+
+@pytest.mark.parametrize("bad", ["10.0.0.1/8", "*", "proxy", "10.0.0.0/33", (3,)])
+def test_networks_that_are_none(bad: object) -> None:
+    (line,) = faults(**GIVEN, trusted_proxies=bad)
+    assert line.startswith("--trusted-proxies: ")
+
+
 def test_a_core_command_ignores_what_only_a_server_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSE_PROXY_PORT", "1")
     monkeypatch.setenv("SSE_PROXY_DIALECT", "upstream")
@@ -124,6 +140,12 @@ def test_faults_name_their_source(monkeypatch: pytest.MonkeyPatch) -> None:
         "http://a b",
         "http://a/\tb",
         " http://a",
+        "http://a%20b",
+        "http://h<x>:8000",
+        "http://a..b",
+        "http://-a",
+        f"http://{'a' * 64}",
+        f"http://{'a.' * 127}a",
     ],
 )
 def test_bad_upstreams(url: str) -> None:
@@ -131,7 +153,23 @@ def test_bad_upstreams(url: str) -> None:
     assert line.startswith("--upstream: ")
 
 
-@pytest.mark.parametrize("host", ["", " ", "a b", "\t"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://h",
+        "http://vllm_1:8000",
+        "http://a.b.",
+        "http://[::1]:8000",
+        "http://[fe80::1%25eth0]",
+        "http://10.0.0.1",
+        "http://müller.test",
+    ],
+)
+def test_good_upstreams(url: str) -> None:
+    assert load(ServerSettings, {"upstream": url}).upstream == url
+
+
+@pytest.mark.parametrize("host", ["", " ", "a b", "\t", "a/b", "[]", "http://h", "*"])
 def test_hosts_that_are_no_address(host: str) -> None:
     for setting, flag in (("host", "--host"), ("admin_host", "--admin-host")):
         (line,) = faults(**GIVEN, **{setting: host})
@@ -151,6 +189,9 @@ def test_hosts_of_ipv6() -> None:
         ("::", "::1", True),
         ("::", "127.0.0.1", False),
         ("127.0.0.1", "127.0.0.2", False),
+        ("localhost", "127.0.0.1", True),
+        ("localhost", "::", True),
+        ("localhost", "127.0.0.2", False),
     ],
 )
 def test_ports_that_clash(host: str, admin_host: str | None, *, clashes: bool) -> None:
@@ -158,7 +199,7 @@ def test_ports_that_clash(host: str, admin_host: str | None, *, clashes: bool) -
     given |= {} if admin_host is None else {"admin_host": admin_host}
     if clashes:
         (line,) = faults(**given)
-        assert "port and admin_port are both 7000" in line
+        assert line == "--port, --admin-port: both are 7000, at the same address"
     else:
         load(ServerSettings, given)
     load(ServerSettings, {**given, "port": 0, "admin_port": 0})
@@ -176,6 +217,9 @@ def test_unknown_keys_name_the_nearest(monkeypatch: pytest.MonkeyPatch, tmp_path
         "unknown environment variable SSE_PROXY_KEEPALIVE_SECOND; did you mean SSE_PROXY_KEEPALIVE_SECONDS?"
     ]
     monkeypatch.delenv("SSE_PROXY_KEEPALIVE_SECOND")
+    monkeypatch.setenv("SSE_PROXY_XYZZY", "1")  # the prefix alone makes it like no other
+    assert faults() == ["unknown environment variable SSE_PROXY_XYZZY"]
+    monkeypatch.delenv("SSE_PROXY_XYZZY")
     file = tmp_path / "proxy.toml"
     file.write_text("prot = 1\nzzzzzz = 2\n")
     with pytest.raises(SettingsError) as caught:

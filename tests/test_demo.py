@@ -25,7 +25,7 @@ from vllm_sse_proxy.demo import session
 from vllm_sse_proxy.demo.agents import read_like_chat_agent, read_like_messages_agent
 from vllm_sse_proxy.demo.clients import Answer, read_like_codex, read_like_openai_helper
 from vllm_sse_proxy.demo.protocols import CHAT, MESSAGES, RESPONSES
-from vllm_sse_proxy.demo.report import WIDTH, Comparison, Palette, Side, render, summary
+from vllm_sse_proxy.demo.report import WIDTH, Comparison, Screen, Side, render, summary
 from vllm_sse_proxy.demo.scenarios import SCENARIOS, scenario_for
 from vllm_sse_proxy.demo.session import Options, serving
 from vllm_sse_proxy.demo.upstream import events_of, make_upstream
@@ -343,6 +343,11 @@ class TestCodex:
         assert read_like_codex(stream(finished(call), completed())).shows() == "f({})"
         assert read_like_codex(stream(finished({**call, "call_id": None}), completed())).shows() == ""
 
+    def test_something_else_than_a_stream(self) -> None:
+        answer = Answer(200, "text/html", b"<html>", cut=False)
+        assert read_like_codex(answer).problems == ["not a stream, but text/html"]
+        assert not answer.is_readable
+
     def test_an_http_error_without_json(self) -> None:
         assert read_like_codex(Answer(502, "text/html", b"gone", cut=False)).problems == ["HTTP 502: gone"]
 
@@ -445,25 +450,34 @@ class TestReport:
     def test_colours_on_a_terminal_only(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("NO_COLOR", raising=False)
         monkeypatch.setenv("TERM", "xterm")
-        assert Palette.for_stream(Terminal()).bad
-        assert not Palette.for_stream(io.StringIO()).bad
+        assert Screen.for_stream(Terminal()).bad
+        assert not Screen.for_stream(io.StringIO()).bad
 
     @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
     def test_colours_can_be_refused(self, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
         monkeypatch.setenv("TERM", "xterm")
         monkeypatch.setenv(name, value)
-        assert not Palette.for_stream(Terminal()).bad
+        assert not Screen.for_stream(Terminal()).bad
+
+    @pytest.mark.parametrize(("columns", "width"), [("20", 60), ("72", 72), ("400", 160), ("", 100)])
+    def test_fits_the_terminal(self, monkeypatch: pytest.MonkeyPatch, columns: str, width: int) -> None:
+        monkeypatch.setenv("COLUMNS", columns)
+        monkeypatch.setattr("os.get_terminal_size", lambda *_: (_ for _ in ()).throw(OSError))
+        assert Screen.for_stream(Terminal()).width == width
+        text = render(self.comparison(), Screen(width=width))
+        assert max(map(len, text.splitlines())) <= width
+        assert Screen.for_stream(io.StringIO()).width == WIDTH
 
     def test_fits_its_width_with_colours_too(self) -> None:
-        coloured = render(self.comparison(), Palette("\033[1m", "\033[2m", "\033[31m", "\033[32m", "\033[0m"))
-        plain = render(self.comparison(), Palette())
+        coloured = render(self.comparison(), Screen("\033[1m", "\033[2m", "\033[31m", "\033[32m", "\033[0m"))
+        plain = render(self.comparison(), Screen())
         assert max(map(len, plain.splitlines())) <= WIDTH
         assert [
             line.rstrip() for line in re.sub(r"\033\[\d+m", "", coloured).splitlines()
         ] == plain.splitlines()
 
     def test_says_what_a_strict_client_saw(self) -> None:
-        text = render(self.comparison(), Palette())
+        text = render(self.comparison(), Screen())
         assert "8 events dropped: invalid type: map" in text
         assert "none" in text.partition("repairs")[2]
 
@@ -479,11 +493,11 @@ class TestReport:
     def test_an_error_without_a_reason_serves_nobody(self) -> None:
         error = Side.judge(Answer(500, "text/plain", b"500 Internal Server Error", cut=False), SCENARIOS[0])
         assert not error.conforms
-        text = render(Comparison(SCENARIOS[0], error, error, {}, 0), Palette())
+        text = render(Comparison(SCENARIOS[0], error, error, {}, 0), Screen())
         assert "an error without a reason" in text
 
     def test_summary_counts(self) -> None:
-        assert summary([self.comparison()], Palette()) == (
+        assert summary([self.comparison()], Screen()) == (
             "0 of 1 answers conform after the proxy; 0 of 1 did before."
         )
 
@@ -491,7 +505,7 @@ class TestReport:
         good = StreamNormalizer(build_plan(strict=True))
         body = good.feed(SCENARIOS[0].body) + good.finish(BodyEnd.EOF)
         side = Side.judge(Answer(200, STREAM, body, cut=True), SCENARIOS[0])
-        text = render(Comparison(SCENARIOS[0], side, side, {"string_deltas": 8}, 3), Palette())
+        text = render(Comparison(SCENARIOS[0], side, side, {"string_deltas": 8}, 3), Screen())
         assert "(not sent)" in text
         assert "string_deltas 8 · renumbered 3" in text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -240,16 +241,31 @@ class TestReadmeExample:
 def test_version_stands_in_changelog_and_image() -> None:
     assert f"## [{__version__}]" in read("CHANGELOG.md")
     assert f'image.version="{__version__}"' in read("Dockerfile")
+    source = tomllib.loads(read("pyproject.toml"))["project"]["urls"]["Source"]
+    assert f'image.source="{source}"' in read("Dockerfile")
 
 
-def test_lock_holds_every_dependency_with_hashes() -> None:
-    locked = set(re.findall(r"^([a-z0-9-]+)==", read("requirements.lock"), flags=re.MULTILINE))
-    wanted = re.search(r"\ndependencies = \[\n(.*?)\n\]", read("pyproject.toml"), flags=re.DOTALL)
-    assert wanted is not None
-    assert set(re.findall(r'^    "([a-z0-9-]+)', wanted[1], flags=re.MULTILINE)) <= locked
-    entries = re.split(r"\n(?=[a-z0-9-]+==)", read("requirements.lock"))
+@pytest.mark.parametrize(
+    ("lock", "extras"), [("requirements.lock", ()), ("requirements-otel.lock", ("otel",))]
+)
+def test_lock_holds_every_dependency_with_hashes(lock: str, extras: tuple[str, ...]) -> None:
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    wanted = [
+        *project["dependencies"],
+        *(one for extra in extras for one in project["optional-dependencies"][extra]),
+    ]
+    names = {re.split(r"[^\w-]", one)[0] for one in wanted}
+    assert names <= set(re.findall(r"^([a-z0-9-]+)==", read(lock), flags=re.MULTILINE))
+    entries = re.split(r"\n(?=[a-z0-9-]+==)", read(lock))
     assert all("--hash=sha256:" in entry for entry in entries)
-    assert "http" not in re.sub(r"aiohttp|httptools", "", read("requirements.lock"))
+    assert "://" not in read(lock)
+
+
+def test_locks_agree() -> None:
+    def pinned(lock: str) -> set[str]:
+        return set(re.findall(r"^[a-z0-9-]+==\S+", read(lock), flags=re.MULTILINE))
+
+    assert pinned("requirements.lock") < pinned("requirements-otel.lock")
 
 
 def test_commands_named_in_prose_exist(capsys: pytest.CaptureFixture[str]) -> None:

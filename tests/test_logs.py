@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _restore_logging() -> Iterator[None]:
-    names = ("vllm_sse_proxy", "aiohttp", "asyncio")
+    names = ("vllm_sse_proxy", "aiohttp", "asyncio", "opentelemetry")
     before = [(log := logging.getLogger(name), log.handlers[:], log.propagate, log.level) for name in names]
     raising = logging.raiseExceptions
     yield
@@ -60,6 +60,39 @@ def test_no_client_can_forge_a_line(log_format: LogFormat, evil: str) -> None:
     text.encode()
 
 
+@pytest.mark.parametrize("log_format", list(LogFormat))
+def test_lists_are_escaped_too(log_format: LogFormat) -> None:
+    text = written(log_format, models=["a\n", "b\x1b", "c\ud800"])
+    assert text.count("\n") == 1
+    text.encode()
+
+
+def test_what_changes_the_look_of_a_line_is_escaped() -> None:
+    assert escape("a\u202eb\u200bc\ufeff") == r"a\u202eb\u200bc\ufeff"
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("log_format", "sink", "is_json"),
+    [
+        (LogFormat.AUTO, Screen(), False),
+        (LogFormat.AUTO, io.StringIO(), True),
+        (LogFormat.JSON, Screen(), True),
+        (LogFormat.TEXT, io.StringIO(), False),
+    ],
+)
+def test_text_for_terminals(log_format: LogFormat, sink: io.StringIO, *, is_json: bool) -> None:
+    configure(LogLevel.INFO, log_format, sink)
+    emit(logging.INFO, "request", models=["a", "b"], none=[])
+    line = sink.getvalue()
+    assert line.startswith("{") is is_json
+    assert is_json or line.endswith("request models=a,b none=-\n")
+
+
 def test_long_values_are_cut() -> None:
     assert len(escape("x" * 100_000)) == MAX_VALUE_CHARACTERS + 1
 
@@ -77,7 +110,7 @@ def test_tracebacks_are_kept(log_format: LogFormat) -> None:
     except IndexError:
         logger.exception("unexpected error")
     assert "IndexError: pop from empty list" in sink.getvalue()
-    assert (sink.getvalue().count("\n") == 1) is (log_format is LogFormat.JSON)
+    assert (sink.getvalue().count("\n") == 1) is (log_format is not LogFormat.TEXT)
 
 
 def test_a_closed_output_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:

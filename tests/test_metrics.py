@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import platform
 import re
 
 import pytest
 
-from vllm_sse_proxy.config import CoreSettings, Mode
+from vllm_sse_proxy.config import CoreSettings, Mode, ServerSettings
 from vllm_sse_proxy.families import FAMILIES
 from vllm_sse_proxy.families.recognition import Family as KnownFamily
 from vllm_sse_proxy.metrics import CODES, UPSTREAM_FAILURES, Metrics, code_class
@@ -43,6 +44,7 @@ def test_every_series_exists_from_the_start() -> None:
     left = {name: value for name, value in found.items() if value and "_created" not in name}
     assert [re.sub(r"\{.*", "", name) for name in left] == [
         "sse_proxy_build_info",
+        "sse_proxy_upstream_info",
         "sse_proxy_config_info",
     ]
 
@@ -100,3 +102,21 @@ def test_names_and_help_follow_the_conventions() -> None:
     for name, kind in families:
         assert name.endswith("_total") == (kind == "counter"), name
         assert re.search(rf"^# HELP {name} \S", text, re.MULTILINE), name
+
+
+@pytest.mark.parametrize(
+    ("upstream", "shown"),
+    [
+        ("http://user:secret@vllm:8000/v1", "http://vllm:8000/v1"),
+        ("http://127.0.0.1:8000", f"http://127.0.0.1:8000 on {platform.node()}"),
+        ("http://[::1]:8000", f"http://[::1]:8000 on {platform.node()}"),
+        ("http://localhost", f"http://localhost on {platform.node()}"),
+        ("unix:/run/vllm.sock", f"unix:/run/vllm.sock on {platform.node()}"),
+    ],
+)
+def test_which_vllm_is_behind_it(upstream: str, shown: str) -> None:
+    """Rules keep them apart by it; what is on loopback is another one on each machine."""
+    settings = ServerSettings(upstream=upstream)
+    assert (
+        f'sse_proxy_upstream_info{{upstream="{shown}"}} 1.0\n' in Metrics(settings=settings).expose().decode()
+    )

@@ -17,8 +17,9 @@ TARGET = Path(__file__).parent / "dashboards" / "vllm-sse-proxy.json"
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 WIDTH = 24  # columns of Grafana's grid
 
-SELECT = 'job=~"$job", instance=~"$instance"'
-UNANSWERED = 'sum(increase(sse_proxy_upstream_failures_total{@, class=~"connect|timeout|disconnect|protocol"}[$__range]))'
+SELECT = 'job=~"$job", namespace=~"$namespace", release=~"$release", instance=~"$instance"'
+NO_ANSWER = 'class=~"connect|timeout|disconnect|protocol"'
+UNANSWERED = f"sum(increase(sse_proxy_upstream_failures_total{{@, {NO_ANSWER}}}[$__range]))"
 BROKEN_OFF = "unterminated|truncated|cut|reset|idle_timeout|empty"
 
 
@@ -50,6 +51,13 @@ def quantiles(metric: str) -> tuple[tuple[str, str], ...]:
     )
 
 
+def by_upstream(series: str) -> str:
+    """Return the rate of a counter for each vLLM."""
+    known = "on (job, namespace, pod, instance) group_left (upstream) sse_proxy_upstream_info{@}"
+    return f"sum by (upstream) (rate({series}[$__rate_interval]) * {known})"
+
+
+UNANSWERED_BY = by_upstream(f"sse_proxy_upstream_failures_total{{@, {NO_ANSWER}}}")
 WARNING_FROM_ANY = (("green", None), ("orange", 0.0001), ("red", 0.05))
 
 ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
@@ -141,6 +149,39 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 ),
                 width=24,
                 height=10,
+            ),
+        ),
+    ),
+    (
+        "Which: by vLLM",
+        (
+            Panel(
+                "timeseries",
+                "Requests without an answer, by vLLM",
+                "Share of the requests to each vLLM that it did not answer. One that is dead shows here, however well the "
+                "others are.",
+                (
+                    (
+                        f"{UNANSWERED_BY} / ({UNANSWERED_BY} + {by_upstream('sse_proxy_upstream_requests_total{@}')} > 0)",
+                        "{{upstream}}",
+                    ),
+                ),
+                unit="percentunit",
+                width=12,
+            ),
+            Panel(
+                "timeseries",
+                "Streams per second, by vLLM",
+                "Streams that ended, by the vLLM that they came from.",
+                (
+                    (
+                        by_upstream("sse_proxy_streams_total{@}"),
+                        "{{upstream}}",
+                    ),
+                ),
+                unit="ops",
+                width=12,
+                stacked=True,
             ),
         ),
     ),
@@ -533,6 +574,13 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 ),
                 width=6,
             ),
+            Panel(
+                "timeseries",
+                "Recordings",
+                "Streams that were to be recorded (`--record`), by what became of the recording. Nothing unless it is on.",
+                (("sum by (outcome) (increase(sse_proxy_recordings_total{@}[5m]))", "{{outcome}}"),),
+                width=6,
+            ),
         ),
     ),
 )
@@ -700,7 +748,19 @@ def dashboard() -> dict[str, Any]:
                     "refresh": 1,
                 },
                 variable("job", "Job", "label_values(sse_proxy_build_info, job)"),
-                variable("instance", "Instance", 'label_values(sse_proxy_build_info{job=~"$job"}, instance)'),
+                variable(
+                    "namespace", "Namespace", 'label_values(sse_proxy_build_info{job=~"$job"}, namespace)'
+                ),
+                variable(
+                    "release",
+                    "Release",
+                    'label_values(sse_proxy_build_info{job=~"$job", namespace=~"$namespace"}, release)',
+                ),
+                variable(
+                    "instance",
+                    "Instance",
+                    'label_values(sse_proxy_build_info{job=~"$job", namespace=~"$namespace", release=~"$release"}, instance)',
+                ),
             ]
         },
         "panels": panels(),

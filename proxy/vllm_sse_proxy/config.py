@@ -9,14 +9,18 @@ what only a server needs. A field's description is its documentation: ``--help``
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
+import platform
 import re
 import tomllib
 from enum import StrEnum
+from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -44,6 +48,16 @@ CONFIG_VARIABLE = ENV_PREFIX + "CONFIG"
 MIB = 1024 * 1024
 
 _VERSION = "/v1"
+
+# RFC 1123, section 2.1, and the underscore, which names of containers have.
+_NAME_PART = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_LONGEST_NAME = 253
+
+_UNIX = "unix:"
+_SOCKET_AUTHORITY = "http://localhost"  # what Host says to a server behind a socket, as curl has it
+_LONGEST_SOCKET_PATH = 107  # sun_path without its last byte, on Linux
+
+_ALL_ADDRESSES = {"0.0.0.0", "::"}  # noqa: S104 - compared, not listened on
 
 # What Kubernetes injects into every pod of a namespace with a Service called "sse-proxy".
 _SERVICE_LINK = re.compile(ENV_PREFIX + r"(SERVICE_(HOST|PORT.*)|PORT_\d+_(TCP|UDP|SCTP).*)")
@@ -78,6 +92,7 @@ class KeepAlive(StrEnum):
 class LogFormat(StrEnum):
     """How log lines are written."""
 
+    AUTO = "auto"
     JSON = "json"
     TEXT = "text"
 
@@ -247,7 +262,14 @@ class ServerSettings(CoreSettings):
         repr=False,
         description="URL of vLLM: http or https, host, optional port and path prefix. A /v1 at its end is left "
         "out, since the paths of requests bring it. A user and password in it are sent as Basic authorization with requests "
-        "that have none, and are never logged.",
+        "that have none, and are never logged. unix:/path/to/socket connects to a Unix socket (vllm serve --uds).",
+    )
+    upstream_api_key_file: str | None = Field(
+        None,
+        description="File with the key of vLLM (vllm serve --api-key), and nothing else. It is sent as Bearer "
+        "authorization instead of what clients send (Authorization, X-Api-Key, Api-Key), which SDKs always do, if only "
+        "with a dummy. So whoever reaches the data port uses this key. Read at the start, on SIGHUP and when the file "
+        "changes; never logged.",
     )
     host: str = Field(
         "127.0.0.1",
@@ -374,7 +396,8 @@ class ServerSettings(CoreSettings):
     tls_cert_file: str | None = Field(
         None,
         description="Certificate chain (PEM) of the data port, which then speaks TLS; needs tls_key_file. Plain HTTP by "
-        "default: most installations terminate TLS in front. Read at the start and on SIGHUP; the admin port stays plain.",
+        "default: most installations terminate TLS in front. Read at the start, on SIGHUP and when the file changes; the "
+        "admin port stays plain.",
     )
     tls_key_file: str | None = Field(None, description="Private key (PEM, not encrypted) of tls_cert_file.")
     allow_paths: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -389,6 +412,23 @@ class ServerSettings(CoreSettings):
         description="Whether upstream gets the client's Host header instead of its own authority. Off, because name-based "
         "routing in front of vLLM expects vLLM's name.",
     )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Addresses and networks of proxies in front, such as 10.0.0.0/8 (flag: repeatable, or comma separated; "
+        "environment: comma separated). Where one of them connects, client_ip in log lines is taken from its "
+        "X-Forwarded-For. None by default: anybody could write that header.",
+    )
+    look_at_upstream: bool = Field(
+        default=True,
+        description="Whether upstream is asked for /version and /v1/models when the proxy starts, and the answer is logged. "
+        "Nothing depends on it.",
+    )
+    otel: bool = Field(
+        default=False,
+        description="Whether each stream becomes a span of OpenTelemetry, with its family, ending and repairs, as a child of "
+        "what the client's traceparent names. Needs the extra: pip install 'vllm-sse-proxy[otel]'. Where spans go is said by "
+        "OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT.",
+    )
     drain_delay_seconds: Seconds = Field(
         5.0,
         description="How long after SIGTERM connections are still accepted while /readyz answers 503, in seconds: load "
@@ -399,12 +439,27 @@ class ServerSettings(CoreSettings):
         description="How long after that open requests may still finish, in seconds; the rest is ended visibly. Together "
         "with the delay it stays within Kubernetes' default grace period of 30 s; raise both for long answers.",
     )
+    record: str | None = Field(
+        None,
+        description="Folder into which streams are recorded, for support and for tests: the request, upstream's stream and "
+        "the client's, so everything that users write and models answer, and never a credential (docs/recording.md). "
+        "Nothing is recorded by default.",
+    )
+    record_max_streams: int = Field(
+        1000, gt=0, description="Most recordings that are kept; the oldest are removed."
+    )
+    record_max_bytes: PositiveBytes = Field(
+        256 * MIB, description="Most bytes that the recordings may take together; the oldest are removed."
+    )
     log_level: LogLevel = Field(
         LogLevel.INFO,
-        description="Least severe log line that is written. info includes one line per request.",
+        description="Least severe log line that is written. info includes one line per request; debug adds a stream's "
+        "beginning, its first bytes, its repairs and its end, and connections to upstream.",
     )
     log_format: LogFormat = Field(
-        LogFormat.JSON, description="json: one object per line, for collectors; text: for people."
+        LogFormat.AUTO,
+        description="json: one object per line, for collectors; text: for people; auto: text where standard output, to which "
+        "log lines go, is a terminal, and json elsewhere.",
     )
 
     @field_validator("port", "admin_port", mode="before")
@@ -419,6 +474,25 @@ class ServerSettings(CoreSettings):
     def _split_paths(cls, value: Any) -> Any:
         return _split(value)
 
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split_networks(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):  # a flag that was repeated
+            return tuple(
+                part for each in value for part in (_split(each) if isinstance(each, str) else (each,))
+            )
+        return _split(value)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                raise ValueError(f"{error}; examples: 10.0.0.1, 10.0.0.0/8, fd00::/8") from None
+        return value
+
     @field_validator("allow_paths")
     @classmethod
     def _check_paths(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -432,27 +506,38 @@ class ServerSettings(CoreSettings):
     def _check_hosts(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        if not value or _has_space(value):
+        bare = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+        if not _is_host(bare):
             raise ValueError(
                 "is not an address: 127.0.0.1 listens on loopback, 0.0.0.0 on all IPv4 addresses, :: on all IPv6 addresses"
             )
-        return value[1:-1] if value.startswith("[") and value.endswith("]") else value
+        return bare
 
     @model_validator(mode="after")
     def _check_ports(self) -> ServerSettings:
         if 0 < self.port == self.admin_port and _overlap(self.host, self.admin_address):
-            raise ValueError(f"port and admin_port are both {self.port}, at the same address")
+            raise _fault_of("port", "admin_port", message=f"both are {self.port}, at the same address")
         return self
 
     @model_validator(mode="after")
     def _check_pair(self) -> ServerSettings:
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
-            raise ValueError("tls_cert_file and tls_key_file need each other")
+            raise _fault_of("tls_cert_file", "tls_key_file", message="each needs the other")
+        return self
+
+    @model_validator(mode="after")
+    def _check_credentials(self) -> ServerSettings:
+        if self.upstream_api_key_file is not None and URL(self.upstream).raw_authority.find("@") >= 0:
+            raise _fault_of(
+                "upstream", "upstream_api_key_file", message="each has credentials; give one of them"
+            )
         return self
 
     @field_validator("upstream")
     @classmethod
     def _check_upstream(cls, value: str) -> str:
+        if value.startswith(_UNIX):
+            return _checked_socket(value)
         if _has_space(value):
             raise ValueError("has a space in it; an example: http://127.0.0.1:8000")
         try:
@@ -462,8 +547,11 @@ class ServerSettings(CoreSettings):
             raise ValueError("is not a URL; an example: http://127.0.0.1:8000") from None
         if url.scheme not in {"http", "https"} or not url.host:
             raise ValueError(
-                "must start with http:// or https:// and a host; an example: http://127.0.0.1:8000"
+                "must start with http:// or https:// and a host, or be unix: and the path of a socket; "
+                "an example: http://127.0.0.1:8000"
             )
+        if not _is_host(url.raw_host or ""):
+            raise ValueError("has a host that no name or address can be; an example: http://127.0.0.1:8000")
         if not port:
             raise ValueError("has a port that cannot be connected to")
         if url.raw_query_string or url.raw_fragment:
@@ -471,21 +559,58 @@ class ServerSettings(CoreSettings):
         return value.rstrip("/")
 
     @property
+    def upstream_socket(self) -> str | None:
+        """The path of the Unix socket that upstream listens on; None: it has a host."""
+        return self.upstream.removeprefix(_UNIX) if self.upstream.startswith(_UNIX) else None
+
+    @property
     def upstream_base(self) -> URL:
         """Upstream's URL without the ``/v1`` that clients' base URLs end with: the paths of requests have it already."""
-        url = URL(self.upstream)
+        url = URL(_SOCKET_AUTHORITY if self.upstream_socket else self.upstream)
         path = url.raw_path.rstrip("/")
         return url.with_path(path.removesuffix(_VERSION), encoded=True) if path.endswith(_VERSION) else url
 
     @property
+    def has_version_in_upstream(self) -> bool:
+        """Whether upstream's URL ends with that ``/v1``."""
+        return self.upstream_socket is None and URL(self.upstream).raw_path.rstrip("/").endswith(_VERSION)
+
+    @property
     def shown_upstream(self) -> str:
         """Upstream's URL without credentials, fit for logs and messages."""
-        return str(URL(self.upstream).with_user(None)).rstrip("/")
+        return self.upstream if self.upstream_socket else str(URL(self.upstream).with_user(None)).rstrip("/")
+
+    @property
+    def upstream_name(self) -> str:
+        """Upstream's URL without credentials, and where it is on this machine, on which: another one has its own there."""
+        host = URL(self.upstream).host
+        is_local = host is None or host == "localhost" or host.startswith("127.") or host == "::1"
+        return f"{self.shown_upstream} on {platform.node()}" if is_local else self.shown_upstream
 
     @property
     def admin_address(self) -> str:
         """The address the admin port listens on."""
         return self.host if self.admin_host is None else self.admin_host
+
+    @property
+    def admin_host_setting(self) -> str:
+        """The name of the setting that has that address."""
+        return "host" if self.admin_host is None else "admin_host"
+
+
+def _checked_socket(value: str) -> str:
+    """Return the address of a Unix socket, with one slash after the colon.
+
+    :raises ValueError: it is none that can be connected to.
+    """
+    path = re.sub("^/+", "/", value.removeprefix(_UNIX))
+    if not path.startswith("/") or path.endswith("/") or not path.isprintable():
+        raise ValueError("must have the whole path of a socket after unix:; an example: unix:/run/vllm.sock")
+    if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
+        raise ValueError(
+            f"has a path that is longer than the {_LONGEST_SOCKET_PATH} bytes of a Unix socket's"
+        )
+    return _UNIX + path
 
 
 def _has_space(value: str) -> bool:
@@ -493,20 +618,41 @@ def _has_space(value: str) -> bool:
     return any(character.isspace() or not character.isprintable() for character in value)
 
 
+def _is_host(value: str) -> bool:
+    """Return whether a value is an address, or has the form of a host's name. Names of containers may have underscores."""
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        name = value.removesuffix(".")
+        return len(name) <= _LONGEST_NAME and all(_NAME_PART.fullmatch(part) for part in name.split("."))
+    return True
+
+
 def _overlap(one: str, other: str) -> bool:
     """Return whether two hosts have an address in common, as far as their names show it."""
-    if one == other:
-        return True
-    same_family = (":" in one) == (":" in other)
-    return same_family and not {one, other}.isdisjoint({"0.0.0.0", "::"})  # noqa: S104 - compared, not listened on
+    return any(
+        first == second
+        or ((":" in first) == (":" in second) and not {first, second}.isdisjoint(_ALL_ADDRESSES))
+        for first, second in product(_addresses(one), _addresses(other))
+    )
+
+
+def _addresses(host: str) -> tuple[str, ...]:
+    return ("127.0.0.1", "::1") if host == "localhost" else (host,)
+
+
+def _fault_of(*settings: str, message: str) -> PydanticCustomError:
+    """Return a fault of several settings together."""
+    return PydanticCustomError("together", "{message}", {"settings": settings, "message": message})
 
 
 REPEATABLE = {
     "disable_repairs": "disable_repair",
     "enable_repairs": "enable_repair",
     "allow_paths": "allow_path",
+    "trusted_proxies": "trusted_proxies",
 }
-"""Settings with several values; their flag is in the singular and is given once for each value."""
+"""Settings with several values: the name of their flag, which is given once for each value."""
 
 SettingsT = TypeVar("SettingsT", bound=CoreSettings)
 
@@ -607,7 +753,11 @@ def _read_environment() -> dict[str, Any]:
     for variable in os.environ:
         name = variable.upper()
         if name.startswith(ENV_PREFIX) and name not in known:
-            advice = f": {_SERVICE_LINK_ADVICE}" if _SERVICE_LINK.fullmatch(name) else nearest(name, known)
+            advice = (
+                f": {_SERVICE_LINK_ADVICE}"
+                if _SERVICE_LINK.fullmatch(name)
+                else nearest(name, known, prefix=ENV_PREFIX)
+            )
             unknown.append(f"unknown environment variable {variable}{advice}")
     if unknown:
         raise SettingsError(unknown)
@@ -625,9 +775,10 @@ def _spell(name: str, source: str, path: str | None) -> str:
 
 
 def _explain(fault: Any, origin: Mapping[str, str]) -> str:
-    name = str(fault["loc"][0]) if fault["loc"] else "settings"
+    names = (str(fault["loc"][0]),) if fault["loc"] else fault["ctx"]["settings"]
+    name = names[0]
     if fault["type"] == "missing":
         variable = ENV_PREFIX + name.upper()
         return f"{name} is required: give {flag_name(name)}, {variable}, or {name} in the configuration file"
     message = fault["msg"].removeprefix("Value error, ")
-    return f"{origin.get(name, name)}: {message[:1].lower()}{message[1:]}"
+    return f"{', '.join(origin.get(each, each) for each in names)}: {message[:1].lower()}{message[1:]}"

@@ -1,8 +1,9 @@
 """Log lines on standard output: one JSON object per line, for collectors, or text, for people.
 
-Each request is logged once, at its end, in one line with everything known about it. Bodies, queries, cookies, authorization
-and all other header values except the request id never get here. What a client chose (path, request id, address) is escaped,
-so that no request can forge a line.
+Each request is logged once, at its end, in one line with everything known about it; level debug adds lines while a stream
+passes. Bodies, queries, cookies, authorization
+and all other header values except the request id, the user agent and, from trusted proxies, the client's address never get
+here. What a client chose (path, request id, model …) is escaped and shortened, so that no request can forge a line.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 LOGGER_NAME = "vllm_sse_proxy"
 logger = logging.getLogger(LOGGER_NAME)
 
-# Everything that a terminal or a line-based collector might act upon: C0, DEL, C1, line and paragraph separators, surrogates.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# Everything that a terminal or a line-based collector might act upon: C0, DEL, C1, line and paragraph separators, surrogates,
+# and what is not seen but changes the order or the look of the rest (Unicode Technical Report 36).
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
 # A client may send a path of many kilobytes; a log line need not repeat all of it.
 MAX_VALUE_CHARACTERS = 1024
@@ -49,11 +51,13 @@ def configure(
     logging.raiseExceptions = False
     # No line says these, so they need not be found out for each.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler = logging.StreamHandler(sys.stdout if stream is None else stream)
-    handler.setFormatter(JsonFormatter() if log_format is LogFormat.JSON else TextFormatter())
+    stream = sys.stdout if stream is None else stream
+    handler = logging.StreamHandler(stream)
+    is_text = stream.isatty() if log_format is LogFormat.AUTO else log_format is LogFormat.TEXT
+    handler.setFormatter(TextFormatter() if is_text else JsonFormatter())
     if context:
         handler.addFilter(partial(_add_context, dict(context)))
-    for name in (LOGGER_NAME, "aiohttp", "asyncio"):
+    for name in (LOGGER_NAME, "aiohttp", "asyncio", "opentelemetry"):
         target = logging.getLogger(name)
         target.handlers[:] = [handler]
         target.propagate = False
@@ -97,6 +101,11 @@ class TextFormatter(logging.Formatter):
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
+def milliseconds(seconds: float) -> float:
+    """Return a time as log lines have it."""
+    return round(seconds * 1000, 1)
+
+
 def escape(text: str) -> str:
     r"""Make a client's text safe for a log line: control characters become ``\xNN`` or ``\uNNNN``, long text is shortened."""
     if len(text) <= MAX_VALUE_CHARACTERS and text.isascii() and text.isprintable():
@@ -113,17 +122,25 @@ def _add_context(context: dict[str, Any], record: logging.LogRecord) -> bool:
 
 def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
     fields: Mapping[str, Any] = getattr(record, "fields", {})
-    return {
-        name: escape(value) if isinstance(value, str) else value
-        for name, value in fields.items()
-        if value is not None
-    }
+    return {name: _escaped(value) for name, value in fields.items() if value is not None}
+
+
+def _escaped(value: Any) -> Any:
+    match value:
+        case str():
+            return escape(value)
+        case list() | tuple():
+            return [_escaped(each) for each in value]
+        case _:
+            return value
 
 
 def _show(value: Any) -> str:
     match value:
         case dict():
             return ",".join(f"{key}:{_show(entry)}" for key, entry in value.items()) or "-"
+        case list():
+            return ",".join(map(_show, value)) or "-"
         case str():
             return orjson.dumps(value).decode() if not value or set(value) & set(' "=') else value
         case bool() | None:

@@ -3,13 +3,15 @@
 Three rules. Every series exists from the start with 0, because ``rate()`` and ``increase()`` do not see the step from "no
 series" to 1. Labels are closed lists, never what a client or a model chose. And nothing is counted per event: a stream counts
 in plain ints (:class:`vllm_sse_proxy.stream.tally.Tally`) and :meth:`Metrics.flush` adds them once, when it ends. The one
-exception is ``chunk_processing_seconds``, observed once per chunk (0.6 µs): a mean per stream would hide the slow ones.
+exception is ``chunk_processing_seconds``, observed once per chunk: a mean per stream would hide the slow ones.
 """
 
 from __future__ import annotations
 
+import math
 import platform
-from itertools import product, zip_longest
+from bisect import bisect_left
+from itertools import accumulate, product, zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prometheus_client import (
@@ -22,9 +24,11 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.utils import floatToGoString
 
 from vllm_sse_proxy import __version__
-from vllm_sse_proxy.config import CoreSettings, Limit
+from vllm_sse_proxy.config import CoreSettings, Limit, ServerSettings
 from vllm_sse_proxy.families import FAMILIES
 from vllm_sse_proxy.families.recognition import Family as KnownFamily
 from vllm_sse_proxy.stream import CORE
@@ -45,6 +49,9 @@ CODES = ("1xx", "2xx", "3xx", "4xx", "5xx", "none")
 UPSTREAM_FAILURES = ("connect", "timeout", "reset", "disconnect", "protocol", "idle", "cut")
 """How upstream failed: no connection; no answer in time; connection reset or closed before an answer; an answer that is not
 HTTP; silence within a body; a body that stopped before its end."""
+
+RECORDINGS = ("written", "failed", "skipped")
+"""Written; not written because the disk failed; not begun because too much waited in memory."""
 
 CONFIG_LABELS = ("mode", "dialect", "reasoning", "chat_reasoning", "transcripts")
 """Settings that decide what clients get."""
@@ -130,12 +137,20 @@ class Metrics:
 
     :param families: have the routes, repairs and limits that are counted.
     :param settings: those that are shown; None: the defaults.
+    :param registry: one that has the metrics of the process already; None: one of their own is made.
     """
 
-    def __init__(self, families: Sequence[Family] = FAMILIES, settings: CoreSettings | None = None) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
+    def __init__(
+        self,
+        families: Sequence[Family] = FAMILIES,
+        settings: CoreSettings | None = None,
+        *,
+        registry: CollectorRegistry | None = None,
+    ) -> None:
+        self.registry = CollectorRegistry() if registry is None else registry
+        if registry is None:
+            ProcessCollector(registry=self.registry)
+            PlatformCollector(registry=self.registry)
 
         routes = dict.fromkeys(endpoint.route for family in families for endpoint in family.endpoints)
         pairs = [(family.name, name) for family in families for name in names_of(family)]
@@ -246,11 +261,12 @@ class Metrics:
             "Time from the request to the first bytes of its response stream.",
             FIRST_EVENT_BUCKETS_SECONDS,
         )
-        self.chunk_processing = self._histogram(
+        self.chunk_processing = PlainHistogram(
             "chunk_processing_seconds",
             "Time that the repairs took for one chunk of a response stream, without reading and writing.",
             CHUNK_BUCKETS_SECONDS,
         )
+        self.registry.register(self.chunk_processing)
         self.event_loop_lag = self._histogram(
             "event_loop_lag_seconds",
             "How late the event loop ran a timer, sampled twice a second: every stream is delayed as much.",
@@ -284,6 +300,12 @@ class Metrics:
         self.upstream_retries = self._plain_counter(
             "upstream_retries_total", "Requests sent again because a reused connection had just been closed."
         )
+        self.recordings = self._counter(
+            "recordings_total",
+            "Streams that were to be recorded, by what became of the recording.",
+            "outcome",
+            RECORDINGS,
+        )
         self.workers = self._gauge("workers", "Processes that accept connections.")
         self.worker_restarts = self._plain_counter(
             "worker_restarts_total", "Workers that ended and had to be replaced."
@@ -294,7 +316,16 @@ class Metrics:
             ("version", "python", "implementation", "core"),
             namespace=PREFIX,
             registry=self.registry,
+            multiprocess_mode="livemax",
         ).labels(__version__, platform.python_version(), platform.python_implementation(), CORE).set(1)
+
+        Gauge(
+            "upstream_info",
+            "Always 1; the label says which vLLM is behind this proxy: rules keep them apart by it.",
+            ("upstream",),
+            namespace=PREFIX,
+            registry=self.registry,
+        ).labels(settings.upstream_name if isinstance(settings, ServerSettings) else "").set(1)
 
         shown = settings or CoreSettings()
         Gauge(
@@ -303,6 +334,7 @@ class Metrics:
             CONFIG_LABELS,
             namespace=PREFIX,
             registry=self.registry,
+            multiprocess_mode="livemax",
         ).labels(*(getattr(shown, name) for name in CONFIG_LABELS)).set(1)
 
     def flush(self, family: str, tally: Tally, ending: Ending, *, duration_seconds: float) -> None:
@@ -354,10 +386,39 @@ class Metrics:
         return Counter(name, text, namespace=PREFIX, registry=self.registry)
 
     def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(name, text, namespace=PREFIX, registry=self.registry)
+        return Gauge(name, text, namespace=PREFIX, registry=self.registry, multiprocess_mode="livesum")
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(name, text, namespace=PREFIX, registry=self.registry, buckets=buckets)
+
+
+class PlainHistogram:
+    """A histogram for what is observed all the time. A collector, as prometheus_client calls it.
+
+    It belongs to one thread: prometheus_client's own takes a lock for each number, and costs five times as much.
+
+    :param bounds: upper bounds of the buckets, ascending.
+    """
+
+    def __init__(self, name: str, text: str, bounds: Sequence[float]) -> None:
+        self._name = f"{PREFIX}_{name}"
+        self._text = text
+        self._bounds = tuple(bounds)
+        self._counts = [0] * (len(self._bounds) + 1)
+        self._sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metric."""
+        bounds = map(floatToGoString, (*self._bounds, math.inf))
+        buckets = list(zip(bounds, accumulate(self._counts), strict=True))
+        metric = HistogramMetricFamily(self._name, self._text)
+        metric.add_metric([], buckets, self._sum)
+        yield metric
 
 
 class Series:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import difflib
 
 
-def nearest(word: str, known: list[str]) -> str:
-    """Return which known word was probably meant, as the end of a sentence; empty if none is near."""
-    found = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"; did you mean {found[0]}?" if found else ""
+def nearest(word: str, known: list[str], *, prefix: str = "") -> str:
+    """Return which known word was probably meant, as the end of a sentence; empty if none is near.
+
+    :param prefix: how all words begin; it makes none of them alike.
+    """
+    bare = [each.removeprefix(prefix) for each in known]
+    found = difflib.get_close_matches(word.removeprefix(prefix), bare, n=1, cutoff=0.6)
+    return f"; did you mean {known[bare.index(found[0])]}?" if found else ""

@@ -24,7 +24,7 @@ from tests.support.deploying import (
     sample_labels,
 )
 
-MADE_BY_PROMETHEUS = {"job", "instance"}
+MADE_BY_PROMETHEUS = {"job", "instance", "namespace", "release", "pod"}
 QUERIES = list(dashboard_queries())
 
 

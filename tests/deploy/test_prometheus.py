@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from typing import TYPE_CHECKING, Any
 
 import promql_parser
@@ -46,12 +47,30 @@ def test_what_a_rule_selects_exists(rule: dict[str, str]) -> None:
     known = sample_labels()
     for name, selection in re.findall(r"(sse_proxy_\w+)\{([^}]*)\}", rule["expr"]):
         for label, values in re.findall(r'(\w+)=~?"([^"]*)"', selection):
-            assert label == "job" or set(values.split("|")) <= known[name][label], (name, label)
+            assert label in {"job", "namespace", "release"} or set(values.split("|")) <= known[name][label], (
+                name,
+                label,
+            )
 
 
 @pytest.mark.parametrize("alert", ALERTS)
 def test_every_alert_is_told_in_the_operators_words(alert: str) -> None:
     rule = next(rule for rule in rules() if rule.get("alert") == alert)
     assert rule["labels"]["severity"] in {"critical", "warning", "info"}
-    assert set(rule["annotations"]) == {"summary", "description"}
-    assert f"`{alert}`" in (ROOT / "docs" / "operations.md").read_text("utf-8")
+    assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
+    assert f"\n### {alert}\n" in (ROOT / "docs" / "operations.md").read_text("utf-8")
+    source = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]["Source"]
+    assert rule["annotations"]["runbook_url"] == f"{source}/blob/main/docs/operations.md#{alert.lower()}"
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_no_release_hides_another(alert: str) -> None:
+    """Nothing is added up over all of a job: what is about a vLLM has its address, what is about a proxy its release."""
+    rule = next(rule for rule in rules() if rule.get("alert") == alert)
+    recorded = {each["record"]: each["expr"] for each in rules() if "record" in each}
+    expressions = [rule["expr"], *(expr for name, expr in recorded.items() if name in rule["expr"])]
+    added = [clause for each in expressions for clause in re.findall(r"\bby \(([^)]*)\)", each)]
+    assert all({"job", "namespace"} < set(clause.split(", ")) for clause in added)
+    assert all({"upstream", "release"} & set(clause.split(", ")) for clause in added)
+    if alert.startswith("VLLM"):
+        assert all("upstream" in clause for clause in added)

@@ -101,12 +101,14 @@ def texts_twice(upstream: Told, client: Told) -> list[str]:
 
 
 def _has_both(upstream: Told, first: str, later: str) -> bool:
-    """Return whether upstream has both texts in one place, or two there that begin with the first."""
+    """Return whether upstream has both texts in one place, two there that begin with the first, or one that both make up."""
     begun = max(
         sum(bare(text).startswith(bare(first)) for _, text in source.texts) for source in upstream.sources
     )
+    whole = bare(first + later)
     return begun > 1 or any(
-        source.times(bare(first)) and source.times(bare(later)) for source in upstream.sources
+        source.times(whole) or (source.times(bare(first)) and source.times(bare(later)))
+        for source in upstream.sources
     )
 
 

@@ -70,7 +70,7 @@ def violations_in(stream: bytes) -> set[tuple[int, str]]:
 
 
 def misnumbered(made: bytes) -> list[str]:
-    """Return the events that do not have the next number; heartbeats repeat the last.
+    """Return the events that do not have the next number; heartbeats repeat the last, or are 0 before the first.
 
     A payload that is no event has whatever number upstream gave it, if it was let through as it came.
     """
@@ -80,7 +80,7 @@ def misnumbered(made: bytes) -> list[str]:
             continue
         event = parse_event(frame.data)
         number = event.body.get("sequence_number")
-        if event.type == KEEPALIVE and any(number == next_number - 1 for next_number in expected):
+        if event.type == KEEPALIVE and any(number == max(next_number - 1, 0) for next_number in expected):
             continue
         following = {next_number + 1 for next_number in expected if number == next_number}
         if event.type is OPAQUE:

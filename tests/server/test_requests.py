@@ -22,6 +22,7 @@ from vllm_sse_proxy.server import posting
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from tests.server.conftest import Connect, Start
     from tests.support.http import Answer
@@ -512,6 +513,16 @@ class TestReferences:
         assert again.status == 200
         stranger = await posted(connect, proxy, body_of(input=named), "Authorization: Bearer other")
         assert stranger.status == 400, "one credential never reads another's items"
+
+    async def test_a_key_for_all_clients_keeps_them_apart(
+        self, connect: Connect, start: Start, tmp_path: Path
+    ) -> None:
+        (tmp_path / "key").write_text("sk-ours")
+        proxy = await start(upstream_api_key_file=str(tmp_path / "key"))
+        answered = await posted(connect, proxy, body_of(tools=[APPLY_PATCH]), "Authorization: Bearer one")
+        named = [{"type": "item_reference", "id": item["id"]} for item in items_in(answered)[:2]]
+        assert (await posted(connect, proxy, body_of(input=named), "Authorization: Bearer two")).status == 400
+        assert (await posted(connect, proxy, body_of(input=named), "Authorization: Bearer one")).status == 200
 
     async def test_what_is_not_to_be_stored(
         self, connect: Connect, proxy: Server, upstream: RefusingUpstream

@@ -168,19 +168,21 @@ def test_certificates_that_cannot_be_used_are_reported_in_a_line(
     else:
         cert = str(tmp_path / "none.pem")
     flags = ("--tls-cert-file", cert, "--tls-key-file", key, "--port", "0", "--admin-port", "0")
-    assert main(["serve", "--upstream", "http://vllm.test", *flags]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("vllm-sse-proxy: tls_cert_file, tls_key_file: ")
+    for command in (["serve"], ["config", "check"]):
+        assert main([*command, "--upstream", "http://vllm.test", *flags]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("vllm-sse-proxy: tls_cert_file, tls_key_file: ")
 
 
 def test_authorities_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ("--upstream-ca-file", str(tmp_path / "none.pem"), "--port", "0", "--admin-port", "0")
-    assert main(["serve", "--upstream", "https://vllm.test", *flags]) == 2
-    assert "upstream_ca_file: No such file" in capsys.readouterr().err
+    for command in (["serve"], ["config", "check"]):
+        assert main([*command, "--upstream", "https://vllm.test", *flags]) == 2
+        assert "upstream_ca_file: No such file" in capsys.readouterr().err
 
 
 def test_a_certificate_needs_its_key() -> None:
-    with pytest.raises(SettingsError, match="need each other"):
+    with pytest.raises(SettingsError, match="tls-cert-file, tls_key_file: each needs the other"):
         load(ServerSettings, {"upstream": "http://vllm.test", "tls_cert_file": "x"})
 
 

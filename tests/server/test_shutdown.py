@@ -57,8 +57,10 @@ async def test_admin_port(proxy: Server, http: aiohttp.ClientSession) -> None:
     async with http.get(base + "/metrics") as answer:
         assert answer.content_type == "text/plain"
         assert 'sse_proxy_streams_total{ending="completed",family="responses"} 0.0' in await answer.text()
+        assert answer.headers["Server"] == "vllm-sse-proxy"
     async with http.get(base + "/v1/models") as answer:
         assert answer.status == 404
+        assert answer.headers["Server"] == "vllm-sse-proxy"
 
 
 async def test_open_streams_finish(
@@ -202,12 +204,21 @@ async def test_two_ports_that_are_the_same(start: Start) -> None:
         await start(admin_port=first.port)
 
 
+@pytest.mark.parametrize("setting", ["host", "admin_host"])
+async def test_addresses_that_cannot_be_listened_on(setting: str, start: Start) -> None:
+    with pytest.raises(OSError, match=rf"\] {setting}: .*192\.0\.2\.1"):
+        await start(**{setting: "192.0.2.1"})  # of no machine (RFC 5737)
+    with pytest.raises(OSError, match=rf"\] {setting} 'name\.invalid': "):
+        await start(**{setting: "name.invalid"})
+
+
 @asynccontextmanager
 async def process(
     upstream: FakeUpstream, **settings: str
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, Any]]]:
     """Run the proxy as users do; gives the process and its startup line."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SSE_PROXY_")}
+    settings = {"LOOK_AT_UPSTREAM": "false", **settings}
     environment |= {f"SSE_PROXY_{name}": value for name, value in settings.items()}
     environment |= {"SSE_PROXY_PORT": "0", "SSE_PROXY_ADMIN_PORT": "0", "SSE_PROXY_UPSTREAM": upstream.url}
     running = await asyncio.create_subprocess_exec(
@@ -236,7 +247,7 @@ async def test_signals_that_end_nothing(upstream: FakeUpstream) -> None:
         async with asyncio.timeout(PATIENCE_SECONDS):
             assert await running.wait() == 0
     assert [line["msg"] for line in said] == [
-        "nothing to reload: the data port has no certificate",
+        "nothing to reload: there is neither a certificate nor a key for upstream",
         "signal ignored",
         "signal ignored",
     ]

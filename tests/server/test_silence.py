@@ -80,11 +80,14 @@ async def test_a_limit_of_zero_is_none() -> None:
         assert relay.ended.is_set() is bool(idle)
 
 
-async def test_no_timer_runs_while_nothing_is_open() -> None:
-    watch = SilenceWatch(keepalive_seconds=1, idle_timeout_seconds=1)
+async def test_the_timer_runs_out_while_nothing_is_open() -> None:
+    watch = SilenceWatch(keepalive_seconds=60, idle_timeout_seconds=60)
     for _ in range(2):
         with watch.watching(Relay()):
-            assert watch._timer is not None
+            timer = watch._timer
+            assert timer is not None
+        timer.cancel()
+        watch._sweep()  # as the timer would have
         assert watch._timer is None
     never = SilenceWatch(keepalive_seconds=0, idle_timeout_seconds=0)
     with never.watching(Relay()):

@@ -95,7 +95,14 @@ class Running:
 
 @asynccontextmanager
 async def run(upstream: FakeUpstream, http: aiohttp.ClientSession, **settings: str) -> AsyncIterator[Running]:
-    given = {"WORKERS": "2", "PORT": "0", "ADMIN_PORT": "0", "UPSTREAM": upstream.url, **settings}
+    given = {
+        "WORKERS": "2",
+        "PORT": "0",
+        "ADMIN_PORT": "0",
+        "UPSTREAM": upstream.url,
+        "LOOK_AT_UPSTREAM": "false",
+        **settings,
+    }
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SSE_PROXY_")}
     environment |= {f"SSE_PROXY_{name}": value for name, value in given.items()}
     process = await asyncio.create_subprocess_exec(

@@ -28,6 +28,8 @@ _VARIABLES = {
     "$__interval": "{range}",
     "$__range": "{range}",
     "$job": ".*",
+    "$namespace": ".*",
+    "$release": ".*",
     "$instance": ".*",
 }
 
@@ -62,8 +64,12 @@ def rules() -> list[dict[str, Any]]:
 def metric_names(expression: str) -> set[str]:
     """Return the names of the metrics that a PromQL expression asks for."""
     bare = re.sub(r'"[^"]*"', '""', expression)
-    bare = re.sub(r"\b(by|on|without|ignoring)\s*\([^)]*\)|\{[^}]*\}", " ", bare)
-    return set(re.findall(r"\b(?:job\w*:[\w:]+|sse_proxy_\w+|process_\w+|python_\w+|up)\b", bare))
+    bare = re.sub(r"\b(by|on|without|ignoring|group_left)\s*\([^)]*\)|\{[^}]*\}", " ", bare)
+    return set(
+        re.findall(
+            r"\b(?:(?:release|upstream|instance)\w*:[\w:]+|sse_proxy_\w+|process_\w+|python_\w+|up)\b", bare
+        )
+    )
 
 
 def sample_labels() -> dict[str, dict[str, set[str]]]:

@@ -29,7 +29,8 @@ class Serving:
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "vllm_sse_proxy", "serve", "--host", "127.0.0.1", "--log-level", "info", *self._flags,
+            sys.executable, "-m", "vllm_sse_proxy", "serve", "--host", "127.0.0.1", "--log-level", "info",
+            "--no-look-at-upstream", *self._flags,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
             env={name: value for name, value in os.environ.items() if not name.startswith("SSE_PROXY_")},
         )  # fmt: skip

@@ -1,8 +1,8 @@
-"""The command line: serve, repair, check, config, demo, healthcheck.
+"""The command line: serve, probe, repair, check, config, demo, healthcheck.
 
-Exit codes: 0, success (for ``check``: the stream conforms; for ``serve``: see :mod:`vllm_sse_proxy.server.process`); 1,
-failure; 2, the command line or the settings cannot be used. What is wrong with the input is reported in a line, not by a
-traceback.
+Exit codes: 0, success (for ``check``: the stream conforms; for ``serve``: see :mod:`vllm_sse_proxy.server.process`; for
+``probe``: :class:`vllm_sse_proxy.probe.verdicts.ExitCode`); 1, failure; 2, the command line or the settings cannot be used.
+What is wrong with the input is reported in a line, not by a traceback.
 
 Each command is a module of this package with ``add_arguments`` and ``run``. Only the one that is asked for is loaded:
 ``healthcheck`` runs every few seconds and must cost little.
@@ -28,6 +28,7 @@ INTERRUPTED: Final = 130  # what shells make of SIGINT
 
 COMMANDS: Final = {
     "serve": "Run the proxy in front of a vLLM server.",
+    "probe": "Find out what is broken in a running vLLM, for which clients it matters, and what the proxy does about it.",
     "repair": "Repair a recorded stream: broken SSE in, conforming SSE out.",
     "check": "Check a recorded stream: one line per violation, exit code 1 if there are any.",
     "config": "Show, check or describe the settings that serve would run with.",
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _dispatch(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
-        description="A reverse proxy that repairs vLLM's Responses streams, so that strict clients can read them.",
+        description="A reverse proxy that repairs vLLM's streams, so that strict clients can read them.",
         epilog="Settings: flag, then environment (SSE_PROXY_*), then TOML file (--config), then default.",
         allow_abbrev=False,
     )
@@ -85,4 +86,4 @@ def _unknown_arguments(words: list[str], parser: argparse.ArgumentParser) -> lis
     flags = [word.partition("=")[0] for word in words if word.startswith("-")]
     if not flags:
         return [f"unexpected argument {word}" for word in words]
-    return [f"unknown argument {flag}{nearest(flag, known)}" for flag in flags]
+    return [f"unknown argument {flag}{nearest(flag, known, prefix='--')}" for flag in flags]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
-from vllm_sse_proxy.cli.families import add_family, read_request, recognised
+from vllm_sse_proxy.cli.families import add_family, expects_done, read_request, recognised
 from vllm_sse_proxy.cli.files import add_input, open_input
 from vllm_sse_proxy.cli.settings import add_settings, load
 from vllm_sse_proxy.config import CoreSettings
 from vllm_sse_proxy.families.chat import conformance as chat
 from vllm_sse_proxy.families.completions import conformance as completions
 from vllm_sse_proxy.families.messages import conformance as messages
-from vllm_sse_proxy.families.recognition import Family
+from vllm_sse_proxy.families.recognition import Family, StreamRecogniser
 from vllm_sse_proxy.families.responses import conformance as responses
 from vllm_sse_proxy.families.transcriptions import conformance as transcriptions
+from vllm_sse_proxy.sse import FrameDecoder, FrameTooLargeError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -32,13 +34,22 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Print the violations; return 1 if there are any."""
-    settings, request = load(options, CoreSettings), read_request(options.request)
+    """Print the violations, or that the input is something else than such a stream; return 1 if there are any."""
+    settings, request = load(options, CoreSettings), read_request(options.request, options.file)
     with ExitStack() as files:
         family, chunks = recognised(open_input(options.file, files), options.family)
         stream = b"".join(chunks)
+    other = _other(stream, family, options.family)
+    if other is not None or family is None:
+        print(other)
+        return 1
     if family is Family.RESPONSES:
-        found = [str(violation) for violation in responses.check_stream(stream, dialect=settings.dialect)]
+        found = [
+            str(violation)
+            for violation in responses.check_stream(
+                stream, dialect=settings.dialect, require_done=expects_done(options.file)
+            )
+        ]
     elif family is Family.TRANSCRIPTIONS:
         form = settings.transcripts
         found = [
@@ -51,6 +62,55 @@ def run(options: Namespace) -> int:
     sys.stdout.flush()
     print(f"{len(found)} violations" if found else "conforming", file=sys.stderr)
     return 1 if found else 0
+
+
+def _other(stream: bytes, family: Family | None, named: str | None) -> str | None:
+    """Return what the input is instead of a stream that can be judged; None if it is one.
+
+    :param family: as it was recognised, or named on the command line.
+    """
+    if named is None:
+        if family is not None:
+            return None
+        known = ", ".join(one.value for one in Family)
+        return f"this is not a stream of any known family ({known}), but {_kind_of(stream)}"
+    recogniser = StreamRecogniser(len(stream) + 1)
+    found = recogniser.feed(stream)
+    if found is not None and found is not family:
+        return f"this is not a {named} stream, but a {found.value} stream"
+    if (
+        found is None
+        and stream.strip()
+        and not any(frame.data for frame in FrameDecoder().feed(stream + b"\n\n"))
+    ):
+        return f"this is not a {named} stream, but {_kind_of(stream)}"
+    return None
+
+
+def _kind_of(stream: bytes) -> str:
+    """Return what bytes are that bear no mark of a family."""
+    begins = stream.lstrip()
+    if not begins:
+        return "empty"
+    if begins.startswith(b"HTTP/"):
+        return "an HTTP answer with its head: leave out the head (curl without -i)"
+    if begins[:1] == b"<":
+        return "a page of HTML or XML"
+    try:
+        json.loads(stream)
+    except ValueError:
+        pass
+    else:
+        return "one JSON document: an answer that is not streamed, or an error"
+    try:
+        count = sum(
+            frame.comment is None and bool(frame.data) for frame in FrameDecoder().feed(stream + b"\n\n")
+        )
+    except FrameTooLargeError:
+        return "something without the events of a stream"
+    if count == 0:
+        return "text without a single event: no line begins with data:"
+    return f"a stream of something else: none of its {count} events bears the mark of a family"
 
 
 _JUDGES: Final[dict[Family, Callable[..., list[Violation]]]] = {

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from vllm_sse_proxy.cli.settings import add_settings, load_with_origins_of
 from vllm_sse_proxy.cli.usage import UsageError
-from vllm_sse_proxy.config import ServerSettings, as_toml
+from vllm_sse_proxy.config import ServerSettings, SettingsError, as_toml
+from vllm_sse_proxy.server import reloading
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -35,9 +36,21 @@ def run(options: Namespace) -> int:
     if options.action == "show":
         print(_shown(options))
     else:
-        load_with_origins_of(options, ServerSettings)
+        _check(options)
         print("usable")
     return 0
+
+
+def _check(options: Namespace) -> None:
+    """Load the settings, and the files that they name.
+
+    :raises UsageError: one of them cannot be used.
+    """
+    settings = load_with_origins_of(options, ServerSettings)[0]
+    try:
+        reloading.check(settings)
+    except SettingsError as error:
+        raise UsageError(*error.lines) from None
 
 
 def _shown(options: Namespace) -> str:
@@ -48,7 +61,7 @@ def _shown(options: Namespace) -> str:
     try:
         return as_toml(*load_with_origins_of(options, ServerSettings)).rstrip()
     except UsageError as error:
-        if len(error.lines) != 1 or not error.lines[0].startswith("upstream is required"):
+        if not any(line.startswith("upstream is required") for line in error.lines):
             raise
     options.upstream = _PLACEHOLDER
     text = as_toml(*load_with_origins_of(options, ServerSettings)).rstrip()

@@ -3,17 +3,51 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from vllm_sse_proxy.cli.files import recording_of
 from vllm_sse_proxy.cli.usage import READ_BYTES, UsageError
 from vllm_sse_proxy.families.recognition import Family, StreamRecogniser
+from vllm_sse_proxy.stream.ending import BodyEnd
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
     from collections.abc import Iterator
     from io import BufferedReader
+
+
+REQUEST_FILE: Final = "request.json"
+ORIGIN_FILE: Final = "origin.toml"
+EXCHANGE_FILE: Final = "exchange.json"
+"""The request, how upstream's body ended, and everything else, in the folder of a recording."""
+
+
+def end_of(source: str | None) -> BodyEnd:
+    """Return how upstream's body ended: as its recording says, else as it should.
+
+    :raises UsageError: the recording says something else.
+    """
+    folder = recording_of(source)
+    origin = None if folder is None else folder / ORIGIN_FILE
+    if origin is None or not origin.exists():
+        return BodyEnd.EOF
+    try:
+        return BodyEnd(tomllib.loads(origin.read_text("utf-8")).get("end", BodyEnd.EOF))
+    except (OSError, ValueError) as error:  # TOML's and UTF-8's errors are ValueErrors
+        raise UsageError(f"{origin}: {error}") from None
+
+
+def expects_done(source: str | None) -> bool:
+    """Return whether a stream must end with ``[DONE]``: a proxy that records reads no further than the terminal event."""
+    folder = recording_of(source)
+    try:
+        exchange = {} if folder is None else json.loads((folder / EXCHANGE_FILE).read_bytes())
+    except (OSError, ValueError):
+        return True
+    return not isinstance(exchange, dict) or exchange.get("is_read_to_its_end") is not False
 
 
 def add_family(parser: ArgumentParser) -> None:
@@ -30,11 +64,15 @@ def add_family(parser: ArgumentParser) -> None:
     )
 
 
-def read_request(path: str | None) -> dict[str, Any] | None:
-    """Return the request in a file; None without one.
+def read_request(path: str | None, source: str | None = None) -> dict[str, Any] | None:
+    """Return the request in a file; without one that of the recording that is read, None if there is none.
 
+    :param source: path of the stream, or of the recording's folder.
     :raises UsageError: it cannot be read, or is not a JSON object.
     """
+    folder = recording_of(source)
+    if path is None and folder is not None and (folder / REQUEST_FILE).exists():
+        path = str(folder / REQUEST_FILE)
     if path is None:
         return None
     try:
@@ -48,8 +86,8 @@ def read_request(path: str | None) -> dict[str, Any] | None:
     return body
 
 
-def recognised(source: BufferedReader, name: str | None) -> tuple[Family, Iterator[bytes]]:
-    """Return the family of a stream, and all of its chunks, as they come.
+def recognised(source: BufferedReader, name: str | None) -> tuple[Family | None, Iterator[bytes]]:
+    """Return the family of a stream, None if nothing in it says which, and all of its chunks, as they come.
 
     :param name: the family, if it is known.
     """
@@ -63,4 +101,4 @@ def recognised(source: BufferedReader, name: str | None) -> tuple[Family, Iterat
         read.append(chunk)
         if recogniser.feed(chunk) is not None or recogniser.gave_up:
             break
-    return recogniser.finish() or Family.RESPONSES, chain(read, chunks)
+    return recogniser.finish(), chain(read, chunks)

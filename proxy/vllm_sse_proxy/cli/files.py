@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Final, cast
 
 from vllm_sse_proxy.cli.usage import UsageError
 
@@ -14,9 +14,23 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
 
+UPSTREAM_FILE: Final = "upstream.sse"
+"""The stream, in the folder of a recording."""
+
+
 def add_input(parser: ArgumentParser) -> None:
     """Declare the argument for the input."""
-    parser.add_argument("file", nargs="?", metavar="FILE", help="stream to read (default: standard input)")
+    parser.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="stream to read, or the folder of a recording (default: standard input)",
+    )
+
+
+def recording_of(path: str | None) -> Path | None:
+    """Return the folder of a recording; None for a file, or standard input."""
+    return None if path is None or not Path(path).is_dir() else Path(path)
 
 
 def open_input(path: str | None, files: ExitStack) -> BufferedReader:
@@ -26,8 +40,9 @@ def open_input(path: str | None, files: ExitStack) -> BufferedReader:
     """
     if path is None or path == "-":
         return cast("BufferedReader", sys.stdin.buffer)
+    folder = recording_of(path)
     try:
-        return files.enter_context(Path(path).open("rb"))
+        return files.enter_context((Path(path) if folder is None else folder / UPSTREAM_FILE).open("rb"))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from None
 

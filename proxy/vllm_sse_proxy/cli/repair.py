@@ -6,16 +6,21 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from vllm_sse_proxy.cli.families import add_family, read_request, recognised
+from vllm_sse_proxy.cli.explaining import Explainer, Explanation
+from vllm_sse_proxy.cli.families import add_family, end_of, read_request, recognised
 from vllm_sse_proxy.cli.files import add_input, open_input, open_output
 from vllm_sse_proxy.cli.settings import add_settings, load
 from vllm_sse_proxy.config import CoreSettings
+from vllm_sse_proxy.demo.report import Screen
 from vllm_sse_proxy.families import FAMILIES
-from vllm_sse_proxy.stream.ending import BodyEnd
+from vllm_sse_proxy.families.recognition import Family
 from vllm_sse_proxy.stream.normalizer import StreamNormalizer
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Iterator
+
+    from vllm_sse_proxy.stream.ending import BodyEnd
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -27,27 +32,58 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--summary", action="store_true", help="summarise on standard error what was repaired"
     )
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="print which repair did what to which event, as a diff, instead of the stream (which -o still writes)",
+    )
 
 
 def run(options: Namespace) -> int:
     """Repair the stream."""
-    settings, request = load(options, CoreSettings), read_request(options.request)
+    settings, request = load(options, CoreSettings), read_request(options.request, options.file)
+    end = end_of(options.file)
     with ExitStack() as files:
         source = open_input(options.file, files)
-        sink = open_output(options.output, options.file, files)
+        is_shown = not options.explain or options.output is not None
+        sink = open_output(options.output, options.file, files) if is_shown else None
         name, chunks = recognised(source, options.family)
-        family = next(family for family in FAMILIES if family.name == name.value)
+        known = name or Family.RESPONSES
+        family = next(family for family in FAMILIES if family.name == known.value)
         normalizer = StreamNormalizer(settings.plan(family), family.context("", request))
-        for chunk in chunks:
-            sink.write(normalizer.feed(chunk))
-            sink.flush()
-            if normalizer.ended:
-                break
-        sink.write(normalizer.finish(BodyEnd.EOF))
-        sink.flush()
+        made = _explained(normalizer, chunks, end) if options.explain else _made(normalizer, chunks, end)
+        for piece in made:
+            if sink is not None:
+                sink.write(piece)
+                sink.flush()
     if options.summary:
         print("\n".join(_summary(normalizer)), file=sys.stderr)
     return 0
+
+
+def _made(normalizer: StreamNormalizer, chunks: Iterator[bytes], end: BodyEnd) -> Iterator[bytes]:
+    """Repair a stream, and yield what is made of each chunk."""
+    for chunk in chunks:
+        yield normalizer.feed(chunk)
+        if normalizer.ended:
+            break
+    yield normalizer.finish(end)
+
+
+def _explained(normalizer: StreamNormalizer, chunks: Iterator[bytes], end: BodyEnd) -> Iterator[bytes]:
+    """Repair a stream event by event, print what happened to each, and yield what is made of it."""
+    explainer, explanation = Explainer(normalizer), Explanation(Screen.for_stream(sys.stdout))
+    for chunk in chunks:
+        for line in explanation.lines(explainer.feed(chunk)):
+            print(line)
+        if normalizer.ended:
+            break
+    for line in explanation.lines(explainer.finish(end)):
+        print(line)
+    for line in explanation.rest():
+        print(line)
+    sys.stdout.flush()
+    yield b"".join(explainer.made)
 
 
 def _summary(normalizer: StreamNormalizer) -> list[str]:

@@ -66,4 +66,4 @@ def _placeholder(name: str) -> str:
     for ending in ("seconds", "bytes", "port", "host", "file", "streams", "workers"):
         if name.endswith(ending):
             return ending.upper()
-    return "URL"
+    return "DIR" if name == "record" else "URL"

@@ -1,4 +1,4 @@
-"""What the plain loop of an agent makes of a chat completion or a message: it joins the deltas, and runs the calls.
+"""What the plain loop of an agent makes of chat completions, completions and messages: it joins deltas, and runs calls.
 
 No client in particular, but what all that were tested do: a call is run once the stream says that there are calls, with
 whatever arguments came; without an end, what came is taken for the answer.
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from vllm_sse_proxy.demo.clients import Reading, mapping, object_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from vllm_sse_proxy.demo.clients import Answer
 
 _CUT: Final = frozenset({"length", "max_tokens"})
@@ -75,6 +77,15 @@ class _Loop:
 
 def read_like_chat_agent(answer: Answer) -> Reading:
     """Read `answer` as a chat completion."""
+    return _read_chunks(answer, _take_delta)
+
+
+def read_like_completions_reader(answer: Answer) -> Reading:
+    """Read `answer` as a completion: the texts of each choice, joined."""
+    return _read_chunks(answer, _take_text)
+
+
+def _read_chunks(answer: Answer, take: Callable[[_Loop, Mapping[str, Any]], None]) -> Reading:
     loop = _Loop()
     if answer.error_message is not None:
         loop.reading.problems.append(answer.error_message)
@@ -84,13 +95,18 @@ def read_like_chat_agent(answer: Answer) -> Reading:
             loop.fail(chunk["error"])
         choices = chunk.get("choices")
         for choice in map(mapping, choices if isinstance(choices, list) else ()):
-            _take_delta(loop, choice.get("index"), mapping(choice.get("delta")))
+            take(loop, choice)
             if isinstance(choice.get("finish_reason"), str):
                 loop.reason = choice["finish_reason"]
     return loop.finished(cut=answer.cut)
 
 
-def _take_delta(loop: _Loop, index: object, delta: Any) -> None:
+def _take_text(loop: _Loop, choice: Mapping[str, Any]) -> None:
+    loop.say(choice.get("index"), choice.get("text"))
+
+
+def _take_delta(loop: _Loop, choice: Mapping[str, Any]) -> None:
+    index, delta = choice.get("index"), mapping(choice.get("delta"))
     loop.say(index, delta.get("content"))
     loop.think(delta.get("reasoning_content") or delta.get("reasoning"))
     pieces = delta.get("tool_calls")

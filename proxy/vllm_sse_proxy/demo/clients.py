@@ -29,14 +29,26 @@ _CODEX_INTEGERS: Final = ("summary_index", "content_index")
 _JSON_KINDS: Final = {dict: "map", list: "sequence", int: "integer", float: "floating point", bool: "boolean"}
 
 
+EVENT_STREAM: Final = "text/event-stream"
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer as it arrived. `cut`: the connection broke before the body's last HTTP chunk."""
+    """An answer as it arrived.
+
+    Attributes:
+        status: the HTTP status.
+        content_type: the media type, without its parameters.
+        body: what came of the body.
+        cut: the body has no end: the connection broke before its last HTTP chunk, or nothing came for too long.
+        silent: it was the latter.
+    """
 
     status: int
     content_type: str
     body: bytes
     cut: bool
+    silent: bool = False
 
     def payloads(self) -> list[bytes]:
         """Return the `data` of every complete event."""
@@ -44,15 +56,15 @@ class Answer:
 
     @property
     def error_message(self) -> str | None:
-        """The message of an HTTP error; None for an answer of status 200."""
-        if self.status == HTTPStatus.OK:
-            return None
-        return f"HTTP {self.status}: {self._message() or self.body.decode(errors='replace')}"
+        """The message of an HTTP error, or of an answer that is something else than a stream; None for a stream."""
+        if self.status != HTTPStatus.OK:
+            return f"HTTP {self.status}: {self._message() or self.body.decode(errors='replace')}"
+        return None if self.content_type == EVENT_STREAM else f"not a stream, but {self.content_type}"
 
     @property
     def is_readable(self) -> bool:
         """Whether a client can read this answer at all: a stream, or an error with its reason where SDKs look for it."""
-        return self.status == HTTPStatus.OK or self._message() is not None
+        return self.error_message is None or self._message() is not None
 
     def _message(self) -> str | None:
         error = mapping(object_of(self.body).get("error"))

@@ -16,19 +16,30 @@ from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
 from vllm_sse_proxy.config import ServerSettings
-from vllm_sse_proxy.demo.clients import Answer
-from vllm_sse_proxy.demo.report import Comparison, Palette, Side, render, summary
+from vllm_sse_proxy.demo import asking
+from vllm_sse_proxy.demo.report import Comparison, Screen, Side, render, summary
 from vllm_sse_proxy.demo.scenarios import SCENARIOS, Scenario
 from vllm_sse_proxy.demo.upstream import make_upstream
 from vllm_sse_proxy.server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
+
+    from prometheus_client import Metric
+
+    from vllm_sse_proxy.demo.clients import Answer
 
 REQUEST_LIMIT: Final = aiohttp.ClientTimeout(
     total=60
 )  # a recording takes seconds; a demo that hangs shows nothing
 
+
+_COUNTED: Final = {
+    "sse_proxy_repairs_total": "repairs",
+    "sse_proxy_request_repairs_total": "request",
+    "sse_proxy_events_renumbered_total": "renumbered",
+}
+"""Metric → what it counts."""
 
 TRAFFIC_PAUSE_SECONDS: Final = 0.5
 """Between two requests of --traffic: enough to be seen in every interval of a dashboard."""
@@ -71,7 +82,7 @@ async def run(options: Options, out: TextIO) -> int:
         return await make_traffic(options.traffic.rstrip("/"), scenarios, out, once=options.once)
     if options.upstream_only:
         return await serve_upstream(options, out)
-    palette = Palette.for_stream(out)
+    screen = Screen.for_stream(out)
     upstream = make_upstream(event_delay_seconds=options.event_delay_seconds)
     async with serving(upstream, options.host) as direct, proxying(direct, options) as (proxied, admin):
         out.write(f"upstream {direct}, replaying recordings\nproxy    {proxied}, in front of it\n")
@@ -83,11 +94,11 @@ async def run(options: Options, out: TextIO) -> int:
             for scenario in scenarios:
                 comparison = await compare(client, scenario, direct=direct, proxied=proxied, admin=admin)
                 comparisons.append(comparison)
-                out.write(render(comparison, palette) + "\n")
+                out.write(render(comparison, screen) + "\n")
                 out.flush()
-        out.write(summary(comparisons, palette) + "\n")
+        out.write(summary(comparisons, screen) + "\n")
         if not options.once:
-            out.write(invitation(direct, proxied, admin, palette))
+            out.write(invitation(direct, proxied, admin, screen))
             out.flush()
             await interrupted()
     return 0 if all(comparison.is_served for comparison in comparisons) else 1
@@ -131,7 +142,7 @@ async def compare(
     counted_after = await counters(client, admin)
     grown = {key: counted_after[key] - counted.get(key, 0) for key in counted_after}
     return Comparison(
-        scenario=scenario,
+        asked=scenario,
         before=Side.judge(before, scenario),
         after=Side.judge(after, scenario),
         repairs={name: count for (kind, name), count in grown.items() if kind == "repairs" and count},
@@ -141,33 +152,28 @@ async def compare(
 
 async def ask(client: aiohttp.ClientSession, server: str, scenario: Scenario) -> Answer:
     """Send the recorded request and read the answer to its end, whatever that is."""
-    body = bytearray()
-    cut = False
-    async with client.post(f"{server}{scenario.protocol.path}", json=dict(scenario.request)) as response:
-        try:
-            async for chunk in response.content.iter_any():
-                body += chunk
-        except aiohttp.ClientError:
-            cut = True
-        return Answer(status=response.status, content_type=response.content_type, body=bytes(body), cut=cut)
+    return await asking.ask(client, f"{server}{scenario.protocol.path}", scenario.request)
 
 
 async def counters(client: aiohttp.ClientSession, admin: str) -> dict[tuple[str, str], int]:
     """Read from the proxy's own metrics what it repaired so far."""
     async with client.get(f"{admin}/metrics") as response:
-        text = await response.text()
-    counted: dict[tuple[str, str], int] = {}
-    for family in text_string_to_metric_families(text):
+        return counted(text_string_to_metric_families(await response.text()))
+
+
+def counted(metrics: Iterable[Metric]) -> dict[tuple[str, str], int]:
+    """Return how often each repair corrected a stream or a request, and how many events were renumbered."""
+    found: dict[tuple[str, str], int] = {}
+    for family in metrics:
         for sample in family.samples:
-            if sample.name == "sse_proxy_repairs_total":
-                key = "repairs", sample.labels["repair"]  # one recording, one family
-                counted[key] = counted.get(key, 0) + int(sample.value)
-            elif sample.name == "sse_proxy_events_renumbered_total":
-                counted["renumbered", ""] = int(sample.value)
-    return counted
+            key = _COUNTED.get(sample.name)
+            if key is not None:
+                named = key, sample.labels.get("repair", "")  # one recording, one family
+                found[named] = found.get(named, 0) + int(sample.value)
+    return found
 
 
-def invitation(direct: str, proxied: str, admin: str, palette: Palette) -> str:
+def invitation(direct: str, proxied: str, admin: str, screen: Screen) -> str:
     """Return the lines to try by hand."""
     model = SCENARIOS[0].model
     request = orjson.dumps({"model": model, "input": "What is 2 + 2?", "stream": True}).decode()
@@ -175,7 +181,7 @@ def invitation(direct: str, proxied: str, admin: str, palette: Palette) -> str:
     return "\n".join(
         (
             "",
-            f"{palette.bold}Still serving. Try it, or point a client at {proxied}/v1 (any API key):{palette.off}",
+            f"{screen.bold}Still serving. Try it, or point a client at {proxied}/v1 (any API key):{screen.off}",
             "",
             f"  curl -N {direct}{ask_for}     # as vLLM sent it",
             f"  curl -N {proxied}{ask_for}     # repaired",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
@@ -28,7 +29,7 @@ def check_request(request: web.BaseRequest, target: str, settings: ServerSetting
 
     :raises ProxyError: with a status of 4xx or 5xx.
     """
-    size = len(target) + sum(len(name) + len(value) for name, value in request.raw_headers)
+    size = len(target) + sum(map(len, chain.from_iterable(request.raw_headers)))
     if size > settings.max_header_bytes:
         raise ProxyError(errors.HEADER_TOO_LARGE)
     _check_framing(request)

@@ -6,31 +6,33 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import logging
 import secrets
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
-from yarl import URL
 
-from vllm_sse_proxy import logs
-from vllm_sse_proxy.config import Mode, SettingsError
+from vllm_sse_proxy.config import Mode
 from vllm_sse_proxy.families import FAMILIES
 from vllm_sse_proxy.metrics import Metrics
+from vllm_sse_proxy.server.addresses import TrustedProxies
 from vllm_sse_proxy.server.clients import ClientServer
+from vllm_sse_proxy.server.credentials import Credentials
+from vllm_sse_proxy.server.first_look import look_at
 from vllm_sse_proxy.server.gateway import Gateway
-from vllm_sse_proxy.server.handling import FamilyHandler
+from vllm_sse_proxy.server.handlers import handlers_of
 from vllm_sse_proxy.server.headers import Forwarding
 from vllm_sse_proxy.server.health import admin_app
 from vllm_sse_proxy.server.lag import LoopLag
 from vllm_sse_proxy.server.lifecycle import CUT_SECONDS, announce, wait
-from vllm_sse_proxy.server.responses import ResponsesHandler
+from vllm_sse_proxy.server.recording import Recorder
+from vllm_sse_proxy.server.reloading import Reloader, check
 from vllm_sse_proxy.server.routes import RouteTable
 from vllm_sse_proxy.server.silence import SilenceWatch
 from vllm_sse_proxy.server.sockets import LISTEN_BACKLOG, listen, naming, port_of, stop_listening
-from vllm_sse_proxy.server.tls import fingerprint_of, listener_context, reload_certificate
+from vllm_sse_proxy.server.spans import StreamSpans
+from vllm_sse_proxy.server.tls import listener_context
 from vllm_sse_proxy.server.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -40,9 +42,6 @@ if TYPE_CHECKING:
 
     from vllm_sse_proxy.config import ServerSettings
     from vllm_sse_proxy.stream.family import Family
-
-_HANDLERS: Final[dict[str, type[FamilyHandler]]] = {"responses": ResponsesHandler}
-"""The families for which the shell does more than repair their streams."""
 
 _LAST_REQUEST_SECONDS: Final = 0.1
 """How long a connection that was made just before the port closed has to send its request."""
@@ -74,8 +73,9 @@ class Server:
         self._data: web.ServerRunner | None = None
         self._admin: web.AppRunner | None = None
         self._tls: ssl.SSLContext | None = None
-        self._fingerprint = ""
+        self._reloader: Reloader | None = None
         self._open = AsyncExitStack()  # what has to be closed, the last first
+        self._looking: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int:
@@ -95,16 +95,28 @@ class Server:
     async def start(self) -> None:
         """Open both ports.
 
-        :raises SettingsError: a certificate, a key or a file of authorities cannot be used.
+        :raises SettingsError: a file that the settings name cannot be used.
         :raises OSError: a port cannot be opened; nothing is left open then.
         """
         settings = self._settings
         loop = asyncio.get_running_loop()
         self._tls = listener_context(settings)
-        self._fingerprint = fingerprint_of(settings)
+        check(settings)
+        recorder = None
+        if settings.record is not None:
+            recorder = Recorder(settings, self.metrics)
+            recorder.start()
+            self._open.push_async_callback(recorder.close)
+        spans = StreamSpans.of(settings)
+        if spans is not None:
+            self._open.push_async_callback(asyncio.to_thread, spans.close)
         upstream = Upstream(settings, self.metrics)
         self._open.push_async_callback(upstream.close)
-        gateway = self.gateway = self._wire(upstream)
+        gateway = self.gateway = self._wire(upstream, recorder)
+        gateway.spans = spans
+        self._reloader = Reloader(settings, self._tls, self._use)
+        self._reloader.watch()
+        self._open.callback(self._reloader.stop)
         if self._listeners is None:
             self._admin = web.AppRunner(
                 admin_app(self.metrics.expose, ready=lambda: not gateway.draining),
@@ -125,9 +137,9 @@ class Server:
                 await web.SockSite(self._data, sock, backlog=LISTEN_BACKLOG, ssl_context=self._tls).start()
             return
         try:
-            with naming("admin_port"):
+            with naming("admin_port", settings.admin_host_setting, settings.admin_address):
                 await listen(self._admin, settings.admin_address, settings.admin_port)
-            with naming("port"):
+            with naming("port", "host", settings.host):
                 await listen(self._data, settings.host, settings.port, self._tls)
         except OSError:
             await self._open.aclose()
@@ -140,32 +152,41 @@ class Server:
             loop=type(loop).__module__.partition(".")[0],
         )
 
-    def reload(self) -> None:
-        """Read the certificate of the data port again, for new connections; one that cannot be used changes nothing."""
-        if self._tls is None:
-            logs.emit(logging.INFO, "nothing to reload: the data port has no certificate")
+    def look_at_upstream(self) -> None:
+        """Begin to ask upstream who it is, for the log; does nothing if the settings say so, or before the start."""
+        gateway = self.gateway
+        if gateway is None or not self._settings.look_at_upstream:
             return
-        try:
-            fingerprint = reload_certificate(self._tls, self._settings)
-        except (SettingsError, OSError) as error:
-            logs.emit(logging.ERROR, "certificate not reloaded", reason=str(error))
-            return
-        changed, self._fingerprint = fingerprint != self._fingerprint, fingerprint
-        logs.emit(logging.INFO, "certificate reloaded", changed=changed, file_sha256=fingerprint)
+        self._looking = asyncio.create_task(
+            look_at(gateway.upstream, gateway.forwarding.credentials, self._settings.shown_upstream)
+        )
+        self._open.push_async_callback(self._stop_looking, self._looking)
 
-    def _wire(self, upstream: Upstream) -> Gateway:
+    async def _stop_looking(self, looking: asyncio.Task[None]) -> None:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+
+    def reload(self) -> None:
+        """Read the certificate of the data port and the key for upstream again, for what comes from now on."""
+        if self._reloader is not None:
+            self._reloader.reload()
+
+    def _use(self, credentials: Credentials) -> None:
+        """Send these credentials with the requests that come from now on."""
+        if self.gateway is not None:
+            self.gateway.forwarding = replace(self.gateway.forwarding, credentials=credentials)
+
+    def _wire(self, upstream: Upstream, recorder: Recorder | None) -> Gateway:
         settings = self._settings
         observing = (
             settings.mode is Mode.OBSERVE
         )  # then upstream's bytes are all that is sent, and it is asked nothing
-        handlers = [
-            _HANDLERS.get(family.name, FamilyHandler)(family, settings, upstream) for family in self._families
-        ]
         return Gateway(
             settings=settings,
-            routes=RouteTable(handlers),
+            routes=RouteTable(handlers_of(self._families, settings, upstream)),
             metrics=self.metrics,
             upstream=upstream,
+            recorder=recorder,
             watch=SilenceWatch(
                 keepalive_seconds=0.0 if observing else settings.keepalive_seconds,
                 idle_timeout_seconds=settings.idle_timeout_seconds,
@@ -174,9 +195,10 @@ class Server:
             ),
             forwarding=Forwarding(
                 instance=f"vllm-sse-proxy-{secrets.token_hex(4)}",
-                authorization=_basic_authorization(settings.upstream),
+                credentials=Credentials(),  # the reloader reads them
                 preserve_host=settings.preserve_host,
             ),
+            trusted=TrustedProxies(settings.trusted_proxies) if settings.trusted_proxies else None,
         )
 
     async def stop(
@@ -214,10 +236,3 @@ class Server:
             for sock in await stop_listening(runner.sites)
         )
         await asyncio.gather(*made, return_exceptions=True)
-
-
-def _basic_authorization(upstream: str) -> str | None:
-    url = URL(upstream)
-    if url.user is None and url.password is None:
-        return None
-    return "Basic " + base64.b64encode(f"{url.user or ''}:{url.password or ''}".encode()).decode()

@@ -38,9 +38,10 @@ class ClientConnection(web.RequestHandler):
     """One connection of a client.
 
     :ivar head_since: loop time of the first byte of a request's head that has not ended yet; None while there is none.
+    :ivar drained: is called when the client, after it could not keep up with its answer, can take more.
     """
 
-    __slots__ = ("_answering", "_guard", "_head_bytes", "head_since")
+    __slots__ = ("_answering", "_guard", "_head_bytes", "drained", "head_since")
 
     def __init__(self, guard: ClientServer, **options: Any) -> None:
         super().__init__(guard, **options)
@@ -48,6 +49,7 @@ class ClientConnection(web.RequestHandler):
         self._answering: web.BaseRequest | None = None
         self._head_bytes = 0
         self.head_since: float | None = None
+        self.drained: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Have the kernel notice when the client vanishes."""
@@ -68,7 +70,13 @@ class ClientConnection(web.RequestHandler):
 
     def end(self) -> None:
         """Take note that the request was answered: the next bytes begin another head."""
-        self._answering = None
+        self._answering = self.drained = None
+
+    def resume_writing(self) -> None:
+        """Take note that the client has taken most of what was written."""
+        super().resume_writing()
+        if self.drained is not None:
+            self.drained()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, and watch over those of heads."""
@@ -205,11 +213,17 @@ class ClientServer(web.Server):
         self._timer = self._loop.call_later(self._period, self._sweep) if self._heads else None
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        connection = request.protocol
-        if not isinstance(connection, ClientConnection):  # pragma: no cover - they are all made above
-            raise TypeError
+        connection = connection_of(request)
         connection.begin(request)
         try:
             return await self._handle(request)
         finally:
             connection.end()
+
+
+def connection_of(request: web.BaseRequest) -> ClientConnection:
+    """Return the connection that a request came on."""
+    connection = request.protocol
+    if not isinstance(connection, ClientConnection):  # pragma: no cover - they are all made above
+        raise TypeError
+    return connection

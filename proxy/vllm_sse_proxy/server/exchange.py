@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Protocol
 
-from vllm_sse_proxy.logs import emit
+from vllm_sse_proxy.logs import emit, milliseconds
 from vllm_sse_proxy.metrics import code_class
 
 if TYPE_CHECKING:
@@ -14,13 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vllm_sse_proxy.metrics import Metrics
+    from vllm_sse_proxy.server.headers import RawHeaders
     from vllm_sse_proxy.stream.tally import Tally
 
 # The facts that are logged as they are, in the order of the line.
 _LOGGED: Final = (
-    *("request_id", "client_ip", "method", "path", "status", "upstream_status", "stream"),
+    *("request_id", "client_ip", "peer_ip", "user_agent", "method", "path", "model"),
+    *("status", "upstream_status", "stream", "family"),
     *("ending", "limit", "polled_status", "request_repairs", "bytes_in", "bytes_out"),
 )
+
+MAX_NAME_CHARACTERS: Final = 200
+"""Models are named by paths, and SDKs name themselves with their platform; both stay below this."""
 
 
 class Stoppable(Protocol):
@@ -36,11 +42,16 @@ class Exchange:
 
     :ivar metrics: where everything about this request is counted.
     :ivar route: the label of the route in metrics.
-    :ivar client_ip: the client's address.
+    :ivar client_ip: the client's address; ``peer_ip``: the one that connected, if that is a trusted proxy.
+    :ivar family: the family of the stream that answered it; None for other answers.
+    :ivar raw_headers: the client's, as they came.
+    :ivar user_agent: what the client calls itself.
+    :ivar model: the model that is asked for, as far as the request was read.
     :ivar status: the status that the client was sent; None before that.
     :ivar bytes_in: bytes of upstream's body; ``bytes_out``: bytes of body written to the client.
     :ivar first_byte_at: when the client was sent the first bytes of the body.
-    :ivar ending: how it ended: ``ok``, an :class:`~vllm_sse_proxy.stream.ending.Ending` or the code of a proxy error.
+    :ivar ending: how it ended: ``ok``, ``upstream_4xx`` or ``upstream_5xx`` (passed through to their ends), an
+        :class:`~vllm_sse_proxy.stream.ending.Ending` or the code of a proxy error.
     :ivar limit: the limit that ended it; None for the others.
     :ivar deadline: the timeout that is running while there is no answer yet.
     :ivar relay: the body of the answer, while it is on its way.
@@ -57,6 +68,11 @@ class Exchange:
     route: str
     client_ip: str | None
     started_at: float
+    peer_ip: str | None = None
+    raw_headers: RawHeaders = ()
+    family: str | None = None
+    user_agent: str | None = None
+    model: str | None = None
     status: int | None = None
     upstream_status: int | None = None
     stream: bool = False
@@ -72,6 +88,14 @@ class Exchange:
     request_repairs: list[str] | None = None
     answer_repairs: Mapping[str, int] | None = None
     stopping: bool = False
+
+    def end_whole(self) -> None:
+        """Record that an answer was passed through to its end; whether it was a good one, its status shows."""
+        self.ending = f"upstream_{code_class(self.status)}" if self.is_refusal() else "ok"
+
+    def is_refusal(self) -> bool:
+        """Return whether the status that the client was sent is one of an error."""
+        return self.status is not None and self.status >= HTTPStatus.BAD_REQUEST
 
     def hit(self, limit: str) -> None:
         """Record and count the limit that ends this exchange."""
@@ -97,8 +121,8 @@ class Exchange:
             logging.INFO,
             "request",
             **{name: getattr(self, name) for name in _LOGGED},
-            duration_ms=_milliseconds(now - self.started_at),
-            ttfb_ms=None if first is None else _milliseconds(first - self.started_at),
+            duration_ms=milliseconds(now - self.started_at),
+            ttfb_ms=None if first is None else milliseconds(first - self.started_at),
             events_in=None if tally is None else tally.events_in,
             events_out=None if tally is None else tally.events_out,
             repairs=self.answer_repairs
@@ -107,5 +131,6 @@ class Exchange:
         )
 
 
-def _milliseconds(seconds: float) -> float:
-    return round(seconds * 1000, 1)
+def shortened(name: str) -> str:
+    """Return a name that somebody else chose, such as a model's, no longer than a log line needs it."""
+    return name if len(name) <= MAX_NAME_CHARACTERS else name[:MAX_NAME_CHARACTERS] + "…"

@@ -27,26 +27,30 @@ from vllm_sse_proxy.server.admission import check_request, is_upgrade
 from vllm_sse_proxy.server.answers import ClientGoneError
 from vllm_sse_proxy.server.body import UpstreamBody
 from vllm_sse_proxy.server.errors import ProxyError
-from vllm_sse_proxy.server.exchange import Exchange
+from vllm_sse_proxy.server.exchange import Exchange, shortened
 from vllm_sse_proxy.server.headers import REQUEST_ID_HEADER, Forwarding, request_id_of
 from vllm_sse_proxy.server.posting import Answer, Posting, is_json
 from vllm_sse_proxy.server.relay import ObservedRelay, PassThrough, UnrepairedStream, WholeRelay
 from vllm_sse_proxy.server.stream_relay import StreamRelay
 from vllm_sse_proxy.server.tunnel import Tunnel
 from vllm_sse_proxy.server.upload import Upload
+from vllm_sse_proxy.server.upstream import PIECE_BYTES
 from vllm_sse_proxy.stream.family import openai_error
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from multidict import CIMultiDict
 
     from vllm_sse_proxy.config import ServerSettings
     from vllm_sse_proxy.metrics import Metrics
+    from vllm_sse_proxy.server.addresses import TrustedProxies
     from vllm_sse_proxy.server.errors import Problem
     from vllm_sse_proxy.server.handling import Rewrite, StreamRequest
+    from vllm_sse_proxy.server.recording import Recorder
     from vllm_sse_proxy.server.routes import Route, RouteTable
     from vllm_sse_proxy.server.silence import SilenceWatch
+    from vllm_sse_proxy.server.spans import StreamSpans
     from vllm_sse_proxy.server.upstream import Upstream
 
 _ABSOLUTE_FORM: Final = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
@@ -59,6 +63,7 @@ _SHORT: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 class Gateway:
     """Answers every request of the data port.
 
+    :ivar recorder: records streams; None: nobody asked for it.
     :ivar open: the exchanges that are not over.
     :ivar answered: how many are over.
     :ivar draining: set while the process is about to stop: clients are then asked to use another connection.
@@ -70,6 +75,9 @@ class Gateway:
     upstream: Upstream
     watch: SilenceWatch
     forwarding: Forwarding
+    trusted: TrustedProxies | None = None
+    recorder: Recorder | None = None
+    spans: StreamSpans | None = None
     open: set[Exchange] = field(default_factory=set)
     answered: int = 0
     draining: bool = False
@@ -96,13 +104,18 @@ class Gateway:
         target = _ABSOLUTE_FORM.sub("", request.raw_path, count=1) or "/"
         path, _, query = target.partition("?")
         route = self.routes.find(request.method, path, query)
+        client = self._client_of(request)
+        user_agent = request.headers.get(hdrs.USER_AGENT)
         exchange = Exchange(
             metrics=self.metrics,
             request_id=request_id_of(request.headers.getall(REQUEST_ID_HEADER, ())),
             method=request.method,
             path=path,
             route=route.label,
-            client_ip=request.remote,
+            client_ip=client,
+            peer_ip=None if client == request.remote else request.remote,
+            raw_headers=request.raw_headers,
+            user_agent=None if user_agent is None else shortened(user_agent),
             started_at=loop.time(),
         )
         self.open.add(exchange)
@@ -136,8 +149,20 @@ class Gateway:
                 self._idle.set()
             self.metrics.requests_in_flight.dec()
             exchange.relay = None  # else the two would keep each other in memory
-            exchange.report(loop.time())
+            self._note_end(exchange, loop.time())
         return response
+
+    def _client_of(self, request: web.BaseRequest) -> str | None:
+        """Return the client's address, as far as it can be relied on."""
+        if self.trusted is None:
+            return request.remote
+        return self.trusted.client_of(request.remote, request.headers.getall(hdrs.X_FORWARDED_FOR, ()))
+
+    def _note_end(self, exchange: Exchange, now: float) -> None:
+        """Count, log and trace what is over."""
+        exchange.report(now)
+        if self.spans is not None and exchange.family is not None:
+            self.spans.record(exchange, now)
 
     def _check_load(self) -> None:
         if 0 < self.settings.max_streams < self._lasting:
@@ -163,12 +188,14 @@ class Gateway:
             request_id=exchange.request_id,
             identity=True,
         )
-        rewrite = self._rewrite(exchange, readable) if route.handler is None and not upgrade else None
+        rewrite = self._rewrite(exchange) if route.handler is None and not upgrade else None
         is_rewritten = rewrite is not None and self.settings.mode is not Mode.OBSERVE
         headers = partial(readable, identity=route.handler is not None or is_rewritten)
         stream: StreamRequest | None = None
         if route.handler is not None and not upgrade:
             stream = route.handler.begin(exchange, target, route.resource, headers)
+            if self.recorder is not None:
+                stream = self.recorder.following(stream, request)
             target = stream.target
         answered = await self._ask(request, exchange, target, headers(), stream if route.reads_body else None)
         answer, read = answered.head, answered.read
@@ -240,10 +267,12 @@ class Gateway:
                 answer.close()
                 raise ProxyError(errors.NO_WEBSOCKET)
 
-    def _rewrite(self, exchange: Exchange, headers: Callable[[], CIMultiDict[str]]) -> Rewrite | None:
+    def _rewrite(self, exchange: Exchange) -> Rewrite | None:
         """Return what rewrites the JSON answer to a request that cannot be answered by a stream."""
-        found = (handler.rewrite(exchange, headers) for handler in self.routes.handlers)
-        return next((rewrite for rewrite in found if rewrite is not None), None)
+        for handler in self.routes.handlers:
+            if (rewrite := handler.rewrite(exchange)) is not None:
+                return rewrite
+        return None
 
     def _wrong_switch(self, answer: aiohttp.ClientResponse) -> ProxyError:
         """Give up an upstream that switched to a protocol that it was not asked for."""
@@ -283,17 +312,23 @@ class Gateway:
     async def _body(
         self, request: web.BaseRequest, upload: Upload, reader: StreamRequest | None
     ) -> bytes | AsyncIterator[bytes] | None:
-        """Return the body for upstream: read if somebody wants to and it is small enough, else as a stream."""
+        """Return the body for upstream: read if somebody wants to or it is here, and it is small enough; else as a stream."""
         if not request.body_exists:
             return None
         body = None
         if reader is not None:
             body = await upload.read(self.settings.max_request_body_inspect_bytes)
-        if reader is None or body is None:
+        elif upload.is_here(PIECE_BYTES):
+            body = await upload.read(PIECE_BYTES)
+        if body is None:
             return upload.stream()
-        return await reader.take_body(
-            body, None if hdrs.CONTENT_ENCODING in request.headers else parse_body(body)
-        )
+        if reader is None:
+            return body
+        document = None if hdrs.CONTENT_ENCODING in request.headers else parse_body(body)
+        model = None if document is None else document.get("model")
+        if isinstance(model, str):
+            reader.exchange.model = shortened(model)
+        return await reader.take_body(body, document)
 
     def _unanswered(self, error: Exception, exchange: Exchange, upload: Upload) -> ProxyError:
         """Return why there is no answer: the proxy stops, the client does not send its request, or upstream is at fault."""

@@ -99,12 +99,8 @@ class FamilyHandler:
     def rewrite(
         self,
         exchange: Exchange,  # noqa: ARG002 - most families rewrite nothing
-        headers: Callable[[], CIMultiDict[str]],  # noqa: ARG002 - as above
     ) -> Rewrite | None:
-        """Return what rewrites the JSON answer to a request that cannot be answered by a stream; None for nearly all.
-
-        :param headers: makes the client's own end-to-end headers, as they are forwarded.
-        """
+        """Return what rewrites the JSON answer to a request that cannot be answered by a stream; None for nearly all."""
         return None
 
 

@@ -19,6 +19,8 @@ from multidict import CIMultiDict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from vllm_sse_proxy.server.credentials import Credentials
+
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 ERROR_HEADER: Final = "X-SSE-Proxy-Error"
@@ -43,6 +45,9 @@ _HOP_BY_HOP: Final = frozenset(
 
 # A sender may list any header as hop-by-hop, but not those that frame or address the message.
 _NEVER_LISTED: Final = frozenset({b"content-length", b"host"})
+
+_CONNECTION_LENGTH: Final = len("connection")
+_NONE: Final[frozenset[bytes]] = frozenset()
 
 # Says where else the server can be reached: true of upstream, not of the proxy.
 _OWN_AUTHORITY: Final = frozenset({b"alt-svc"})
@@ -75,12 +80,12 @@ class Forwarding:
     """Makes the headers of forwarded requests; one per process.
 
     :ivar instance: this process's name in ``Via``, a token; a request that already has it has gone round in a loop.
-    :ivar authorization: the ``Authorization`` of requests that have none; None adds none.
+    :ivar credentials: what upstream gets instead of the client's, or beside them.
     :ivar preserve_host: forward the client's ``Host`` instead of upstream's authority.
     """
 
     instance: str
-    authorization: str | None
+    credentials: Credentials
     preserve_host: bool
 
     def request_headers(
@@ -104,8 +109,7 @@ class Forwarding:
         if host is not None:
             headers.setdefault("X-Forwarded-Host", host)
         _append(headers, "Via", f"1.1 {self.instance}")
-        if self.authorization is not None:
-            headers.setdefault("Authorization", self.authorization)
+        self.credentials.apply(headers)
         return headers
 
     def is_loop(self, via: Sequence[str]) -> bool:
@@ -118,12 +122,12 @@ def end_to_end(raw: RawHeaders, *, also: frozenset[bytes] = frozenset()) -> CIMu
 
     A repeated header keeps its first spelling: aiohttp's client takes ``X-A`` and ``x-a`` for two headers, and keeps only one.
     """
-    dropped = _HOP_BY_HOP | also | (connection_options(raw) - _NEVER_LISTED)
+    listed = connection_options(raw) - _NEVER_LISTED
     headers: CIMultiDict[str] = CIMultiDict()
     spelling: dict[bytes, str] = {}
     for name, value in raw:
         key = name.lower()
-        if key not in dropped:
+        if key not in _HOP_BY_HOP and key not in also and key not in listed:
             try:
                 headers.add(spelling.setdefault(key, name.decode("ascii")), value.decode())
             except UnicodeDecodeError:
@@ -133,7 +137,11 @@ def end_to_end(raw: RawHeaders, *, also: frozenset[bytes] = frozenset()) -> CIMu
 
 def connection_options(raw: RawHeaders) -> frozenset[bytes]:
     """Return what the ``Connection`` headers list, in lower case."""
-    lines = [value for name, value in raw if name.lower() == b"connection"]
+    lines = [
+        value for name, value in raw if len(name) == _CONNECTION_LENGTH and name.lower() == b"connection"
+    ]
+    if not lines:
+        return _NONE
     return frozenset(
         option for line in lines for part in line.split(b",") if (option := part.strip().lower())
     )

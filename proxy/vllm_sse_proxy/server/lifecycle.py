@@ -11,7 +11,6 @@ import signal
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import http_parser
-from yarl import URL
 
 from vllm_sse_proxy import __version__, logs
 from vllm_sse_proxy.server.sockets import bracketed
@@ -35,12 +34,11 @@ class StopSignals:
     """
 
     def __init__(self, reload: Callable[[], None]) -> None:
-        loop = asyncio.get_running_loop()
         survive_signals(reload)
-        self.first: asyncio.Future[signal.Signals] = loop.create_future()
+        self.first: asyncio.Future[signal.Signals] = asyncio.get_running_loop().create_future()
         self.stop_now = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._receive, number)
+        for name in ("SIGTERM", "SIGINT", "SIGBREAK"):
+            on_signal(name, self._receive)
 
     def _receive(self, number: signal.Signals) -> None:
         if self.first.done():
@@ -51,10 +49,24 @@ class StopSignals:
 
 def survive_signals(reload: Callable[[], None]) -> None:
     """Have SIGHUP call something, and SIGUSR1 and SIGUSR2 do nothing: without a handler they kill the process at once."""
+    on_signal("SIGHUP", lambda _: reload())
+    for name in ("SIGUSR1", "SIGUSR2"):
+        on_signal(name, _ignore)
+
+
+def on_signal(name: str, receive: Callable[[signal.Signals], None]) -> None:
+    """Have a signal call something within the running loop; nothing if this system does not have that signal.
+
+    :param name: as in :mod:`signal`. SIGBREAK is Windows' only; the user's signals and SIGHUP it does not have.
+    """
+    number = getattr(signal, name, None)
+    if number is None:
+        return
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, reload)
-    for number in (signal.SIGUSR1, signal.SIGUSR2):
-        loop.add_signal_handler(number, _ignore, number)
+    try:
+        loop.add_signal_handler(number, receive, number)
+    except NotImplementedError:  # on Windows: there a handler of Python's own wakes the loop
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(receive, number))
 
 
 def _ignore(number: signal.Signals) -> None:
@@ -112,7 +124,7 @@ def announce(
         core=CORE,
         workers=workers,
     )
-    if settings.upstream_base.raw_path.rstrip("/") != URL(settings.upstream).raw_path.rstrip("/"):
+    if settings.has_version_in_upstream:
         logs.emit(
             logging.WARNING,
             "the /v1 at the end of the upstream URL is left out: the paths of requests bring it",

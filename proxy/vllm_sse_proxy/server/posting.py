@@ -78,7 +78,9 @@ class Posting:
         headers = self.headers.copy()
         if isinstance(body, bytes) and hdrs.CONTENT_LENGTH in headers:
             headers[hdrs.CONTENT_LENGTH] = str(len(body))  # the reader may have changed it
-        head = await self.upstream.send(self.method, self.target, headers, body)
+        # A body that nobody has read may ask for anything, which may have been done before the connection closed.
+        may_repeat = body is None or self.reader is not None
+        head = await self.upstream.send(self.method, self.target, headers, body, may_repeat=may_repeat)
         self.exchange.metrics.upstream_requests.labels(code_class(head.status)).inc()
         return Answer(head)
 

@@ -50,6 +50,7 @@ async def _run(settings: ServerSettings) -> int:
     heap.keep_freed_memory()
     garbage.collect_less_often()
     await server.start()
+    server.look_at_upstream()
     delay = begin_drain(settings, await signals.first, open_requests=server.open_requests)
     return end_drain(
         await server.stop(

@@ -1,14 +1,15 @@
 """An answer on its way from upstream to the client: what all relays share, and the one that changes nothing.
 
-Theory of operation. A relay joins two halves: the body that it reads (:mod:`~vllm_sse_proxy.server.body`) and the answer that
-it writes (:mod:`~vllm_sse_proxy.server.answers`). It reads, writes, reads again, and each write is awaited before the next
-read. So a slow client stops the reading, TCP stops upstream, and what lies between them is bounded: aiohttp's read buffer of
-128 KiB at most, and as much again in the transport. :mod:`~vllm_sse_proxy.server.stream_relay` puts a normalizer between the
-two; here is nothing.
+Theory of operation. A relay joins two halves: the body that it is given (:mod:`~vllm_sse_proxy.server.body`) and the answer
+that it writes (:mod:`~vllm_sse_proxy.server.answers`). It takes what has come and writes what that makes possible in one call,
+which began at upstream's socket; its task sleeps from the beginning of the body to its end. While the client does not keep up,
+the relay takes nothing, and upstream's transport is paused: so a slow client stops the reading, TCP stops upstream, and what
+lies between them is bounded by the mark of the client's transport and what one read of upstream's makes.
+:mod:`~vllm_sse_proxy.server.stream_relay` puts a normalizer between the two halves; here is nothing.
 
-The loop knows no clock. One sweep per process (:mod:`~vllm_sse_proxy.server.silence`) looks at every open relay and calls it
+A relay knows no clock. One sweep per process (:mod:`~vllm_sse_proxy.server.silence`) looks at every open relay and calls it
 when a limit has passed. Whatever comes from outside (a limit, a shutdown, the result of a poll) only *ends upstream's body*,
-with a reason; the loop reads what is left of the body and finds the end where it always does. So there is one way out.
+with a reason; the relay takes what is left of the body and finds the end where it always does. So there is one way out.
 """
 
 from __future__ import annotations
@@ -48,7 +49,15 @@ class Relay:
         self._exchange = exchange
         self._body = body
         self.writer = AnswerWriter(exchange, request)
+        self.writer.when_drained(body.resume)
         exchange.relay = self
+
+    def take(self, data: bytes) -> None:
+        """Write what came of upstream's body.
+
+        :raises ClientGoneError: the client left.
+        """
+        self.writer.write(data)
 
     @property
     def waiting_since(self) -> float:
@@ -96,27 +105,21 @@ class PassThrough(Relay):
 
     async def _relay(self, *, close: bool, read: bytes) -> web.StreamResponse:
         body, writer = self._body, self.writer
-        await writer.begin(
+        writer.begin(
             body.answer,
             answer_headers(body.answer.raw_headers),
-            body_follows=bool(read) or body.bytes_received > 0,  # what was not read yet waits here
+            body_follows=bool(read) or body.bytes_received > 0,  # what was not taken yet waits here
             close=close,
         )
         if read:
-            await writer.write(read)
-        while chunk := await body.read():
-            self._look_at(chunk)
-            await writer.write(chunk)
-            del chunk  # it may be long until the next one
+            writer.write(read)
+        await body.deliver(self.take, writer.is_waiting_for_client)
         if body.end is BodyEnd.EOF:
-            self._exchange.ending = "ok"
+            self._exchange.end_whole()
             return await writer.end()
         self._exchange.ending = str(body.end)
         self._count_failure()
         return writer.cut()
-
-    def _look_at(self, chunk: bytes) -> None:
-        """Look at a piece of the body before it goes on; most answers are of no interest."""
 
 
 class UnrepairedStream(PassThrough):
@@ -132,14 +135,15 @@ class UnrepairedStream(PassThrough):
         self._recogniser: StreamRecogniser | None = StreamRecogniser()
         self._note = note
 
-    def _look_at(self, chunk: bytes) -> None:
-        if self._recogniser is None:
-            return
-        family = self._recogniser.feed(chunk)
-        if family is not None:
-            self._note(family.value)
-        if family is not None or self._recogniser.gave_up:
-            self._recogniser = None
+    def take(self, data: bytes) -> None:
+        """Look at a piece of the stream, as long as that is of use, and write it."""
+        if self._recogniser is not None:
+            family = self._recogniser.feed(data)
+            if family is not None:
+                self._note(family.value)
+            if family is not None or self._recogniser.gave_up:
+                self._recogniser = None
+        super().take(data)
 
 
 class RewritingRelay(PassThrough):
@@ -176,12 +180,14 @@ class ObservedRelay(RewritingRelay):
             self._rewrite(b"".join(self._pieces))
         return response
 
-    def _look_at(self, chunk: bytes) -> None:
-        self._size += len(chunk)
+    def take(self, data: bytes) -> None:
+        """Keep a piece of the answer, as long as it is not too large, and write it."""
+        self._size += len(data)
         if self._size <= self._max_bytes:
-            self._pieces.append(chunk)
+            self._pieces.append(data)
         else:
             self._pieces.clear()
+        super().take(data)
 
 
 class WholeRelay(RewritingRelay):
@@ -189,16 +195,30 @@ class WholeRelay(RewritingRelay):
 
     async def _relay(self, *, close: bool, read: bytes) -> web.StreamResponse:
         body, writer = self._body, self.writer
-        pieces = [read]
-        size = len(read)
-        while size <= self._max_bytes and (chunk := await body.read()):
-            pieces.append(chunk)
-            size += len(chunk)
-        whole = b"".join(pieces)
-        new = self._rewrite(whole) if body.end is BodyEnd.EOF and size <= self._max_bytes else whole
+        held = _Held(body, self._max_bytes, read)
+        await body.deliver(held.take)
+        whole = b"".join(held.pieces)
+        fits = held.size <= self._max_bytes
+        new = self._rewrite(whole) if body.end is BodyEnd.EOF and fits else whole
         if new is whole:
             return await super()._relay(close=close, read=whole)
         headers = rewritten_headers(body.answer.raw_headers, len(new))
-        await writer.begin(body.answer, headers, body_follows=True, close=close)
-        self._exchange.ending = "ok"
+        writer.begin(body.answer, headers, body_follows=True, close=close)
+        self._exchange.end_whole()
         return await writer.end(new)
+
+
+class _Held:
+    """The pieces of a body, until they are too many bytes."""
+
+    def __init__(self, body: UpstreamBody, max_bytes: int, read: bytes) -> None:
+        self._body = body
+        self._max_bytes = max_bytes
+        self.pieces = [read]
+        self.size = len(read)
+
+    def take(self, data: bytes) -> None:
+        self.pieces.append(data)
+        self.size += len(data)
+        if self.size > self._max_bytes:
+            self._body.stop()

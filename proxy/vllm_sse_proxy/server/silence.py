@@ -81,13 +81,13 @@ class SilenceWatch:
             self._timer = asyncio.get_running_loop().call_later(self._period, self._sweep)
 
     def remove(self, relay: Watched) -> None:
-        """Stop watching a relay."""
+        """Stop watching a relay. The timer runs out by itself: most often there is another relay by then."""
         self._open.discard(relay)
-        if not self._open and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     def _sweep(self) -> None:
+        if not self._open:
+            self._timer = None
+            return
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._period, self._sweep)
         now = loop.time()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import socket
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -73,15 +73,21 @@ def close_all(sockets: list[socket.socket]) -> None:
 
 
 @contextmanager
-def naming(setting: str) -> Iterator[None]:
-    """Put the name of a setting before the message of what it causes.
+def naming(port: str, host: str, address: str) -> Iterator[None]:
+    """Put the name of the setting that is to blame before the message of what it causes.
 
+    :param port: the name of the port's setting.
+    :param host: the name of the address's setting.
+    :param address: what that one says.
     :raises OSError: with the same number.
     """
     try:
         yield
+    except socket.gaierror as error:
+        raise OSError(error.errno, f"{host} {address!r}: {error.strerror or error}") from None
     except OSError as error:
-        raise OSError(error.errno, f"{setting}: {error.strerror or error}") from None
+        name = host if error.errno == errno.EADDRNOTAVAIL else port
+        raise OSError(error.errno, f"{name}: {error.strerror or error}") from None
 
 
 async def listen(runner: web.BaseRunner, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
@@ -99,7 +105,7 @@ async def stop_listening(sites: Iterable[web.BaseSite]) -> list[socket.socket]:
     sites = list(sites)
     # Further descriptors of the listening sockets: the port stays open until these are closed too.
     queues = [
-        socket.socket(fileno=os.dup(sock.fileno()))
+        socket.fromfd(sock.fileno(), sock.family, sock.type)
         for site in sites
         for sock in getattr(site._server, "sockets", ())  # noqa: SLF001 - aiohttp has no other way to them
     ]

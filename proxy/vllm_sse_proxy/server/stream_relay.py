@@ -1,8 +1,9 @@
 """A stream on its way through its normalizer.
 
-Theory of operation. Each chunk goes through once: read, feed, write. What ``feed`` returns is everything that the chunk makes
-possible, and it is written before the next chunk is read. The head of the answer goes out with the first bytes, or once
-upstream has sent anything but an error: a stream that failed before that is answered with a plain HTTP error instead.
+Theory of operation. Each chunk goes through once, in one call: taken, fed, written. What ``feed`` returns is everything that
+the chunk makes possible, and it is written before the next chunk is taken. The head of the answer goes out with the first
+bytes, or once upstream has sent anything but an error: a stream that failed before that is answered with a plain HTTP error
+instead.
 
 The stream is over for the client when the normalizer says so, usually at upstream's terminal event: then the body ends at
 once, and upstream is released before a slow client has taken the rest. If upstream's body ends first, there are two ways on.
@@ -13,7 +14,7 @@ normalizer is given the way in which the body ended, and returns what remains to
 from __future__ import annotations
 
 import asyncio
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from vllm_sse_proxy.server.answers import ClientGoneError
 from vllm_sse_proxy.server.errors import ProxyError, failed_stream
 from vllm_sse_proxy.server.headers import stream_headers
 from vllm_sse_proxy.server.relay import Relay
+from vllm_sse_proxy.server.stream_log import StreamLog
 from vllm_sse_proxy.stream.ending import BodyEnd, Ending
 
 if TYPE_CHECKING:
@@ -55,9 +57,12 @@ class StreamRelay(Relay):
         self._stream = stream
         self._is_last = is_last
         self._normalizer = stream.normalizer()
-        self._keepalive_task: asyncio.Task[None] | None = None
+        self._observe = exchange.metrics.chunk_processing.observe
+        self._last: bytes | None = None  # what is sent last, once the normalizer has ended the stream
         self.poller = stream.poller(body, self._normalizer)
+        self._log = StreamLog.of(exchange, stream.handler.family.name, self._normalizer.tally)
         exchange.stream = True
+        exchange.family = stream.handler.family.name
         exchange.tally = self._normalizer.tally
 
     async def run(self, watch: SilenceWatch) -> web.StreamResponse:
@@ -74,19 +79,10 @@ class StreamRelay(Relay):
             self._close()
 
     async def _run(self) -> web.StreamResponse:
-        normalizer, writer = self._normalizer, self.writer
-        observe = self._exchange.metrics.chunk_processing.observe
-        while chunk := await self._body.read():
-            began = perf_counter()
-            data = normalizer.feed(chunk)
-            observe(perf_counter() - began)
-            if normalizer.ended:
-                return await self._finish(data)
-            if not writer.has_begun and (data or normalizer.committed):
-                await self._begin(body_follows=bool(data))
-            if data:
-                await writer.write(data)
-            del chunk, data  # it may be long until the next ones
+        normalizer = self._normalizer
+        await self._body.deliver(self.take, self.writer.is_waiting_for_client)
+        if self._last is not None:
+            return await self._finish(self._last)
         self._count_failure()
         frame = None if self.poller is None else await self.poller.last_frame()
         if frame is None:
@@ -96,11 +92,31 @@ class StreamRelay(Relay):
             data if normalizer.ended else data + normalizer.finish(BodyEnd.EOF), proven=True
         )
 
-    async def _begin(self, *, body_follows: bool) -> None:
+    def take(self, data: bytes) -> None:
+        """Feed the normalizer, and write what it returns; but the end of the stream is left for :meth:`_finish`.
+
+        :raises ClientGoneError: the client left.
+        """
+        normalizer, writer = self._normalizer, self.writer
+        began = perf_counter()
+        out = normalizer.feed(data)
+        self._observe(perf_counter() - began)
+        if self._log is not None:
+            self._log.note_chunk(len(data))
+        if normalizer.ended:
+            self._last = out
+            self._body.stop()
+            return
+        if not writer.has_begun and (out or normalizer.committed):
+            self._begin(body_follows=bool(out))
+        if out:
+            writer.write(out)
+
+    def _begin(self, *, body_follows: bool) -> None:
         """Send the head of the answer; see :meth:`AnswerWriter.begin`."""
         exchange, answer = self._exchange, self._body.answer
         headers = stream_headers(answer.raw_headers)
-        await self.writer.begin(answer, headers, body_follows=body_follows, close=self._is_last())
+        self.writer.begin(answer, headers, body_follows=body_follows, close=self._is_last())
         exchange.metrics.time_to_first_event.observe(self._loop.time() - exchange.started_at)
 
     async def _finish(self, data: bytes, *, proven: bool = False) -> web.StreamResponse:
@@ -116,31 +132,21 @@ class StreamRelay(Relay):
         if not writer.has_begun:
             if normalizer.failure is not None and not (normalizer.committed or proven):
                 raise ProxyError(failed_stream(normalizer.failure))
-            await self._begin(body_follows=bool(data))
+            self._begin(body_follows=bool(data))
         if not data and not proven and end not in {None, BodyEnd.EOF}:
             return writer.cut()  # observe mode: the normalizer adds nothing, so the cut itself must show
         return await writer.end(data)
 
     def keep_alive(self) -> None:
-        """Send a keep-alive, if the stream has begun."""
+        """Send a keep-alive, if the stream has begun. It is called between two chunks, so this falls between two frames."""
         if self.writer.has_begun:
-            self.writer.last_write = self._loop.time()
-            self._keepalive_task = self._loop.create_task(self._send_keep_alive())
-
-    async def _send_keep_alive(self) -> None:
-        if not self.is_waiting_for_upstream():
-            return  # the stream moved on since the sweep. While it does not, this falls between two frames.
-        self._exchange.metrics.keepalives.inc()
-        try:
-            await self.writer.write(self._stream.keepalive(self._normalizer))
-        except ClientGoneError:
-            return  # the handler is being cancelled for the same reason
+            self._exchange.metrics.keepalives.inc()
+            with suppress(ClientGoneError):  # the handler is being cancelled for the same reason
+                self.writer.write(self._stream.keepalive(self._normalizer))
 
     def _close(self) -> None:
         """Count the stream, however it ended."""
         exchange, normalizer = self._exchange, self._normalizer
-        if self._keepalive_task is not None:
-            self._keepalive_task.cancel()
         if normalizer.ending is None:
             normalizer.finish(BodyEnd.SHUTDOWN if exchange.stopping else BodyEnd.CLIENT_GONE)
         ending = normalizer.ending or Ending.CLIENT_GONE
@@ -148,6 +154,8 @@ class StreamRelay(Relay):
             exchange.hit(normalizer.limit)
         self._stream.note_end(normalizer)
         exchange.ending = ending.value
+        if self._log is not None:
+            self._log.note_end(ending.value)
         exchange.metrics.streams_in_flight.dec()
         exchange.metrics.flush(
             self._stream.handler.family.name,

@@ -31,8 +31,8 @@ from vllm_sse_proxy.config import SettingsError
 from vllm_sse_proxy.metrics import MergedMetrics, Metrics, Report
 from vllm_sse_proxy.server.health import admin_app
 from vllm_sse_proxy.server.lifecycle import CUT_SECONDS, StopSignals, announce, begin_drain, end_drain, wait
+from vllm_sse_proxy.server.reloading import check
 from vllm_sse_proxy.server.sockets import LISTEN_BACKLOG, bind, close_all, listen, naming, port_of
-from vllm_sse_proxy.server.tls import listener_context, upstream_context
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -104,7 +104,7 @@ class Supervisor:
         """
         settings = self._settings
         signals = StopSignals(self._reload)
-        with naming("port"):
+        with naming("port", "host", settings.host):
             self._open_ports()
         self._admin = web.AppRunner(
             admin_app(self._merged.expose, ready=self._is_ready),
@@ -113,7 +113,7 @@ class Supervisor:
         )
         slots: list[asyncio.Task[None]] = []
         try:
-            with naming("admin_port"):
+            with naming("admin_port", settings.admin_host_setting, settings.admin_address):
                 await listen(self._admin, settings.admin_address, settings.admin_port)
             first = await asyncio.gather(*(self._start(slot) for slot in range(self._count)))
             self._started = True
@@ -303,10 +303,16 @@ def worker_count(settings: ServerSettings) -> int:
 
     :raises SettingsError: this system cannot spread connections over several.
     """
-    count = settings.workers or len(os.sched_getaffinity(0))
+    count = settings.workers or cores()
     if count > 1 and not sys.platform.startswith("linux"):
         raise SettingsError(["workers: more than one needs Linux, which spreads connections over them"])
     return count
+
+
+def cores() -> int:
+    """Return how many cores this process may use, or how many there are where that cannot be found out."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS, not on Windows
+    return (len(affinity(0)) if affinity is not None else os.cpu_count()) or 1
 
 
 def supervise(settings: ServerSettings) -> int:
@@ -314,8 +320,7 @@ def supervise(settings: ServerSettings) -> int:
 
     :raises SettingsError: a certificate, a key or a file of authorities cannot be used.
     """
-    listener_context(settings)  # what cannot be used is reported here once, and not by every worker
-    upstream_context(settings)
+    check(settings)  # what cannot be used is reported here once, and not by every worker
 
     async def run() -> int:
         return await Supervisor(settings).run()

@@ -86,7 +86,7 @@ class Tunnel:
         sending: asyncio.Task[None] | None = None
         try:
             with watch.watching(self):
-                await self.writer.begin(answer, headers, close=True)
+                self.writer.begin(answer, headers, close=True)
                 client.set_parser(Intake(from_client))  # type: ignore[arg-type] # it is one by its methods
                 upstream.set_parser(Intake(from_upstream), from_upstream)
                 sending = self._loop.create_task(self._send(from_client, to_upstream))
@@ -109,7 +109,8 @@ class Tunnel:
         while data := await source.readany():
             self.waiting_since = self._loop.time()
             self._exchange.bytes_in += len(data)
-            await self.writer.write(data)
+            self.writer.write(data)
+            await self.writer.drain()
 
     async def _send(self, source: aiohttp.StreamReader, sink: StreamWriter) -> None:
         while data := await source.readany():

@@ -46,6 +46,10 @@ class Upload:
         self.refusal: ProxyError | None = None
         self.deadline: asyncio.Timeout | None = None
 
+    def is_here(self, limit_bytes: int) -> bool:
+        """Return whether all of the body has come, and is not larger than that."""
+        return self._content.is_eof() and self._content.total_bytes <= limit_bytes
+
     async def read(self, limit_bytes: int) -> bytes | None:
         """Return the whole body, or None if it is larger; then :meth:`stream` still gives all of it."""
         size = 0

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from contextvars import ContextVar
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 from aiohttp import hdrs
 from yarl import URL
 
+from vllm_sse_proxy.logs import emit, logger, milliseconds
+from vllm_sse_proxy.server.headers import REQUEST_ID_HEADER
 from vllm_sse_proxy.server.sockets import watch_peer
 from vllm_sse_proxy.server.tls import upstream_context
 
@@ -36,10 +40,10 @@ _KNOWN_TARGETS: Final = 32
 _NOTHING_ADDED: Final = (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.USER_AGENT, hdrs.CONTENT_TYPE)
 
 
-_opened: Final[ContextVar[list[AddrInfoType]]] = ContextVar("opened")
+_opened: Final[ContextVar[list[str]]] = ContextVar("opened")
 """The addresses that a socket was opened to for the request that is being sent: none if it goes out on a reused connection.
 
-aiohttp's own way to find out is a trace, which costs every request ten awaited calls.
+aiohttp's own way to find out is a trace, which costs every request ten awaited calls; for Unix sockets there is no other.
 """
 
 
@@ -67,12 +71,10 @@ class Upstream:
         self._metrics = metrics
         self._url = lru_cache(maxsize=_KNOWN_TARGETS)(self._make_url)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0,  # the clients decide how much is in flight; a queue here would be invisible
-                keepalive_timeout=settings.upstream_idle_seconds,
-                socket_factory=_watched_socket,
-                ssl=upstream_context(settings) or True,
-            ),
+            connector=_connector(settings),
+            trace_configs=[]
+            if settings.upstream_socket is None
+            else [_watched_unix_sockets(settings.upstream_socket)],
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=_NOTHING_ADDED,
@@ -92,26 +94,36 @@ class Upstream:
         target: str,
         headers: CIMultiDict[str],
         body: bytes | AsyncIterable[bytes] | None,
+        *,
+        may_repeat: bool = True,
     ) -> aiohttp.ClientResponse:
         """Send one request and return the answer once its headers are here.
 
         If upstream had just closed the reused connection that the request went out on, so that not one byte of an answer came,
-        the request is sent once more, provided that its body is still whole. Nothing else is ever sent twice.
+        the request is sent once more, provided that it may be and its body is still whole. Nothing else is ever sent twice.
 
         :param target: path and query, sent byte for byte after the configured path prefix.
         :param body: an iterable is sent chunked unless ``headers`` hold a Content-Length.
+        :param may_repeat: whether the request may be sent again at all.
         :raises aiohttp.ClientError: no answer; see :func:`vllm_sse_proxy.server.errors.problem_of`.
         """
         url = self._url(target)
-        opened: list[AddrInfoType] = []
+        opened: list[str] = []
         _opened.set(opened)
+        began = perf_counter()
         try:
-            return await self._send_once(method, url, headers, body)
+            answer = await self._send_once(method, url, headers, body)
         except _UnansweredError as unanswered:
-            replayable = body is None or isinstance(body, bytes)
+            is_whole = body is None or isinstance(body, bytes)
             fresh = opened or isinstance(unanswered.error, aiohttp.ClientConnectorError)
-            if fresh or not replayable or unanswered.began:
+            if fresh or not (may_repeat and is_whole) or unanswered.began:
                 raise unanswered.error from None
+        else:
+            if logger.isEnabledFor(logging.DEBUG):
+                _say_how("upstream answers", headers, opened, began, target=target.partition("?")[0])
+            return answer
+        if logger.isEnabledFor(logging.DEBUG):
+            _say_how("upstream is asked again: it had just closed the connection", headers, opened, began)
         self._metrics.upstream_retries.inc()
         try:
             return await self._send_once(method, url, headers, body)
@@ -148,10 +160,51 @@ class Upstream:
         await self._session.close()
 
 
+def _connector(settings: ServerSettings) -> aiohttp.BaseConnector:
+    """Return the pool of connections.
+
+    :raises SettingsError: the file of authorities cannot be used.
+    """
+    # Unlimited: the clients decide how much is in flight; a queue here would be invisible.
+    limit, idle = 0, settings.upstream_idle_seconds
+    if settings.upstream_socket is not None:
+        return aiohttp.UnixConnector(settings.upstream_socket, limit=limit, keepalive_timeout=idle)
+    return aiohttp.TCPConnector(
+        limit=limit,
+        keepalive_timeout=idle,
+        socket_factory=_watched_socket,
+        ssl=upstream_context(settings) or True,
+    )
+
+
+def _watched_unix_sockets(path: str) -> aiohttp.TraceConfig:
+    """Return what notes the connections that are opened; nobody vanishes from a Unix socket without a word."""
+
+    async def note(*_: object) -> None:
+        _opened.get().append(path)
+
+    config = aiohttp.TraceConfig()
+    config.on_connection_create_start.append(note)
+    return config
+
+
+def _say_how(message: str, headers: CIMultiDict[str], opened: list[str], began: float, **fields: Any) -> None:
+    """Say whether a request needed a new connection, where that leads, and how long it has taken until now."""
+    emit(
+        logging.DEBUG,
+        message,
+        request_id=headers.get(REQUEST_ID_HEADER),
+        connection="new" if opened else "reused",
+        addresses=opened or None,
+        took_ms=milliseconds(perf_counter() - began),
+        **fields,
+    )
+
+
 def _watched_socket(address: AddrInfoType) -> socket.socket:
-    family, kind, protocol, _, _ = address
+    family, kind, protocol, _, where = address
     made = socket.socket(family, kind, protocol)
-    _opened.get().append(address)
+    _opened.get().append(str(where[0]))
     watch_peer(made, unacknowledged_seconds=0.0)
     return made
 

@@ -8,7 +8,6 @@ finishes what is open.
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
 import sys
 from contextlib import suppress
@@ -20,7 +19,7 @@ from vllm_sse_proxy import logs
 from vllm_sse_proxy.config import ServerSettings
 from vllm_sse_proxy.server import garbage, heap
 from vllm_sse_proxy.server.app import Server
-from vllm_sse_proxy.server.lifecycle import loop_factory, survive_signals
+from vllm_sse_proxy.server.lifecycle import loop_factory, on_signal, survive_signals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,15 +51,16 @@ class WorkerProcess:
         first = orjson.loads(line)
         settings = self._settings = ServerSettings(**first["settings"])
         logs.configure(settings.log_level, settings.log_format, context={"worker": first["worker"]})
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._leave)
-        loop.add_signal_handler(signal.SIGINT, self._leave)
+        for name in ("SIGTERM", "SIGINT"):
+            on_signal(name, lambda _: self._leave())
         server = Server(settings, listeners=self._listeners)
         survive_signals(server.reload)
         heap.keep_freed_memory()
         garbage.collect_less_often()
         await server.start()
         self._send({"is": "ready"})
+        if first["worker"] == 1:  # what one of them finds is true of all
+            server.look_at_upstream()
         following = asyncio.create_task(self._follow(reader))
         reporting = asyncio.create_task(self._report(server))
         delay, timeout = await self._drain

@@ -136,6 +136,36 @@ def test_json_is_a_call_behind_any_text_and_python_is_not() -> None:
     assert is_no_call("functools[{}", is_first=False)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type": "function", "name": "get_weather", "parameters": {}}',
+        '{"type": "function", "function": {"name": "get_weather", "arguments": {}}}',
+        '[{"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}]',
+        '{"function":{"name":"get_weather","arguments":{}}}',
+        '{"type":"function","id":"call_1","name":"get_weather","arguments":{}}',
+    ],
+)
+def test_json_may_be_in_the_wrapper_of_the_chat_api(text: str) -> None:
+    for length in range(1, len(text) + 1):
+        assert found(text[:length])[0] == 0
+    assert found(text) == (0, JSON)
+    assert found("So: " + text, is_first=False) == (4, JSON)
+    assert found("So: " + text + " end" * 300, is_first=False) == (4, JSON)
+    assert is_no_call(text.replace("get_weather", "get_time") + ".")
+
+
+def test_arguments_may_come_before_the_name_at_the_beginning() -> None:
+    for key in ("arguments", "parameters"):
+        text = f'[{{"{key}": {{"city": "Rome"}}, "name": "get_weather"}}]'
+        for length in range(1, len(text) + 1):
+            assert found(text[:length])[0] == 0
+        assert found(text) == (0, JSON)
+        assert is_no_call(text + ".", is_first=False)
+        assert is_no_call(f'{{"{key}": 7.')
+        assert find_call(text + ".", Echo([]), is_first=True, is_forced=False).marker is None
+
+
 def test_without_names_only_markers_are_left() -> None:
     nameless = Echo([])
     for text in ('{"name": "', "[get", '[{"name": "x", "arguments": {}}].'):

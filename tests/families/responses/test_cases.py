@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,40 @@ class TestCalls:
         made = case("calls-unsent-items-with-one-id")
         assert texts(made) == ["One.", "Two."]
         assert len({item["id"] for item in made.output}) == 2
+
+
+class TestCallsAsText:
+    """K7: a call that a parser missed is a call, whatever its markup."""
+
+    @pytest.mark.parametrize("name", ["calls-as-text-dsml", "calls-as-text-pythonic"])
+    def test_the_call_once_and_its_markup_not_at_all(self, name: str) -> None:
+        made = case(name)
+        assert [(call["name"], json.loads(call["arguments"])) for call in calls(made)] == [
+            ("get_weather", {"city": "Rome"})
+        ]
+        assert texts(made) == ["Use the tool."]
+        assert [item["type"] for item in made.output] == ["reasoning", "function_call"]
+
+
+class TestEcho:
+    """K8: the echo of the tools says what a call is."""
+
+    def test_a_namespace_gets_its_name_back(self) -> None:
+        made = case("calls-namespace-flattened")
+        announced = [event["item"] for event in made.all("output_item.added")]
+        for places in (announced, calls(made), made.output):
+            assert [(item["name"], item["namespace"]) for item in places if "call_id" in item] == [
+                ("list_apps", "mcp__desk")
+            ]
+
+    def test_a_custom_tool_is_called_as_one(self) -> None:
+        made = case("calls-custom-tool-as-function")
+        patch = '*** Begin Patch\n*** Add File: a.txt\n+hello "you"\n*** End Patch'
+        assert [(call["type"], call["name"], call["input"]) for call in calls(made)] == [
+            ("custom_tool_call", "apply_patch", patch)
+        ]
+        assert "".join(event["delta"] for event in made.all("custom_tool_call_input.delta")) == patch
+        assert not made.all("function_call_arguments.delta")
 
 
 class TestTexts:

@@ -218,6 +218,57 @@ def test_a_tool_of_another_server_is_another_call(label: str | None) -> None:
     assert FinalMatch(view, [final]).unsent == [final]
 
 
+def test_an_item_of_a_server_that_is_there_twice_is_one_item() -> None:
+    first = search(0)[1]
+    match = FinalMatch(told(search(0)[0]), [first, dict(first), {**first, "status": "failed"}])
+    assert match.accounts == {0: first}
+    assert match.unsent == [{**first, "status": "failed"}]
+
+
+class TestLostPieces:
+    """K9: a delta that upstream lost does not make its own final text another answer."""
+
+    def test_the_text_under_the_same_id_is_the_same_text(self) -> None:
+        final = message(0, "The answer is 42.")[1]
+        match = FinalMatch(told(message(0, "The ans", " is 42.")[0]), [final])
+        assert (match.accounts, match.unsent) == ({0: final}, [])
+
+    @pytest.mark.parametrize(
+        ("said", "id_"), [("The answer is 42.", "msg_other"), ("No, it cannot be known.", "msg_0")]
+    )
+    def test_under_another_id_or_with_little_of_it_is_another(self, said: str, id_: str) -> None:
+        final = message(0, said, id_=id_)[1]
+        assert FinalMatch(told(message(0, "The ans", " is 42.", id_="msg_0")[0]), [final]).unsent == [final]
+
+    def test_parts_that_were_sent_whole_are_not_sent_again(self) -> None:
+        life, done = message(0, "0")
+        place = {"item_id": "msg_0", "output_index": 0, "content_index": 1}
+        second = [
+            {"type": "response.content_part.added", **place, "part": text_part("")},
+            {"type": "response.output_text.delta", **place, "delta": "See.", "logprobs": []},
+        ]
+        others = [7, {"type": "refusal"}]
+        final = {**done, "content": [text_part("A long answer."), text_part("See."), *others]}
+        match = FinalMatch(told([*life[:-1], *second]), [final])
+        rest = [text_part("A long answer."), *others]
+        assert match.unsent == [{**final, "content": rest}]
+        other = {**final, "id": "msg_other"}
+        match = FinalMatch(told([*life[:-1], *second]), [other, message(1, "Hi")[1], other])
+        assert match.unsent == [{**other, "content": rest}, message(1, "Hi")[1]]
+        alone = {**other, "content": [text_part("A See."), text_part("B")]}
+        assert FinalMatch(told([*life[:-1], *second]), [alone]).unsent == [alone]
+
+    def test_what_was_sent_as_a_beginning_is_not_sent_again(self) -> None:
+        final = message(0, "Yes, and there is much more to say.")[1]
+        match = FinalMatch(told(message(0, "Yes,")[0]), [final])
+        assert match.unsent == [{**final, "content": [text_part(" and there is much more to say.")]}]
+
+    def test_one_emitted_text_is_one_answer(self) -> None:
+        lost, again = message(0, "Good day, sir")[1], message(0, "Good morning day, you")[1]
+        match = FinalMatch(told(message(0, "Good", " day, you")[0]), [lost, again])
+        assert len(match.accounts) == len(match.unsent) == 1
+
+
 class TestEarlierTexts:
     """Issue 12, K9: a final answer that is a part of an earlier text, or equal to one, is still an answer."""
 

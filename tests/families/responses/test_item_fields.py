@@ -73,21 +73,28 @@ def test_optional_texts(type_: str) -> None:
 def test_other_optional_fields(type_: str) -> None:
     objects = set[str]()
     lists = set[str]()
+    others: dict[str, type] = {}
     for name, field in ITEMS[type_].model_fields.items():
         if field.is_required() or NoneType not in get_args(field.annotation):
             continue
         value = next(one for one in get_args(field.annotation) if one is not NoneType)
         if get_origin(value) is list:
             lists.add(name)
-        elif value not in (str, int, bool) and get_origin(value) is not Literal:
+        elif get_origin(value) is Literal:
+            others[name] = str
+        elif value in (int, bool):
+            others[field.alias or name] = value
+        elif value is not str:
             objects.add(name)
     objects -= item_fields.OPTIONAL_TEXTS.get(type_, frozenset())
+    others.pop("status", None)
+    assert others == item_fields.OPTIONAL_OTHERS.get(type_, {})
     lists -= {"content"} if type_ == "reasoning" else set()
     assert objects == item_fields.OPTIONAL_OBJECTS.get(type_, frozenset())
     assert lists == item_fields.OPTIONAL_LISTS.get(type_, frozenset())
-    for name in objects | lists:
-        changes = item_fields.missing_fields(type_, {name: -1})
-        assert changes[name] is None or changes[name]["content"] == -1
+    for name in {*objects, *lists, *others}:
+        changes = item_fields.missing_fields(type_, {name: -1.5})
+        assert changes[name] is None or changes[name]["content"] == -1.5
 
 
 def test_the_error_of_a_tool() -> None:

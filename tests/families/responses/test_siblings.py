@@ -363,6 +363,15 @@ def test_a_summary_in_a_chats_shape_is_a_summary(content: object) -> None:
     assert texts(made) == ["HmOk" if content else "Hm"]
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_thought_that_is_a_summary_in_another_account_comes_once(streamed: bool) -> None:  # noqa: FBT001 - a parameter
+    moved = {**THOUGHT_ITEM, "content": [], "summary": [{"type": "summary_text", "text": "Think."}]}
+    closing = {**THOUGHT[-1], "item": moved if streamed else THOUGHT_ITEM}
+    made = made_of(*THOUGHT[:-1], closing, *message(1, "Hi")[0], ended(moved, message(1, "Hi")[1]))
+    assert texts(made) == ["Think.", "Hi"]
+    assert made.values("reasoning_summary_text.delta", "delta") == []
+
+
 def test_a_part_that_is_the_second_of_its_item_is_not_said_again() -> None:
     """The stream lost the first part, which is empty, with its announcement; found by a property."""
     life, _ = message(0, "See.", id_="m")

@@ -844,6 +844,23 @@ def custom_as_function(turn: Turn) -> Turn:
     return made
 
 
+def call_repeated(turn: Turn) -> Turn:
+    """R52: the last call comes once more, under a new item id."""
+    ids = [event["item"]["id"] for event in turn if event["type"] == ITEM_DONE and "call_id" in event["item"]]
+    again = [
+        event
+        for event in _copy(turn)
+        if {event.get("item_id"), event.get("item", {}).get("id")} & {*ids[-1:]}
+    ]
+    for event in again:
+        event["output_index"] += 1
+        if "item" in event:
+            event["item"]["id"] = "fc_again"
+        else:
+            event["item_id"] = "fc_again"
+    return [*turn[:-1], *again, turn[-1]]
+
+
 def object_deltas(turn: Turn) -> Turn:
     """F01: a delta is an object with the text in `content`."""
     return [{**event, "delta": {"content": event["delta"]}} if "delta" in event else event for event in turn]

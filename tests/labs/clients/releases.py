@@ -7,12 +7,22 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from typing import TYPE_CHECKING
 
 from tests.labs.clients.installation import CLIENTS
 from tests.labs.clients.judge import Outcome
 from tests.labs.clients.run import read_results
 from tests.labs.clients.scenarios import rows
+from tests.labs.clients.suites import SUITES
+from vllm_sse_proxy.families import FAMILIES, RESPONSES
 from vllm_sse_proxy.families.responses.defects import DEFECTS
+from vllm_sse_proxy.stream.plan import corrections_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.labs.clients.judge import Outcomes
+    from vllm_sse_proxy.stream.repair import Correction
 
 FIRST = 10
 """Minor number of the first release that streams `/v1/responses`."""
@@ -50,6 +60,47 @@ def _outcomes(client: str) -> dict[str, tuple[Outcome, Outcome]]:
                 min((after, *(one.after for one in both)), key=_ORDER.index),
             )
     return known
+
+
+def affected() -> dict[str, dict[str, list[str]]]:
+    """Return family → repair → the clients that fail on its golden without the proxy; only repairs whose golden was run."""
+    made: dict[str, dict[str, list[str]]] = {}
+    for family in FAMILIES:
+        suite = SUITES.get(family.name)
+        if suite is not None:
+            results = read_results(suite)
+            run = {
+                client.title: results[client.name].outcomes
+                for client in suite.clients
+                if client.name in results
+            }
+            made[family.name] = {
+                repair.name: [title for title, outcomes in run.items() if _fails(outcomes, repair)]
+                for repair in corrections_of(family)
+                if run and all(f"recorded/{repair.name}" in outcomes for outcomes in run.values())
+            }
+    return made
+
+
+def _fails(outcomes: Mapping[str, Outcomes], repair: Correction) -> bool:
+    """Return whether a client fails on the golden of a repair."""
+    return outcomes[f"recorded/{repair.name}"].before is not Outcome.SAME
+
+
+def breakage_table() -> str:
+    """Return every defect in words, the newest release that has it first, with the repairs that correct it."""
+    rows = []
+    for id_, defect in DEFECTS.items():
+        minors = releases_of(defect.releases)
+        repairs = [repair.name for repair in corrections_of(RESPONSES) if id_ in repair.fixes]
+        if minors and id_.startswith("R") and repairs:
+            rows.append((minors[-1], minors[0], defect.what, repairs))
+    lines = ["| until | since | what breaks | what repairs it |", "|---|---|---|---|"]
+    for last, first, what, repairs in sorted(rows, key=lambda row: (-row[0], row[1], row[2])):
+        until = "open" if last == NEWEST else f"0.{last}"
+        named = " ".join(f"[`{name}`](repairs.md#{name})" for name in repairs)
+        lines.append(f"| {until} | 0.{first} | {what} | {named} |")
+    return "\n".join(lines)
 
 
 def release_table() -> str:

@@ -147,6 +147,7 @@ DAMAGES: tuple[Row, ...] = (
     _row("custom-input-again", "R33", damage.custom_input_again, "custom"),
     _row("namespace-in-name", "R50", damage.namespace_in_name, "namespaced"),
     _row("custom-as-function", "R51", damage.custom_as_function, "custom"),
+    _row("call-repeated", "R52", damage.call_repeated, *_CALLS),
     _row("object-deltas", "F01", damage.object_deltas, *_MAIN),
     _row("part-list-deltas", "F01", damage.part_list_deltas, "text"),
     _row("fork-reasoning", "F01", damage.fork_reasoning, "reasoning", "tools"),

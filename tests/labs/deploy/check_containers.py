@@ -66,6 +66,21 @@ def test_our_containers_are_locked_down_and_ports_are_local(run: Run) -> None:
         assert all(port["host_ip"] == "127.0.0.1" for port in service.get("ports", ())), name
 
 
+def test_every_container_has_limits(run: Run) -> None:
+    for name, service in services("-f", str(COMPOSE), run=run).items():
+        limits = service["deploy"]["resources"]["limits"]
+        assert {"memory", "pids"} <= set(limits), name
+        assert ("cpus" in limits) is (name != "proxy"), "throttling the proxy is latency in every stream"
+
+
+def test_no_image_moves(run: Run) -> None:
+    found = services("-f", str(COMPOSE), "-f", str(OVERLAY), "--profile", "demo", run=run)
+    for name, service in found.items():
+        tag = service["image"].rpartition(":")[2]
+        assert re.search(r"\d+\.\d+\.\d+", tag), f"{name}: {service['image']}"
+    assert ":latest" not in "".join(path.read_text("utf-8") for path in DEPLOY.rglob("*.yaml"))
+
+
 class TestFront:
     def test_nginx(self, run: Run, tmp_path: Path) -> None:
         if os.geteuid() != 0:

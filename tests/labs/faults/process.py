@@ -80,6 +80,7 @@ class ProxyProcess:
             "tests.labs.faults.observed",
             str(self._door),
             "serve",
+            "--no-look-at-upstream",  # upstreams answer what they are asked in the order of a script
             *flags,
         ]
         self._process: asyncio.subprocess.Process | None = None

@@ -373,7 +373,7 @@ def _index_of_part(event: Event, theirs: object, parts: list[PartView]) -> int:
     named = part_at(parts, theirs)
     run = grammar.RUN_OF_EVENT.get(event.type)
     if run is not None:
-        return _index_of_text(event, run, named, parts)
+        return _index_of_text(event, run, named, parts, is_next=theirs == len(parts))
     if event.type in _ADDED:
         again = named is not None and not named.closed and named.type == event.body["part"].get("type")
         return named.index if named is not None and again else len(parts)
@@ -388,15 +388,22 @@ def _index_of_part(event: Event, theirs: object, parts: list[PartView]) -> int:
     return parts[-1].index if parts and event.type not in _DONE else len(parts)
 
 
-def _index_of_text(event: Event, run: TextRun, named: PartView | None, parts: list[PartView]) -> int:
+def _index_of_text(
+    event: Event, run: TextRun, named: PartView | None, parts: list[PartView], *, is_next: bool
+) -> int:
     if named is not None and named.run is run and not named.done:
         return named.index
     # The youngest that goes on: a part is closed before the next one, so it is the last or none.
     for part in reversed(parts[-_PARTS_AT_ONCE:]):
         if part.run is run and not part.done:
             return part.index
-    if event.type in grammar.RUN_OF_DONE and named is not None and named.run is run:
-        return named.index  # done once more
+    if event.type in grammar.RUN_OF_DONE:  # done once more?
+        if named is not None and named.run is run:
+            return named.index
+        said = event.body[run.done_field]
+        for part in reversed([] if is_next else parts[-_PARTS_AT_ONCE:]):
+            if part.run is run and part.length == len(said) and part.text == said:
+                return part.index
     return len(parts)
 
 

@@ -8,8 +8,9 @@ A marker alone is not yet a call: answers about such models quote them. So each 
 :func:`find_call` says of a text whether a call begins in it, may begin at its end, or does not begin. What it finds is still
 no proof of a call, only a reason to hold the text until upstream's final output shows what it is.
 
-Two ways to begin need the names of the tools: JSON (``{"name": "get_weather", "arguments":``) and Python
-(``[get_weather(``). Without a tool's name these are ordinary answers.
+Two ways to begin need the names of the tools: JSON (``{"name": "get_weather", "arguments":``, alone or in the wrapper that the
+chat API has) and Python (``[get_weather(``). Without a tool's name these are ordinary answers. JSON that has the arguments
+before the name waits for it at the beginning of a message.
 """
 
 # ruff: noqa: RUF001 - the fullwidth bars are the markers' own characters
@@ -220,15 +221,27 @@ def _beginning(*parts: str) -> re.Pattern[str]:
 
 _S: Final = r"\s*"
 _QUOTED: Final = r"([^\"\\\s]+)"
+_TYPE: Final = (*'"type"', _S, ":", _S, *'"function"', _S, ",", _S)
+_ID: Final = (*'"id"', _S, ":", _S, '"', r"[^\"\\\s]*", '"', _S, ",", _S)
+_WRAPPER: Final = (*'"function"', _S, ":", _S, r"\{", _S)
 _JSON_MUST: Final = re.compile(
-    r"(?:\[\s*)?\{\s*(?:\"type\"\s*:\s*\"function\"\s*,\s*)?\"name\"\s*:\s*\""
-    + _QUOTED
-    + r"\"\s*,\s*\"(?:arguments|parameters)\""
+    rf"(?:\[\s*)?\{{\s*(?:{''.join(_TYPE)}|{''.join(_ID)})*(?:{''.join(_WRAPPER)})?"
+    r"\"name\"\s*:\s*\"" + _QUOTED + r"\"\s*,\s*\"(?:arguments|parameters)\""
 )
 _JSON_MAY: Final = tuple(
-    _beginning(*bracket, r"\{", _S, *kind, *'"name"', _S, ":", _S, '"', _QUOTED, '"', _S, ",", _S, *key)
+    _beginning(
+        *bracket, r"\{", _S, *kind, *wrapper, *'"name"', _S, ":", _S, '"', _QUOTED, '"', _S, ",", _S, *key
+    )
     for bracket in ((), (r"\[", _S))
-    for kind in ((), (*'"type"', _S, ":", _S, *'"function"', _S, ",", _S))
+    for kind in ((), _TYPE, _ID, (*_ID, *_TYPE), (*_TYPE, *_ID))
+    for wrapper in ((), _WRAPPER)
+    for key in ('"arguments"', '"parameters"')
+)
+_ARGUMENTS_MUST: Final = re.compile(r"(?:\[\s*)?\{\s*\"(?:arguments|parameters)\"\s*:\s*\{")
+"""The arguments before the name, which nobody knows yet: only where nothing was said before."""
+_ARGUMENTS_MAY: Final = tuple(
+    _beginning(*bracket, r"\{", _S, *key, _S, ":", _S, r"\{")
+    for bracket in ((), (r"\[", _S))
     for key in ('"arguments"', '"parameters"')
 )
 _JSON_HEAD: Final = re.compile(r"(?:\[\s*)?(?:\{\s*(?:\"|\Z)|\Z)")
@@ -260,7 +273,7 @@ def _any_of(texts: Iterable[str]) -> str:
     return ways[0] if len(ways) == 1 else f"(?:{'|'.join(ways)})"
 
 
-_KEYS: Final = r"\s*\"(?:name|type|arguments|parameters)\""
+_KEYS: Final = r"\s*\"(?:name|type|id|function)\""
 _LIKELY: Final = re.compile(
     _any_of(marker.text for marker in MARKERS if not marker.only_first) + rf"|\{{{_KEYS}|\[\s*\{{{_KEYS}"
 )
@@ -381,10 +394,14 @@ def _begin_bare(text: str, at: int, end: int, echo: Echo) -> tuple[Marker | None
             (None, True) if fence.end() == end else _begin_json(FENCED_JSON, text, fence.end(), end, echo)
         )
         return marker, may or _WHOLE_FENCE.startswith(text[at:end])
+    if echo.names and _ARGUMENTS_MUST.match(text, at, end) is not None:
+        return JSON, False
     found = _PYTHON_MUST.match(text, at, end)
     if found is not None:
         return (PYTHON if found[1] in echo.names else None), False
-    may = _may_be_named(_PYTHON_MAY, text, at, end, echo.names)
+    may = _may_be_named(_PYTHON_MAY, text, at, end, echo.names) or (
+        bool(echo.names) and any(pattern.match(text, at, end) for pattern in _ARGUMENTS_MAY)
+    )
     return None, may or _WHOLE_FENCE.startswith(text[at:end])
 
 

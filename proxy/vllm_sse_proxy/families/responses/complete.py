@@ -655,14 +655,20 @@ class ResponsesCompleter(Completer):
         self._exit.emit(terminal)
 
     def _ends_in_open_call(self, match: FinalMatch) -> bool:
-        """Return whether the last item is a custom tool's call that stays open: nobody knows whether its input is whole."""
+        """Return whether the last item stays open, or waits to be closed as incomplete.
+
+        A custom tool's call that stays open may be half: nobody knows whether its input is whole.
+        """
         item = self._view.items[-1] if self._view.items else None
-        return (
-            item is not None
-            and not item.closed
-            and item.kind is grammar.CUSTOM_CALL
-            and item.id not in self._waiting_calls
-            and match.is_last(item)
+        if item is None or item.closed or not match.is_last(item):
+            return False
+        if item.id not in self._waiting_calls:
+            return item.kind is grammar.CUSTOM_CALL
+        return any(
+            closing.type == grammar.ITEM_DONE
+            and closing.body["item"]["id"] == item.id
+            and closing.body["item"].get("status") == INCOMPLETE
+            for closing in self._waiting
         )
 
     def _emit_unsent(self, terminal: Event, match: FinalMatch) -> None:
@@ -677,10 +683,11 @@ class ResponsesCompleter(Completer):
         for item in unsent:
             index = len(self._view.items)
             status = None
-            if (is_cut and item is last) or is_cut_short(item, response):
-                status = INCOMPLETE
-            elif item is last and will_close_as_half(item):
+            is_half = is_cut_short(item, response)
+            if item is last and not is_cut and (is_half or will_close_as_half(item)):
                 status = COMPLETED  # streamed items came after it
+            elif is_half or (is_cut and item is last):
+                status = INCOMPLETE
             for event in construct.life_of_item(index, namer.named(item, index), status=status):
                 self._exit.emit(event)
             match.accounts[index] = item
@@ -711,6 +718,7 @@ class ResponsesCompleter(Completer):
         """
         if account.get("type", item.type) != item.type:
             account = {}
+        account = construct.with_text_in_place(account, item)
         before = self._exit.tally.events_out
         for parts, field in ((item.summaries, "summary"), (item.parts, "content")):
             said = account.get(field)
@@ -833,6 +841,7 @@ def _says_more(account: Body, done: Body, item: ItemView) -> bool:
     kind = item_kind(done["type"])
     run = kind.run
     if run is None:
+        account = construct.with_text_in_place(account, item)
         adds_summary = bool(account.get("summary")) and not done.get("summary") and not item.summaries
         return adds_summary or bool(construct.tail(text_of(done), text_of(account)))
     said, final = done.get(run.field), account.get(run.field)

@@ -810,17 +810,49 @@ def unsent_parts(said: object, emitted: list[PartView], types: tuple[str, ...]) 
 
 
 def _without_counterpart(parts: list[Body], texts: list[str]) -> list[Body]:
-    """Return the parts behind those that the emitted texts correspond to, in order."""
+    """Return the parts to which no emitted text corresponds.
+
+    A text corresponds to the first part behind its predecessor's that begins with it: a part before that was lost. Texts that
+    no part begins with lack a piece; they correspond to the first parts that are left.
+    """
     at = 0
-    for place, part in enumerate(parts):
-        if at == len(texts):
-            return parts[place:]
+    left: list[Body] = []
+    for part in parts:
         said = part.get(grammar.RUN_OF_PART[part["type"]].field)
-        if isinstance(said, str) and said.startswith(texts[at]):
+        if at < len(texts) and isinstance(said, str) and said.startswith(texts[at]):
             at += 1
-        elif said != "":
-            break
-    return [] if at == len(texts) else parts[len(texts) :]
+        elif at == len(texts) or said != "":
+            left.append(part)
+    return left[len(texts) - at :]
+
+
+def with_text_in_place(account: Body, item: ItemView) -> Body:
+    """Return an account of reasoning with its text as content where it was streamed so and the account has it as a summary.
+
+    A second parse of the answer, or a gateway, may move the thought; it must not be emitted again (issue 12, K9). The reverse
+    is what ``reasoning_summaries`` does on purpose.
+
+    :returns: the account itself if it has any text as content, or another summary.
+    """
+    sent = "".join([part.text for part in item.parts]).strip() if item.kind.summaries else ""
+    if not sent or texts_in(account.get("content")):
+        return account
+    said = texts_in(account.get("summary"))
+    if not said.strip().startswith(sent):
+        return account
+    return {**account, "content": [{"type": item.kind.parts[0], "text": said}], "summary": []}
+
+
+def texts_in(parts: object) -> str:
+    """Return all text of the parts of an account that are of known types."""
+    texts: list[str] = []
+    for part in parts if type(parts) is list else []:
+        type_ = part.get("type") if type(part) is dict else None
+        run = grammar.RUN_OF_PART.get(type_) if type(type_) is str else None
+        text = part.get(run.field) if run is not None else None
+        if type(text) is str:
+            texts.append(text)
+    return "".join(texts)
 
 
 def accounts_of(emitted: list[PartView], said: object) -> dict[int, object]:

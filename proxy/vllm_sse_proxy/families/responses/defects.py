@@ -108,6 +108,7 @@ DEFECTS: Final[dict[str, Defect]] = {
     ),
     "R50": Defect("a call's name holds its namespace (`mcp__desk__list_apps`)", "to 0.25; gateways"),
     "R51": Defect('the call of a custom tool is a function call with `{"input": …}`', "to 0.31; gateways"),
+    "R52": Defect("a call is streamed twice under one `call_id`", "gateways that send again"),
     "F01": Defect("object deltas, private names and heartbeats of a fork", "a fork of 0.11"),
     "C01": Defect("an error object without a type, inside the stream", "all; chat endpoint, and gateways"),
     "P01": Defect("payloads that are not events", "gateways"),

@@ -27,6 +27,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from vllm_sse_proxy.families.responses import construct, grammar, item_fields
+from vllm_sse_proxy.families.responses.call_texts import shared_length
 from vllm_sse_proxy.families.responses.grammar import ItemKind, item_kind
 
 if TYPE_CHECKING:
@@ -311,6 +312,7 @@ def _match_others(
     emitted: Sequence[ItemView], finals: list[_Placed], accounts: dict[int, Body]
 ) -> list[_Placed]:
     """Match what is neither text nor a client's call: by type and id, then by type and name in order."""
+    finals = _without_repeated_others(finals)
     if not finals:
         return finals
     for signs in (_type_and_id_of, _type_and_names_of):
@@ -328,6 +330,20 @@ def _match_others(
                 left.append(placed)
         finals = left
     return finals
+
+
+def _without_repeated_others(finals: list[_Placed]) -> list[_Placed]:
+    """Leave out a final item that is there already, word for word and under the same id."""
+    seen: dict[object, Body] = {}
+    kept: list[_Placed] = []
+    for placed in finals:
+        item = placed[1]
+        for sign in _type_and_id_of(item):
+            if item is not (first := seen.setdefault(sign, item)) and item == first:
+                break
+        else:
+            kept.append(placed)
+    return kept
 
 
 def _type_and_id_of(item: Mapping[str, Any]) -> list[tuple[object, ...]]:
@@ -387,7 +403,7 @@ class _TextMatch:
         finals = self._match_in_order(finals)
         shortened = [(place, self._without_calls(final)) for place, final in finals]
         unsent = [(place, final) for place, final in shortened if final is not None]
-        return [placed for placed in unsent if not self._is_sent(placed[1])]
+        return self._without_versions([placed for placed in unsent if not self._is_sent(placed[1])])
 
     def _match_ids(self, finals: list[_Placed]) -> list[_Placed]:
         """An id that was used for two items (R12) may lead to the wrong one: what it names must agree."""
@@ -433,6 +449,35 @@ class _TextMatch:
                     break
             else:
                 left.append(placed)
+        return left
+
+    def _without_versions(self, unsent: list[_Placed]) -> list[_Placed]:
+        """Leave out a text that was sent with a piece missing, under the same id: upstream lost a delta.
+
+        Nothing can be put into the middle of what a client has, and the whole again would be the same answer twice (issue 12,
+        K9). Of a text of which most was lost, the parts that were sent are left out; also under another id, if both have
+        several.
+        """
+        free = [emitted for emitted in self._emitted if emitted.is_free] if unsent else []
+        known = {emitted.item.id: emitted for emitted in free}
+        several = [emitted for emitted in free if len(emitted.item.parts) > 1]
+        left: list[_Placed] = []
+        for place, final in unsent:
+            id_ = final.get("id")
+            emitted = known.pop(id_, None) if type(id_) is str else None
+            if emitted is not None and emitted.item.type == final.get("type"):
+                if emitted.is_version_of(final, self._budget):
+                    emitted.is_free = False
+                    self._accounts[emitted.item.index] = final
+                else:
+                    left.append((place, _without_parts_of(final, emitted.item)))
+                continue
+            shorter = final
+            if several and _has_several_parts(final):
+                shorter = _without_parts_of(final, several[0].item)
+                if shorter is not final:
+                    del several[0]
+            left.append((place, shorter))
         return left
 
     def _settle(self, emitted: _Emitted, final: Body) -> bool:
@@ -556,6 +601,41 @@ class _Emitted:
                     return whole[:place] + whole[place + len(words) :]
         return None
 
+    def is_version_of(self, final: Body, budget: _Budget) -> bool:
+        """Return whether a final text is the emitted one but for a piece of it that is not its larger half."""
+        said = text_of(final)
+        if not budget.allows(self.size + len(said)):
+            return False
+        return any(2 * _same_at_the_edges(text, said) >= max(len(text), len(said), 1) for text in self.texts)
+
+
+def _without_parts_of(final: Body, item: ItemView) -> Body:
+    """Return a final text without the parts that an emitted item has, or their beginnings."""
+    content = final.get("content")
+    waiting = [part for part in item.parts if part.text.strip()]
+    left: list[Any] = []
+    for part in content if type(content) is list else []:
+        said = construct.texts_in([part])
+        sent = next((one for one in waiting[:_LOOK_AHEAD] if said.startswith(one.text)), None)
+        if sent is None or part["type"] != sent.type or sent.run is None:
+            left.append(part)
+            continue
+        waiting.remove(sent)
+        if said != sent.text:
+            left.append({**part, sent.run.field: said[len(sent.text) :]})
+    return final if left == content or type(content) is not list else {**final, "content": left}
+
+
+def _has_several_parts(final: Body) -> bool:
+    content = final.get("content")
+    return type(content) is list and len(content) > 1
+
+
+def _same_at_the_edges(one: str, other: str) -> int:
+    """Return how many characters two texts share at the beginning and the end, without counting any twice."""
+    first = shared_length(one, 0, other, 0)
+    return first + shared_length(one[first:][::-1], 0, other[first:][::-1], 0)
+
 
 class _Pool:
     """Emitted text of one kind without a final item so far; what is found in it is used up."""
@@ -616,18 +696,7 @@ def _bare(text: str) -> tuple[str, str]:
 
 def text_of(item: Mapping[str, Any]) -> str:
     """Return all text of the content of a final or done item; of its summary where it has no other."""
-    return _text_of_parts(item.get("content")) or _text_of_parts(item.get("summary"))
-
-
-def _text_of_parts(parts: object) -> str:
-    texts: list[str] = []
-    for part in parts if type(parts) is list else []:
-        type_ = part.get("type") if type(part) is dict else None
-        run = grammar.RUN_OF_PART.get(type_) if type(type_) is str else None
-        text = part.get(run.field) if run is not None else None
-        if type(text) is str:
-            texts.append(text)
-    return "".join(texts)
+    return construct.texts_in(item.get("content")) or construct.texts_in(item.get("summary"))
 
 
 def emitted_text(item: ItemView) -> str:

@@ -129,7 +129,18 @@ OPTIONAL_LISTS: Final[dict[str, frozenset[str]]] = {
     "code_interpreter_call": frozenset({"outputs"}),
 }
 """Item type → its fields that may be a list, or null, or absent; but for the parts of reasoning."""
-_HAVE_FIELDS: Final = frozenset({*FIELDS, *OPTIONAL_TEXTS, *OPTIONAL_OBJECTS, *OPTIONAL_LISTS})
+_WORDS_OF_IMAGES: Final = ("action", "background", "output_format", "quality")
+OPTIONAL_OTHERS: Final[dict[str, dict[str, type]]] = {
+    "message": {"phase": str},
+    "function_call": {"async": bool},
+    "custom_tool_call": {"async": bool},
+    "image_generation_call": dict.fromkeys(_WORDS_OF_IMAGES, str),
+    "shell_call_output": {"max_output_length": int},
+}
+"""Item type → its fields that may be a word of a list, a number or a truth value, or null, or absent."""
+_HAVE_FIELDS: Final = frozenset(
+    {*FIELDS, *OPTIONAL_TEXTS, *OPTIONAL_OBJECTS, *OPTIONAL_LISTS, *OPTIONAL_OTHERS}
+)
 _TOOL_ERROR: Final = "mcp_tool_execution_error"
 _TOOL_ERRORS: Final = frozenset({"mcp_protocol_error", _TOOL_ERROR, "http_error"})
 OF_OPEN_RESPONSES: Final = frozenset(
@@ -190,6 +201,9 @@ def _readable_options(type_: str, item: Mapping[str, Any]) -> Body:
         for name in fields.get(type_, ()):
             if item.get(name) is not None and type(item[name]) is not json_type:
                 changes[name] = None
+    for name, wanted in OPTIONAL_OTHERS.get(type_, {}).items():
+        if item.get(name) is not None and type(item[name]) is not wanted:
+            changes[name] = None
     if type_ == "mcp_call" and item.get("error") is not None:
         error = item["error"]
         kind = error.get("type") if type(error) is dict else None

@@ -135,8 +135,11 @@ def ends_in_half(response: Mapping[str, Any], view: ClientView, match: FinalMatc
     last = output[-1] if type(output) is list and output else None
     if type(last) is dict and is_cut_short(last, response):
         return True
-    if match.unsent and match.ends_with(match.unsent[-1]) and will_close_as_half(match.unsent[-1]):
+    unsent = match.unsent[-1] if match.unsent else None
+    if unsent is not None and match.ends_with(unsent) and will_close_as_half(unsent):
         return True
+    if unsent is not None and item_kind(unsent.get("type")).acts and is_cut_short(unsent, response):
+        return True  # wherever it stands: it is emitted as the last item, and nobody may run it
     return (
         bool(view.items)
         and view.items[-1].item.get("status") == construct.INCOMPLETE

@@ -103,28 +103,25 @@ class ResponsesHandler(FamilyHandler):
         """Return whether vLLM has no WebSocket for responses: it answers 403, and Codex falls back at once on 426 only."""
         return self.settings.mode is not Mode.OBSERVE and _is_responses(path) and status in _NO_WEBSOCKET
 
-    def rewrite(self, exchange: Exchange, headers: Callable[[], CIMultiDict[str]]) -> Rewrite | None:
+    def rewrite(self, exchange: Exchange) -> Rewrite | None:
         """Return what rewrites the answer to a request for a stored response, or for its end."""
         method, path = exchange.method, exchange.path
         found = _READ.search(normal_path(path)) if method == "GET" else None
         id_ = cancelled_id(method, path) if found is None else unquote(found[1])
         if id_ is None:
             return None
-        return partial(
-            self._rewritten, exchange=exchange, headers=headers, context=self.family.context(id_, None)
-        )
+        return partial(self._rewritten, exchange=exchange, context=self.family.context(id_, None))
 
     def _rewritten(
         self,
         answer: bytes,
         *,
         exchange: Exchange,
-        headers: Callable[[], CIMultiDict[str]],
         context: RequestContext,
     ) -> bytes:
         made = answered(answer, self.answer_plan, context, exchange)
         if self.settings.mode is not Mode.OBSERVE and self.settings.item_memory_bytes > 0:
-            self.repairs.keep(headers, items_of(made))
+            self.repairs.keep(exchange, items_of(made))
         return made
 
 

@@ -13,7 +13,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from aiohttp import hdrs
 
 from vllm_sse_proxy.families.responses.requests import (
     NOTHING,
@@ -29,6 +28,7 @@ from vllm_sse_proxy.families.responses.requests import (
     owner_of,
     references,
 )
+from vllm_sse_proxy.server.credentials import CLIENT_CREDENTIALS
 from vllm_sse_proxy.server.responses.release import UpstreamRelease
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.config import ServerSettings
     from vllm_sse_proxy.families.responses.requests.memory import Key
     from vllm_sse_proxy.server.exchange import Exchange
+    from vllm_sse_proxy.server.headers import RawHeaders
     from vllm_sse_proxy.server.upstream import Upstream
 
 _REFUSALS: Final = frozenset(
@@ -50,8 +51,8 @@ _REFUSALS: Final = frozenset(
     }
 )
 """Statuses of answers that are looked into: they may be refusals."""
-_CREDENTIALS: Final = (hdrs.AUTHORIZATION, "X-Api-Key", "Api-Key")
-"""Headers that say whose a request is."""
+_CREDENTIALS: Final = tuple(name.lower().encode() for name in CLIENT_CREDENTIALS)
+"""Headers that say whose a request is: the client's own, not what upstream gets instead."""
 
 
 @dataclass(eq=False)
@@ -94,24 +95,21 @@ class RequestRepairs:
         known = Facts(release=self.release.known, harmony=True if names_gpt_oss(key[1]) else None)
         return self.memory.facts(key, known)
 
-    def keep(self, headers: Callable[[], CIMultiDict[str]], items: list[Any]) -> None:
-        """Keep items that were emitted to a client.
-
-        :param headers: makes the client's own, with its credential.
-        """
+    def keep(self, exchange: Exchange, items: list[Any]) -> None:
+        """Keep items that were emitted to a client."""
         if not items:
             return
-        owner = _owner(headers())
+        owner = _owner(exchange.raw_headers)
         now = asyncio.get_running_loop().time()
         for item in items:
             self.items.keep(owner, item, now)
 
-    def find(self, headers: Callable[[], CIMultiDict[str]], request: dict[str, Any]) -> dict[str, Any]:
+    def find(self, exchange: Exchange, request: dict[str, Any]) -> dict[str, Any]:
         """Return the items that a request only names, as far as they are known."""
         ids = references(request)
         if not ids:
             return {}
-        return self.items.find(_owner(headers()), ids, asyncio.get_running_loop().time())
+        return self.items.find(_owner(exchange.raw_headers), ids, asyncio.get_running_loop().time())
 
     def _identify(self) -> None:
         self.memory.identify(self.settings.upstream, f"{self.release.version} {self._starts}")
@@ -213,7 +211,7 @@ class RepairedRequest:
 
     def keep(self, items: list[Any]) -> None:
         """Keep items of the answer."""
-        self.repairs.keep(self.headers, items)
+        self.repairs.keep(self.exchange, items)
 
     def _begin(self, raw: bytes, request: dict[str, Any], *, recall: bool) -> RequestAttempts:
         """Begin the posts.
@@ -221,7 +219,7 @@ class RepairedRequest:
         :param recall: let the first one be what made requests like this pass.
         """
         repairs = self.repairs
-        facts = replace(repairs.facts(self._key), items=repairs.find(self.headers, request))
+        facts = replace(repairs.facts(self._key), items=repairs.find(self.exchange, request))
         step = Step.FIRST
         if recall and repairs.memory.knows(self._key):
             now = asyncio.get_running_loop().time()
@@ -245,7 +243,7 @@ def _is_success(status: int) -> bool:
     return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
 
 
-def _owner(headers: CIMultiDict[str]) -> bytes:
+def _owner(raw_headers: RawHeaders) -> bytes:
     """Return the digest of a client's credential."""
-    found = [value for name in _CREDENTIALS for value in headers.getall(name, ())]
-    return owner_of("\n".join(found).encode())
+    found = [value for wanted in _CREDENTIALS for name, value in raw_headers if name.lower() == wanted]
+    return owner_of(b"\n".join(found))

@@ -79,6 +79,12 @@ def test_a_call_told_once_is_not_told_as_a_search_later() -> None:
     assert made.repairs["browser_calls"] == 1
 
 
+def test_a_search_that_the_end_shows_twice_is_one() -> None:
+    life, done = mcp_call("browser.search")
+    made = repaired(opened(*life, terminal(S_DONE, dict(S_DONE))))
+    assert made.output == [done]
+
+
 def test_a_search_beyond_the_call_told_before_is_told() -> None:
     life, _ = mcp_call("browser.search")
     m_life, m_done = message(1, "Hi.")
@@ -120,3 +126,19 @@ def test_an_event_without_its_item_is_left_to_others() -> None:
         conforming=False,
     )
     assert "browser_calls" not in made.repairs
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (1, 2), (2,), (4,)])
+def test_any_event_of_the_search_shows_that_it_is_one(order: tuple[int, ...]) -> None:
+    life, _ = mcp_call("browser.search")
+    others = [S_LIFE[place] for place in order if place < len(S_LIFE)]
+    rest = [event for event in S_LIFE[3:] if event not in others]
+    made = repaired(opened(*life, *others, *rest, terminal(S_DONE)))
+    assert [item["type"] for item in made.output] == ["web_search_call"]
+
+
+def test_an_opening_that_comes_late_decides_nothing() -> None:
+    life, _ = mcp_call("browser.search")
+    created, in_progress = opened()[:2]
+    made = repaired([created, life[0], in_progress, *life[1:], *S_LIFE, terminal(S_DONE)])
+    assert made.output == [S_DONE]

@@ -107,3 +107,10 @@ def test_an_annotation_before_any_part_opens_the_first() -> None:
 
 def test_right_indexes_stay() -> None:
     assert untouched(whole(reasoning(0, "Hm"), summary(1, "a"), message(2, "Hi")))
+
+
+@pytest.mark.parametrize("index", [-1, 7, None])
+def test_a_closing_that_comes_again_without_an_index_is_of_the_closed_part(index: Any) -> None:
+    again = at(index, LIFE[-3])
+    made = repaired(opened(*LIFE[:-2], *again, *LIFE[-2:], terminal(DONE)))
+    assert [part["text"] for part in made.output[0]["content"]] == ["Hi"]

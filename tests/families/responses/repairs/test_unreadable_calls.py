@@ -95,3 +95,11 @@ def test_too_many_do_not_wait() -> None:
 
 def test_readable_calls_stay() -> None:
     assert untouched(whole(call(0, "{}"), custom_call(1, "ls"), message(2, "Hi")))
+
+
+def test_a_call_that_waits_to_be_closed_as_incomplete_ends_the_response_so() -> None:
+    cut = {**NEXT, "status": "incomplete"}
+    life = [*NEXT_LIFE[:-1], {**NEXT_LIFE[-1], "item": cut}]
+    made = repaired(opened(*HALF_LIFE, *life, terminal({**HALF, "arguments": ROME}, NEXT)))
+    assert [event["item"]["status"] for event in made.all("output_item.done")] == ["completed", "incomplete"]
+    assert made.events[-1]["type"] == "response.incomplete"

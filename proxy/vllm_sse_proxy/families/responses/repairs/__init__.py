@@ -17,6 +17,7 @@ from vllm_sse_proxy.families.responses.repairs.namespace_names import NamespaceN
 from vllm_sse_proxy.families.responses.repairs.opaque_payloads import OpaquePayloads
 from vllm_sse_proxy.families.responses.repairs.private_names import PrivateNames
 from vllm_sse_proxy.families.responses.repairs.reasoning_summaries import ReasoningSummaries
+from vllm_sse_proxy.families.responses.repairs.repeated_calls import RepeatedCalls
 from vllm_sse_proxy.families.responses.repairs.response_fields import ResponseFields
 from vllm_sse_proxy.families.responses.repairs.split_characters import SplitCharacters
 from vllm_sse_proxy.families.responses.repairs.string_deltas import StringDeltas
@@ -39,6 +40,7 @@ READ: Final[tuple[type[Repair], ...]] = (
     ConvertedCalls,
     NamespaceNames,
     CustomToolCalls,
+    RepeatedCalls,
     ReasoningSummaries,
     MissingFields,
     ResponseFields,
@@ -67,13 +69,13 @@ ORDER: Final[tuple[tuple[str, tuple[tuple[type[Repair], ...], ...]], ...]] = (
             (ItemShapes,),
             (
                 *(ConvertedCalls, NamespaceNames, CustomToolCalls, ReasoningSummaries, MissingFields),
-                *(ResponseFields, BrowserCalls, ToolCallTexts, MisannouncedItems),
+                *(ResponseFields, RepeatedCalls, BrowserCalls, ToolCallTexts, MisannouncedItems),
             ),
         ),
     ),
     (
-        "what the proxy converted itself is known and not guessed; a tool in a namespace is found by both of its names",
-        ((ConvertedCalls,), (NamespaceNames,), (CustomToolCalls,)),
+        "what the proxy converted is not guessed; tools have both of their names; calls are compared as clients have them",
+        ((ConvertedCalls,), (NamespaceNames,), (CustomToolCalls,), (RepeatedCalls,)),
     ),
 )
 """All that the order is for: a reason, and the repairs that it puts one behind the other. Any order that keeps these does the

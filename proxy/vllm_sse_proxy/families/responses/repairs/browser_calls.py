@@ -33,6 +33,7 @@ _OF_A_CALL: Final = frozenset(
         "response.mcp_call.failed",
     }
 )
+_OF_A_SEARCH: Final = "response.web_search_call."
 _SEARCH: Final = grammar.WEB_SEARCH_CALL.type
 
 
@@ -60,18 +61,20 @@ class BrowserCalls(Repair):
     def repair(self, event: Event, view: ClientView) -> Sequence[Event] | Verdict | None:
         """Hold a browser's mcp_call; the next event of something else shows whether it is left out or emitted."""
         type_ = event.type
-        if type_ is COMMENT:
+        if type_ is COMMENT or type_ in grammar.OPENING:
             return PASS
         if type_ in _OF_A_CALL or (type_ in _OF_AN_ITEM and _is_browser_call(event)):
             id_ = _id_of(event)
             if id_ in self._left_out:
                 return []
+            if self.held and not id_:
+                return HOLD
             if id_ not in self._emitted and (type_ in _OF_AN_ITEM or id_ in self._waiting):
                 self._waiting[id_] = None
                 return HOLD
         if type_ in grammar.TERMINAL and (self.held or self._emitted):
             return self._end(event, view)
-        if self.held and type_ == grammar.ITEM_ADDED and _type_of(event.body.get("item")) == _SEARCH:
+        if self.held and _is_of_a_search(event):
             self._left_out.update(self._waiting)
             self._waiting = {}
             self.held = []
@@ -94,7 +97,7 @@ class BrowserCalls(Repair):
         if not again:
             return None
         gone = {id(item) for item in again}
-        left = [item for item in output if id(item) not in gone]
+        left = [item for item in output if id(item) not in gone and item not in again]
         return [*self.take(), terminal.having(response={**response, "output": left})]
 
 
@@ -107,6 +110,13 @@ def _id_of(event: Event) -> str:
 
 def _type_of(item: object) -> object:
     return item.get("type") if isinstance(item, dict) else None
+
+
+def _is_of_a_search(event: Event) -> bool:
+    """Return whether an event is of a search: its announcement may be lost, or come late."""
+    if event.type in _OF_AN_ITEM:
+        return _type_of(event.body.get("item")) == _SEARCH
+    return event.type.startswith(_OF_A_SEARCH)
 
 
 def _is_browser_call(event: Event) -> bool:

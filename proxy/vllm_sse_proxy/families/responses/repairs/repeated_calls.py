@@ -1,0 +1,96 @@
+"""Calls that are streamed again under their ``call_id`` (R52).
+
+Clients run a call when it closes, and answer it by its ``call_id``: a call that comes twice is run twice (issue 12, K5). A
+call with the ``call_id`` and the name of one that came before is held until its arguments are whole. If they are the same, it
+is that call again and is left out, whatever its item's id is; otherwise it is another call, and leaves as it came.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from vllm_sse_proxy.families.responses import grammar
+from vllm_sse_proxy.families.responses.construct import canonical_json
+from vllm_sse_proxy.families.responses.events import object_in
+from vllm_sse_proxy.families.responses.grammar import item_kind
+from vllm_sse_proxy.stream.event import COMMENT
+from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, Seen, StreamContext, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vllm_sse_proxy.families.responses.view import ClientView, ItemView
+    from vllm_sse_proxy.stream.event import Event
+
+_CALLS: Final = (grammar.FUNCTION_CALL.type, grammar.CUSTOM_CALL.type)
+_RUNS: Final = (grammar.FUNCTION_ARGUMENTS, grammar.CUSTOM_INPUT)
+_OF_A_CALL: Final = frozenset(type_ for run in _RUNS for type_ in (run.delta, run.done))
+
+
+class RepeatedCalls(Repair):
+    """Leave out a call that comes again."""
+
+    __slots__ = ("_left_out",)
+
+    name: ClassVar = "repeated_calls"
+    summary: ClassVar = "a call that upstream streams again under its `call_id` is emitted once"
+    fixes: ClassVar = ("R52",)
+    handles: ClassVar = None
+
+    def __init__(self, context: StreamContext) -> None:
+        super().__init__(context)
+        self._left_out: Seen = {}
+        """upstream's ids of the items that are left out"""
+
+    def repair(self, event: Event, view: ClientView) -> Sequence[Event] | Verdict | None:
+        """Hold a call that may be an earlier one; its closing shows whether it is."""
+        type_ = event.type
+        if type_ is COMMENT or type_ in grammar.OPENING:
+            return PASS
+        if not self.held:
+            if type_ == grammar.ITEM_ADDED:
+                return HOLD if _earlier(event, view) is not None else None
+            return [] if type_ in _OF_A_CALL and _item_id_of(event) in self._left_out else None
+        id_ = _item_id_of(self.held[0])
+        if type_ in _OF_A_CALL and _item_id_of(event) in ("", id_):
+            return HOLD
+        if type_ == grammar.ITEM_DONE and _item_id_of(event) == id_:
+            call = _earlier(self.held[0], view)
+            if call is not None and _is_again(call, self.held, event):
+                self.held = []
+                self._left_out[id_] = None
+                return []
+        return None
+
+
+def _item_id_of(event: Event) -> str:
+    """Return upstream's id of the item that an event is of; empty if it has none."""
+    is_of_item = event.type in (grammar.ITEM_ADDED, grammar.ITEM_DONE)
+    id_ = object_in(event.body, "item").get("id") if is_of_item else event.body.get("item_id")
+    return id_ if type(id_) is str else ""
+
+
+def _earlier(announcement: Event, view: ClientView) -> ItemView | None:
+    """Return the call of the same ``call_id`` and name that another item was; None if there is none.
+
+    A call without arguments so far is merely announced again, which the second station corrects.
+    """
+    item = object_in(announcement.body, "item")
+    call_id: Any = item.get("call_id")
+    call = view.by_call_id.get(call_id) if item.get("type") in _CALLS and type(call_id) is str else None
+    if call is None or call.own is None or call.id == item.get("id") or not (call.closed or call.own.length):
+        return None
+    return call if (call.type, call.item.get("name")) == (item["type"], item.get("name")) else None
+
+
+def _is_again(call: ItemView, held: Sequence[Event], done: Event) -> bool:
+    """Return whether a call that is whole now asks for what an earlier one asked for."""
+    run = item_kind(call.type).run
+    if run is None or call.own is None:
+        return False
+    said = object_in(done.body, "item").get(run.field)
+    if type(said) is not str or not said:
+        pieces = [event.body.get("delta") for event in held if event.type == run.delta]
+        said = "".join([piece for piece in pieces if type(piece) is str])
+    own = call.own.text
+    return said == own or (run.is_json and canonical_json(said) == canonical_json(own) is not None)

@@ -1,0 +1,86 @@
+"""A call that is streamed again under its call_id runs once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.repairing import opened, repaired, terminal
+from tests.support.streams import Json, call, custom_call, message
+
+ROME, OSLO = '{"city": "Rome"}', '{"city": "Oslo"}'
+LIFE, DONE = call(0, ROME)
+
+
+def again(life: list[Json], *, id_: Any = "fc_again", **fields: Any) -> list[Json]:
+    """Return the events of a call as they come once more: another id, and perhaps other fields of its item."""
+    events = []
+    for event in life:
+        named = {**event, "output_index": 1}
+        if "item" in event:
+            events.append({**named, "item": {**event["item"], **fields, "id": id_}})
+        else:
+            events.append({**named, "item_id": id_})
+    return events
+
+
+def calls(events: list[Json]) -> list[tuple[str, str]]:
+    made = repaired(events)
+    run = [event["item"] for event in made.all("output_item.done") if "call_id" in event["item"]]
+    assert made.output == [*run, *(item for item in made.output if "call_id" not in item)]
+    return [(item["name"], item.get("arguments", item.get("input"))) for item in run]
+
+
+@pytest.mark.parametrize("finals", [0, 1, 2])
+def test_it_runs_once(finals: int) -> None:
+    copies = [DONE, {**DONE, "id": "fc_again"}][:finals]
+    made = repaired(opened(*LIFE, *again(LIFE), terminal(*copies)))
+    assert made.output == [DONE]
+    assert made.repairs["repeated_calls"] == 1
+    assert calls(opened(*LIFE, *again(LIFE), terminal(*copies))) == [("get_weather", ROME)]
+
+
+def test_a_custom_tools_call_too() -> None:
+    life, done = custom_call(0, "ls")
+    assert calls(opened(*life, *again(life, id_="ctc_again"), terminal(done))) == [("bash", "ls")]
+
+
+def test_white_space_and_the_order_of_members_do_not_matter() -> None:
+    first, _ = call(0, '{"a": 1, "b": 2}')
+    second, done = call(0, '{"b":2,"a":1}')
+    assert calls(opened(*first, *again(second), terminal(done))) == [("get_weather", '{"a": 1, "b": 2}')]
+
+
+def test_its_deltas_say_what_its_closing_does_not() -> None:
+    life = again(LIFE)
+    silent = {**life[-1], "item": {**life[-1]["item"], "arguments": ""}}
+    assert calls(opened(*LIFE, *life[:-1], silent, terminal(DONE))) == [("get_weather", ROME)]
+
+
+def test_a_heartbeat_decides_nothing_and_a_late_piece_goes_too() -> None:
+    life = again(LIFE)
+    events = opened(*LIFE, life[0], {"type": "response.heartbeat"}, *life[1:], life[-2], terminal(DONE))
+    assert calls(events) == [("get_weather", ROME)]
+
+
+def test_another_request_under_the_call_id_is_another_call() -> None:
+    life, done = call(0, OSLO)
+    both = [DONE, {**done, "id": "fc_again"}]
+    assert calls(opened(*LIFE, *again(life), terminal(*both))) == [
+        ("get_weather", ROME),
+        ("get_weather", OSLO),
+    ]
+
+
+def test_another_tool_under_the_call_id_is_another_call() -> None:
+    both = [DONE, {**DONE, "id": "fc_again", "name": "get_time"}]
+    events = opened(*LIFE, *again(LIFE, name="get_time"), terminal(*both))
+    assert calls(events) == [("get_weather", ROME), ("get_time", ROME)]
+
+
+def test_what_is_no_whole_call_leaves_as_it_came() -> None:
+    """Upstream breaks off in it, or sends something else: nobody knows what it was."""
+    life, done = message(2, "Hi")
+    made = repaired(opened(*LIFE, *again(LIFE)[:3], *life, terminal(DONE, done)), conforming=False)
+    assert [event["item"]["id"] for event in made.all("output_item.added")] == ["fc_0", "fc_again", "msg_2"]
