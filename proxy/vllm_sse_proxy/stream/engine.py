@@ -254,9 +254,8 @@ class Engine:
         """Walk an event that the next may repeat under another name; None if it is not certain what becomes of that."""
         mark = len(self.exit.out)
         last = self._walk_alone(event)
-        if last is None or last.type != event.type or len(self.exit.out) == mark:
-            return None
-        if any(repair is not None and repair.held for repair in self._repairs):
+        holds = any(repair is not None and repair.held for repair in self._repairs)
+        if holds or last is None or last.type != event.type or len(self.exit.out) == mark:
             return None
         return Awaited(last, type_, frame, b"".join(self.exit.out[mark:]), tuple(self.exit.corrections))
 
