@@ -2,9 +2,10 @@
 
     python -m bench.layers [FOLDER ...]
 
-*By release*: real recordings (tests/recordings, or those of the folders), one event a read, openings and endings included, as
-a ratio to a bare ``orjson.loads`` and ``orjson.dumps`` of every event in the same run. What the opening of a stream costs (all
-before its first delta), an event between its first and last delta, and its ending.
+*By release*: real recordings (tests/recordings, or those of the folders) of each protocol, one event a read, openings and
+endings included, as a ratio to a bare ``orjson.loads`` and ``orjson.dumps`` of every event in the same run. What the opening
+of a stream costs (all before its first delta), an event between its first and last delta, and its ending. All streams are
+read bare, one after the other, and then all are repaired: so neither finds the processor's caches filled with its own stream.
 
 *By layer*: each is given the same 2,000 deltas, twelve times, and the best pass counts: what a pass takes longer than the best
 one is the machine's doing. A delta here is an ``output_text.delta`` of some 220 bytes, in chunks of 40 as bursts arrive.
@@ -19,6 +20,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import defaultdict
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,14 +28,18 @@ import orjson
 
 from tests.support.recordings import load_all
 from vllm_sse_proxy import BodyEnd, Plan, RequestContext, StreamNormalizer, build_plan
+from vllm_sse_proxy.families import FAMILIES, RESPONSES
 from vllm_sse_proxy.families.responses.events import parse_event
+from vllm_sse_proxy.server.garbage import collect_less_often
 from vllm_sse_proxy.sse import FrameDecoder, encode_event
 from vllm_sse_proxy.stream.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from tests.support.recordings import Recording
     from vllm_sse_proxy.stream.event import Event
+    from vllm_sse_proxy.stream.family import Family
 
 RECORDINGS: Final = Path(__file__).parents[1] / "tests" / "recordings"
 ROUNDS: Final = 7
@@ -227,12 +233,12 @@ class _Stream:
     :ivar payloads: the JSON of its events.
     """
 
-    def __init__(self, context: RequestContext, end: BodyEnd, body: bytes) -> None:
+    def __init__(self, family: Family, context: RequestContext, end: BodyEnd, body: bytes) -> None:
         self.context = context
         self.end = end
         self.frames = [frame + b"\n\n" for frame in body.split(b"\n\n") if frame]
         self.payloads = [payload for frame in self.frames for payload in _payloads(frame)]
-        deltas = [place for place, frame in enumerate(self.frames) if b".delta\n" in frame[:100]]
+        deltas = [place for place, frame in enumerate(self.frames) if _is_delta(family, frame)]
         self.first, self.last = (
             (deltas[0], deltas[-1] + 1) if deltas else (len(self.frames), len(self.frames))
         )
@@ -260,6 +266,10 @@ class _Stream:
         return opened - began, done - opened, clock() - done
 
 
+def _is_delta(family: Family, frame: bytes) -> bool:
+    return any(family.read(payload, None).type in family.deltas for payload in _payloads(frame))
+
+
 def _payloads(frame: bytes) -> Iterator[bytes]:
     for line in frame.split(b"\n"):
         if line.startswith(b"data: {"):
@@ -270,16 +280,28 @@ def _payloads(frame: bytes) -> Iterator[bytes]:
             yield line[6:]
 
 
-def by_release(folders: Sequence[Path]) -> dict[str, dict[str, float]]:
-    """Return for each release what its recorded streams cost, beside a bare reading and writing of their events."""
-    streams: dict[str, list[_Stream]] = defaultdict(list)
+def by_release(folders: Sequence[Path]) -> dict[str, dict[str, dict[str, float]]]:
+    """Return, by protocol and release, what recorded streams cost beside a bare reading and writing of their events."""
+    streams: dict[str, dict[str, list[_Stream]]] = defaultdict(lambda: defaultdict(list))
+    plans = {family.name: Plan.of(family) for family in FAMILIES}
+    families = {endpoint.path: family for family in FAMILIES for endpoint in family.endpoints}
     for folder in folders:
         for recording in load_all(folder):
-            if recording.is_response_stream and not recording.is_suffix:
-                release = recording.name.split("/")[0].removeprefix("vllm-")
-                streams[release].append(_Stream(recording.context(), recording.told_end, recording.body))
-    plan = build_plan()
-    return {release: _cost(streams[release], plan) for release in sorted(streams, key=_numbers)}
+            family = RESPONSES if recording.is_response_stream else families.get(recording.path)
+            if family is None or recording.is_suffix or not _is_stream(recording):
+                continue
+            stream = _Stream(family, recording.context(), recording.told_end, recording.body)
+            if stream.payloads:
+                streams[family.name][recording.release].append(stream)
+    collect_less_often()  # as the proxy does
+    return {
+        name: {release: _cost(releases[release], plans[name]) for release in sorted(releases, key=_numbers)}
+        for name, releases in streams.items()
+    }
+
+
+def _is_stream(recording: Recording) -> bool:
+    return recording.status == HTTPStatus.OK and recording.content_type.startswith("text/event-stream")
 
 
 def _numbers(release: str) -> list[int]:
@@ -326,10 +348,13 @@ def _timed(run: Callable[[], object]) -> int:
 def measure(say: Callable[[str], None], folders: Sequence[Path] = (RECORDINGS,)) -> dict[str, Any]:
     """Measure everything here; the keys say what, the values are µs per event."""
     found: dict[str, Any] = {"releases": by_release(folders)}
-    say("release  streams  events  bare µs      µs  ratio  worst long  opening µs  event µs  ending µs")
-    for release, cost in found["releases"].items():
+    say(
+        "protocol       release  streams  events  bare µs      µs  ratio  worst long  opening µs  event µs  ending µs"
+    )
+    costs = [(name, *one) for name, releases in found["releases"].items() for one in releases.items()]
+    for name, release, cost in costs:
         say(
-            f"{release:8} {cost['streams']:7.0f} {cost['events']:7.0f} {cost['bare_us']:8.2f} {cost['us']:7.2f} "
+            f"{name:14} {release:8} {cost['streams']:7.0f} {cost['events']:7.0f} {cost['bare_us']:8.2f} {cost['us']:7.2f} "
             f"{cost['ratio']:6.2f} {cost['worst_long']:11.2f} {cost['opening_us']:11.1f} {cost['between_us']:9.2f} "
             f"{cost['ending_us']:10.1f}"
         )

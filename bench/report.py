@@ -276,6 +276,7 @@ def _layers(results: Results) -> str:
     rows = [(what, show(cost), show(layers["broken"][what])) for what, cost in layers["conforming"].items()]
     releases = [
         (
+            protocol,
             release,
             f"{cost['streams']:.0f}",
             show(cost["us"]),
@@ -284,13 +285,15 @@ def _layers(results: Results) -> str:
             show(cost["between_us"]),
             show(cost["ending_us"], 0),
         )
-        for release, cost in layers.get("releases", {}).items()
+        for protocol, costs in layers.get("releases", {}).items()
+        for release, cost in costs.items()
     ]
     return (
         "Recorded streams of each release, one event a read, beside a bare `orjson.loads` and `orjson.dumps` of every event:"
         "\n\n"
         + table(
             (
+                "protocol",
                 "vLLM",
                 "streams",
                 "µs per event",

@@ -97,11 +97,11 @@ def deltas(*words: str, form: str = "after", numbers: Any = NUMBERS) -> bytes:
 @python_core
 @pytest.mark.parametrize("form", ["after", "before", "elsewhere", "unnumbered"])
 def test_deltas_spelled_alike_are_rewritten(form: str) -> None:
-    """The first of a text is walked, from the second it is learned how they go."""
+    """The first of a text is walked, and shows how the others go."""
     words = [f'" {word}"' for word in ("so", "it", "goes", "caf\\u00e9", "“on”")]
     for numbers in (NUMBERS, [-1] * 5, range(7, 99)):
         stream = opening() + deltas(*words, form=form, numbers=numbers)
-        assert rewritten(stream, PLAN) == 3
+        assert rewritten(stream, PLAN) == 4
         assert outcome([stream], BodyEnd.EOF, PLAN) == walked([stream], BodyEnd.EOF, PLAN)
 
 
@@ -111,7 +111,7 @@ def test_words_that_are_no_string_are_rewritten_too() -> None:
     words = [json.dumps({"content": word, "reasoning": None}, separators=(",", ":")) for word in "abcde"]
     for numbers in (NUMBERS, [-1] * 5):
         stream = opening() + deltas(*words, numbers=numbers)
-        assert rewritten(stream, PLAN) == 3
+        assert rewritten(stream, PLAN) == 4
         made, tally, *_ = outcome([stream], BodyEnd.EOF, PLAN)
         assert tally["repairs"]["string_deltas"] == 5
         assert (made, tally) == walked([stream], BodyEnd.EOF, PLAN)[:2]
@@ -123,7 +123,7 @@ def test_without_the_repair_for_them_they_are_not() -> None:
     stream = opening() + deltas(*['{"content":"b"}'] * 4)
     assert rewritten(stream, plan) == 0
     assert outcome([stream], BodyEnd.EOF, plan) == walked([stream], BodyEnd.EOF, plan)
-    assert rewritten(opening() + deltas('"a"', '"b"', '"c"'), build_plan(disabled=OPTIONAL)) == 1
+    assert rewritten(opening() + deltas('"a"', '"b"', '"c"'), build_plan(disabled=OPTIONAL)) == 2
 
 
 @python_core
@@ -174,7 +174,7 @@ def test_where_calls_may_come_as_text_only_words_without_their_signs_are_taken()
     stream = opening(**tools) + deltas('"a"', '"b"', '"c"', '"x <"', '"tool_call>"', '"c"', '"d"')
     assert rewritten(stream, PLAN) == 1  # the first words are looked at: the message might begin with a call
     assert outcome([stream], BodyEnd.EOF, PLAN) == walked([stream], BodyEnd.EOF, PLAN)
-    assert rewritten(opening() + deltas('"a"', '"<"', '"["'), PLAN) == 1
+    assert rewritten(opening() + deltas('"a"', '"<"', '"["'), PLAN) == 2
     assert rewritten(opening(**tools, tool_choice="required") + deltas('"a"', '"b"'), PLAN) == 0
 
 
@@ -201,9 +201,9 @@ def test_deltas_that_a_dialect_renames_are_rewritten() -> None:
     numbered = [{**event, "sequence_number": number} for number, event in enumerate(opened(*events))]
     stream = wire(numbered, done=False).replace(b": ", b":").replace(b", ", b",")
     stream = stream.replace(b"event:", b"event: ").replace(b"data:", b"data: ")
-    assert rewritten(stream, build_plan(dialect=Dialect.UPSTREAM)) == 2
+    assert rewritten(stream, build_plan(dialect=Dialect.UPSTREAM)) == 4  # `in_progress` repeats `created`
     plan = build_plan(dialect=Dialect.OPEN_RESPONSES)
-    assert rewritten(stream, plan) == 2
+    assert rewritten(stream, plan) == 4
     assert outcome([stream], BodyEnd.EOF, plan) == walked([stream], BodyEnd.EOF, plan)
 
 
@@ -269,3 +269,90 @@ def test_a_conforming_text_leaves_as_it_came(words: list[str], item: Any) -> Non
     )
     made = outcome([stream], BodyEnd.EOF, build_plan(strict=True, disabled=["headless_arguments"]))[0]
     assert made.startswith(b"".join(stream.partition(b".delta\n")[:2]))
+
+
+def response_openings(
+    first: dict[str, Any],
+    second: dict[str, Any],
+    numbers: tuple[int, int] = (0, 1),
+    *,
+    type_first: bool = False,
+) -> bytes:
+    """Return ``response.created`` and ``response.in_progress`` as vLLM spells them."""
+    frames = []
+    for name, fields, number in (("created", first, numbers[0]), ("in_progress", second, numbers[1])):
+        type_ = f"response.{name}"
+        ends: tuple[dict[str, Any], ...] = ({"type": type_}, {"sequence_number": number})
+        head, tail = ends if type_first else ({}, ends[1] | ends[0])
+        body = json.dumps({**head, "response": fields, **tail}, separators=(",", ":"))
+        frames.append(f"event: {type_}\ndata: {body}\n\n".encode())
+    return b"".join(frames)
+
+
+def vllms(**fields: Any) -> dict[str, Any]:
+    """Return a response object that lacks what vLLM's lack."""
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1,
+        "model": "m",
+        "status": "in_progress",
+        "output": [],
+    } | {
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        **fields,
+    }
+
+
+WHOLE = response(tools=[])
+
+
+@python_core
+@pytest.mark.parametrize("type_first", [False, True])
+@pytest.mark.parametrize("numbers", [(0, 1), (-1, -1), (0, -1), (-1, 1), (7, 8), (0, 10**17)])
+@pytest.mark.parametrize("after", [None, 0, 1, 5])
+@pytest.mark.parametrize("fields", [vllms(), WHOLE])
+def test_an_opening_that_is_repeated_under_the_other_name_is_rewritten(
+    fields: dict[str, Any], numbers: tuple[int, int], after: int | None, *, type_first: bool
+) -> None:
+    stream = response_openings(fields, fields, numbers, type_first=type_first)
+    for dialect in Dialect:
+        plan = build_plan(dialect=dialect, strict=True)
+        assert outcome([stream], BodyEnd.EOF, plan, after) == walked([stream], BodyEnd.EOF, plan, after)
+    assert rewritten(response_openings(vllms(), vllms(), numbers, type_first=type_first), PLAN) == 1
+    # Numbered otherwise, what nobody changed would be written anew.
+    assert rewritten(response_openings(WHOLE, WHOLE, type_first=type_first), PLAN) == 1
+    assert rewritten(response_openings(WHOLE, WHOLE, (0, -1), type_first=type_first), PLAN) == 0
+    assert rewritten(response_openings(WHOLE, WHOLE, (-1, -1), type_first=type_first), PLAN) == 0
+
+
+@python_core
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (vllms(), vllms(model="n")),
+        (vllms(), vllms(model="longer")),
+        (vllms(), vllms(store=True)),
+        (vllms(instructions="response.created"), vllms(instructions="response.created")),
+        (vllms(sequence_number=3), vllms(sequence_number=3)),
+        (vllms(status="queued"), vllms(status="queued")),
+        (vllms(status=None), vllms(status=None)),
+    ],
+)
+def test_an_opening_that_differs_or_could_be_read_otherwise_is_walked(
+    first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    stream = response_openings(first, second)
+    assert rewritten(stream, PLAN) == 0
+    assert outcome([stream], BodyEnd.EOF, PLAN) == walked([stream], BodyEnd.EOF, PLAN)
+
+
+@python_core
+def test_an_opening_is_repeated_by_the_next_event_alone() -> None:
+    created, _, in_progress = response_openings(vllms(), vllms()).partition(b"event: response.in")
+    for between in (b": comment\n\n", created, b'data: {"type":"response.queued","response":null}\n\n'):
+        stream = created + between + b"event: response.in" + in_progress
+        assert rewritten(stream, PLAN) == 0
+        assert outcome([stream], BodyEnd.EOF, PLAN) == walked([stream], BodyEnd.EOF, PLAN)

@@ -65,8 +65,8 @@ class ToyCompleter(Completer):
 class ToyWriter(Writer):
     """Writes an event without number or name."""
 
-    def write(self, event: Event, out: list[bytes]) -> None:
-        out.append(encode_data(serialize_event(event)))
+    def write(self, event: Event, exit_: Exit) -> None:
+        exit_.out.append(encode_data(serialize_event(event)))
 
     def sentinel(self, out: list[bytes]) -> None:
         out.append(encode_data(b"over"))
@@ -93,9 +93,6 @@ class Toy(Family):
         kind = "word" if type(body.get("word")) is str else str(body.get("kind"))
         return Event(kind, body, data)
 
-    def place_of(self, event: Event) -> object:
-        return event.type
-
     def view(self) -> ToyView:
         return ToyView()
 
@@ -103,7 +100,7 @@ class Toy(Family):
         assert isinstance(view, ToyView)
         return ToyCompleter(context, view, exit_)
 
-    def writer(self, context: StreamContext, view: View, exit_: Exit) -> ToyWriter:  # noqa: ARG002 - it needs nothing
+    def writer(self, context: StreamContext, view: View) -> ToyWriter:  # noqa: ARG002 - it needs nothing
         return ToyWriter()
 
 

@@ -359,9 +359,9 @@ class ChunkCompleter(Completer):
 class ChunkWriter(Writer):
     """Writes ``data:`` frames without names or numbers."""
 
-    def write(self, event: Event, out: list[bytes]) -> None:
+    def write(self, event: Event, exit_: Exit) -> None:
         """Add the event's frame."""
-        out.append(encode_data(serialize_event(event)))
+        exit_.out.append(encode_data(serialize_event(event)))
 
     def sentinel(self, out: list[bytes]) -> None:
         """Add ``data: [DONE]``."""

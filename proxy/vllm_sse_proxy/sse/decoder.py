@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 _BOM: Final = b"\xef\xbb\xbf"
 _MARKS: Final = re.compile(b"(?:%b)+" % _BOM)
+_CR: Final = 13
+_LF: Final = 10
+"""As numbers: Python looks for a byte at once, and for bytes in bytes only after it has raised and caught an error."""
 _EVENT: Final = b"event: "
 _DATA: Final = b"data: "
 _STARTS_OF_JSON: Final = (b"{", b"[")
@@ -119,10 +122,10 @@ class FrameDecoder:
         """Yield what `feed` returns, one by one. Take all of it before the next call, or make none."""
         if self._failed:
             raise FrameTooLargeError(self._limit)
-        plain = self._lead is None and not self._after_cr and b"\r" not in chunk
+        plain = self._lead is None and not self._after_cr and _CR not in chunk
         text = chunk if plain else self._normalise(chunk)
         if self._partial:
-            if b"\n" not in text:
+            if _LF not in text:
                 self._keep(text)
                 return
             text = b"".join((self._partial, text))
@@ -144,6 +147,8 @@ class FrameDecoder:
 
         Each of them is for `parse`, unless the caller can do with it as it is. Any other chunk must be `read`: None.
         """
+        if self._lead == b"" and chunk and not chunk.startswith(_BOM[:1]):
+            self._lead = None
         if (
             self._lead is None
             and self._held == 0
@@ -152,9 +157,10 @@ class FrameDecoder:
             and not self._failed
             and len(chunk) <= self._limit
             and chunk.endswith(b"\n\n")
-            and b"\r" not in chunk
+            and _CR not in chunk
         ):
-            return chunk[:-2].split(b"\n\n")
+            lines = chunk[:-2]  # one event has one line end, or none
+            return lines.split(b"\n\n") if lines.count(_LF) > 1 else [lines]
         return None
 
     def parse(self, block: bytes) -> list[Frame]:
@@ -190,7 +196,7 @@ class FrameDecoder:
         if self._after_cr and chunk:
             self._after_cr = False
             chunk = chunk.removeprefix(b"\n")
-        if b"\r" in chunk:
+        if _CR in chunk:
             self._after_cr = chunk.endswith(b"\r")
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         return chunk
@@ -275,7 +281,7 @@ def _read_plain(block: bytes) -> Frame | None:
         end = block.find(b"\n")
         if block.startswith(_DATA, end + 1) and block.find(b"\n", end + 7) < 0:
             return Frame(block[7:end].decode("utf-8", "replace") or None, block[end + 7 :], block=block)
-    elif block.startswith(_DATA) and b"\n" not in block:
+    elif block.startswith(_DATA) and _LF not in block:
         return Frame(None, block[6:], block=block)
     return None
 

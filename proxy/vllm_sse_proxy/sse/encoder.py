@@ -5,9 +5,11 @@ is not trusted, so no value may begin a line of its own.
 """
 
 from functools import lru_cache
+from typing import Final
 
 _DATA = b"data: %b\n\n"
 _COMMENT = b": %b\n\n"
+_LF: Final = 10  # as a number, which is found many times faster
 
 
 def encode_event(event: str, data: bytes) -> bytes:
@@ -50,4 +52,4 @@ _SHORT_NAME = 100
 
 
 def _one_field_a_line(data: bytes) -> bytes:
-    return data.replace(b"\n", b"\ndata: ") if b"\n" in data else data
+    return data.replace(b"\n", b"\ndata: ") if _LF in data else data

@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Final
 from vllm_sse_proxy.stream.event import COMMENT, END, Event, dump_json
 from vllm_sse_proxy.stream.exit import Exit
 from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS, PASS, Released, Repair, StreamContext, Verdict
-from vllm_sse_proxy.stream.rewrites import KEPT, WALKED, WHOLE, Rewrite, learned, spelled_words, words_in
+from vllm_sse_proxy.stream.rewrites import (
+    KEPT,
+    WALKED,
+    WHOLE,
+    Awaited,
+    Rewrite,
+    learned,
+    spelled_words,
+    words_in,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,14 +50,13 @@ class Engine:
         family = plan.family
         self._context = StreamContext(plan.settings, plan.disabled, request)
         view = family.view()
-        self.exit = Exit(view, -1 if starting_after is None else starting_after)
-        self.exit.lead_to(family.writer(self._context, view, self.exit))
+        writer = family.writer(self._context, view)
+        self.exit = Exit(view, writer, -1 if starting_after is None else starting_after)
         self._repairs: list[Repair | None] = [None] * len(plan.repairs)  # made when they are first asked
         self._completer = family.completer(self._context, view, self.exit)
         self._rewrites: list[Rewrite] = []
+        self._awaited: Awaited | None = None
         self._walks = 0
-        self._places: dict[object, None] = {}
-        """places of the deltas that were walked since the last event of another kind"""
 
     def process(self, event: Event, frame: bytes | None = None) -> None:
         """Take one event of upstream, or END, through the stations.
@@ -60,17 +68,15 @@ class Engine:
             self.exit.tally.events_in += 1
         if event.type not in self._family.deltas or frame is None:
             self._rewrites.clear()
-            self._places.clear()
-            self._walk(event, 0)
+            self._awaited = None
+            type_ = self._family.repeated_as(event) if frame is not None else None
+            if type_ is None or frame is None:
+                self._walk(event, 0)
+            else:
+                self._awaited = self._walk_and_await(event, frame, type_)
             return
-        place = self._family.place_of(event)
         left = self.exit.tally.events_out
-        if place not in self._places:  # the first of a text, which may have no second
-            if len(self._places) < _KNOWN_AT_ONCE:
-                self._places[place] = None
-            self._walk(event, 0)
-        else:
-            self._walk_and_learn(event, frame)
+        self._walk_and_learn(event, frame)
         if (
             self.exit.tally.events_out > left + 1
         ):  # it needed events of structure: what was learned before them is void
@@ -79,6 +85,7 @@ class Engine:
     def comment(self, text: bytes) -> None:
         """Pass one of upstream's comments: it says that time passes, so what waits for the next event waits no longer."""
         self._walks += 1
+        self._awaited = None
         self._walk(Event(COMMENT, {}, text), 0)
 
     # ----------------------------------------------------------------------------------------------------------- the stations
@@ -150,34 +157,37 @@ class Engine:
     # ---------------------------------------------------------------------------------------------------------- the fast path
 
     def rewrite(self, frame: bytes) -> bool:
-        """Emit a delta by its bytes alone, if it is spelled like one that was walked; return whether it was.
+        """Emit a frame by its bytes alone, if it is spelled like one that was walked; return whether it was.
 
         :param frame: without its blank line.
         """
-        for rewrite in self._rewrites:
-            spelled = rewrite.before.read(frame)
-            if spelled:
-                return self._rewrite(rewrite, frame, spelled)
-        return False
+        if self._rewrites:
+            number = str(self.exit.view.next_number).encode()
+            for rewrite in self._rewrites:
+                spelled = rewrite.before.read(frame, number)
+                if spelled:
+                    return self._rewrite(rewrite, frame, spelled, number)
+        return self._awaited is not None and self._repeat(self._awaited, frame)
 
-    def _rewrite(self, rewrite: Rewrite, frame: bytes, spelled: bytes) -> bool:
+    def _rewrite(self, rewrite: Rewrite, frame: bytes, spelled: bytes, number: bytes) -> bool:
         words = words_in(spelled)
         if words is None or not self._may_pass(rewrite, words):
             return False
         exit_ = self.exit
-        view, tally, out = exit_.view, exit_.tally, exit_.out
-        before = rewrite.before
-        number = b"%d" % view.next_number if rewrite.after.is_numbered else b""
-        is_right = before.number == number and before.idle == rewrite.idle
+        view, tally = exit_.view, exit_.tally
+        before, after = rewrite.before, rewrite.after
+        wanted = number if after.is_numbered else b""
+        is_right = before.number == wanted and before.idle == rewrite.idle
         change = rewrite.if_right if is_right else rewrite.if_wrong
         if change == WALKED:
             return False
         if change == WHOLE:
-            out.append(frame)
-            out.append(b"\n\n")
+            exit_.out.append(frame + b"\n\n")
         else:
-            rewrite.after.write(number, spelled if change == KEPT else spelled_words(spelled, words), out)
-        if rewrite.after.is_numbered:
+            exit_.out.append(
+                after.written(wanted, spelled if change == KEPT else spelled_words(spelled, words))
+            )
+        if after.is_numbered:
             view.next_number += 1
             if before.number != number:
                 tally.events_renumbered += 1
@@ -217,31 +227,73 @@ class Engine:
             signs += watched
         return signs
 
+    def _repeat(self, awaited: Awaited, frame: bytes) -> bool:
+        """Emit an event that repeats the one before it; return whether it does."""
+        exit_ = self.exit
+        view, tally = exit_.view, exit_.tally
+        self._awaited = None
+        if view.next_number <= exit_.starting_after:
+            return False
+        number = str(view.next_number).encode()
+        written = awaited.repeated(frame, number)
+        if written is None:
+            return False
+        body = {**awaited.event.body, "type": awaited.type, "sequence_number": view.next_number}
+        view.apply(Event(awaited.type, body))
+        view.next_number += 1
+        self._walks += 1
+        exit_.out.append(written)
+        tally.events_in += 1
+        tally.events_out += 1
+        tally.events_renumbered += awaited.number != number
+        for name in awaited.corrections:
+            tally.correct(name)
+        return True
+
+    def _walk_and_await(self, event: Event, frame: bytes, type_: str) -> Awaited | None:
+        """Walk an event that the next may repeat under another name; None if it is not certain what becomes of that."""
+        mark = len(self.exit.out)
+        last = self._walk_alone(event)
+        holds = any(repair is not None and repair.held for repair in self._repairs)
+        if holds or last is None or last.type != event.type or len(self.exit.out) == mark:
+            return None
+        return Awaited(last, type_, frame, b"".join(self.exit.out[mark:]), tuple(self.exit.corrections))
+
     def _walk_and_learn(self, event: Event, frame: bytes) -> None:
         """Walk a delta, and remember how it came in and went out, if it did as one delta."""
-        exit_, tally = self.exit, self.exit.tally
-        left, dropped, mark = tally.events_out, tally.events_dropped, len(exit_.out)
-        exit_.corrections.clear()
-        exit_.take_last()
-        self._walk(event, 0)
-        last = exit_.take_last()
-        if last is None or tally.events_out != left + 1 or tally.events_dropped != dropped or last.inserted:
+        exit_ = self.exit
+        mark = len(exit_.out)
+        last = self._walk_alone(event)
+        if last is None:
             return
         view = exit_.view
         words = view.words_of(last) if last.type in self._family.deltas else None
         text = view.text_of(last) if words is not None else None
-        if words is None or text is None or len(exit_.out) == mark:
-            return
+        if words is None or text is None or len(exit_.out) == mark or self._signs(event.type) is None:
+            return  # what a repair makes of such a delta now, it may not make of the next
         emitted = b"".join(exit_.out[mark:]).removesuffix(b"\n\n")
         idle = view.idle_index(last)
         twice = (view.has_words_twice(event), view.has_words_twice(last))
         corrections = tuple(exit_.corrections)
         rewrite = learned(event.type, frame, emitted, dump_json(words), text, idle, corrections, twice)
-        if rewrite is None or self._signs(event.type) is None:
-            return  # what a repair makes of such a delta now, it may not make of the next
-        if rewrite.after.is_numbered == self._family.is_numbered:
+        if rewrite is not None and rewrite.after.is_numbered == self._family.is_numbered:
             self._rewrites.insert(0, rewrite)
             del self._rewrites[_KNOWN_AT_ONCE:]
+
+    def _walk_alone(self, event: Event) -> Event | None:
+        """Walk an event; return it as it left, if it left and nothing else did.
+
+        The exit then has the names of its corrections.
+        """
+        exit_, tally = self.exit, self.exit.tally
+        left, dropped = tally.events_out, tally.events_dropped
+        exit_.corrections.clear()
+        exit_.take_last()
+        self._walk(event, 0)
+        last = exit_.take_last()
+        if last is None or tally.events_out != left + 1 or tally.events_dropped != dropped or last.inserted:
+            return None
+        return last
 
 
 COMPLETION: Final = "completion"

@@ -74,17 +74,25 @@ class Event:
         return f"Event({self.type}, {origin}, {self.body})"
 
 
+_LF: Final = 10
+_CR: Final = 13
+"""As numbers, which are found many times faster than bytes in bytes."""
+
+
 def serialize_event(event: Event) -> bytes:
     """Return the event's JSON on one line: upstream's own bytes where nothing was changed."""
     raw = event.raw
-    if raw is not None and b"\n" not in raw and b"\r" not in raw:
+    if raw is not None and _LF not in raw and _CR not in raw:
         return raw
     return dump_json(event.body)
+
+
+_DUMPS: Final = orjson.dumps
 
 
 def dump_json(value: Any) -> bytes:
     """Return ``value`` as JSON on one line; with ASCII escapes where it holds what orjson cannot write (lone surrogates)."""
     try:
-        return orjson.dumps(value)
+        return _DUMPS(value)
     except TypeError:  # a lone surrogate, or an integer over 64 bits
         return json.dumps(value, separators=(",", ":")).encode()

@@ -22,7 +22,7 @@ class Exit:
     :ivar corrections: names of the corrections since the engine last looked.
     """
 
-    def __init__(self, view: View, starting_after: int) -> None:
+    def __init__(self, view: View, writer: Writer, starting_after: int) -> None:
         self.tally = Tally()
         self.view = view
         self.starting_after = starting_after
@@ -31,17 +31,12 @@ class Exit:
         self.corrections: list[str] = []
         self._has_begun = False
         """whether the client was sent an event"""
-        self._writer: Writer | None = None
-
-    def lead_to(self, writer: Writer) -> None:
-        """Set the station that writes what is emitted."""
         self._writer = writer
 
     def emit(self, event: Event) -> None:
         """Note an event in the view, and write it."""
         writer = self._writer
-        assert writer is not None  # noqa: S101 - the engine sets it before the first event
-        event = writer.finish(event)
+        event = writer.finish(event, self)
         view, tally = self.view, self.tally
         view.apply(event)
         tally.events_out += 1
@@ -49,7 +44,7 @@ class Exit:
             tally.events_inserted += 1
         self.last = event
         mark = len(self.out)
-        writer.write(event, self.out)
+        writer.write(event, self)
         if view.next_number <= self.starting_after + 1 and self.starting_after >= 0:
             del self.out[mark:]  # the client has it
         else:
@@ -79,7 +74,6 @@ class Exit:
 
     def sentinel(self) -> None:
         """Emit what comes after the last event."""
-        assert self._writer is not None  # noqa: S101 - as above
         self._writer.sentinel(self.out)
 
     def take(self) -> bytes:

@@ -105,9 +105,12 @@ class Family(ABC):
         """Return the error in a payload that ends a body outside of all events; None if it is not an error."""
         return None
 
-    @abstractmethod
-    def place_of(self, event: Event) -> object:
-        """Return the text that a delta names, by upstream's names, as something hashable: deltas of one place may be alike."""
+    def repeated_as(self, event: Event) -> str | None:  # noqa: ARG002 - most have no such events
+        """Return the type under which the next event may repeat this one, which was emitted; None if it has no such type.
+
+        What repeats it differs in its type and its number alone, and the same becomes of it.
+        """
+        return None
 
     def exceeds(self, event: Event, view: View) -> str | None:  # noqa: ARG002 - most families have no such limit
         """Return the name of the limit that an event exceeds, before it is processed; None for nearly all."""
@@ -122,7 +125,7 @@ class Family(ABC):
         """Return the third station of a stream."""
 
     @abstractmethod
-    def writer(self, context: StreamContext, view: View, exit_: Exit) -> Writer:
+    def writer(self, context: StreamContext, view: View) -> Writer:
         """Return the last station of a stream."""
 
 

@@ -16,6 +16,10 @@ _DIGITS_AS_ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
 _MANY_DIGITS: Final = b"0" * 19
 """A number of so many digits may need more than 64 bits. Every digit is replaced by 0, so that a substring search finds it in
 1 ms per megabyte. A regular expression takes 6 ms, during which every other stream of the process would wait."""
+_LOADS: Final = orjson.loads
+_STEP: Final = 6
+_FEW_DIGITS: Final = b"0" * 3
+"""Of so many digits in a row, every sixth byte shows three: most payloads need no closer look."""
 
 
 def read_strictly(data: bytes) -> Any:
@@ -24,8 +28,11 @@ def read_strictly(data: bytes) -> Any:
     :raises ValueError: for what is not JSON in UTF-8, or has a number without a value (1e999).
     :raises RecursionError: for what is nested too deep.
     """
-    value = orjson.loads(data)
-    if _MANY_DIGITS in data.translate(_DIGITS_AS_ZEROS):
+    value = _LOADS(data)
+    if (
+        data[::_STEP].translate(_DIGITS_AS_ZEROS).find(_FEW_DIGITS) >= 0
+        and data.translate(_DIGITS_AS_ZEROS).find(_MANY_DIGITS) >= 0
+    ):
         return json.loads(data, parse_constant=_refuse)
     return value
 
@@ -131,7 +138,7 @@ _ESCAPED_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 def is_too_deep(data: bytes, body: Any) -> bool:
     """Return whether an object is nested deeper than anything that any event has, or that orjson can write (254)."""
-    if data.count(b"{") + data.count(b"[") <= _DEEPEST:
+    if len(data) <= 2 * _DEEPEST or data.count(b"{") + data.count(b"[") <= _DEEPEST:
         return False
     level = [body]
     for _ in range(_DEEPEST):

@@ -92,17 +92,19 @@ class RequestContext:
     conversion: Any = None
 
 
-@dataclass(frozen=True, slots=True)
 class StreamContext:
-    """What a station may know beside the event and the view.
+    """What a station may know beside the event and the view; a plain class, since every stream makes one.
 
     :ivar settings: the family's own.
     :ivar disabled: names of what is switched off.
     """
 
-    settings: Any
-    disabled: frozenset[str]
-    request: RequestContext
+    __slots__ = ("disabled", "request", "settings")
+
+    def __init__(self, settings: Any, disabled: frozenset[str], request: RequestContext) -> None:
+        self.settings = settings
+        self.disabled = disabled
+        self.request = request
 
 
 class Verdict:

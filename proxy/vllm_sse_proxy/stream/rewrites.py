@@ -19,6 +19,7 @@ event other than a delta clears all forms. Repairs that must see words name the 
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -26,15 +27,24 @@ import orjson
 from vllm_sse_proxy.stream.event import dump_json
 
 if TYPE_CHECKING:
+    from vllm_sse_proxy.stream.event import Event
     from vllm_sse_proxy.stream.view import TextView
 
 _MANY_DIGITS: Final = 19
 """So many digits may be more than 64 bits hold."""
 _UNNUMBERED: Final = b"-1"
 """What vLLM puts where it has no number."""
-_QUOTE: Final = ord('"')
+_QUOTE: Final = 34
+_BACKSLASH: Final = 92
+_MEMBER: Final = b'"sequence_number"'
 _NUMBER: Final = re.compile(rb'"sequence_number":(-?[0-9]+)(?=[,}])')
 # A quote inside a JSON string is escaped, so these bytes are always the name of a member.
+
+
+@cache
+def _index(name: bytes) -> re.Pattern[bytes]:
+    """Return what finds an index by its name; a family has two or three such names."""
+    return re.compile(rb'"%b":([0-9]+)(?=[,}])' % name)
 
 
 class _Gap:
@@ -58,7 +68,20 @@ class Form:
     :ivar idle: its index that makes no difference; empty if it has none.
     """
 
-    __slots__ = ("_after", "_before", "_echo", "_head", "_shortest", "_tail", "idle", "is_numbered", "number")
+    __slots__ = (
+        "_after",
+        "_before",
+        "_echo",
+        "_ending",
+        "_ends_in_number",
+        "_head",
+        "_inner",
+        "_shortest",
+        "_tail",
+        "idle",
+        "is_numbered",
+        "number",
+    )
 
     def __init__(
         self, head: bytes, before: list[_Gap], after: list[_Gap], tail: bytes, echo: bytes | None = None
@@ -69,6 +92,9 @@ class Form:
         self._before = before
         self._after = after
         self._tail = tail
+        self._ending = tail + b"\n\n"
+        self._ends_in_number = bool(after) and not after[0].is_idle
+        self._inner = after[1:]
         self._shortest = len(head) + len(tail) + 2
         self.is_numbered = any(not gap.is_idle for gap in (*before, *after))
         self.number = b""
@@ -88,62 +114,59 @@ class Form:
         start = frame.index(words)
         end = frame.rindex(words) + len(words)
         echo = frame[start + len(words) : end - len(words)] if twice else None
-        gaps: list[tuple[int, int, bool]] = []
-        numbers = list(_NUMBER.finditer(frame))
-        if len(numbers) > 1 or frame.count(b'"sequence_number"') != len(numbers):
+        gaps = _gaps_in(frame, idle)
+        if gaps is None:
             return None
-        gaps += [(*number.span(1), False) for number in numbers]
-        if idle:
-            indexes = list(re.finditer(rb'"%b":([0-9]+)(?=[,}])' % idle, frame))
-            if len(indexes) != 1:
-                return None
-            gaps.append((*indexes[0].span(1), True))
-        before = sorted(gap for gap in gaps if gap[1] <= start)
-        after = sorted((gap for gap in gaps if gap[0] >= end), reverse=True)
-        literals: list[bytes] = []
-        left: list[_Gap] = []
-        for place, (_, gap_end, is_idle) in enumerate(before):
-            until = before[place + 1][0] if place + 1 < len(before) else start
-            literals.append(frame[gap_end:until])
-            left.append(_Gap(frame[gap_end:until], is_idle=is_idle))
-        right: list[_Gap] = []
-        for place, (gap_start, _, is_idle) in enumerate(after):
-            since = after[place + 1][1] if place + 1 < len(after) else end
-            literals.append(frame[since:gap_start])
-            right.append(_Gap(frame[since:gap_start], is_idle=is_idle))
-        head = frame[: before[0][0] if before else start]
-        tail = frame[after[0][1] if after else end :]
-        rest = b"".join((head, *literals, echo or b"", tail))
-        # With an escape in it, or a line end in the JSON, it could be read in another way.
+        head_end, tail_start = start, end
+        before: list[_Gap] = []
+        after: list[_Gap] = []
+        for gap_start, gap_end, is_idle in reversed(gaps):
+            if gap_end <= start:
+                before.insert(0, _Gap(frame[gap_end:head_end], is_idle=is_idle))
+                head_end = gap_start
+        for gap_start, gap_end, is_idle in gaps:
+            if gap_start >= end:
+                after.insert(0, _Gap(frame[tail_start:gap_start], is_idle=is_idle))
+                tail_start = gap_end
+        # With an escape beside the words, or a line end in the JSON, it could be read in another way.
         if (
-            b"\\" in rest
-            or b"\n" in tail
-            or b"\n" in (echo or b"")
-            or any(b"\n" in literal for literal in literals)
-            or len(before) + len(after) != len(gaps)
+            len(before) + len(after) != len(gaps)
+            or frame.count(b"\\") != words.count(b"\\") * (1 + twice)
+            or frame.find(b"\n", head_end) >= 0
         ):
             return None
-        return cls(head, left, right, tail, echo)
+        return cls(frame[:head_end], before, after, frame[tail_start:], echo)
 
-    def read(self, frame: bytes) -> bytes:
+    def read(self, frame: bytes, number: bytes) -> bytes:
         """Return the words of a frame, as they are spelled, and note its number; nothing for one that does not fit.
 
         What comes back stood where the words belong. Whether it is JSON is for the caller to find out.
+
+        :param number: the one that it should have: looked for first.
         """
-        if len(frame) < self._shortest or not (frame.startswith(self._head) and frame.endswith(self._tail)):
+        head, end = self._head, self._tail
+        if len(frame) < self._shortest or not frame.startswith(head):
             return b""
-        inner = frame[len(self._head) : len(frame) - len(self._tail)]
+        after = self._after
         self.number = b""
+        if self._ends_in_number:
+            numbered = after[0].literal + number + end
+            if frame.endswith(numbered):
+                self.number = number
+                end, after = numbered, self._inner
+        if end is self._tail and not frame.endswith(end):
+            return b""
+        words = frame[len(head) : len(frame) - len(end)]
         # A number holds no quote, so the literal beside it is where it borders on the number.
         for gap in self._before:
-            value, found, inner = inner.partition(gap.literal)
+            value, found, words = words.partition(gap.literal)
             if not found or not self._note(value, gap):
                 return b""
-        for gap in self._after:
-            inner, found, value = inner.rpartition(gap.literal)
+        for gap in after:
+            words, found, value = words.rpartition(gap.literal)
             if not found or not self._note(value, gap):
                 return b""
-        return inner if self._echo is None else self._once(inner, self._echo)
+        return words if self._echo is None else self._once(words, self._echo)
 
     def _once(self, inner: bytes, echo: bytes) -> bytes:
         """Return words that stand twice; nothing if they differ."""
@@ -158,9 +181,9 @@ class Form:
         self.number = value
         return value == _UNNUMBERED or _is_number(value)
 
-    def write(self, number: bytes, words: bytes, pieces: list[bytes]) -> None:
-        """Add a frame that is spelled like this to ``pieces``; without gaps that are idle."""
-        pieces.append(self._head)
+    def written(self, number: bytes, words: bytes) -> bytes:
+        """Return a frame that is spelled like this, with its blank line; without gaps that are idle."""
+        pieces = [self._head]
         for gap in self._before:
             pieces.append(number)
             pieces.append(gap.literal)
@@ -171,8 +194,8 @@ class Form:
         for gap in self._after:
             pieces.append(gap.literal)
             pieces.append(number)
-        pieces.append(self._tail)
-        pieces.append(b"\n\n")
+        pieces.append(self._ending)
+        return b"".join(pieces)
 
     def is_like(self, other: Form) -> bool:
         """Return whether both forms spell the same frame."""
@@ -183,6 +206,34 @@ class Form:
             and [gap.literal for gap in self._before] == [gap.literal for gap in other._before]
             and [gap.literal for gap in self._after] == [gap.literal for gap in other._after]
         )
+
+
+def _number_at(frame: bytes, at: int) -> tuple[int, int] | None:
+    """Return where a frame's number begins and ends, whose member begins at ``at``; None if there are two, or it is none."""
+    found = _NUMBER.match(frame, at)
+    return None if found is None or frame.find(_MEMBER, at + 1) >= 0 else found.span(1)
+
+
+def _gaps_in(frame: bytes, idle: bytes) -> list[tuple[int, int, bool]] | None:
+    """Return where the number of a frame stands and where an index that makes no difference does, in order.
+
+    :param idle: name of that index; empty if there is none.
+    :returns: first byte, the byte behind, and whether it is the index; None if it is not certain where they are.
+    """
+    gaps: list[tuple[int, int, bool]] = []
+    at = frame.find(_MEMBER)
+    if at >= 0:
+        number = _number_at(frame, at)
+        if number is None:
+            return None
+        gaps.append((*number, False))
+    if idle:
+        found = _index(idle).search(frame)
+        if found is None or frame.count(b'"%b"' % idle) != 1:
+            return None
+        gaps.append((found.start(1), found.end(1), True))
+        gaps.sort()
+    return gaps
 
 
 _EMPTY_WORDS: Final = b'""'
@@ -270,14 +321,19 @@ def learned(
     if corrections:
         return rewrite
     came, left = _data_of(frame), _data_of(emitted)
-    before.read(frame)
+    before.read(frame, b"")
     rewrite.idle = before.idle
     head_is_right = len(frame) - len(came) == len(emitted) - len(left) and emitted.startswith(
         frame[: -len(came)]
     )
+    is_spelled_alike = dump_json(orjson.loads(came)) == came
     if came == left:
         rewrite.if_right = WHOLE if head_is_right else KEPT
-        rewrite.if_wrong = WRITTEN if dump_json(orjson.loads(came)) == came else WALKED
+        rewrite.if_wrong = WRITTEN if is_spelled_alike else WALKED
+        return rewrite
+    if is_spelled_alike and head_is_right and not idle:
+        if after.is_like(before):
+            rewrite.if_right = WHOLE
         return rewrite
     plain, spelled, leaves = (
         Form.of(dump_json(orjson.loads(came)), words, twice=came_twice),
@@ -293,9 +349,77 @@ def learned(
     return rewrite
 
 
+class Awaited:
+    """An event that the next one may repeat under another name, with nothing else changed but its number.
+
+    :ivar event: the event as it left.
+    :ivar type: the name of the one that would repeat it.
+    :ivar corrections: those of the event, which are then made again.
+    :ivar number: the number of the frame that repeated it.
+    """
+
+    __slots__ = ("_came", "_left", "corrections", "event", "number", "type")
+
+    def __init__(
+        self, event: Event, type_: str, came: bytes, left: bytes, corrections: tuple[str, ...]
+    ) -> None:
+        self.event = event
+        self.type = type_
+        self._came = came
+        """its frame as it came, without a blank line"""
+        self._left = left
+        """its frame as it left"""
+        self.corrections = corrections
+        self.number = b""
+
+    def repeated(self, frame: bytes, number: bytes) -> bytes | None:
+        """Return what becomes of the next frame, if it repeats the event; None if it does not, or if that is not certain.
+
+        :param number: the one that it is to have.
+        """
+        old, new = self.event.type.encode(), self.type.encode()
+        if not frame.startswith(b"event: %b\n" % new):
+            return None
+        came = _renamed_halves(self._came, old, new)
+        if came is None or not (frame.startswith(came[0]) and frame.endswith(came[1])):
+            return None
+        self.number = frame[len(came[0]) : len(frame) - len(came[1])]
+        if self._left == self._came + b"\n\n":  # with another number it would be written anew
+            return frame + b"\n\n" if self.number == number else None
+        left = _renamed_halves(self._left, old, new) if self.corrections else None
+        if left is None or not (self.number == _UNNUMBERED or _is_number(self.number)):
+            return None
+        return left[0] + number + left[1]
+
+
+def _renamed_halves(frame: bytes, old: bytes, new: bytes) -> tuple[bytes, bytes] | None:
+    """Return what stands before and behind a frame's number, under another name.
+
+    :returns: None unless the name stands in the ``event:`` line, and once more as the first or the last member of the object.
+    """
+    line, first, last = b"event: " + old + b"\n", b'{"type":"' + old + b'",', b',"type":"' + old + b'"}'
+    at = frame.find(_MEMBER)
+    number = _number_at(frame, at) if at >= 0 else None
+    again = frame.find(old, len(line))
+    if number is None or not frame.startswith(line) or again < 0 or frame.find(old, again + 1) >= 0:
+        return None
+    start, end = number
+    head, tail = frame[len(line) : start], frame[end:]
+    if head.startswith(_DATA + first):
+        head = head.replace(old, new)
+    elif tail.rstrip(b"\n").endswith(last):
+        tail = tail.replace(old, new)
+    else:
+        return None
+    return b"event: " + new + b"\n" + head, tail
+
+
 def _data_of(frame: bytes) -> bytes:
     """Return the payload of a plain frame."""
     return frame[frame.index(_DATA) + len(_DATA) :]
+
+
+_LOADS: Final = orjson.loads
 
 
 def words_in(spelled: bytes) -> str | None:
@@ -303,7 +427,7 @@ def words_in(spelled: bytes) -> str | None:
     if not spelled or spelled[0] != _QUOTE or spelled[-1] != _QUOTE:
         return None
     try:
-        words = orjson.loads(spelled)
+        words = _LOADS(spelled)
     except ValueError:
         return None
     return words if type(words) is str else None
@@ -311,7 +435,7 @@ def words_in(spelled: bytes) -> str | None:
 
 def spelled_words(spelled: bytes, words: str) -> bytes:
     """Return the JSON of words; the bytes that they came in where there is one way to write them."""
-    return orjson.dumps(words) if b"\\" in spelled else spelled
+    return orjson.dumps(words) if _BACKSLASH in spelled else spelled
 
 
 def _is_number(text: bytes) -> bool:

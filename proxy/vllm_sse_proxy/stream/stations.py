@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.stream.event import Event
+    from vllm_sse_proxy.stream.exit import Exit
 
 
 class Completer(ABC):
@@ -21,15 +22,18 @@ class Completer(ABC):
 
 
 class Writer(ABC):
-    """The last station: the form in which an event leaves."""
+    """The last station: the form in which an event leaves.
 
-    def finish(self, event: Event) -> Event:
+    It is given the exit and keeps none: two objects that hold each other stay in memory until the collector finds them.
+    """
+
+    def finish(self, event: Event, exit_: Exit) -> Event:  # noqa: ARG002 - most count nothing
         """Return the event as it leaves, but for its number."""
         return event
 
     @abstractmethod
-    def write(self, event: Event, out: list[bytes]) -> None:
-        """Number the event and add the pieces of its frame to ``out``."""
+    def write(self, event: Event, exit_: Exit) -> None:
+        """Number the event and add the pieces of its frame to ``exit_.out``."""
 
     @abstractmethod
     def sentinel(self, out: list[bytes]) -> None:

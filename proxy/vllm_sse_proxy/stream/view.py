@@ -20,7 +20,7 @@ class TextView:
     __slots__ = ("_pieces", "last")
 
     def __init__(self) -> None:
-        self._pieces = StringIO(newline="")
+        self._pieces = StringIO()  # which translates no line ends
         self.last: str | None = None
 
     def grow(self, piece: str) -> None:

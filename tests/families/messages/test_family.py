@@ -58,13 +58,13 @@ def test_what_is_kept_of_a_request() -> None:
     assert MESSAGES.context("", {"tools": 3, "model": 7}).body == {"model": 7}
 
 
-def test_deltas_are_rewritten_from_the_third_on() -> None:
+def test_deltas_are_rewritten_from_the_second_on() -> None:
     """Nine of ten events: they are neither parsed nor walked."""
     text = "start\ntext 0\n" + "text+ 0 word\n" * 50 + "stop 0\nend end_turn\nover"
     made, normalizer = run(wire(text))
     assert made == wire(text)
     engine = normalizer._engine
-    assert engine._walks == 5 + 2
+    assert engine._walks == 5 + 1
 
 
 def test_inputs_are_walked() -> None:

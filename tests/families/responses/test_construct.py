@@ -113,6 +113,42 @@ class TestResponse:
         event = construct.opening("response.created", {"id": "r", "usage": {}})
         assert event.body["response"] == {"id": "r", "usage": None, "output": [], "status": "in_progress"}
 
+    def test_an_object_of_a_known_shape_is_completed_like_the_first_of_it(self) -> None:
+        asked = RequestContext(body={"temperature": 0.5, "metadata": {"a": "b"}})
+        whole = {
+            "id": "resp_1",
+            "object": "response",
+            "created_at": 1,
+            "status": "queued",
+            "model": "m",
+            "output": [],
+        }
+        for changes in (
+            {},
+            {"metadata": None},
+            {"model": ""},
+            {"store": None},
+            {"tools": [{}]},
+            {"id": None},
+        ):
+            given = {**whole, **changes}
+            construct._SHAPES.clear()
+            first = construct.complete_response(given, ClientView(), asked)
+            again = construct.complete_response({**given}, ClientView(), asked)
+            assert (first, [*first]) == (again, [*again])
+            assert first["temperature"] == 0.5
+        assert construct.complete_response({**whole, "metadata": None}, ClientView(), asked)["metadata"] == {
+            "a": "b"
+        }
+
+    def test_shapes_that_upstream_makes_up_do_not_fill_the_memory(self) -> None:
+        construct._SHAPES.clear()
+        construct.complete_response({"x" * 5000: 1}, ClientView(), RequestContext())
+        assert not construct._SHAPES
+        for number in range(1000):
+            construct.complete_response({f"field_{number}": 1}, ClientView(), RequestContext())
+        assert 0 < len(construct._SHAPES) <= 64
+
 
 class TestItems:
     @pytest.mark.parametrize("kind", list(ITEM_KINDS.values()), ids=lambda kind: kind.type)

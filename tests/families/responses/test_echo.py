@@ -85,7 +85,7 @@ def test_custom_tools() -> None:
 
 
 def test_functions_as_chat_completions_have_them() -> None:
-    assert Echo([{"type": "function", "function": {"name": "get_weather"}}]).names == ("get_weather",)
+    assert [*Echo([{"type": "function", "function": {"name": "get_weather"}}]).names] == ["get_weather"]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_functions_as_chat_completions_have_them() -> None:
 )
 def test_what_is_no_tool_is_left_out(tools: object) -> None:
     echo = Echo(tools)
-    assert (echo.names, echo.has_customs, echo.has_namespaces) == ((), False, False)
+    assert ([*echo.names], echo.has_customs, echo.has_namespaces) == ([], False, False)
 
 
 class TestEchoAt:
@@ -120,7 +120,7 @@ class TestEchoAt:
     def test_what_the_client_was_sent_counts(self) -> None:
         view = ClientView()
         view.response = response(tools=[function("exec")])
-        assert echo_at(self.EVENT, view).names == ("exec",)
+        assert [*echo_at(self.EVENT, view).names] == ["exec"]
         assert echo_at(self.EVENT, view) is echo_at(self.EVENT, view)
         view.response = response(tools=[DESK])
         assert echo_at(self.EVENT, view).has_namespaces

@@ -8,7 +8,7 @@ from vllm_sse_proxy.families.chat.chunks import CALL, kind_of
 from vllm_sse_proxy.families.chat.repairs import READ
 from vllm_sse_proxy.families.chat.request import ChatRequest
 from vllm_sse_proxy.families.chat.settings import ChatSettings
-from vllm_sse_proxy.families.chat.view import ChatView, place_of
+from vllm_sse_proxy.families.chat.view import ChatView
 from vllm_sse_proxy.families.chunks import (
     SHARED_TYPES,
     TEXT,
@@ -21,7 +21,7 @@ from vllm_sse_proxy.stream.family import Endpoint
 from vllm_sse_proxy.stream.repair import Correction, Repair, Station, StreamSettings
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.stream.event import Body, Event
+    from vllm_sse_proxy.stream.event import Body
     from vllm_sse_proxy.stream.exit import Exit
     from vllm_sse_proxy.stream.repair import StreamContext
     from vllm_sse_proxy.stream.stations import Completer, Writer
@@ -54,10 +54,6 @@ class Chat(ChunkFamily):
         """Return the type of a chunk."""
         return kind_of(body)
 
-    def place_of(self, event: Event) -> object:
-        """Return the text that a delta names, by upstream's names."""
-        return place_of(event)
-
     def view(self) -> View:
         """Return the view of a client that has been sent nothing."""
         return ChatView()
@@ -68,7 +64,7 @@ class Chat(ChunkFamily):
         view.expected = ChatRequest.of(context).n
         return ChunkCompleter(context, view, exit_)
 
-    def writer(self, context: StreamContext, view: View, exit_: Exit) -> Writer:  # noqa: ARG002 - it needs nothing
+    def writer(self, context: StreamContext, view: View) -> Writer:  # noqa: ARG002 - it needs nothing
         """Return the last station."""
         return ChunkWriter()
 

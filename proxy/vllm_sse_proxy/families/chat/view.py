@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from vllm_sse_proxy.families.chat.chunks import (
     CALL,
@@ -154,13 +154,3 @@ class ChatView(ChunkView):
         """Return whether a delta has reasoning under both of its names."""
         delta = delta_of(choice_of(event))
         return all(delta.get(name) for name in REASONING_NAMES)
-
-
-def place_of(event: Event) -> object:
-    """Return the text that a delta names, by upstream's names."""
-    choice = choice_of(event)
-    index: Any = index_of(choice)
-    if event.type == CALL:
-        piece = piece_of(event)
-        return (index, CALL, -1 if piece is None else number_of(piece))
-    return (index, text_name(delta_of(choice)), 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vllm_sse_proxy.families.chunks import CHOICE, CHUNK, FINISH, TEXT, choice_of, index_of, kind_of_chunk
+from vllm_sse_proxy.families.chunks import CHOICE, CHUNK, FINISH, TEXT, kind_of_chunk
 from vllm_sse_proxy.stream.event import Event
 
 if TYPE_CHECKING:
@@ -35,8 +35,3 @@ def with_choice(event: Event, choice: Body) -> Event:
     """Return an event with another choice in place of its one."""
     body = {**event.body, "choices": [choice]}
     return Event(kind_of(body), body, inserted=event.inserted)
-
-
-def place_of(event: Event) -> object:
-    """Return the text that a delta names, by upstream's names."""
-    return index_of(choice_of(event))

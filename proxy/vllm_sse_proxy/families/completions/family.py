@@ -12,7 +12,7 @@ from vllm_sse_proxy.families.chunks import (
     ChunkFamily,
     ChunkWriter,
 )
-from vllm_sse_proxy.families.completions.chunks import kind_of, place_of
+from vllm_sse_proxy.families.completions.chunks import kind_of
 from vllm_sse_proxy.families.completions.repairs import READ
 from vllm_sse_proxy.families.completions.request import choices_of, without_prompts
 from vllm_sse_proxy.families.completions.view import CompletionsView
@@ -22,7 +22,7 @@ from vllm_sse_proxy.stream.repair import Correction, Repair, RequestContext, Sta
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vllm_sse_proxy.stream.event import Body, Event
+    from vllm_sse_proxy.stream.event import Body
     from vllm_sse_proxy.stream.exit import Exit
     from vllm_sse_proxy.stream.repair import StreamContext
     from vllm_sse_proxy.stream.stations import Completer, Writer
@@ -57,10 +57,6 @@ class Completions(ChunkFamily):
         """Return the type of a chunk."""
         return kind_of(body)
 
-    def place_of(self, event: Event) -> object:
-        """Return the text that a delta names, by upstream's names."""
-        return place_of(event)
-
     def view(self) -> View:
         """Return the view of a client that has been sent nothing."""
         return CompletionsView()
@@ -71,7 +67,7 @@ class Completions(ChunkFamily):
         view.expected = choices_of(context)
         return ChunkCompleter(context, view, exit_)
 
-    def writer(self, context: StreamContext, view: View, exit_: Exit) -> Writer:  # noqa: ARG002 - it needs nothing
+    def writer(self, context: StreamContext, view: View) -> Writer:  # noqa: ARG002 - it needs nothing
         """Return the last station."""
         return ChunkWriter()
 

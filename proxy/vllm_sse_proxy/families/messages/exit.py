@@ -14,6 +14,7 @@ from vllm_sse_proxy.stream.stations import Writer
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.stream.event import Event
+    from vllm_sse_proxy.stream.exit import Exit
     from vllm_sse_proxy.stream.repair import StreamContext
 
 
@@ -23,14 +24,14 @@ class MessagesWriter(Writer):
     def __init__(self, context: StreamContext) -> None:
         self._names = "event_names" not in context.disabled
 
-    def write(self, event: Event, out: list[bytes]) -> None:
+    def write(self, event: Event, exit_: Exit) -> None:
         """Add the event's frame."""
         data = serialize_event(event)
         name = event.type if self._names or event.raw is None else event.name
         if name is None or name == OPAQUE:
-            out.append(encode_data(data))
+            exit_.out.append(encode_data(data))
         else:
-            out += event_pieces(name, data)
+            exit_.out += event_pieces(name, data)
 
     def sentinel(self, out: list[bytes]) -> None:
         """Add nothing: Anthropic's streams end with their last event (A02)."""

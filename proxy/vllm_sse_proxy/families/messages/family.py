@@ -8,7 +8,7 @@ from vllm_sse_proxy.families.messages import grammar
 from vllm_sse_proxy.families.messages.complete import MessagesCompleter
 from vllm_sse_proxy.families.messages.corrections import CORRECTIONS
 from vllm_sse_proxy.families.messages.error_reports import is_error, read_error, type_for
-from vllm_sse_proxy.families.messages.events import delta_type, parse_event
+from vllm_sse_proxy.families.messages.events import parse_event
 from vllm_sse_proxy.families.messages.exit import MessagesWriter
 from vllm_sse_proxy.families.messages.repairs import READ
 from vllm_sse_proxy.families.messages.requests import kept_of
@@ -59,11 +59,6 @@ class Messages(Family):
             return None
         return Event(grammar.ERROR, {"type": grammar.ERROR, "error": read_error(event.body, accepted=False)})
 
-    def place_of(self, event: Event) -> object:
-        """Return the block that a delta names, and the kind of the delta."""
-        index = event.body.get("index")
-        return (index if type(index) is int else -1, delta_type(event))
-
     def view(self) -> View:
         """Return the view of a client that has been sent nothing."""
         return MessageView()
@@ -73,7 +68,7 @@ class Messages(Family):
         assert isinstance(view, MessageView)  # noqa: S101 - it is this family's own
         return MessagesCompleter(context, view, exit_)
 
-    def writer(self, context: StreamContext, view: View, exit_: Exit) -> Writer:  # noqa: ARG002 - a frame needs nothing else
+    def writer(self, context: StreamContext, view: View) -> Writer:  # noqa: ARG002 - a frame needs nothing else
         """Return the last station."""
         return MessagesWriter(context)
 

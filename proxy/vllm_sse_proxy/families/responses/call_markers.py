@@ -22,7 +22,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from vllm_sse_proxy.families.responses.echo import Echo
 
@@ -406,7 +406,7 @@ def _begin_bare(text: str, at: int, end: int, echo: Echo) -> tuple[Marker | None
 
 
 def _may_be_named(
-    patterns: Sequence[re.Pattern[str]], text: str, at: int, end: int, names: Sequence[str]
+    patterns: Sequence[re.Pattern[str]], text: str, at: int, end: int, names: Collection[str]
 ) -> bool:
     """Return whether a text may go on to one of the patterns, with the name of a tool in it."""
     for pattern in patterns:

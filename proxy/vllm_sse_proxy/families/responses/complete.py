@@ -371,6 +371,8 @@ class ResponsesCompleter(Completer):
         self._exit.emit(event)
 
     def _close_finished_reasoning(self) -> bool:
+        if not self._view.open:
+            return False
         finished = [
             item for item in self._view.youngest() if item.kind is grammar.REASONING and is_finished(item)
         ]

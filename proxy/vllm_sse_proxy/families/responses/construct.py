@@ -34,7 +34,7 @@ from vllm_sse_proxy.families.responses.grammar import Holder, ItemKind, TextRun,
 from vllm_sse_proxy.families.responses.view import ItemView, PartView, RunView
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from vllm_sse_proxy.families.responses.view import ClientView
     from vllm_sse_proxy.stream.event import Body, Event
@@ -120,30 +120,88 @@ def complete_response(response: Mapping[str, Any], view: ClientView, request: Re
     the core has no clock.
     """
     asked = request.body or {}
-    model = asked.get("model")
-    complete: Body = {
-        "id": view.response_id or derive_id("resp", request.seed),
-        "object": "response",
-        "created_at": 0,
-        "status": IN_PROGRESS,
-        "model": model if isinstance(model, str) and model else "unknown",
-        "output": [],
-    }
-    complete |= {
-        name: value
-        for name, value in response.items()
-        if type(value) in _PLAINLY_USABLE.get(name, ()) or _is_usable(name, value)
-    }
-    for name, (kinds, neutral) in _REQUIRED.items():
-        value = complete.get(name)
-        if name in complete and (value is not None or neutral is None):
-            continue
+    shape = _shape_of(response)
+    if shape.is_known and all(_is_usable(name, response[name]) for name in shape.doubtful):
+        complete: Body = {**_BEGINNING, **response}
+        lacking: Iterable[str] = shape.lacking
+    else:
+        model = asked.get("model")
+        complete = {
+            **_BEGINNING,
+            "id": view.response_id or derive_id("resp", request.seed),
+            "model": model if isinstance(model, str) and model else "unknown",
+            "output": [],
+        }
+        complete |= {
+            name: value
+            for name, value in response.items()
+            if type(value) in _PLAINLY_USABLE.get(name, ()) or _is_usable(name, value)
+        }
+        lacking = _lacking_in(complete)
+    for name in lacking:
+        kinds, neutral = _REQUIRED[name]
         wanted = asked.get(name)
-        is_known = isinstance(wanted, kinds) and wanted is not None and _is_usable(name, wanted)
+        is_known = wanted is not None and isinstance(wanted, kinds) and _is_usable(name, wanted)
         complete[name] = wanted if is_known else neutral
     return complete
 
 
+def _lacking_in(response: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the required fields that a response object lacks, or has a null in that is not neutral."""
+    return tuple(
+        name
+        for name, (_, neutral) in _REQUIRED.items()
+        if response.get(name) is None and not (name in response and neutral is None)
+    )
+
+
+class _Shape:
+    """What follows for a response object from the names of its fields and their JSON types alone.
+
+    :ivar is_known: whether it has the fields that no request can supply, and no value but the doubtful ones must be looked at.
+    :ivar doubtful: fields whose values must be looked at: the types say that they may be of use.
+    :ivar lacking: fields to be filled in, if all of the doubtful ones are of use.
+    """
+
+    __slots__ = ("doubtful", "is_known", "lacking")
+
+    def __init__(self, response: Mapping[str, Any]) -> None:
+        self.is_known = all(name in response for name in _BEGINNING)
+        self.doubtful = tuple(
+            name for name, value in response.items() if type(value) not in _PLAINLY_USABLE.get(name, ())
+        )
+        self.lacking = _lacking_in(response)
+
+
+def _shape_of(response: Mapping[str, Any]) -> _Shape:
+    """Return the shape of a response object: all objects of one server have the same few."""
+    sign = (*response, *map(type, response.values()))
+    shape = _SHAPES.get(sign)
+    if shape is None:
+        shape = _Shape(response)
+        if sum(map(len, response)) <= _LONG_NAMES:  # they come from upstream, and could fill the memory
+            if len(_SHAPES) >= _MANY_SHAPES:
+                _SHAPES.clear()
+            _SHAPES[sign] = shape
+    return shape
+
+
+_SHAPES: Final[dict[tuple[object, ...], _Shape]] = {}
+_MANY_SHAPES: Final = 64
+"""Shapes that are remembered. A server has two or three: before and after the answer, with and without tools."""
+_LONG_NAMES: Final = 2048
+"""Characters of the names of an object whose shape is remembered; OpenAI's objects have some 500."""
+
+
+_BEGINNING: Final[Body] = {
+    "id": None,
+    "object": "response",
+    "created_at": 0,
+    "status": IN_PROGRESS,
+    "model": None,
+    "output": None,
+}
+"""Fields that an object begins with, in this order. The nulls are places for values that an object has, or is given."""
 _NULL: Final = type(None)
 _REQUIRED: Final[dict[str, tuple[tuple[type, ...], Any]]] = {
     "status": ((str,), IN_PROGRESS),
@@ -216,6 +274,8 @@ def response_so_far(view: ClientView, request: RequestContext) -> Body:
 
 def with_whole_functions(response: Body) -> Body:
     """Return a readable response object whose echoed tools have all required fields; nameless functions are left out."""
+    if not response["tools"]:
+        return response
     tools = [_whole_tool(tool) for tool in response["tools"]]
     whole = [tool for tool in tools if tool["type"] != "function" or isinstance(tool.get("name"), str)]
     return response if whole == response["tools"] else {**response, "tools": whole}
@@ -424,7 +484,9 @@ _NAMES: Final = ("id", "type", "name", "call_id", "role", "phase")
 
 
 def _are_as_emitted(emitted: list[PartView], said: object) -> bool:
-    return says_the_same([part.part for part in emitted], said if isinstance(said, list) else [])
+    parts = [part.part for part in emitted]
+    known = said if isinstance(said, list) else []
+    return parts == known or says_the_same(parts, known)
 
 
 def says_the_same(emitted: object, said: object) -> bool:
@@ -432,11 +494,13 @@ def says_the_same(emitted: object, said: object) -> bool:
     if isinstance(emitted, list) and isinstance(said, list):
         return len(emitted) == len(said) and all(map(says_the_same, emitted, said))
     if isinstance(emitted, dict) and isinstance(said, dict):
-        return all(
-            says_the_same(emitted.get(name), said.get(name))
-            for name in {**emitted, **said}
-            if name not in _FREE and not _is_addition(name, emitted.get(name), said.get(name))
-        )
+        for name in {**emitted, **said}:
+            one, other = emitted.get(name), said.get(name)
+            if one is other or name in _FREE or _is_addition(name, one, other):
+                continue
+            if not says_the_same(one, other):
+                return False
+        return True
     return emitted == said
 
 
@@ -445,7 +509,7 @@ def _is_addition(name: str, emitted: object, said: object) -> bool:
 
 
 def _is_nothing(value: object) -> bool:
-    return value is None or value in ("", [], {})
+    return value is None or (isinstance(value, str | list | dict) and not value)
 
 
 _FREE: Final = frozenset({"encrypted_content", "fingerprint", "sequence_number"})
@@ -731,12 +795,12 @@ def unsent_parts(said: object, emitted: list[PartView], types: tuple[str, ...]) 
     Only parts of the given types count; others may stand before them (issue 12, K9), and empty ones of which the stream lost
     the announcement.
     """
-    parts = (
-        [part for part in said if isinstance(part, dict) and part.get("type") in types]
-        if isinstance(said, list)
-        else []
-    )
+    if not isinstance(said, list):
+        return []
     known = [view for view in emitted if view.type in types]
+    if len(said) <= len(known):
+        return []
+    parts = [part for part in said if isinstance(part, dict) and part.get("type") in types]
     unsent: list[Body] = []
     for part in _without_counterpart(parts, [view.text for view in known]):
         if not isinstance(part.get(grammar.RUN_OF_PART[part["type"]].field), str):
@@ -900,8 +964,10 @@ def summed_up(item: ItemView, account: Mapping[str, Any] | None) -> Mapping[str,
         return emitted_item(item, status=INCOMPLETE, proven=account)
     if account is None:
         return item.item
-    same = account == item.item or (account.get("type") == item.type and says_the_same(item.item, account))
-    if same and not _has_null_logprobs(account) and not _lacks_text(item, account):
+    is_whole = not _has_null_logprobs(account) and not _lacks_text(item, account)
+    if is_whole and (
+        account == item.item or (account.get("type") == item.type and says_the_same(item.item, account))
+    ):
         return account
     final = final_item(item, account)
     run = item.kind.run

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from vllm_sse_proxy.families.responses.view import ClientView
     from vllm_sse_proxy.stream.event import Event
@@ -27,30 +27,42 @@ class Echo:
     """The tools of one response object.
 
     :ivar tools: what they were read from.
-    :ivar names: every name under which a call can come, flattened names included.
     :ivar has_namespaces: whether any tool is in a namespace.
     :ivar has_customs: whether any tool is a custom tool.
     """
 
-    __slots__ = ("_customs", "_functions", "_places", "has_customs", "has_namespaces", "names", "tools")
+    __slots__ = ("_customs", "_functions", "_places", "has_customs", "has_namespaces", "tools")
 
     def __init__(self, tools: object) -> None:
         self.tools = tools
         self._functions: dict[tuple[str, str], None] = {}
         self._customs: dict[tuple[str, str], None] = {}
-        self._places: dict[str, tuple[str, str] | None] = {}
+        self._places: dict[str, tuple[str, str] | None] | None = None
+        self.has_namespaces = False
         for type_, namespace, name in _read(tools):
             (self._customs if type_ == _CUSTOM else self._functions)[namespace, name] = None
-            for flat in _flattened(namespace, name):
-                place = (namespace, name) if namespace else None
-                self._places[flat] = place if self._places.get(flat, place) == place else None
-        self.names = tuple(self._places)
-        self.has_namespaces = any(place is not None for place in self._places.values())
+            self.has_namespaces = self.has_namespaces or namespace != ""
         self.has_customs = bool(self._customs)
+
+    @property
+    def names(self) -> Collection[str]:
+        """Every name under which a call can come, flattened names included."""
+        return self._named()
 
     def place_of(self, name: str) -> tuple[str, str] | None:
         """Return the namespace and the name in it that a call's name stands for; None if it stands for itself, or for two."""
-        return self._places.get(name)
+        return self._named().get(name)
+
+    def _named(self) -> dict[str, tuple[str, str] | None]:
+        """Return the place of every name; read off the tools when it is first asked for."""
+        places = self._places
+        if places is None:
+            places = self._places = {}
+            for _, namespace, name in _read(self.tools):
+                for flat in _flattened(namespace, name):
+                    place = (namespace, name) if namespace else None
+                    places[flat] = place if places.get(flat, place) == place else None
+        return places
 
     def is_custom(self, namespace: str, name: str) -> bool:
         """Return whether a tool is a custom tool, and no function has its name.

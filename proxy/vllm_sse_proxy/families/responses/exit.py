@@ -12,7 +12,7 @@ when it comes back as input. It takes the number of the event that carries it; w
 
 from __future__ import annotations
 
-from copy import deepcopy
+from operator import is_
 from typing import TYPE_CHECKING, Any, Final
 
 from vllm_sse_proxy.families.responses import open_responses
@@ -24,7 +24,7 @@ from vllm_sse_proxy.stream.stations import Writer
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.families.responses.view import ClientView
-    from vllm_sse_proxy.stream.event import Event
+    from vllm_sse_proxy.stream.event import Body, Event
     from vllm_sse_proxy.stream.exit import Exit
     from vllm_sse_proxy.stream.repair import StreamContext
 
@@ -46,35 +46,34 @@ _USERS_OWN: Final = frozenset(
 """Fields that hold what a user wrote: a ``sequence_number`` in there is a property of a tool, not of an event."""
 
 
-_ABSENT: Final = object()
 _NODES: Final = (dict, list)
 
 
 class ResponsesWriter(Writer):
     """One stream's last station."""
 
-    def __init__(self, context: StreamContext, view: ClientView, exit_: Exit) -> None:
+    def __init__(self, context: StreamContext, view: ClientView) -> None:
         settings, disabled = context.settings, context.disabled
         self._context = context
         self._view = view
-        self._exit = exit_
         self._dialect: Dialect = settings.dialect
         self._fits = settings.dialect is Dialect.OPEN_RESPONSES and "open_responses_fields" not in disabled
         self._nests = "nested_numbers" not in disabled
         self._removes = settings.nested_numbers is NestedNumbers.REMOVE
         self._upstream_names: dict[str, str] = {}
 
-    def finish(self, event: Event) -> Event:
+    def finish(self, event: Event, exit_: Exit) -> Event:
         """Return the event with the objects of its dialect."""
         if self._fits:
             fitting = open_responses.fitting(event, self._view, self._context.request)
             if fitting is not event:
-                self._exit.correct("open_responses_fields")
+                exit_.correct("open_responses_fields")
                 return fitting
         return event
 
-    def write(self, event: Event, out: list[bytes]) -> None:
+    def write(self, event: Event, exit_: Exit) -> None:
         """Number the event, name it, and add its frame."""
+        out = exit_.out
         if event.type is OPAQUE:
             data = serialize_event(event)
             out.append(encode_data(data) if event.name is None else encode_event(event.name, data))
@@ -91,39 +90,21 @@ class ResponsesWriter(Writer):
             body[_FIELD] = number
             event.raw = None
             if not event.inserted:
-                self._exit.tally.events_renumbered += 1
+                exit_.tally.events_renumbered += 1
         if self._dialect is not Dialect.OPENAI:
             self._speak(event)
         data = serialize_event(event)
         # A quote inside a JSON string is escaped, so these bytes are always the name of a member.
         if self._nests and data.count(_MEMBER) > 1:
-            renumbered = self._renumbered(event, None if self._removes else number)
+            renumbered = _renumbered(event, None if self._removes else number)
             if renumbered is not event:
+                exit_.correct("nested_numbers")
                 data = serialize_event(renumbered)
         out += event_pieces(body["type"], data)
 
     def sentinel(self, out: list[bytes]) -> None:
         """Add ``data: [DONE]``."""
         out.append(encode_data(SENTINEL))
-
-    def _renumbered(self, event: Event, number: int | None) -> Event:
-        """Return the event with this number wherever one is nested in it; None leaves them out."""
-        body = event.body
-        wrong = [
-            name
-            for name, value in body.items()
-            if value
-            and isinstance(value, _NODES)
-            and name not in _USERS_OWN
-            and _set(value, number, dry=True)
-        ]
-        if not wrong:
-            return event
-        self._exit.correct("nested_numbers")
-        changes = {name: deepcopy(body[name]) for name in wrong}
-        for value in changes.values():
-            _set(value, number)
-        return event.having(**changes)
 
     def _speak(self, event: Event) -> None:
         """Give the event the name of its dialect."""
@@ -150,31 +131,34 @@ def _counterpart(name: str) -> str:
     return f"{stem}.done" if last in ("delta", "added") else name
 
 
-def _set(value: Any, number: int | None, *, dry: bool = False) -> bool:
-    """Set (None: delete) every nested number in ``value``, or, in a dry run, return whether any would change."""
-    changed = False
-    pending = [value]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, dict):
-            nested = node.get(_FIELD, _ABSENT)
-            if nested is not _ABSENT and not _is(nested, number):
-                if dry:
-                    return True
-                changed = True
-                if number is None:
-                    del node[_FIELD]
-                else:
-                    node[_FIELD] = number
-            pending += [
-                child
-                for name, child in node.items()
-                if child and isinstance(child, _NODES) and name not in _USERS_OWN
-            ]
-        elif isinstance(node, list):
-            pending += node
-    return changed
+def _renumbered(event: Event, number: int | None) -> Event:
+    """Return the event with this number wherever one is nested in it; None leaves them out."""
+    changes: Body = {}
+    for name, value in event.body.items():
+        if type(value) in _NODES and name not in _USERS_OWN:
+            made = _with_number(value, number)
+            if made is not value:
+                changes[name] = made
+    return event.having(**changes) if changes else event
 
 
-def _is(nested: object, number: int | None) -> bool:
-    return type(nested) is int and nested == number
+def _with_number(node: Any, number: int | None) -> Any:
+    """Return a list or an object with this number wherever one is nested in it; itself if there is nothing to change.
+
+    It calls itself for what is nested: no event is nested deeper than 200 (:func:`.payload.is_too_deep`).
+    """
+    if type(node) is list:
+        children = [_with_number(child, number) if type(child) in _NODES else child for child in node]
+        return node if all(map(is_, children, node)) else children
+    changes: Body = {}
+    for name, value in node.items():
+        if name == _FIELD:
+            if type(value) is not int or value != number:
+                changes[name] = number
+        elif type(value) in _NODES and name not in _USERS_OWN:
+            made = _with_number(value, number)
+            if made is not value:
+                changes[name] = made
+    if number is None and changes:
+        return {name: changes.get(name, value) for name, value in node.items() if name != _FIELD}
+    return {**node, **changes} if changes else node

@@ -80,10 +80,13 @@ class Responses(Family):
         report = report_in(event, bare=True)
         return None if report is None else Event(OPAQUE, {**read_report(report), "object": grammar.ERROR})
 
-    def place_of(self, event: Event) -> object:
-        """Return the text that a delta names, by upstream's names."""
-        id_, index = event.body.get("item_id"), event.body.get("output_index")
-        return (event.type, id_ if type(id_) is str else "", index if type(index) is int else -1)
+    def repeated_as(self, event: Event) -> str | None:
+        """Return ``response.in_progress`` for ``response.created``: it brings the same response object once more."""
+        if event.type != grammar.CREATED:
+            return None
+        response = event.body.get("response")
+        status = response.get("status") if type(response) is dict else None
+        return grammar.IN_PROGRESS if status == "in_progress" else None
 
     def exceeds(self, event: Event, view: View) -> str | None:
         """Return ``max_unsent_items`` for a final output that holds more unsent items than any response has."""
@@ -108,10 +111,10 @@ class Responses(Family):
         assert isinstance(view, ClientView)  # noqa: S101 - it is this family's own
         return ResponsesCompleter(context, view, exit_)
 
-    def writer(self, context: StreamContext, view: View, exit_: Exit) -> Writer:
+    def writer(self, context: StreamContext, view: View) -> Writer:
         """Return the last station."""
         assert isinstance(view, ClientView)  # noqa: S101 - as above
-        return ResponsesWriter(context, view, exit_)
+        return ResponsesWriter(context, view)
 
 
 MAX_UNSENT_ITEMS: Final = 1000

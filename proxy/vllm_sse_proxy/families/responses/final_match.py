@@ -65,7 +65,7 @@ class FinalMatch:
         if type(output) is list:
             finals.extend(readable_item(item) for item in output if type(item) is dict)
         self._finals = finals
-        accounts = _in_step(view.items, finals)
+        accounts = _in_step(view.items, finals) if finals else {}
         if accounts is not None:
             self.accounts = accounts
         else:

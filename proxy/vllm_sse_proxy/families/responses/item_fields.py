@@ -138,6 +138,9 @@ OPTIONAL_OTHERS: Final[dict[str, dict[str, type]]] = {
     "shell_call_output": {"max_output_length": int},
 }
 """Item type → its fields that may be a word of a list, a number or a truth value, or null, or absent."""
+_HAVE_FIELDS: Final = frozenset(
+    {*FIELDS, *OPTIONAL_TEXTS, *OPTIONAL_OBJECTS, *OPTIONAL_LISTS, *OPTIONAL_OTHERS}
+)
 _TOOL_ERROR: Final = "mcp_tool_execution_error"
 _TOOL_ERRORS: Final = frozenset({"mcp_protocol_error", _TOOL_ERROR, "http_error"})
 OF_OPEN_RESPONSES: Final = frozenset(
@@ -166,6 +169,8 @@ def missing_fields(type_: str, item: Mapping[str, Any]) -> Body:
 
     :returns: neutral values for what is missing, the JSON of what should be a string, and null for other optional fields.
     """
+    if type_ not in _HAVE_FIELDS:
+        return {}
     changes: Body = {}
     for name, neutral in FIELDS.get(type_, {}).items():
         value = item.get(name)
@@ -245,6 +250,8 @@ def whole_annotations(annotations: list[Any]) -> list[Any]:
 
     :returns: the list that was given if every one is whole.
     """
+    if not annotations:
+        return annotations
     whole = [whole_annotation(one) for one in annotations if isinstance(one, dict)]
     return annotations if whole == annotations else whole
 

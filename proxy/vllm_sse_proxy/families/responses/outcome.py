@@ -29,6 +29,8 @@ def outcome_of(event: Event) -> str:
     response = event.body.get("response")
     status = response.get("status") if type(response) is dict else None
     named = terminal_of_status(status) or event.type
+    if named == event.type:
+        return named
     return min(event.type, named, key=_CLAIMS.index)
 
 

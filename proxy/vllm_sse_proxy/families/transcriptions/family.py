@@ -15,7 +15,7 @@ from vllm_sse_proxy.stream.family import Endpoint
 from vllm_sse_proxy.stream.repair import Correction, Repair, Station, StreamSettings
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.stream.event import Body, Event
+    from vllm_sse_proxy.stream.event import Body
     from vllm_sse_proxy.stream.exit import Exit
     from vllm_sse_proxy.stream.repair import StreamContext
     from vllm_sse_proxy.stream.stations import Completer, Writer
@@ -47,10 +47,6 @@ class Transcriptions(ChunkFamily):
         """Return the type of a chunk."""
         return kind_of(body)
 
-    def place_of(self, event: Event) -> object:
-        """Return the text that a delta names: there is one."""
-        return event.type
-
     def view(self) -> View:
         """Return the view of a client that has been sent nothing."""
         return TranscriptionsView()
@@ -60,7 +56,7 @@ class Transcriptions(ChunkFamily):
         assert isinstance(view, TranscriptionsView)  # noqa: S101 - it is this family's own
         return TranscriptionsCompleter(context, view, exit_)
 
-    def writer(self, context: StreamContext, view: View, exit_: Exit) -> Writer:  # noqa: ARG002 - it needs nothing
+    def writer(self, context: StreamContext, view: View) -> Writer:  # noqa: ARG002 - it needs nothing
         """Return the last station."""
         return ChunkWriter()
 

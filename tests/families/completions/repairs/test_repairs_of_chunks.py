@@ -202,11 +202,11 @@ def test_prompts_are_not_remembered() -> None:
     assert embeds.body == {"prompts": 0}, "each of them is a prompt, too"
 
 
-def test_deltas_are_named_by_their_choice() -> None:
+def test_a_chunk_with_a_text_is_a_delta() -> None:
     event = COMPLETIONS.read(
         f'{{{HEAD},"choices":[{{"index":3,"text":"a","logprobs":null,"finish_reason":null}}]}}'.encode(), None
     )
-    assert (event.type, COMPLETIONS.place_of(event)) == ("text", 3)
+    assert event.type == "text"
     assert compact(event.body["choices"][0]["text"]) == '"a"'
 
 

@@ -48,38 +48,41 @@ class ItemShapes(Repair):
         """Return the event with fields of the right types; one without its item or part says nothing and is dropped."""
         added = event.type in _ADDED
         if event.type in _ITEM_EVENTS:
-            given = event.body.get("item")
-            item = item_fields.with_type(given) if isinstance(given, dict) else {}
-            if not isinstance(item.get("type"), str):
-                return []
-            changes = _item_changes(item, added=added)
-            if item is not given:
-                changes["type"] = item["type"]
-            if not view.looks_like_openai:  # whose items lack some, and clients know it
-                is_closed = self.context.settings.dialect is Dialect.OPEN_RESPONSES
-                changes |= construct.required_fields(item | changes, open_responses=is_closed)
-                changes |= _status_changes(item, added=added, failed=_has_failed(item, view))
-            if added and (item | changes).get("name") == "":
-                return []  # a call without a name: its done item or the terminal event names it and holds all of it
-            extra = [name for name in ("summary",) if item["type"] == "message" and name in item]
-            if not changes and not extra:
-                return None
-            return [
-                event.having(
-                    item={name: value for name, value in (item | changes).items() if name not in extra}
-                )
-            ]
+            return self._repair_item(event, view, added=added)
         if event.type in _PART_EVENTS:
             part = event.body.get("part")
             if not isinstance(part, dict) or not isinstance(part.get("type"), str):
                 return []
             changes = _type_changes(part, summary=event.type in grammar.SUMMARY_EVENTS)
-            changes |= _part_changes(part | changes, added=added)
+            changes |= _part_changes(part | changes if changes else part, added=added)
             return [event.having(part=part | changes)] if changes else None
         logprobs = event.body.get("logprobs")
         if type(logprobs) is list and (not logprobs or all(map(construct.is_readable_logprob, logprobs))):
             return None
         return [event.having(logprobs=construct.whole_logprobs(logprobs))]
+
+    def _repair_item(self, event: Event, view: ClientView, *, added: bool) -> Sequence[Event] | None:
+        given = event.body.get("item")
+        item = item_fields.with_type(given) if isinstance(given, dict) else {}
+        if not isinstance(item.get("type"), str):
+            return []
+        changes = _item_changes(item, added=added)
+        if item is not given:
+            changes["type"] = item["type"]
+        if not view.looks_like_openai:  # whose items lack some, and clients know it
+            is_closed = self.context.settings.dialect is Dialect.OPEN_RESPONSES
+            known = item | changes if changes else item
+            changes |= construct.required_fields(known, open_responses=is_closed)
+            changes |= _status_changes(item, view, added=added)
+        if added and changes.get("name", item.get("name")) == "":
+            return []  # a call without a name: its done item or the terminal event names it and holds all of it
+        has_more = item["type"] == "message" and "summary" in item
+        if not changes and not has_more:
+            return None
+        whole = item | changes
+        if has_more:
+            del whole["summary"]
+        return [event.having(item=whole)]
 
 
 def _item_changes(item: Body, *, added: bool) -> Body:
@@ -95,7 +98,7 @@ def _item_changes(item: Body, *, added: bool) -> Body:
     return changes
 
 
-def _status_changes(item: Body, *, added: bool, failed: bool) -> Body:
+def _status_changes(item: Body, view: ClientView, *, added: bool) -> Body:
     type_: str = item["type"]
     status = item.get("status")
     if type_ not in item_fields.STATUSES:
@@ -108,7 +111,7 @@ def _status_changes(item: Body, *, added: bool, failed: bool) -> Body:
     elif _is_for_program(item):
         wanted = status
     else:
-        wanted = item_fields.closed_status(type_, "failed" if failed else status)
+        wanted = item_fields.closed_status(type_, "failed" if _has_failed(item, view) else status)
     return {} if wanted == status else {"status": wanted}
 
 

@@ -7,6 +7,7 @@ the names of other APIs, or leave a count out (issue 12, K10). What OpenAI's own
 
 from __future__ import annotations
 
+from operator import is_
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import construct, grammar, item_fields
@@ -115,6 +116,8 @@ _MOVING: Final = {
 def _with_readable_error(response: Body, event: Event, view: ClientView) -> Body:
     """Give the error its code and its message; what has no message says nothing, but of a failed response its code."""
     error = response.get("error")
+    if error is None and event.type != grammar.FAILED:
+        return response
     if isinstance(error, dict) and _are_strings(error.get("code"), error.get("message")):
         return response
     words = read_report(error)
@@ -183,7 +186,7 @@ def _item_changes(item: Body, *, open_responses: bool) -> Body:
         changes[parts] = [item[parts]] if item.get(parts) else []
     elif parts and isinstance(item[parts], list):
         whole = [_with_whole_annotations(part) for part in item[parts]]
-        if whole != item[parts]:
+        if not all(map(is_, whole, item[parts])):
             changes[parts] = whole
     elif kind.run is not None:
         text = item.get(kind.run.field)
@@ -196,7 +199,8 @@ def _with_whole_annotations(part: Any) -> Any:
     if not isinstance(part, dict) or not ("annotations" in part or part.get("type") == "output_text"):
         return part
     known = part.get("annotations")
-    return {**part, "annotations": item_fields.whole_annotations(known if isinstance(known, list) else [])}
+    whole = item_fields.whole_annotations(known) if isinstance(known, list) else []
+    return part if whole is known else {**part, "annotations": whole}
 
 
 def _without_leaks(response: Body) -> Body:
