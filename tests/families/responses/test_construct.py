@@ -123,14 +123,15 @@ class TestResponse:
             "model": "m",
             "output": [],
         }
-        for changes in (
+        changed: list[dict[str, Any]] = [
             {},
             {"metadata": None},
             {"model": ""},
             {"store": None},
             {"tools": [{}]},
             {"id": None},
-        ):
+        ]
+        for changes in changed:
             given = {**whole, **changes}
             construct._SHAPES.clear()
             first = construct.complete_response(given, ClientView(), asked)
