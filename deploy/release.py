@@ -98,8 +98,13 @@ class Release:
     def compiled(self, python: str) -> str:
         """Build a wheel with a compiled core, and give it the oldest manylinux tag that it fits."""
         path = shutil.which(python)
-        if path is None:
-            raise Skipped(f"{python} is not installed")
+        # A version manager has names of interpreters that it does not run.
+        if path is None or subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode:
+            expect(
+                os.environ.get("GITHUB_REF_TYPE") != "tag",
+                f"{python} is not here: a release has a wheel for it",
+            )
+            raise Skipped(f"{python} is not here")
         with tempfile.TemporaryDirectory() as folder:
             environment = {**self.environment, "HATCH_BUILD_HOOKS_ENABLE": "1"}
             inner = Path(folder) / "python"  # not every interpreter has a pip of its own

@@ -544,11 +544,11 @@ class Stack:
         return f"{up[0]['metric']['instance']} is up, {len(loaded)} rules work, a scrape takes {float(cost) * 1000:.1f} ms"
 
     def dashboard(self) -> str:
-        """Every expression of the dashboard has data."""
+        """Every expression of the dashboard has data; one that leaves zeros out may show nothing if the zeros are there."""
         lines, empty = [], []
         for each in dashboard_queries(over="30s"):
             found = query(each.expression)
-            if not found:
+            if not found and not query(re.sub(r" > 0(?=\)?$)", "", each.expression)):
                 empty.append(f"{each.panel}: {each.expression}")
             lines.append(f"{each.row:23.23} | {each.panel:38.38} | {each.legend:16.16} | {shown(found)}")
         expect(not empty, "without data:\n" + "\n".join(empty) + "\n" + "\n".join(lines))
