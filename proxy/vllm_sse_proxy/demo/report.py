@@ -126,7 +126,7 @@ class Side:
 
     @property
     def of_the_model(self) -> tuple[str, ...]:
-        """What is wrong with the answer and neither server nor proxy is to blame for: calls of tools that it was not offered."""
+        """What is wrong with the answer, and is the model's doing alone: calls of tools that it was not offered."""
         return tuple(str(violation) for violation in self.violations if violation.rule in _OF_THE_MODEL)
 
     @property
