@@ -29,7 +29,7 @@ _WIDEST: Final = 160
 _LABEL: Final = 18
 _MAX_LINES: Final = 5
 _MAX_RULES: Final = 4
-_OF_THE_MODEL: Final = frozenset({"call_name"})
+_OF_THE_MODEL: Final = frozenset({"call_name", "call_unasked"})
 """Rules of the judges that only a model can break."""
 
 
@@ -126,7 +126,7 @@ class Side:
 
     @property
     def of_the_model(self) -> tuple[str, ...]:
-        """What is wrong with the answer and neither server nor proxy is to blame for: calls of tools that there are not."""
+        """What is wrong with the answer, and is the model's doing alone: calls of tools that it was not offered."""
         return tuple(str(violation) for violation in self.violations if violation.rule in _OF_THE_MODEL)
 
     @property
