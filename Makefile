@@ -27,11 +27,11 @@ PYTHON ?= $(shell for probe in "import ensurepip, venv" "import sys"; do \
 		then echo $$name; exit; fi; done; done)
 
 .PHONY: help demo test compiled test-compiled check lint format types coverage properties replay clients quick-clients requests \
-	conformance live faults smuggling soak fuzz bench bench-micro bench-worst bench-peers docs render deploy-tools check-deploy \
-	verify-deploy release lock clean
+	conformance live faults smuggling soak fuzz bench bench-micro bench-worst bench-middleware bench-peers docs render deploy-tools \
+	check-deploy verify-deploy release lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # ---------------------------------------------------------------------------------------------- environment
 
@@ -158,6 +158,9 @@ bench-micro: $(NEEDED)  ## microseconds per event and layer, in process time
 
 bench-worst: $(NEEDED)  ## milliseconds that a megabyte of each bad shape holds the loop for (CORE=compiled; ARGS="--only calls")
 	@$(PROXY) -m bench.worst $(ARGS)
+
+bench-middleware: $(NEEDED)  ## what the middleware costs beside the application alone and the proxy (CORE=compiled)
+	@$(PROXY) -m bench.middleware
 
 # Installs LiteLLM and three gateways in Rust into build/peers (800 MB, two minutes, once); then four minutes.
 bench-peers: $(READY) $(COMPILED)/.ready  ## other gateways on the same rig: what they cost, and what they do to streams (ROUNDS=3)

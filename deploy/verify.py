@@ -59,6 +59,9 @@ PROMETHEUS: Final = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
 # Where the image's build may look for certificates beside its own: a machine's own authority is not in the base image.
 CERTIFICATES: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 
+BUILD_SECONDS: Final = 1800.0
+"""How long an image's build may take: the core's C is compiled in it, which takes minutes on a machine that has more to do."""
+
 TRAFFIC_SECONDS: Final = 45.0
 """How long recordings pass through before Prometheus is asked: two rounds of all of them, and 40 scrapes."""
 
@@ -207,7 +210,7 @@ def build(tag: str, recipe: str | Path, context: Path, *options: str) -> None:
         options = (*options, "--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro")
     run(
         "buildah", "build", "--isolation", "chroot", "--network", "host", "--format", "docker",
-        *options, "--tag", tag, "--file", recipe, context,
+        *options, "--tag", tag, "--file", recipe, context, timeout=BUILD_SECONDS,
     )  # fmt: skip
 
 

@@ -68,6 +68,17 @@ def test_a_conforming_stream_is_one_line(tmp_path: Path, capsys: pytest.CaptureF
     assert capsys.readouterr().out == "    0–8  9 events: untouched\n"
 
 
+def test_the_end_of_a_chat() -> None:
+    """``[DONE]`` ends it, and is an event of its own."""
+    normalizer = StreamNormalizer(CoreSettings().plan(CHAT))
+    explainer, explanation = Explainer(normalizer), Explanation(Screen())
+    head = '{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":'
+    chunks = ('{"role":"assistant","content":"Hi"},"finish_reason":null}]}', '{},"finish_reason":"stop"}]}')
+    body = "".join(f"data: {head}{chunk}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    lines = [*explanation.lines(explainer.feed(body.encode())), *explanation.rest()]
+    assert lines == ["    0–2  3 events: untouched"]
+
+
 def test_a_diff_that_people_read() -> None:
     normalizer = StreamNormalizer(CoreSettings().plan())
     explainer, explanation = Explainer(normalizer), Explanation(Screen())

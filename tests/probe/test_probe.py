@@ -227,10 +227,13 @@ class TestVerdicts:
         assert found.results[0].verdict is Verdict.UNREPAIRED
         assert report.found(found.results[0]) == "not a stream, but application/json"
 
-    async def test_a_model_that_cannot_chat(self) -> None:
+    @pytest.mark.parametrize("status", [400, 404, 405, 501])
+    async def test_a_model_that_cannot_chat(self, status: int) -> None:
+        """It refuses the simplest request: it has no chat, and nothing is said of the others."""
+
         async def answer(_: web.Request) -> web.StreamResponse:
             message = "The model does not support Chat Completions API"
-            return web.json_response({"error": {"message": message}}, status=400)
+            return web.json_response({"error": {"message": message}}, status=status)
 
         found = await report_of(web.post(CHAT.path, answer))
         assert "does not support" in found.absent[CHAT.path]

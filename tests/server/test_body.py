@@ -11,7 +11,7 @@ from aiohttp.client_proto import ResponseHandler
 
 from tests.support.upstream import PATIENCE_SECONDS
 from vllm_sse_proxy.server.answers import at_once
-from vllm_sse_proxy.server.body import UpstreamBody
+from vllm_sse_proxy.server.body import MUCH_BYTES, UpstreamBody
 from vllm_sse_proxy.stream.ending import BodyEnd
 
 if TYPE_CHECKING:
@@ -276,6 +276,58 @@ class TestRecipients:
         delivery.transport.receive(END)
         await over(task)
         assert delivery.body.end is BodyEnd.EOF
+
+
+class TestMuchAtOnce:
+    """uvloop reads one socket again and again as long as it brings much; the others would wait."""
+
+    async def test_the_socket_rests_until_the_next_turn(self) -> None:
+        delivery = Delivery()
+        task = await delivery.begin()
+        for _ in range(2):  # the second is what TLS had read ahead
+            delivery.transport.receive(chunk(b"x" * MUCH_BYTES))
+            assert not delivery.transport.is_reading()
+        assert delivery.body.is_waiting()
+        await turn()
+        assert delivery.transport.is_reading()
+        assert len(delivery.taken) == 2 * MUCH_BYTES
+        delivery.transport.receive(END)
+        await over(task)
+
+    async def test_a_blocked_recipient_is_waited_for_all_the_same(self) -> None:
+        delivery = Delivery()
+        task = await delivery.begin()
+        delivery.recipient.when_taken = lambda: setattr(delivery.recipient, "blocked", True)
+        delivery.transport.receive(chunk(b"x" * MUCH_BYTES))
+        await turn()
+        assert not delivery.transport.is_reading()
+        delivery.recipient.blocked = False
+        delivery.body.resume()
+        assert delivery.transport.is_reading()
+        task.cancel()
+        await asyncio.wait({task})
+
+    async def test_room_in_the_same_turn_does_not_end_the_rest(self) -> None:
+        delivery = Delivery()
+        task = await delivery.begin()
+        delivery.recipient.when_taken = lambda: setattr(delivery.recipient, "blocked", True)
+        delivery.transport.receive(chunk(b"x" * MUCH_BYTES))
+        delivery.recipient.blocked = False
+        delivery.body.resume()
+        assert not delivery.transport.is_reading()
+        await turn()
+        assert delivery.transport.is_reading()
+        task.cancel()
+        await asyncio.wait({task})
+
+    async def test_a_transport_is_given_back_reading(self) -> None:
+        delivery = Delivery()
+        task = await delivery.begin()
+        delivery.transport.receive(chunk(b"x" * MUCH_BYTES))
+        task.cancel()
+        await asyncio.wait({task})
+        assert delivery.transport.is_reading()
+        assert delivery.transport.protocol is delivery.protocol
 
 
 class TestEndsFromOutside:

@@ -20,6 +20,7 @@ from vllm_sse_proxy.cli import main
 from vllm_sse_proxy.config import ServerSettings, SettingsError
 from vllm_sse_proxy.server import recording
 from vllm_sse_proxy.server.app import Server
+from vllm_sse_proxy.server.supervisor import supervise
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -314,6 +315,13 @@ class TestFailures:
         server = Server(ServerSettings(upstream="http://a:1", port=0, admin_port=0, record=str(file)))
         with pytest.raises(SettingsError, match="record: "):
             await server.start()
+
+    def test_workers_do_not_even_start(self, tmp_path: Path) -> None:
+        file = tmp_path / "file"
+        file.write_text("")
+        settings = ServerSettings(upstream="http://a:1", port=0, admin_port=0, workers=2, record=str(file))
+        with pytest.raises(SettingsError, match="record: "):
+            supervise(settings)
 
     async def test_it_says_that_it_records(
         self, start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -119,7 +119,7 @@ class Explainer:
         number, self._number = self._number, self._number + len(came)
         repairs = _grown(counted, self._normalizer.tally.repairs)
         left = _events_of(made)
-        if self._normalizer.ended and left and left[-1].name == _DONE:
+        if left and left[-1].name == _DONE and not (came and came[0].name == _DONE):
             left = left[:-1]  # the end of every stream, with its last event
         return Step(number, came[0] if came else None, left, repairs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import os
 import sys
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from vllm_sse_proxy.cli.usage import PROGRAM, UsageError
 from vllm_sse_proxy.config import ServerSettings, SettingsError, load
 from vllm_sse_proxy.demo.report import Screen
+from vllm_sse_proxy.logs import logger
 from vllm_sse_proxy.probe import report
 from vllm_sse_proxy.probe.page import page
 from vllm_sse_proxy.probe.session import Options, probe
@@ -70,6 +72,7 @@ def run(options: Namespace) -> int:
         most_seconds=options.most_seconds,
     )
     _check_writable(options.html)
+    logger.addHandler(logging.NullHandler())  # what the proxy in this process would log is in the report
     watched = sys.stderr.isatty()
     try:
         found = asyncio.run(probe(wanted, _show if watched else lambda _done, _all: None))

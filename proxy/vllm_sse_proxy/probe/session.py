@@ -26,7 +26,7 @@ from vllm_sse_proxy.demo.report import Comparison, Side
 from vllm_sse_proxy.demo.session import counted, url_of
 from vllm_sse_proxy.probe.cases import FAMILIES, Case
 from vllm_sse_proxy.probe.target import ProbeError, Target, is_alive, look, unreachable
-from vllm_sse_proxy.probe.verdicts import Report, Result
+from vllm_sse_proxy.probe.verdicts import Report, Result, Verdict
 from vllm_sse_proxy.server import Server
 from vllm_sse_proxy.server.tls import upstream_context
 from vllm_sse_proxy.stream.ending import BodyEnd
@@ -40,9 +40,6 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 4
 """Requests that the server is sent at the same time: few enough for one that is in use."""
 CONNECT_SECONDS: Final = 5.0
-_NOT_THERE: Final = frozenset(
-    {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.GONE}
-)
 _REFUSALS: Final = frozenset({400, 422, 500, 501})
 """Statuses after which the proxy may send a request in another form."""
 _HIDDEN: Final = b"[key]"
@@ -138,13 +135,13 @@ class _Asker:
                     group.create_task(self._chain(case, others))
 
     def _absence(self, result: Result) -> str | None:
-        """Return why a family is not there, by what came of its first request; None if it is."""
+        """Return why a family is not there, by what came of its first request, the simplest there is; None if it is."""
         answer = None if result.comparison is None else result.comparison.before.answer
-        message = None if answer is None else answer.error_message
-        if answer is None or message is None:
+        if answer is None or (
+            result.verdict is not Verdict.REFUSED and answer.status != HTTPStatus.NOT_IMPLEMENTED
+        ):
             return None
-        does_not = answer.status >= HTTPStatus.BAD_REQUEST and "does not support" in message
-        return message if answer.status in _NOT_THERE or does_not else None
+        return answer.error_message
 
     async def _chain(self, case: Case, cases: list[Case]) -> None:
         """Send a request, and those that continue its answer."""
@@ -175,7 +172,7 @@ class _Asker:
                 result = await self._through_the_proxy(asked, before)
             else:
                 result = _repaired(asked, before)
-            if before.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            if result.verdict is Verdict.UNREPAIRED:
                 await self._look_after(case)
         return self._note(result)
 

@@ -3,7 +3,9 @@
 Theory of operation. While a body is delivered, it is the protocol of upstream's transport, in front of aiohttp's own. What the
 socket brings goes through aiohttp's parser, out of its reader and to whoever takes it within one call of
 :meth:`UpstreamBody.data_received`: no task is woken for an event, and no future made. Whoever delivers is woken once, at the
-end. When nothing more can be taken, upstream's transport is paused until something can, and so TCP stops upstream.
+end. When nothing more can be taken, upstream's transport is paused until something can, and so TCP stops upstream. After much
+at once it rests until the next turn of the loop: uvloop reads a socket up to 32 times in a turn, as long as there is more, and
+all other streams would wait for what becomes of megabytes.
 
 What an end means for the client is decided elsewhere; here it is recognised. In most cases aiohttp distinguishes a clean end
 from a broken one. Three things it leaves to its users: bytes that came before the break, a reset of a body that only the
@@ -13,7 +15,7 @@ connection ends, and wrong chunk framing.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import aiohttp
 from aiohttp import hdrs
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vllm_sse_proxy.server.exchange import Exchange
+
+
+MUCH_BYTES: Final = 64 * 1024
+"""A read of the socket that brings so much is the last one in this turn of the event loop."""
 
 
 class _EmptiedReader(aiohttp.StreamReader):
@@ -64,8 +70,19 @@ class UpstreamBody(asyncio.Protocol):
     """
 
     __slots__ = (
-        *("_blocked", "_content", "_error", "_exchange", "_is_full", "_loop", "_over", "_passing_on"),
-        *("_protocol", "_stopped", "_take", "_transport", "_until_close", "answer", "end", "waiting_since"),
+        *(
+            "_blocked",
+            "_content",
+            "_error",
+            "_exchange",
+            "_is_full",
+            "_loop",
+            "_over",
+            "_passing_on",
+            "_paused",
+        ),
+        *("_protocol", "_resting", "_stopped", "_take", "_transport", "_until_close"),
+        *("answer", "end", "waiting_since"),
     )
 
     def __init__(self, answer: aiohttp.ClientResponse, exchange: Exchange) -> None:
@@ -84,7 +101,8 @@ class UpstreamBody(asyncio.Protocol):
         self._is_full: Callable[[], bool] = _never
         self._over: asyncio.Future[None] | None = None
         self._error: Exception | None = None
-        self._passing_on = self._blocked = self._stopped = False
+        self._passing_on = self._stopped = False
+        self._blocked = self._resting = self._paused = False
         self.end: BodyEnd | None = None
         self.waiting_since = self._loop.time()
 
@@ -144,8 +162,7 @@ class UpstreamBody(asyncio.Protocol):
         """Go on with what was blocked: the recipient can take more."""
         if self._blocked:
             self._blocked = False
-            if self._transport is not None and not self._transport.is_closing():
-                self._transport.resume_reading()
+            self._adjust()
             self._pass_on()
 
     def release(self) -> None:
@@ -161,6 +178,10 @@ class UpstreamBody(asyncio.Protocol):
             self._protocol.data_received(data)
         if self._content.is_eof():
             self._detach()  # aiohttp has put the connection into its pool: the next answer is another's
+        elif len(data) >= MUCH_BYTES and not self._resting:
+            self._resting = True
+            self._adjust()
+            self._loop.call_soon(self._go_on)
         self._pass_on()
 
     def eof_received(self) -> None:
@@ -202,8 +223,25 @@ class UpstreamBody(asyncio.Protocol):
         transport, self._transport = self._transport, None
         if transport is not None and self._protocol is not None:
             transport.set_protocol(self._protocol)
-            if self._blocked and not transport.is_closing():
+            if self._paused and not transport.is_closing():
                 transport.resume_reading()
+            self._paused = False
+
+    def _go_on(self) -> None:
+        """Read on: the other streams had their turn."""
+        self._resting = False
+        self._adjust()
+
+    def _adjust(self) -> None:
+        """Have upstream's transport read, or wait."""
+        transport, pause = self._transport, self._blocked or self._resting
+        if transport is None or transport.is_closing() or pause is self._paused:
+            return
+        self._paused = pause
+        if pause:
+            transport.pause_reading()
+        else:
+            transport.resume_reading()
 
     def _pass_on(self) -> None:
         """Have what is here taken, if it can be, and look whether that was the end."""
@@ -233,9 +271,8 @@ class UpstreamBody(asyncio.Protocol):
 
     def _block(self) -> None:
         """Have upstream wait."""
-        if not self._blocked and self._transport is not None and not self._transport.is_closing():
-            self._transport.pause_reading()
         self._blocked = True
+        self._adjust()
 
     def _find_end(self) -> BodyEnd:
         """Return how the body ended, now that no more will come and all was taken."""

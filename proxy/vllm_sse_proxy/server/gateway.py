@@ -101,7 +101,9 @@ class Gateway:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; the handler that aiohttp calls."""
         loop = asyncio.get_running_loop()
-        target = _ABSOLUTE_FORM.sub("", request.raw_path, count=1) or "/"
+        target = request.raw_path
+        if not target.startswith("/"):
+            target = _ABSOLUTE_FORM.sub("", target, count=1) or "/"
         path, _, query = target.partition("?")
         route = self.routes.find(request.method, path, query)
         client = self._client_of(request)

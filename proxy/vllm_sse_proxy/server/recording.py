@@ -98,12 +98,7 @@ class Recorder:
 
         :raises SettingsError: they cannot.
         """
-        try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self._folder):
-                pass
-        except OSError as error:
-            raise SettingsError([f"record: {self._folder}: {error.strerror or error}"]) from None
+        check_folder(self.settings)
         emit(
             logging.WARNING,
             "streams are recorded: requests and answers, with everything that users write, but no credentials",
@@ -173,6 +168,22 @@ class Recorder:
                 break
             shutil.rmtree(self._folder / name, ignore_errors=True)
             total -= sizes[name]
+
+
+def check_folder(settings: ServerSettings) -> None:
+    """Make the folder of the recordings, if there are to be any, and make sure that it can be written to.
+
+    :raises SettingsError: it cannot.
+    """
+    if settings.record is None:
+        return
+    folder = Path(settings.record)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SettingsError([f"record: {folder}: {error.strerror or error}"]) from None
 
 
 @dataclass(eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, unquote_plus
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.stream.family import Endpoint
 
 _ID: Final = "{id}"
+_KNOWN_PATHS: Final = 64
+"""How many paths' routes are cached: nearly all requests have one of a few."""
+_LONGEST_KNOWN: Final = 256
+"""Longest path in characters whose route is cached: what is kept of clients' words stays small."""
 _SLASHES: Final = re.compile(r"/{2,}")
 
 # What pydantic, and so vLLM, reads as true in a query.
@@ -59,6 +64,7 @@ class RouteTable:
             here = [(one, handler) for one, handler in shared if (one.method, one.path) == where]
             candidates = tuple((one.body_members, handler) for one, handler in here)
             self._endpoints.append((here[0][0], SharedPathHandler.of(candidates)))
+        self._find_known = lru_cache(maxsize=_KNOWN_PATHS)(self._find)
 
     def find(self, method: str, path: str, query: str) -> Route:
         """Return the route of a request.
@@ -66,6 +72,10 @@ class RouteTable:
         The end of the path decides, percent-decoded: in front of it may be a prefix of the client's or of another proxy, which
         what stands behind this one takes away or knows (vLLM's own ``--root-path``).
         """
+        is_short = len(path) + len(query) <= _LONGEST_KNOWN
+        return self._find_known(method, path, query) if is_short else self._find(method, path, query)
+
+    def _find(self, method: str, path: str, query: str) -> Route:
         path = normal_path(path)
         for endpoint, handler in self._endpoints:
             resource = _match(path, endpoint.path) if method == endpoint.method else None

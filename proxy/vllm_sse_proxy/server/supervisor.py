@@ -31,6 +31,7 @@ from vllm_sse_proxy.config import SettingsError
 from vllm_sse_proxy.metrics import MergedMetrics, Metrics, Report
 from vllm_sse_proxy.server.health import admin_app
 from vllm_sse_proxy.server.lifecycle import CUT_SECONDS, StopSignals, announce, begin_drain, end_drain, wait
+from vllm_sse_proxy.server.recording import check_folder
 from vllm_sse_proxy.server.reloading import check
 from vllm_sse_proxy.server.sockets import LISTEN_BACKLOG, bind, close_all, listen, naming, port_of
 
@@ -321,6 +322,7 @@ def supervise(settings: ServerSettings) -> int:
     :raises SettingsError: a certificate, a key or a file of authorities cannot be used.
     """
     check(settings)  # what cannot be used is reported here once, and not by every worker
+    check_folder(settings)
 
     async def run() -> int:
         return await Supervisor(settings).run()
