@@ -9,9 +9,10 @@ import orjson
 from vllm_sse_proxy.sse import encode_data
 from vllm_sse_proxy.stream.ending import Ending, Failure
 from vllm_sse_proxy.stream.event import END, OPAQUE, Event, serialize_event
+from vllm_sse_proxy.stream.exit import Writer
 from vllm_sse_proxy.stream.family import Family
 from vllm_sse_proxy.stream.repair import Correction, Station
-from vllm_sse_proxy.stream.stations import Completer, Writer
+from vllm_sse_proxy.stream.stations import Completer
 from vllm_sse_proxy.stream.view import TextView, View
 
 if TYPE_CHECKING:

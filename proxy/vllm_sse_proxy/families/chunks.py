@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Final
 from vllm_sse_proxy.sse import encode_data
 from vllm_sse_proxy.stream.ending import REPORTS, BodyEnd, Ending, Failure, reported_failure
 from vllm_sse_proxy.stream.event import END, OPAQUE, SENTINEL, Event, serialize_event
+from vllm_sse_proxy.stream.exit import Writer
 from vllm_sse_proxy.stream.family import Family
 from vllm_sse_proxy.stream.payload import is_too_deep, read_leniently, read_strictly, with_whole_characters
 from vllm_sse_proxy.stream.repair import RequestContext
-from vllm_sse_proxy.stream.stations import Completer, Writer
+from vllm_sse_proxy.stream.stations import Completer
 from vllm_sse_proxy.stream.view import TextView, View
 
 if TYPE_CHECKING:

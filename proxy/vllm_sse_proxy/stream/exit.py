@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from vllm_sse_proxy.sse import encode_comment
@@ -10,8 +11,26 @@ from vllm_sse_proxy.stream.tally import Tally
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.stream.event import Event
-    from vllm_sse_proxy.stream.stations import Writer
     from vllm_sse_proxy.stream.view import View
+
+
+class Writer(ABC):
+    """The last station: the form in which an event leaves.
+
+    It is given the exit and keeps none: two objects that hold each other stay in memory until the collector finds them.
+    """
+
+    def finish(self, event: Event, exit_: Exit) -> Event:  # noqa: ARG002 - most count nothing
+        """Return the event as it leaves, but for its number."""
+        return event
+
+    @abstractmethod
+    def write(self, event: Event, exit_: Exit) -> None:
+        """Number the event and add the pieces of its frame to ``exit_.out``."""
+
+    @abstractmethod
+    def sentinel(self, out: list[bytes]) -> None:
+        """Add what comes after the last event."""
 
 
 class Exit:

@@ -1,4 +1,4 @@
-"""The stations of a stream that a family makes: the one that completes its events, and the one that writes them."""
+"""The station of a stream that completes its events, as a family makes it; the one that writes them stands at the exit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.stream.event import Event
-    from vllm_sse_proxy.stream.exit import Exit
 
 
 class Completer(ABC):
@@ -19,22 +18,3 @@ class Completer(ABC):
 
     def release(self) -> None:  # noqa: B027 - most hold nothing
         """Emit what waits for the next event: upstream's heartbeat says that time passes."""
-
-
-class Writer(ABC):
-    """The last station: the form in which an event leaves.
-
-    It is given the exit and keeps none: two objects that hold each other stay in memory until the collector finds them.
-    """
-
-    def finish(self, event: Event, exit_: Exit) -> Event:  # noqa: ARG002 - most count nothing
-        """Return the event as it leaves, but for its number."""
-        return event
-
-    @abstractmethod
-    def write(self, event: Event, exit_: Exit) -> None:
-        """Number the event and add the pieces of its frame to ``exit_.out``."""
-
-    @abstractmethod
-    def sentinel(self, out: list[bytes]) -> None:
-        """Add what comes after the last event."""

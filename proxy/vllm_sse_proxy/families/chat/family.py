@@ -22,9 +22,9 @@ from vllm_sse_proxy.stream.repair import Correction, Repair, Station, StreamSett
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.stream.event import Body
-    from vllm_sse_proxy.stream.exit import Exit
+    from vllm_sse_proxy.stream.exit import Exit, Writer
     from vllm_sse_proxy.stream.repair import StreamContext
-    from vllm_sse_proxy.stream.stations import Completer, Writer
+    from vllm_sse_proxy.stream.stations import Completer
     from vllm_sse_proxy.stream.view import View
 
 

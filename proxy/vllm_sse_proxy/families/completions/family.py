@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vllm_sse_proxy.stream.event import Body
-    from vllm_sse_proxy.stream.exit import Exit
+    from vllm_sse_proxy.stream.exit import Exit, Writer
     from vllm_sse_proxy.stream.repair import StreamContext
-    from vllm_sse_proxy.stream.stations import Completer, Writer
+    from vllm_sse_proxy.stream.stations import Completer
     from vllm_sse_proxy.stream.view import View
 
 

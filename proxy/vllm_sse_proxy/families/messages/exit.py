@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from vllm_sse_proxy.sse import encode_data, event_pieces
 from vllm_sse_proxy.stream.event import OPAQUE, serialize_event
-from vllm_sse_proxy.stream.stations import Writer
+from vllm_sse_proxy.stream.exit import Writer
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.stream.event import Event

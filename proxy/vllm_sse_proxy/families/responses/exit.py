@@ -20,7 +20,7 @@ from vllm_sse_proxy.families.responses.grammar import KEEPALIVE, OPEN_RESPONSES_
 from vllm_sse_proxy.families.responses.settings import Dialect, NestedNumbers
 from vllm_sse_proxy.sse import encode_data, encode_event, event_pieces
 from vllm_sse_proxy.stream.event import OPAQUE, SENTINEL, serialize_event
-from vllm_sse_proxy.stream.stations import Writer
+from vllm_sse_proxy.stream.exit import Writer
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.families.responses.view import ClientView
