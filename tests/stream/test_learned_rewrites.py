@@ -350,6 +350,14 @@ def test_an_opening_that_differs_or_could_be_read_otherwise_is_walked(
 
 
 @python_core
+def test_an_opening_with_its_type_between_other_members_is_walked() -> None:
+    stream = response_openings(vllms(), vllms()).replace(b'"}\n\n', b'","x":1}\n\n')
+    assert stream.count(b'"x":1}') == 2
+    assert rewritten(stream, PLAN) == 0
+    assert outcome([stream], BodyEnd.EOF, PLAN) == walked([stream], BodyEnd.EOF, PLAN)
+
+
+@python_core
 def test_an_opening_is_repeated_by_the_next_event_alone() -> None:
     created, _, in_progress = response_openings(vllms(), vllms()).partition(b"event: response.in")
     for between in (b": comment\n\n", created, b'data: {"type":"response.queued","response":null}\n\n'):

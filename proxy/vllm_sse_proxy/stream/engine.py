@@ -232,8 +232,6 @@ class Engine:
         exit_ = self.exit
         view, tally = exit_.view, exit_.tally
         self._awaited = None
-        if view.next_number <= exit_.starting_after:
-            return False
         number = str(view.next_number).encode()
         written = awaited.repeated(frame, number)
         if written is None:

@@ -6,7 +6,7 @@ the fast path learns; a family knows what its events mean. A family consists of:
 - a :class:`Family`, one object per process: its name, how a payload is read, which repairs it has;
 - a :class:`.view.View`, one per stream: what the client has been sent;
 - a :class:`.stations.Completer`, one per stream: emits an event with whatever must come before it;
-- a :class:`.stations.Writer`, one per stream: gives an event its last form (numbers, names, frame).
+- a :class:`.exit.Writer`, one per stream: gives an event its last form (numbers, names, frame).
 """
 
 from __future__ import annotations

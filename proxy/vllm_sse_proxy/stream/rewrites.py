@@ -331,9 +331,9 @@ def learned(
         rewrite.if_right = WHOLE if head_is_right else KEPT
         rewrite.if_wrong = WRITTEN if is_spelled_alike else WALKED
         return rewrite
-    if is_spelled_alike and head_is_right and not idle:
-        if after.is_like(before):
-            rewrite.if_right = WHOLE
+    if is_spelled_alike:
+        if _around_number(came) == _around_number(left):
+            rewrite.if_right = WHOLE if head_is_right else KEPT
         return rewrite
     plain, spelled, leaves = (
         Form.of(dump_json(orjson.loads(came)), words, twice=came_twice),
@@ -412,6 +412,12 @@ def _renamed_halves(frame: bytes, old: bytes, new: bytes) -> tuple[bytes, bytes]
     else:
         return None
     return b"event: " + new + b"\n" + head, tail
+
+
+def _around_number(data: bytes) -> tuple[bytes, bytes]:
+    """Return what stands before and behind the number of a payload that has one at most."""
+    found = _NUMBER.search(data)
+    return (data, b"") if found is None else (data[: found.start(1)], data[found.end(1) :])
 
 
 def _data_of(frame: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The station of a stream that completes its events; the one that writes them stands at its exit (:mod:`.exit`)."""
+"""The station of a stream that completes its events, as a family makes it; the one that writes them stands at the exit."""
 
 from __future__ import annotations
 

@@ -123,15 +123,15 @@ class TestResponse:
             "model": "m",
             "output": [],
         }
-        changed: list[dict[str, Any]] = [
+        cases: tuple[dict[str, Any], ...] = (
             {},
             {"metadata": None},
             {"model": ""},
             {"store": None},
             {"tools": [{}]},
             {"id": None},
-        ]
-        for changes in changed:
+        )
+        for changes in cases:
             given = {**whole, **changes}
             construct._SHAPES.clear()
             first = construct.complete_response(given, ClientView(), asked)
