@@ -11,7 +11,7 @@ from vllm_sse_proxy.families.messages.error_reports import is_error, read_error,
 from vllm_sse_proxy.families.messages.events import delta_type, parse_event
 from vllm_sse_proxy.families.messages.exit import MessagesWriter
 from vllm_sse_proxy.families.messages.repairs import READ
-from vllm_sse_proxy.families.messages.requests import kept_of
+from vllm_sse_proxy.families.messages.request import kept_of
 from vllm_sse_proxy.families.messages.view import MessageView
 from vllm_sse_proxy.sse import encode_event
 from vllm_sse_proxy.stream.event import Event

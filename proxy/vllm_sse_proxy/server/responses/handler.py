@@ -15,10 +15,11 @@ from vllm_sse_proxy.config import Mode
 from vllm_sse_proxy.families.responses.answers import answer_plan
 from vllm_sse_proxy.families.responses.view import ClientView
 from vllm_sse_proxy.server.handling import FamilyHandler, StreamRequest
+from vllm_sse_proxy.server.repairing import RepairedRequest
 from vllm_sse_proxy.server.responses.call_ids import answered_response, with_stored_ids
 from vllm_sse_proxy.server.responses.json_answers import answered, items_of
 from vllm_sse_proxy.server.responses.polling import StatusPoller
-from vllm_sse_proxy.server.responses.repairing import RepairedRequest, RequestRepairs
+from vllm_sse_proxy.server.responses.repairing import ResponsesRepairs
 from vllm_sse_proxy.server.responses.resume import Resume, parse_resume
 from vllm_sse_proxy.server.responses.stored import StoredResponses, UnreadableError
 from vllm_sse_proxy.server.routes import normal_path, prefix_of
@@ -51,12 +52,12 @@ class ResponsesHandler(FamilyHandler):
     """
 
     pollers: set[StatusPoller] = field(default_factory=set)
-    repairs: RequestRepairs = field(init=False)
+    repairs: ResponsesRepairs = field(init=False)
     answer_plan: Plan = field(init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.repairs = RequestRepairs(self.settings, self.upstream)
+        self.repairs = ResponsesRepairs.of(self.settings, self.upstream)
         self.answer_plan = answer_plan(self.plan)
 
     def begin(
@@ -202,12 +203,13 @@ class ResponsesRequest(StreamRequest):
         """Keep the items that the client was sent whole."""
         view = normalizer.view
         if self._keeps_items() and isinstance(view, ClientView):
-            self.repaired.keep([item.item for item in view.items if item.closed])
+            items = [item.item for item in view.items if item.closed]
+            self.handler.repairs.keep(self.repaired.headers, items)
 
     def _rewritten(self, answer: bytes) -> bytes:
         made = answered(answer, self.handler.answer_plan, self.context, self.exchange)
         if self._keeps_items():
-            self.repaired.keep(items_of(made))
+            self.handler.repairs.keep(self.repaired.headers, items_of(made))
         return made
 
     def _keeps_items(self) -> bool:

@@ -11,7 +11,8 @@ import pytest
 
 from tests.support.compiled import python_core
 from vllm_sse_proxy.families import RESPONSES
-from vllm_sse_proxy.families.responses.requests import REQUEST_REPAIRS, Facts, RequestRepair, Step
+from vllm_sse_proxy.families.requests import Facts, RequestRepair, Step
+from vllm_sse_proxy.families.responses.requests import REQUEST_REPAIRS
 from vllm_sse_proxy.families.responses.requests import repairs as package
 from vllm_sse_proxy.stream.plan import corrections_of
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.families.responses.requests.base import Facts
+    from vllm_sse_proxy.families.requests.base import Facts
 
 _HARMONY: Final = re.compile(
     r"tool type '?[\w-]+'? (?:is )?not supported"

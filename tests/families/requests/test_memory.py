@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from vllm_sse_proxy.families.responses.requests import Facts, RequestMemory, Step
+from vllm_sse_proxy.families.requests import Facts, RequestMemory, Step
 
 KEY = ("http://upstream", "m")
 TOOLS = frozenset({"namespace_tools"})

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vllm_sse_proxy.families.responses.requests.document import plain, read, write
+from vllm_sse_proxy.families.requests.document import plain, read, write
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 
 from tests.support.refusals import SERVERS
 from tests.support.requests import captured
-from vllm_sse_proxy.families.responses.requests import Facts, names_gpt_oss, release_of
-from vllm_sse_proxy.families.responses.requests.evidence import after_refusal, is_json_object, message_of
+from vllm_sse_proxy.families.requests import Facts, names_gpt_oss, release_of
+from vllm_sse_proxy.families.requests.evidence import after_refusal, is_json_object, message_of
 
 NOTHING = Facts()
 

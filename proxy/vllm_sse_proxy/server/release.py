@@ -15,7 +15,7 @@ import aiohttp
 import orjson
 from aiohttp import hdrs
 
-from vllm_sse_proxy.families.responses.requests import release_of
+from vllm_sse_proxy.families.requests import release_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from vllm_sse_proxy.families.responses.requests.base import Facts, Step
+from vllm_sse_proxy.families.requests.base import Facts, Step
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
