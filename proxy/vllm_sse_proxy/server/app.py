@@ -26,6 +26,7 @@ from vllm_sse_proxy.server.headers import Forwarding
 from vllm_sse_proxy.server.health import admin_app
 from vllm_sse_proxy.server.lag import LoopLag
 from vllm_sse_proxy.server.lifecycle import CUT_SECONDS, announce, wait
+from vllm_sse_proxy.server.messages import MessagesHandler
 from vllm_sse_proxy.server.responses import ResponsesHandler
 from vllm_sse_proxy.server.routes import RouteTable
 from vllm_sse_proxy.server.silence import SilenceWatch
@@ -41,7 +42,10 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.config import ServerSettings
     from vllm_sse_proxy.stream.family import Family
 
-_HANDLERS: Final[dict[str, type[FamilyHandler]]] = {"responses": ResponsesHandler}
+_HANDLERS: Final[dict[str, type[FamilyHandler]]] = {
+    "responses": ResponsesHandler,
+    "messages": MessagesHandler,
+}
 """The families for which the shell does more than repair their streams."""
 
 _LAST_REQUEST_SECONDS: Final = 0.1

@@ -7,7 +7,7 @@ the things that need a clock, a process or upstream: what is remembered of upstr
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,10 +20,11 @@ from vllm_sse_proxy.families.requests import (
     Step,
     names_gpt_oss,
 )
+from vllm_sse_proxy.server.handling import StreamRequest
 from vllm_sse_proxy.server.release import UpstreamRelease
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from multidict import CIMultiDict
 
@@ -194,6 +195,11 @@ class RepairedRequest:
                 memory.passed(self._key, features, post.step, attempts.facts, now)
         return last
 
+    def note_no_budgets(self) -> None:
+        """Take note that upstream has no budgets of thinking."""
+        memory = self.repairs.memory
+        memory.learn(self._key, replace(memory.facts(self._key, Facts()), budgets=False))
+
     def _begin(self, raw: bytes, request: dict[str, Any], *, recall: bool) -> RequestAttempts:
         """Begin the posts.
 
@@ -218,6 +224,33 @@ class RepairedRequest:
         exchange.request_repairs = list(names) or None
         for name in names:
             exchange.metrics.request_repairs.labels(name).inc()
+
+
+@dataclass(eq=False)
+class RepairingRequest(StreamRequest):
+    """A request that is sent again in another form if upstream refuses it.
+
+    :ivar repaired: its posts.
+    """
+
+    repaired: RepairedRequest
+
+    async def take_body(self, body: bytes, document: Mapping[str, Any] | None) -> bytes:
+        """Return the body for upstream: repaired where no refusal will come."""
+        await super().take_body(body, document)
+        return body if document is None else await self.repaired.first(body, dict(document))
+
+    def may_be_refused(self, status: int) -> bool:
+        """Return whether an answer with this status may be a refusal after which the request is sent again."""
+        return self.repaired.may_be_refused(status)
+
+    def after_refusal(self, status: int, refusal: bytes) -> bytes | None:
+        """Return the body that is sent instead of a refused one; None if the request is not sent again."""
+        return self.repaired.after_refusal(status, refusal)
+
+    def settle(self, status: int) -> int:
+        """Take note that the request is not sent again; return which of upstream's answers the client gets."""
+        return self.repaired.settle(status)
 
 
 def _is_success(status: int) -> bool:

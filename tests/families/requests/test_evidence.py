@@ -157,3 +157,28 @@ def test_releases_are_compared() -> None:
     assert not facts.is_since((0, 26))
     assert not Facts().is_before((9, 9))
     assert not Facts().is_since((0, 0))
+
+
+def test_how_much_room_there_is() -> None:
+    newer = "max_completion_tokens=64000 cannot be greater than max_model_len=32768. Please request fewer output tokens."
+    older = (
+        "'max_tokens' or 'max_completion_tokens' is too large: 32000. This model's maximum context length is 32768 tokens and "
+        "your request has 20000 input tokens (32000 > 32768 - 20000)."
+    )
+    oldest = "max_completion_tokens=64000cannot be greater than max_model_len=max_total_tokens=32768. Please request"
+    for message, room in (
+        (newer, 32768),
+        (oldest, 32768),
+        (older, 12768),
+        (older.replace("20000", "40000"), None),
+        ("else", None),
+    ):
+        refusal = json.dumps({"error": {"message": message}}).encode()
+        assert after_refusal(Facts(), refusal).room == room
+
+
+def test_that_there_are_no_budgets() -> None:
+    said = (
+        "thinking_token_budget is set but reasoning_config is not configured. Please set --reasoning-parser"
+    )
+    assert after_refusal(Facts(), json.dumps({"error": {"message": said}}).encode()) == Facts(budgets=False)

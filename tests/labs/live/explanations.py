@@ -27,14 +27,14 @@ EXPLANATIONS: tuple[Explanation, ...] = (
     Explanation(
         "References to stored items.",
         "In the second turn the AI SDK names the reasoning instead of sending it (`item_reference`), and vLLM "
-        "answers 400 (0.24.0: 500, and the AI SDK posts again). No stream is at fault: with the option `store: false`, "
-        "the AI SDK sends the items themselves.",
+        "answers 400 (0.24.0: 500, and the AI SDK posts again). These runs are older than the request repairs, which put the "
+        "items in.",
         r"ai-sdk-openai: (tools|preamble|parallel)",
     ),
     Explanation(
         "Tools that harmony refuses.",
         "Codex sends the tools of its sub-agents as one tool of type `namespace`, and vLLM's harmony path answers 400. "
-        "No stream is at fault: `codex --disable multi_agent` leaves them out.",
+        "These runs are older than the request repairs, which make functions of them.",
         r"codex: .*",
         ways=r"harmony.*",
     ),
@@ -49,9 +49,25 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         releases=r"0\.24\.0",
     ),
     Explanation(
+        "Answers longer than the context.",
+        "Under a name that it knows, the AI SDK asks for 64,000 tokens, and the lab's models have 32,768. 0.17.0 answers 500, "
+        "which the proxy takes for a refusal since this run.",
+        r"messages/ai-sdk-anthropic: .*",
+        releases=r"0\.17\.0",
+    ),
+    Explanation(
+        "Words and calls that 0.17.0 loses.",
+        "Where tokens come together, as on a busy machine, its hermes parser loses words before a call, the end of a call or "
+        "all of it, or ends one with less than it began with: another time the same client gets all of it, with the proxy and "
+        "without. The proxy cannot know what was lost; a call without its end becomes an error, where the SDKs ran it without "
+        "arguments.",
+        r"(chat|messages)/(?!ai-sdk-anthropic)[^:]*: .*",
+        releases=r"0\.17\.0",
+    ),
+    Explanation(
         "One call at a time.",
         "LlamaIndex asks for `parallel_tool_calls: false`, and vLLM leaves the second call out. The perfect stream, "
         "which is the measure, has both.",
-        r"llama-index: parallel",
+        r"(chat/)?llama-index: parallel",
     ),
 )

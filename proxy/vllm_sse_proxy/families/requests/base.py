@@ -39,6 +39,8 @@ class Facts:
     :ivar release: vLLM's release, as (0, 32).
     :ivar harmony: whether the model is a gpt-oss, which vLLM serves on a path of its own.
     :ivar sees_pictures: whether the model reads pictures.
+    :ivar budgets: whether upstream can hold thinking to a budget of tokens.
+    :ivar room: how many tokens an answer to this request may have at most, as a refusal has said.
     :ivar strict_template: whether the model's chat template has refused a role.
     :ivar background: whether the request is one of ``background: true``.
     :ivar stream: whether the request asks for a stream.
@@ -48,6 +50,8 @@ class Facts:
     release: tuple[int, int] | None = None
     harmony: bool | None = None
     sees_pictures: bool | None = None
+    budgets: bool | None = None
+    room: int | None = None
     strict_template: bool = False
     background: bool = False
     stream: bool = False

@@ -43,6 +43,15 @@ _TEMPLATE: Final = re.compile(
 )
 """What chat templates say about roles: those of Qwen, Mistral, Gemma and their like. Harmony has no template."""
 _BLIND: Final = re.compile(r"\S+ is not a multimodal model")
+_LONGEST: Final = re.compile(
+    r"max_completion_tokens=\d+ ?cannot be greater than max_model_len=(?:max_total_tokens=)?(\d{1,12})\b"
+)
+_LEFT: Final = re.compile(
+    r"'max_tokens' or 'max_completion_tokens' is too large: \d+\. This model's maximum context length is (\d{1,12}) tokens "
+    r"and your request has (\d{1,12}) input tokens"
+)
+"""What newer and older releases say of an answer that may be longer than the context, or than what is left of it."""
+_BUDGETLESS: Final = re.compile(r"thinking_token_budget is set but reasoning_config")
 _RELEASE: Final = re.compile(r"v?(\d{1,6})\.(\d{1,6})")
 _GPT_OSS: Final = re.compile(r"gpt[-_]?oss", re.IGNORECASE)
 
@@ -50,6 +59,11 @@ _GPT_OSS: Final = re.compile(r"gpt[-_]?oss", re.IGNORECASE)
 def after_refusal(facts: Facts, refusal: bytes) -> Facts:
     """Return the facts with what the body of a refusal says about upstream."""
     message = message_of(refusal)
+    room = _room(message)
+    if room > 0:
+        return replace(facts, room=room)
+    if _BUDGETLESS.match(message):
+        return replace(facts, budgets=False)
     if _BLIND.match(message):
         return replace(facts, harmony=False, sees_pictures=False)
     if _HARMONY.match(message):
@@ -57,6 +71,15 @@ def after_refusal(facts: Facts, refusal: bytes) -> Facts:
     if _TEMPLATE.match(message):
         return replace(facts, harmony=False, strict_template=True)
     return replace(facts, harmony=False) if _SIMPLE.match(message) else facts
+
+
+def _room(message: str) -> int:
+    """Return how many tokens an answer may have, if a refusal says so; else 0."""
+    longest = _LONGEST.match(message)
+    if longest is not None:
+        return int(longest[1])
+    left = _LEFT.match(message)
+    return 0 if left is None else int(left[1]) - int(left[2])
 
 
 def message_of(refusal: bytes) -> str:

@@ -74,6 +74,7 @@ class RequestMemory:
             facts,
             harmony=facts.harmony if known.harmony is None else known.harmony,
             sees_pictures=facts.sees_pictures if known.sees_pictures is None else known.sees_pictures,
+            budgets=facts.budgets if known.budgets is None else known.budgets,
             strict_template=facts.strict_template or known.strict_template,
         )
 
@@ -103,11 +104,15 @@ class RequestMemory:
             del self._models[key]
 
     def learn(self, key: Key, facts: Facts) -> None:
-        """Keep what is known of a model's path, eyes and template."""
-        if (facts.harmony is None and facts.sees_pictures is None) or len(key[1]) > MAX_MODEL_CHARACTERS:
+        """Keep what is known of a model's path, eyes, budgets and template."""
+        known = (facts.harmony, facts.sees_pictures, facts.budgets)
+        if known == (None, None, None) or len(key[1]) > MAX_MODEL_CHARACTERS:
             return
         self._facts[key] = Facts(
-            harmony=facts.harmony, sees_pictures=facts.sees_pictures, strict_template=facts.strict_template
+            harmony=facts.harmony,
+            sees_pictures=facts.sees_pictures,
+            budgets=facts.budgets,
+            strict_template=facts.strict_template,
         )
         self._facts.move_to_end(key)
         while len(self._facts) > self._max_models:

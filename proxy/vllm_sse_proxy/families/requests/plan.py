@@ -38,6 +38,7 @@ _ORDERS: Final[Mapping[Step, tuple[Step, ...]]] = {
 }
 """What is remembered → the steps in the order in which they are tried."""
 _NO_FACTS: Final = Facts()
+_Upstream = tuple[tuple[int, int] | None, bool | None, bool | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,8 @@ class RequestPlanner:
             if repair.name not in disabled and (repair.enabled or repair.name in enabled)
         )
         self._early = tuple(repair for repair in self.repairs if repair.first)
-        self._urgent: dict[tuple[tuple[int, int] | None, bool | None], tuple[RequestRepair, ...]] = {}
-        """release and path → the repairs that are applied first there"""
+        self._urgent: dict[_Upstream, tuple[RequestRepair, ...]] = {}
+        """release, path and budgets → the repairs that are applied first there"""
 
     def depends_on_upstream(self, request: Body) -> bool:
         """Return whether a request may have to be repaired before its first send, depending on what upstream is.
@@ -114,7 +115,7 @@ class RequestPlanner:
         If it need not, and the memory knows nothing of its
         model, it can be sent as it came, and :class:`RequestAttempts` be made when it is refused.
         """
-        upstream = (facts.release, facts.harmony)
+        upstream = (facts.release, facts.harmony, facts.budgets)
         urgent = self._urgent.get(upstream)
         if urgent is None:
             if len(self._urgent) >= _MAX_UPSTREAMS:
