@@ -30,6 +30,7 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         "answers 400 (0.24.0: 500, and the AI SDK posts again). These runs are older than the request repairs, which put the "
         "items in.",
         r"ai-sdk-openai: (tools|preamble|parallel)",
+        releases=r"0\.24\.0",
     ),
     Explanation(
         "Tools that harmony refuses.",
@@ -37,6 +38,7 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         "These runs are older than the request repairs, which make functions of them.",
         r"codex: .*",
         ways=r"harmony.*",
+        releases=r"0\.24\.0",
     ),
     Explanation(
         "Words that several tokens a step cost.",
