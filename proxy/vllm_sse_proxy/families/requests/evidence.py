@@ -44,7 +44,7 @@ _TEMPLATE: Final = re.compile(
 """What chat templates say about roles: those of Qwen, Mistral, Gemma and their like. Harmony has no template."""
 _BLIND: Final = re.compile(r"\S+ is not a multimodal model")
 _LONGEST: Final = re.compile(
-    r"max_completion_tokens=\d+ ?cannot be greater than max_model_len=(?:max_total_tokens=)?(\d{1,12})\b"
+    r"max_completion_tokens=\d+ ?cannot be greater than max_model_len=(max_total_tokens=)?(\d{1,12})\b"
 )
 _LEFT: Final = re.compile(
     r"'max_tokens' or 'max_completion_tokens' is too large: \d+\. This model's maximum context length is (\d{1,12}) tokens "
@@ -77,7 +77,8 @@ def _room(message: str) -> int:
     """Return how many tokens an answer may have, if a refusal says so; else 0."""
     longest = _LONGEST.match(message)
     if longest is not None:
-        return int(longest[1])
+        # Newer releases give what the question leaves; older ones refuse it all, and do not say how long the question is.
+        return int(longest[2]) // (2 if longest[1] else 1)
     left = _LEFT.match(message)
     return 0 if left is None else int(left[1]) - int(left[2])
 
