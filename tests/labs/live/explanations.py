@@ -51,19 +51,12 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         releases=r"0\.24\.0",
     ),
     Explanation(
-        "Answers longer than the context.",
-        "Under a name that it knows, the AI SDK asks for 64,000 tokens, and the lab's models have 32,768. 0.17.0 answers 500, "
-        "which the proxy takes for a refusal since this run.",
-        r"messages/ai-sdk-anthropic: .*",
-        releases=r"0\.17\.0",
-    ),
-    Explanation(
         "Words and calls that 0.17.0 loses.",
         "Where tokens come together, as on a busy machine, its hermes parser loses words before a call, the end of a call or "
         "all of it, or ends one with less than it began with: another time the same client gets all of it, with the proxy and "
         "without. The proxy cannot know what was lost; a call without its end becomes an error, where the SDKs ran it without "
         "arguments.",
-        r"(chat|messages)/(?!ai-sdk-anthropic)[^:]*: .*",
+        r"(chat|messages)/[^:]*: .*",
         releases=r"0\.17\.0",
     ),
     Explanation(
