@@ -51,6 +51,20 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         releases=r"0\.24\.0",
     ),
     Explanation(
+        "Headers of harmony in the text.",
+        "Where the token limit or a forced call cuts harmony's own headers, vLLM streams the rest of them as text. The proxy "
+        "leaves them out, and what is behind them with them; the comparison counts every word.",
+        r"(chat|messages): .*/(required-time|named-time|any-time|note-5|weather-20)",
+        ways=r"harmony",
+    ),
+    Explanation(
+        "A budget of thinking that harmony does not have.",
+        "The first stream that asks for one is an error without the proxy, and HTTP 400 through it. From then on the model is "
+        "known to have none, and the next stream passes.",
+        r"messages: messages/thinking",
+        ways=r"harmony",
+    ),
+    Explanation(
         "Words and calls that 0.17.0 loses.",
         "Where tokens come together, as on a busy machine, its hermes parser loses words before a call, the end of a call or "
         "all of it, or ends one with less than it began with: another time the same client gets all of it, with the proxy and "
