@@ -134,9 +134,10 @@ clients: $(NEEDED)  ## real clients against every broken stream, before and afte
 quick-clients: $(NEEDED)  ## openai-python and openai-node against one stream of each kind of defect
 	$(PROXY) -m tests.labs.clients.quick
 
-# With CLIENTS=1 it installs Codex and the AI SDK into .clients; UPSTREAM=url MODEL=name asks a real server.
+# With CLIENTS=1 it installs Codex and the AI SDK into .clients; UPSTREAM=url MODEL=name asks a real server, ARGS="--keep NAME" keeps
+# what it says to messages.
 requests: $(NEEDED)  ## captured requests at servers that refuse as vLLM does, without and with the proxy (CLIENTS=1: whole turns)
-	$(PROXY) -m tests.labs.requests.run $(if $(UPSTREAM),--upstream $(UPSTREAM) --model $(MODEL)) $(if $(CLIENTS),--clients)
+	$(PROXY) -m tests.labs.requests.run $(if $(UPSTREAM),--upstream $(UPSTREAM) --model $(MODEL)) $(if $(CLIENTS),--clients) $(ARGS)
 
 # Installs llm-comply and llmprobe (30 MB) and takes two minutes. OPEN_RESPONSES_SUITE=folder adds the specification's own suite.
 conformance: $(NEEDED)  ## suites that others wrote, before and after; writes the results (UPSTREAM=url judges a server, and only prints)

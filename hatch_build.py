@@ -27,6 +27,7 @@ CORE: Final = (
     "vllm_sse_proxy/families/chat",
     "vllm_sse_proxy/families/completions",
     "vllm_sse_proxy/families/messages",
+    "vllm_sse_proxy/families/requests",
     "vllm_sse_proxy/families/responses",
     "vllm_sse_proxy/families/transcriptions",
 )

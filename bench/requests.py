@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from vllm_sse_proxy.families.responses.requests import Facts, RequestAttempts, RequestMemory, RequestPlanner
-from vllm_sse_proxy.families.responses.requests.document import read, write
+from vllm_sse_proxy.families.requests import Facts, RequestAttempts, RequestMemory
+from vllm_sse_proxy.families.requests.document import read, write
+from vllm_sse_proxy.families.responses.requests import ResponsesPlanner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +54,7 @@ def microseconds(what: Callable[[], object], times: int) -> float:
 
 def costs(name: str) -> list[tuple[str, float]]:
     """Return what is done with a captured request, and the microseconds that it takes."""
-    planner, memory, facts = RequestPlanner(), RequestMemory(), Facts()
+    planner, memory, facts = ResponsesPlanner(), RequestMemory(), Facts()
     raw = orjson.dumps(restored(json.loads((CAPTURED / f"{name}.json").read_text("utf-8"))["body"]))
     request = orjson.loads(raw)
     tree = read(raw) or {}

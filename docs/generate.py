@@ -11,6 +11,7 @@ import re
 import sys
 from enum import StrEnum
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -27,6 +28,7 @@ from vllm_sse_proxy import BodyEnd, Ending, StreamNormalizer, build_plan
 from vllm_sse_proxy.advice import ADVICE
 from vllm_sse_proxy.config import ENV_PREFIX, CoreSettings, ServerSettings, flag_name
 from vllm_sse_proxy.families import FAMILIES, RESPONSES
+from vllm_sse_proxy.families.messages.requests import MISREAD as MISREAD_MESSAGES
 from vllm_sse_proxy.families.responses.defects import DEFECTS
 from vllm_sse_proxy.families.responses.requests import MISREAD
 from vllm_sse_proxy.metrics import PREFIX, Metrics
@@ -112,10 +114,33 @@ def needed_list() -> str:
     )
 
 
-def misread_table() -> str:
+def misread_table(misread: Mapping[str, str] = MISREAD) -> str:
     """Return what vLLM misreads in requests that it accepts."""
-    rows = (f"| `{name}` | {what} |" for name, what in MISREAD.items())
+    rows = (f"| `{name}` | {what} |" for name, what in misread.items())
     return "\n".join(("| what | what becomes of it |", "|---|---|", *rows))
+
+
+def captured_messages_table() -> str:
+    """Return how many captured requests of messages each server accepts, as they come and through the proxy."""
+    results: dict[str, dict[str, int]] = json.loads(
+        (ROOT / "tests/requests/messages-results.json").read_text("utf-8")
+    )
+    servers = [name for name in next(iter(results.values())) if not name.endswith(" repaired")]
+    lines = [
+        "| accepted as they come → through the proxy | " + " | ".join(servers) + " |",
+        "|---|" + "---|" * len(servers),
+    ]
+    for client in dict.fromkeys(name.partition("/")[0] for name in results):
+        own = [statuses for name, statuses in results.items() if name.partition("/")[0] == client]
+        cells = [
+            " → ".join(
+                str(sum(one.get(side) == HTTPStatus.OK for one in own)) for side in (name, f"{name} repaired")
+            )
+            + f" of {sum(name in one for one in own)}"
+            for name in servers
+        ]
+        lines.append(f"| {client} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def captured_table() -> str:
@@ -214,6 +239,7 @@ PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/compatibility-matrix.md", "live faults"): live.fault_table,
     ("docs/compatibility-matrix.md", "live clients"): live.client_table,
     ("docs/compatibility-matrix.md", "live explanations"): live.explanation_list,
+    ("docs/claude-code.md", "claude code"): live.claude_code_table,
     ("docs/clients-chat.md", "chat clients"): partial(client_table, CHAT_CLIENTS),
     ("docs/clients-chat.md", "chat streams"): partial(scenario_table, CHAT_CLIENTS),
     ("docs/clients-chat.md", "chat explanations"): partial(explanation_list, CHAT_CLIENTS),
@@ -226,6 +252,8 @@ PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/operations.md", "endings"): ending_table,
     ("docs/repairs.md", "needed repairs"): needed_list,
     ("docs/requests.md", "misread"): misread_table,
+    ("docs/requests-messages.md", "misread messages"): partial(misread_table, MISREAD_MESSAGES),
+    ("docs/requests-messages.md", "captured messages"): captured_messages_table,
     ("docs/clients/README.md", "captured"): captured_table,
     ("docs/reliability.md", "upstream faults"): reliability.upstream_table,
     ("docs/reliability.md", "clients that leave"): reliability.leaving_table,

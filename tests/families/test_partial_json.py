@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vllm_sse_proxy.families.judging import JsonState, json_state
-from vllm_sse_proxy.families.partial_json import JsonScanner, scan
+from vllm_sse_proxy.families.partial_json import JsonScanner, is_less_again, scan
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -189,3 +189,10 @@ def test_a_copy_goes_on_alone(text: str, more: str) -> None:
     other = scanner.copy()
     other.feed(more)
     assert state_of(other) == state_of(whole)
+
+
+def test_a_whole_that_is_less_than_what_was_sent() -> None:
+    assert is_less_again('{"a": 1}', '{"a": 1, "b')
+    assert not is_less_again('{"a": 1}', '{"a": 2, "b')
+    assert not is_less_again('{"a": 1}', '{"a": ')
+    assert not is_less_again("{}", '{"a": 1, "b')

@@ -20,12 +20,12 @@ from tests.support.replay import normalize
 from tests.support.requests import ITEMS, captured, sent_to
 from tests.support.streams import wire
 from vllm_sse_proxy import BodyEnd, RequestContext
-from vllm_sse_proxy.families.responses.requests import Facts
+from vllm_sse_proxy.families.requests import Facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from vllm_sse_proxy.families.responses.requests import Post
+    from vllm_sse_proxy.families.requests import Post
 
 FOLDER: Final = Path(__file__).parents[1] / "requests" / "answers"
 

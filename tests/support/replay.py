@@ -131,7 +131,7 @@ def lost_words(upstream: bytes, told: bytes) -> list[str]:
         for name, text in (
             (name, _without_calls(text, called) if called else text) for name, text in before.deltas.items()
         )
-        if not _holds(after.deltas.get(name, ""), text) and not _holds(after.told, text)
+        if not holds(after.deltas.get(name, ""), text) and not holds(after.told, text)
     ]
     lost += [
         f"upstream's final {name}: {text[-60:]!r}"
@@ -139,8 +139,8 @@ def lost_words(upstream: bytes, told: bytes) -> list[str]:
             (name, _without_told_calls(text, told_arguments, told_names) if told_calls else text)
             for name, text in before.final
         )
-        if not _holds(after.told, text)
-        and not _holds(final, text)
+        if not holds(after.told, text)
+        and not holds(final, text)
         and not (name == FUNCTION_ARGUMENTS.name and _is_called(text, after.final))
     ]
     return lost
@@ -230,7 +230,7 @@ def _is_forced_calls(text: str, called: list[str]) -> bool:
     )
 
 
-def _holds(said: str, text: str) -> bool:
+def holds(said: str, text: str) -> bool:
     """Whether every word of `text` is in `said`, in its order, with nothing but other words between.
 
     Special tokens are no words: vLLM leaves them out of a text in one of its two parses only.

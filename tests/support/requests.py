@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from vllm_sse_proxy.families.responses.requests import Facts, RequestAttempts, RequestPlanner, Step
+from vllm_sse_proxy.families.requests import Facts, RequestAttempts, Step
+from vllm_sse_proxy.families.responses.requests import ResponsesPlanner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.support.refusals import Server
-    from vllm_sse_proxy.families.responses.requests import Repaired, RequestRepair
+    from vllm_sse_proxy.families.requests import Repaired, RequestRepair
 
 Json = dict[str, Any]
 
@@ -67,7 +68,7 @@ ITEMS: Final[Json] = {
 }
 """What the ids in the captured references stand for: the proxy emitted these in the turn before."""
 
-PLANNER: Final = RequestPlanner()
+PLANNER: Final = ResponsesPlanner()
 NO_FACTS: Final = Facts()
 SITUATIONS: Final = {
     "unknown upstream": Facts(items=ITEMS),
@@ -119,7 +120,7 @@ def body_after(repair: RequestRepair, body: Json, **facts: Any) -> Json:
 
 
 def sent_to(
-    server: Server, body: Json, facts: Facts = NO_FACTS, planner: RequestPlanner = PLANNER
+    server: Server, body: Json, facts: Facts = NO_FACTS, planner: ResponsesPlanner = PLANNER
 ) -> tuple[int, RequestAttempts]:
     """Send a request to a refusing upstream, as the proxy does; return the status of the last answer, and the attempts."""
     raw = orjson.dumps(body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from vllm_sse_proxy.server.handling import FamilyHandler
+from vllm_sse_proxy.server.messages import MessagesHandler
 from vllm_sse_proxy.server.responses import ResponsesHandler
 
 if TYPE_CHECKING:
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.server.upstream import Upstream
     from vllm_sse_proxy.stream.family import Family
 
-_HANDLERS: Final[dict[str, type[FamilyHandler]]] = {"responses": ResponsesHandler}
+_HANDLERS: Final[dict[str, type[FamilyHandler]]] = {
+    "responses": ResponsesHandler,
+    "messages": MessagesHandler,
+}
 """The families for which the shell does more than repair their streams."""
 
 

@@ -14,8 +14,11 @@ from vllm_sse_proxy.families.messages.grammar import ERROR_TYPES
 from vllm_sse_proxy.server.errors import BODY_TOO_LARGE, CONNECT, FIRST_BYTE_TIMEOUT, OVERLOADED, Problem
 
 
-def test_its_endpoint() -> None:
-    assert [(one.method, one.path) for one in MESSAGES.endpoints] == [("POST", "/v1/messages")]
+def test_its_endpoints() -> None:
+    assert [(one.method, one.path) for one in MESSAGES.endpoints] == [
+        ("POST", "/v1/messages"),
+        ("POST", "/v1/messages/count_tokens"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,8 @@ class Tool:
 WEATHER = Tool()
 SHELL = Tool("exec_command", ('{"cmd"', ': "echo Par', 'is"}'))
 """For Codex, which has tools of its own only."""
+BASH = Tool("Bash", ('{"command"', ': "echo Par', 'is", "description": "Print Paris"}'))
+"""The same for Claude Code."""
 
 
 def finished(*lives: Life, number: int = 1, terminal: str = "completed", **fields: Any) -> Turn:

@@ -116,7 +116,8 @@ class OwnEnvironment:
 Environment = PythonEnvironment | NodeEnvironment | OwnEnvironment
 OWN = OwnEnvironment()
 PYTHON, LLAMA_INDEX = PythonEnvironment("python"), PythonEnvironment("llama-index")
-NODE, NODE_OPENAI, CODEX = NodeEnvironment("node"), NodeEnvironment("node-openai"), NodeEnvironment("codex")
+NODE, NODE_OPENAI = NodeEnvironment("node"), NodeEnvironment("node-openai")
+CODEX, CLAUDE_CODE = NodeEnvironment("codex"), NodeEnvironment("claude-code")
 
 
 @dataclass(frozen=True)

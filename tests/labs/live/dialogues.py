@@ -64,6 +64,7 @@ EVENTS = 'data: [DONE]\n\nevent: response.completed\ndata: {"type":"response.com
 SIGNS = "Sure: 🎉🚀 naïve café 日本語 👩‍👩‍👧 done."
 WEATHER_PARIS, WEATHER_ROME = Call("get_weather", PARIS), Call("get_weather", ROME)
 SHELL = Call("exec_command", '{"cmd": "echo Paris"}')
+BASH = Call("Bash", '{"command": "echo Paris", "description": "Print Paris"}')
 
 
 def written(call: Call) -> str:
@@ -164,6 +165,45 @@ DIALOGUES: tuple[Dialogue, ...] = (
         "First I say so.",
         ("I will print it now.", SHELL),
         "There it is, as announced.",
+    ),
+    Dialogue(
+        "bash",
+        "Print Paris with Bash.",
+        "Bash can do that.",
+        (BASH,),
+        "Bash has printed Paris.",
+        harmony=NEVER,
+    ),
+    Dialogue(
+        "bash-preamble",
+        "Announce it, then print Paris with Bash.",
+        "Words first.",
+        ("I will print it with Bash.", BASH),
+        "Bash has printed it, as announced.",
+        harmony=NEVER,
+    ),
+    Dialogue(
+        "pythonic-calls",
+        "Check Paris and Rome as Python does.",
+        qwen=f'{THINK}\nPython it is.\n{END_THINK}\n\n[get_weather(city="Paris"), get_weather(city="Rome")]',
+        harmony=NEVER,
+    ),
+    Dialogue(
+        "listed-calls",
+        "Check Paris and Rome as a list.",
+        qwen=f"{THINK}\nA list it is.\n{END_THINK}\n\n"
+        f'[{{"name": "get_weather", "arguments": {PARIS}}}, {{"name": "get_weather", "arguments": {ROME}}}]',
+        harmony=NEVER,
+    ),
+    Dialogue(
+        "marked-up-calls",
+        "Check Paris and Rome as markup.",
+        qwen=f"{THINK}\nMarkup it is.\n{END_THINK}\n\n"
+        + "\n".join(
+            f"<tool_call>\n<function=get_weather>\n<parameter=city>\n{city}\n</parameter>\n</function>\n</tool_call>"
+            for city in ("Paris", "Rome")
+        ),
+        harmony=NEVER,
     ),
     Dialogue(
         "header-call",

@@ -27,16 +27,18 @@ EXPLANATIONS: tuple[Explanation, ...] = (
     Explanation(
         "References to stored items.",
         "In the second turn the AI SDK names the reasoning instead of sending it (`item_reference`), and vLLM "
-        "answers 400 (0.24.0: 500, and the AI SDK posts again). No stream is at fault: with the option `store: false`, "
-        "the AI SDK sends the items themselves.",
+        "answers 400 (0.24.0: 500, and the AI SDK posts again). These runs are older than the request repairs, which put the "
+        "items in.",
         r"ai-sdk-openai: (tools|preamble|parallel)",
+        releases=r"0\.24\.0",
     ),
     Explanation(
         "Tools that harmony refuses.",
         "Codex sends the tools of its sub-agents as one tool of type `namespace`, and vLLM's harmony path answers 400. "
-        "No stream is at fault: `codex --disable multi_agent` leaves them out.",
+        "These runs are older than the request repairs, which make functions of them.",
         r"codex: .*",
         ways=r"harmony.*",
+        releases=r"0\.24\.0",
     ),
     Explanation(
         "Words that several tokens a step cost.",
@@ -49,9 +51,32 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         releases=r"0\.24\.0",
     ),
     Explanation(
+        "Headers of harmony in the text.",
+        "Where the token limit or a forced call cuts harmony's own headers, vLLM streams the rest of them as text. The proxy "
+        "leaves them out, and what is behind them with them; the comparison counts every word.",
+        r"(chat|messages): .*/(required-time|named-time|any-time|note-5|weather-20)",
+        ways=r"harmony",
+    ),
+    Explanation(
+        "A budget of thinking that harmony does not have.",
+        "The first stream that asks for one is an error without the proxy, and HTTP 400 through it. From then on the model is "
+        "known to have none, and the next stream passes.",
+        r"messages: messages/thinking",
+        ways=r"harmony",
+    ),
+    Explanation(
+        "Words and calls that 0.17.0 loses.",
+        "Where tokens come together, as on a busy machine, its hermes parser loses words before a call, the end of a call or "
+        "all of it, or ends one with less than it began with: another time the same client gets all of it, with the proxy and "
+        "without. The proxy cannot know what was lost; a call without its end becomes an error, where the SDKs ran it without "
+        "arguments.",
+        r"(chat|messages)/[^:]*: .*",
+        releases=r"0\.17\.0",
+    ),
+    Explanation(
         "One call at a time.",
         "LlamaIndex asks for `parallel_tool_calls: false`, and vLLM leaves the second call out. The perfect stream, "
         "which is the measure, has both.",
-        r"llama-index: parallel",
+        r"(chat/)?llama-index: parallel",
     ),
 )

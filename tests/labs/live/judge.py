@@ -11,10 +11,15 @@ from tests.labs.clients.judge import Outcome, Run, judge
 from tests.labs.live.wire import Answer, End
 from tests.support.replay import lost_words
 from tests.support.strict import strict_errors
+from vllm_sse_proxy.families.chat.conformance import RULES as CHAT_RULES
+from vllm_sse_proxy.families.completions.conformance import RULES as COMPLETIONS_RULES
+from vllm_sse_proxy.families.messages.conformance import RULES as MESSAGES_RULES
 from vllm_sse_proxy.families.responses.conformance import RULES, check_stream
 from vllm_sse_proxy.families.responses.grammar import DONE_SENTINEL
 
 DETAIL_LENGTH = 160
+EVERY_RULE = {**MESSAGES_RULES, **COMPLETIONS_RULES, **CHAT_RULES, **RULES}
+"""The rules of all judges. Where two have one name, they say the same of other events."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ def kind_of(fault: str) -> str:
     """Return the kind of a fault: the checker's rule, `types` for what the `openai` package's types refuse, `end`, `other`."""
     found = re.match(r"event \d+: ([a-z_.]+): ", fault)
     if found:
-        return found[1] if found[1] in RULES else "types"
+        return found[1] if found[1] in EVERY_RULE else "types"
     return "end" if fault.startswith("the body ends") else "other"
 
 
@@ -222,11 +227,11 @@ def normalised(run: Run) -> Run:
         text="|".join(text for text in texts if text),
         final=None if run.final is None else _plain(run.final),
         reasoning=_plain(run.reasoning),
-        calls=run.calls,
+        calls=sorted(run.calls, key=str),  # some clients run them side by side
         finish=run.finish,
         error=run.error,
         posts=run.posts,
-        history=[item for item in history if item != ["message", ""]],
+        history=[item for item in history if item[1:] != [""]],
         seconds=run.seconds,
         hung=run.hung,
     )

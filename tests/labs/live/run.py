@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from tests.labs import results
 from tests.labs.clients.installation import InstallationError
 from tests.labs.clients.judge import Outcome, Outcomes
-from tests.labs.live import scenarios
+from tests.labs.live import families, scenarios
 from tests.labs.live.clients import LIVE_CLIENTS, run_clients
 from tests.labs.live.endpoints import endpoints, left_out
 from tests.labs.live.installation import NEWEST, Vllm
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 
 NAME = "live"
 """The file among the results."""
-PARTS = ("streams", "background", "endpoints", "clients", "faults")
+PARTS = ("streams", "families", "background", "endpoints", "clients", "faults")
 """What a run consists of, in this order: the last one ends the server."""
-ROWS = {**GROUPS, **scenarios.ROWS}
+ROWS = {**GROUPS, **families.ROWS, **scenarios.ROWS}
 """The rows of the table, with what each is about."""
 
 
@@ -225,22 +225,20 @@ async def run_way(run: Run, setup: Setup, options: argparse.Namespace) -> dict[s
         match part:
             case "streams":
                 await run.all(scenarios.streams(setup))
+            case "families":
+                await run.all(families.streams(setup))
             case "background":
-                for scenario in (
-                    scenarios.background,
-                    scenarios.cancel,
-                    scenarios.continued,
-                    scenarios.leave,
-                ):
-                    await run.all(scenario(setup))
+                await run.all(scenarios.in_background(setup))
             case "endpoints":
                 await run.ask_endpoints(setup)
             case "clients":
                 run.clients = await run_clients(setup, options.client)
-                for name, one in run.clients.items():
-                    run.worse += [
-                        f"{name} {what}" for what, each in one["outcomes"].items() if _is_worse(each)
-                    ]
+                run.worse += [
+                    f"{name} {what}"
+                    for name, one in run.clients.items()
+                    for what, each in one["outcomes"].items()
+                    if _is_worse(each)
+                ]
             case _ if setup.server is not None:
                 await run.all(
                     scenarios.engine_killed(setup) if setup.way.kills else scenarios.server_stopped(setup)
@@ -314,7 +312,12 @@ def main(arguments: Sequence[str]) -> int:
     names = [way.name for way in WAYS]
     parser.add_argument("--way", action="append", choices=names, help="a way through vLLM; all without")
     parser.add_argument("--part", action="append", choices=PARTS, help="a part of the run; all without")
-    parser.add_argument("--client", action="append", default=[], help="a client by its name; all without")
+    parser.add_argument(
+        "--client",
+        action="append",
+        default=[],
+        help="a client by its name, or the family of some; all without",
+    )
     parser.add_argument("--write", action="store_true", help="keep the results")
     parser.add_argument("--verbose", action="store_true", help="show every scenario")
     options = parser.parse_args(arguments)

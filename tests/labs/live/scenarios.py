@@ -70,6 +70,13 @@ def response_id(stream: bytes) -> str:
     return found[1].decode() if found else ""
 
 
+async def in_background(setup: Setup) -> AsyncIterator[tuple[str, Compared]]:
+    """Yield what happens to background responses, and to clients that leave or go on."""
+    for scenario in (background, cancel, continued, leave):
+        async for row, compared in scenario(setup):
+            yield row, compared
+
+
 async def background(setup: Setup) -> AsyncIterator[tuple[str, Compared]]:
     """Yield background streams, and each resumed in many places."""
     known = {request.name: request.body for request in requests(setup.way)}

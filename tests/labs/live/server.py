@@ -25,7 +25,7 @@ START_SECONDS = 1500
 STOP_SECONDS = 60
 LONGEST_CONTEXT = 32768
 """Tokens. A coding agent's first prompt has ten thousand, and the long streams of the faults twenty."""
-NAMES = ("tiny", "gpt-4.1")
+NAMES = ("tiny", "gpt-4.1", "claude-sonnet-4-5")
 """What the model is called: by this suite, and in the drivers of the real clients."""
 ENGINE = "EngineCore"
 """What vLLM calls the process of its engine, since 0.10."""

@@ -76,17 +76,24 @@ class Setup:
         return await exchange(url, method, path, self._named(body), silence_seconds=patience, leave=leave)
 
     async def post(
-        self, body: dict[str, Any], *, proxied: bool, leave: Callable[[bytes], bool] | None = None
+        self,
+        body: dict[str, Any],
+        *,
+        proxied: bool,
+        path: str = "/v1/responses",
+        leave: Callable[[bytes], bool] | None = None,
     ) -> Answer:
-        """Post a request for a response."""
-        return await self.ask("POST", "/v1/responses", body, proxied=proxied, leave=leave)
+        """Post a request; without a path, one for a response."""
+        return await self.ask("POST", path, body, proxied=proxied, leave=leave)
 
-    async def both(self, body: dict[str, Any]) -> tuple[Answer, Answer, Answer]:
+    async def both(
+        self, body: dict[str, Any], *, path: str = "/v1/responses"
+    ) -> tuple[Answer, Answer, Answer]:
         """Post it either way: return the direct answer, what the proxy got, and what the proxy made of it."""
-        direct = await self.post(body, proxied=False)
+        direct = await self.post(body, proxied=False, path=path)
         self.behind.forget()
-        emitted = await self.post(body, proxied=True)
-        crossed: list[Crossing] = self.behind.posts()
+        emitted = await self.post(body, proxied=True, path=path)
+        crossed: list[Crossing] = self.behind.posts(path)
         return direct, crossed[-1].answer if crossed else Answer(), emitted
 
     def _named(self, body: Any) -> Any:

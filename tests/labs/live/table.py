@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from tests.labs.clients.judge import Outcome
 from tests.labs.live.clients import LIVE_CLIENTS
 from tests.labs.live.explanations import EXPLANATIONS
+from tests.labs.live.judge import EVERY_RULE
 from tests.labs.live.run import ROWS, read_results
 from tests.labs.live.server import WAYS
-from vllm_sse_proxy.families.responses.conformance import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,8 +41,9 @@ def run_table() -> str:
     for release, title, one in runs():
         rows = one.rows.values()
         before, after, of = (
-            sum(numbers) for numbers in zip(*((row.before, row.after, row.of) for row in rows), strict=True)
+            sum(getattr(row, number) for row in rows) for number in ("before", "after", "of")
         )
+        scenarios = f"{before} → {after} of {of}" if rows else NOT_RUN
         outcomes = [both for client in one.clients.values() for both in client.values()]
         same = [
             sum(each is Outcome.SAME for each in side)
@@ -51,9 +52,7 @@ def run_table() -> str:
         clients = f"{same[0]} → {same[1]} of {len(outcomes)}" if outcomes else NOT_RUN
         known = one.endpoints
         others = f"{known['same']} of {known['asked']}" if known else NOT_RUN
-        lines.append(
-            f"| {release} | {title} | {one.date} | {before} → {after} of {of} | {clients} | {others} |"
-        )
+        lines.append(f"| {release} | {title} | {one.date} | {scenarios} | {clients} | {others} |")
     return "\n".join(lines)
 
 
@@ -87,7 +86,7 @@ def fault_table() -> str:
         "|---|" + "---|" * len(all_),
     ]
     for kind in kinds:
-        sentence = OTHER_KINDS.get(kind) or RULES[kind]
+        sentence = OTHER_KINDS.get(kind) or EVERY_RULE[kind]
         shown = sentence.replace("|", "\\|")
         lines.append(
             f"| `{kind}`: {shown} | " + " | ".join(str(one[kind] or NOT_RUN) for one in counted) + " |"
@@ -125,6 +124,17 @@ def client_table() -> str:
             cells.append(sides[0] if sides[0] == sides[1] else " → ".join(sides))
         if any(cells):
             lines.append(f"| {client.title} | " + " | ".join(cell or NOT_RUN for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def claude_code_table() -> str:
+    """Return what became of Claude Code's conversations on each server."""
+    lines = ["| vLLM | text | a tool and its result | words, then a tool |", "|---|---|---|---|"]
+    for release, title, one in runs():
+        outcomes = one.clients.get("messages/claude-code")
+        if outcomes:
+            cells = (f"{both.before} → {both.after}" for both in outcomes.values())
+            lines.append(f"| {release} {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

@@ -13,8 +13,9 @@ import pytest
 from tests.labs import results
 from tests.labs.clients.judge import Run
 from tests.labs.clients.scenarios import numbered
+from tests.labs.live import families
 from tests.labs.live import run as live
-from tests.labs.live.clients import LIVE_CLIENTS, conversations, perfect
+from tests.labs.live.clients import LIVE_CLIENTS, conversations, perfect, perfect_steps
 from tests.labs.live.dialogues import BY_NAME, DIALOGUES, harmony_answer, qwen_answer
 from tests.labs.live.endpoints import BESIDE, questions
 from tests.labs.live.explanations import EXPLANATIONS
@@ -223,22 +224,35 @@ class TestClients:
         assert client_outcome(replace(GOOD, **change), None)[0] == sign
 
     def test_perfect_turns_conform(self) -> None:
-        for client in LIVE_CLIENTS:
-            for name, dialogue in conversations(client, harmony=False).items():
-                turns = perfect(dialogue, harmony=False)
+        for one in LIVE_CLIENTS:
+            for name, dialogue in conversations(one.client, harmony=False).items():
+                for summarised in (False, True):
+                    turns = perfect(dialogue, harmony=False, summarised=summarised)
+                    assert len(turns) == (1 if name == "text" else 2)
+                    for turn in turns:
+                        assert stream_faults(stream(wire(numbered(turn))), done=True) == []
+
+    def test_perfect_turns_of_the_other_families_conform(self) -> None:
+        for one in LIVE_CLIENTS:
+            if one.family == "responses":
+                continue
+            judge = families.JUDGES[one.family]
+            for name, dialogue in conversations(one.client, harmony=False).items():
+                turns = perfect_steps(one.family, dialogue, harmony=False, summarised=False)
                 assert len(turns) == (1 if name == "text" else 2)
-                for turn in turns:
-                    assert stream_faults(stream(wire(numbered(turn))), done=True) == []
+                for steps in turns:
+                    body = b"".join(step.data for step in steps if isinstance(step, Chunk))
+                    assert judge.check_stream(body) == []
 
     def test_harmony_calls_one_tool_at_a_time(self) -> None:
-        assert "parallel" not in conversations(LIVE_CLIENTS[0], harmony=True)
+        assert "parallel" not in conversations(LIVE_CLIENTS[0].client, harmony=True)
 
 
 class TestDialogues:
     def test_every_conversation_is_learned_with_its_second_turn(self) -> None:
-        for client in LIVE_CLIENTS:
+        for one in LIVE_CLIENTS:
             for harmony, answer in ((False, qwen_answer), (True, harmony_answer)):
-                for dialogue in conversations(client, harmony=harmony).values():
+                for dialogue in conversations(one.client, harmony=harmony).values():
                     assert answer(dialogue)
                     assert bool(answer(dialogue, again=True)) == bool(dialogue.calls)
 

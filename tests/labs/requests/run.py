@@ -1,7 +1,8 @@
 """Requests of real clients, with the proxy and without it.
 
 `python -m tests.labs.requests.run` posts every captured request to scripted servers that refuse as vLLM 0.12.0, 0.24.0 and
-0.32.0 do. `--upstream URL --model NAME` posts them to a real one. `--clients` runs Codex and the AI SDK, whole turns, against
+0.32.0 do (messages: 0.17.0 and 0.32.0). `--upstream URL --model NAME` posts them to a real one; `--keep "0.32.0 simple"` keeps
+the statuses of messages under that name. `--clients` runs Codex and the AI SDK, whole turns, against
 the scripted 0.32.0 harmony; with `--upstream`, one turn each against the real server.
 """
 
@@ -15,6 +16,8 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,14 +26,16 @@ import orjson
 
 from tests.labs.clients.installation import CODEX, NodeEnvironment
 from tests.labs.requests.upstream import AgentUpstream
+from tests.support import message_requests
 from tests.support.refusals import SERVERS
 from tests.support.refusing import RefusingUpstream
 from tests.support.replay import faults
 from tests.support.requests import captured
 from tests.support.serving import Serving
+from vllm_sse_proxy.families.messages.conformance import CONTENT, check_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 Json = dict[str, Any]
 
@@ -79,48 +84,130 @@ async def main() -> None:
     parser.add_argument("--upstream", help="URL of a vLLM")
     parser.add_argument("--model", default=GPT_OSS, help="the model's name there")
     parser.add_argument("--clients", action="store_true", help="run Codex and the AI SDK")
+    parser.add_argument(
+        "--keep", metavar="NAME", help="keep the statuses of messages as those of this server"
+    )
     asked = parser.parse_args()
     if asked.clients:
         await run_clients(asked.upstream, asked.model)
     elif asked.upstream:
-        await post_all(asked.upstream, asked.model, asked.upstream, SHORT)
+        await post_all(asked.upstream, asked.upstream, shortened(of_responses(asked.model)))
+        statuses = await post_all(asked.upstream, asked.upstream, shortened(of_messages(asked.model)))
+        if asked.keep:
+            keep(asked.keep, statuses)
     else:
         for server in SERVERS:
             async with RefusingUpstream(server, version=f"{server.release}.0") as upstream:
-                await post_all(upstream.url, GPT_OSS if server.harmony else "m", server.name, {})
+                model = GPT_OSS if server.harmony else "m"
+                await post_all(upstream.url, server.name, of_responses(model))
+        for messages_server in message_requests.SERVERS:
+            async with message_requests.RefusingMessages(messages_server) as refusing:
+                await post_all(refusing.url, messages_server.name, of_messages("m"))
 
 
-async def post_all(upstream: str, model: str, name: str, more: Json) -> None:
+@dataclass(frozen=True)
+class Captured:
+    """One captured request.
+
+    :ivar check: returns what is wrong with the answer's stream.
+    """
+
+    title: str
+    path: str
+    body: Json
+    check: Callable[[bytes], list[str]] = faults
+
+
+def of_responses(model: str) -> list[Captured]:
+    """Return the captured requests of the Responses API."""
+    return [Captured(title, "/v1/responses", {**body, "model": model}) for title, body in captured().items()]
+
+
+def of_messages(model: str) -> list[Captured]:
+    """Return the captured requests of Anthropic messages."""
+    return [
+        Captured(f"messages/{title}", one["path"], {**one["body"], "model": model}, messages_faults)
+        for title, one in message_requests.captured().items()
+    ]
+
+
+def messages_faults(stream: bytes) -> list[str]:
+    """Return what is wrong with a stream of messages, whatever the model wrote into it."""
+    return [str(one) for one in check_stream(stream) if one.rule not in CONTENT]
+
+
+def shortened(requests: list[Captured]) -> list[Captured]:
+    """Return the requests with answers that are soon over: those of a real model need not be long."""
+    made = []
+    for one in requests:
+        if one.path == "/v1/responses":
+            made.append(replace(one, body={**one.body, **SHORT}))
+            continue
+        body = dict(one.body)
+        thinking = body.get("thinking") or {}
+        if "max_tokens" in body:  # counting tokens has none
+            body["temperature"] = 0
+            if thinking.get("budget_tokens", sys.maxsize) < body["max_tokens"]:
+                body |= {"thinking": {**thinking, "budget_tokens": 1024}, "max_tokens": 1025}
+            elif "budget_tokens" not in thinking:
+                body["max_tokens"] = SHORT["max_output_tokens"]
+        made.append(replace(one, body=body))
+    return made
+
+
+async def post_all(upstream: str, name: str, requests: list[Captured]) -> dict[str, tuple[int, int]]:
     """Post every captured request to upstream and to a proxy before it, and print how many were accepted, and what was not.
 
-    :param more: further members of every request.
+    Return the statuses, without the proxy and with it.
     """
-    bodies = captured()
-    direct = accepted = 0
+    statuses: dict[str, tuple[int, int]] = {}
     said: list[str] = []
     timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
     async with Serving(upstream) as proxy, aiohttp.ClientSession(timeout=timeout) as session:
-        for title, body in bodies.items():
-            raw = orjson.dumps({**body, "model": model, **more})
-            before, first = await post(session, upstream, raw)
-            after, answer = await post(session, proxy.url, raw)
-            direct += before == 200
-            accepted += after == 200
-            if after != 200:
+        for one in requests:
+            raw = orjson.dumps(one.body)
+            before, first = await post(session, upstream + one.path, raw)
+            after, answer = await post(session, proxy.url + one.path, raw)
+            statuses[one.title] = before, after
+            if after != HTTPStatus.OK:
                 same = "as without the proxy" if answer == first else "NOT AS WITHOUT THE PROXY"
-                said.append(f"  {title}: {after} {same}: {answer[:100].decode(errors='replace')}")
-            elif body.get("stream"):
-                said += [f"  {title}: {fault}" for fault in faults(answer)[:2]]
+                said.append(f"  {one.title}: {after} {same}: {answer[:100].decode(errors='replace')}")
+            elif one.body.get("stream"):
+                said += [f"  {one.title}: {fault}" for fault in one.check(answer)[:2]]
+    direct, accepted = (sum(both[side] == HTTPStatus.OK for both in statuses.values()) for side in (0, 1))
+    where = requests[0].path
     print_lines(
-        [f"{name}: of {len(bodies)} requests {direct} are accepted, with the proxy {accepted}", *said]
+        [
+            f"{name} {where}: of {len(requests)} requests {direct} are accepted, with the proxy {accepted}",
+            *said,
+        ]
     )
+    return statuses
 
 
 async def post(session: aiohttp.ClientSession, url: str, body: bytes) -> tuple[int, bytes]:
     """Return status and body of the answer to a request."""
     headers = {"Content-Type": "application/json"}
-    async with session.post(f"{url}/v1/responses", data=body, headers=headers) as answer:
-        return answer.status, await answer.read()
+    async with session.post(url, data=body, headers=headers) as answer:
+        try:
+            return answer.status, await answer.read()
+        except aiohttp.ClientPayloadError:
+            return (
+                answer.status,
+                b"",
+            )  # it was accepted, and broke off: some releases do that to some requests
+
+
+def keep(server: str, statuses: Mapping[str, tuple[int, int]]) -> None:
+    """Keep the statuses of messages: what the tables and `tests/support/message_requests.py` are held to."""
+    file = message_requests.RESULTS
+    known: dict[str, dict[str, int]] = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    made = dict(known)
+    for title, (before, after) in statuses.items():
+        name = title.removeprefix("messages/")
+        made[name] = {**known.get(name, {}), server: before, f"{server} repaired": after}
+    lines = [f"  {json.dumps(name)}: {json.dumps(each)}" for name, each in made.items()]
+    file.write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
 
 
 async def run_clients(upstream: str | None, model: str) -> None:

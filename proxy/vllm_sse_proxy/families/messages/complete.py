@@ -34,7 +34,7 @@ from vllm_sse_proxy.families.messages.events import (
     inserted,
 )
 from vllm_sse_proxy.families.messages.lost_braces import has_lost_its_brace
-from vllm_sse_proxy.families.messages.requests import ended_by_itself, model_of, required_of, requires_input
+from vllm_sse_proxy.families.messages.request import ended_by_itself, model_of, required_of, requires_input
 from vllm_sse_proxy.families.messages.results import Result, is_same, reason_of, result_of, with_counts
 from vllm_sse_proxy.stream.ending import REPORTS, BodyEnd
 from vllm_sse_proxy.stream.event import END, Event

@@ -11,7 +11,8 @@ from vllm_sse_proxy.families.messages.error_reports import is_error, read_error,
 from vllm_sse_proxy.families.messages.events import parse_event
 from vllm_sse_proxy.families.messages.exit import MessagesWriter
 from vllm_sse_proxy.families.messages.repairs import READ
-from vllm_sse_proxy.families.messages.requests import kept_of
+from vllm_sse_proxy.families.messages.request import kept_of
+from vllm_sse_proxy.families.messages.requests import MISREAD, REQUEST_REPAIRS
 from vllm_sse_proxy.families.messages.view import MessageView
 from vllm_sse_proxy.sse import encode_event
 from vllm_sse_proxy.stream.event import Event
@@ -31,9 +32,17 @@ class Messages(Family):
     """``POST /v1/messages``, Anthropic's protocol."""
 
     name = "messages"
-    endpoints: tuple[Endpoint, ...] = (Endpoint("messages", "POST", "/v1/messages"),)
+    endpoints: tuple[Endpoint, ...] = (
+        Endpoint("messages", "POST", "/v1/messages"),
+        # Never answered by a stream; but the same requests are refused there.
+        Endpoint("count_tokens", "POST", "/v1/messages/count_tokens"),
+    )
     repairs: tuple[type[Repair], ...] = READ
     corrections: tuple[Correction, ...] = CORRECTIONS
+    request_corrections: tuple[Correction, ...] = tuple(
+        Correction(repair.name, repair.summary, (), is_default=repair.enabled) for repair in REQUEST_REPAIRS
+    )
+    misread: tuple[str, ...] = tuple(MISREAD)
     deltas = frozenset({grammar.BLOCK_DELTA})
     types = grammar.EVENTS
 

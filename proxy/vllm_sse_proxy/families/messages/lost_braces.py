@@ -1,8 +1,8 @@
 """Calls of which a parser lost the last brace, and nothing else (C46: deepseek_v3 to 0.32, hermes 0.17).
 
 Half an input looks the same, so it takes certainty: the model ended by itself, before its token limit and without a stop
-sequence; one brace makes the input an object; what stands before it is not a number, which may go on; and the object has all
-that the tool requires.
+sequence; one brace makes the input an object; what stands before it is not a number, which may go on; the object has all
+that the tool requires; and its last value is not what the parser of 0.17 says again at the end, the object without that value.
 """
 
 from __future__ import annotations
@@ -28,7 +28,15 @@ def has_lost_its_brace(text: InputText, required: list[Any] | None) -> bool:
         value = json.loads(said + "}", strict=False)
     except (ValueError, RecursionError):
         return False
-    return type(value) is dict and all(name in value for name in required if type(name) is str)
+    if type(value) is not dict or _says_itself_again(value):
+        return False
+    return all(name in value for name in required if type(name) is str)
+
+
+def _says_itself_again(value: dict[str, Any]) -> bool:
+    """Return whether the last value of an object is the object as it was before: ``{"a": 1, "b": {"a": 1}}`` (C17)."""
+    *before, (_, last) = value.items()
+    return bool(before) and last == dict(before)
 
 
 _ENDS_OF_VALUES: Final = '"}]el'

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vllm_sse_proxy.families.messages import grammar
 from vllm_sse_proxy.families.messages.events import delta_of
-from vllm_sse_proxy.families.messages.requests import only_stop_sequence
+from vllm_sse_proxy.families.messages.request import only_stop_sequence
 from vllm_sse_proxy.stream.event import dump_json
 
 if TYPE_CHECKING:

@@ -15,10 +15,11 @@ from vllm_sse_proxy.config import Mode
 from vllm_sse_proxy.families.responses.answers import answer_plan
 from vllm_sse_proxy.families.responses.view import ClientView
 from vllm_sse_proxy.server.handling import FamilyHandler, StreamRequest
+from vllm_sse_proxy.server.repairing import RepairedRequest, RepairingRequest
 from vllm_sse_proxy.server.responses.call_ids import answered_response, with_stored_ids
 from vllm_sse_proxy.server.responses.json_answers import answered, items_of
 from vllm_sse_proxy.server.responses.polling import StatusPoller
-from vllm_sse_proxy.server.responses.repairing import RepairedRequest, RequestRepairs
+from vllm_sse_proxy.server.responses.repairing import ResponsesRepairs
 from vllm_sse_proxy.server.responses.resume import Resume, parse_resume
 from vllm_sse_proxy.server.responses.stored import StoredResponses, UnreadableError
 from vllm_sse_proxy.server.routes import normal_path, prefix_of
@@ -51,12 +52,12 @@ class ResponsesHandler(FamilyHandler):
     """
 
     pollers: set[StatusPoller] = field(default_factory=set)
-    repairs: RequestRepairs = field(init=False)
+    repairs: ResponsesRepairs = field(init=False)
     answer_plan: Plan = field(init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.repairs = RequestRepairs(self.settings, self.upstream)
+        self.repairs = ResponsesRepairs.of(self.settings, self.upstream)
         self.answer_plan = answer_plan(self.plan)
 
     def begin(
@@ -82,10 +83,10 @@ class ResponsesHandler(FamilyHandler):
             exchange,
             resume.target,
             resource,
+            RepairedRequest(self.repairs, exchange, headers),
             stored,
             self.pollers,
             resume.starting_after,
-            RepairedRequest(self.repairs, exchange, headers),
         )
 
     def note_success(self, method: str, path: str) -> None:
@@ -137,7 +138,7 @@ class ObservedRequest(StreamRequest):
 
 
 @dataclass(eq=False)
-class ResponsesRequest(StreamRequest):
+class ResponsesRequest(RepairingRequest):
     """A request for a new response, or for the stream of one that is stored: the latter has an id as its ``resource``.
 
     :ivar handler: the family's own.
@@ -150,11 +151,10 @@ class ResponsesRequest(StreamRequest):
     stored: StoredResponses
     pollers: set[StatusPoller]
     starting_after: int | None
-    repaired: RepairedRequest
 
     async def take_body(self, body: bytes, document: Mapping[str, Any] | None) -> bytes:
         """Return the body for upstream: with the call_ids that it has stored, and repaired where no refusal will come."""
-        await super().take_body(body, document)
+        self.context = self.handler.family.context(self.resource, document)
         if document is None:
             return body
         translated = await self._translated(body, document)
@@ -176,17 +176,9 @@ class ResponsesRequest(StreamRequest):
         self.exchange.metrics.requests_translated.inc()
         return translated
 
-    def may_be_refused(self, status: int) -> bool:
-        """Return whether an answer with this status may be a refusal after which the request is sent again."""
-        return self.repaired.may_be_refused(status)
-
-    def after_refusal(self, status: int, refusal: bytes) -> bytes | None:
-        """Return the body that is sent instead of a refused one; None if the request is not sent again."""
-        return self.repaired.after_refusal(status, refusal)
-
     def settle(self, status: int) -> int:
         """Take note that the request is not sent again; return which of upstream's answers the client gets."""
-        settled = self.repaired.settle(status)
+        settled = super().settle(status)
         if self.repaired.conversion:
             self.context = replace(self.context, conversion=self.repaired.conversion)
         return settled
@@ -199,12 +191,13 @@ class ResponsesRequest(StreamRequest):
         """Keep the items that the client was sent whole."""
         view = normalizer.view
         if self._keeps_items() and isinstance(view, ClientView):
-            self.repaired.keep([item.item for item in view.items if item.closed])
+            items = [item.item for item in view.items if item.closed]
+            self.handler.repairs.keep(self.exchange, items)
 
     def _rewritten(self, answer: bytes) -> bytes:
         made = answered(answer, self.handler.answer_plan, self.context, self.exchange)
         if self._keeps_items():
-            self.repaired.keep(items_of(made))
+            self.handler.repairs.keep(self.exchange, items_of(made))
         return made
 
     def _keeps_items(self) -> bool:

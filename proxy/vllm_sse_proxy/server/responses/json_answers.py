@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from vllm_sse_proxy.families.requests.document import read, write
 from vllm_sse_proxy.families.responses.answers import repaired_answer
 from vllm_sse_proxy.families.responses.requests import (
     KEY,
@@ -12,7 +13,6 @@ from vllm_sse_proxy.families.responses.requests import (
     conversion_in,
     unrepaired_conversion,
 )
-from vllm_sse_proxy.families.responses.requests.document import read, write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,99 +1,55 @@
-"""Requests that vLLM refuses, sent again in a form that it accepts (docs/requests.md).
+"""What the requests of the Responses API share: beside what made them pass, the items that were emitted.
 
-What is done to a request, and when it is sent again, the family decides (:mod:`vllm_sse_proxy.families.responses.requests`).
-Here are the things that need a clock, a process or upstream: what is remembered of upstream and of the items that were
-emitted, and the posts of one request.
+A client that stores nothing itself only names them in its next request.
 """
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
 from vllm_sse_proxy.families.responses.requests import (
-    NOTHING,
-    Conversion,
-    Facts,
     ItemMemory,
-    RequestAttempts,
-    RequestMemory,
-    RequestPlanner,
-    Step,
+    ResponsesPlanner,
     misread_in,
-    names_gpt_oss,
     owner_of,
     references,
 )
 from vllm_sse_proxy.server.credentials import CLIENT_CREDENTIALS
-from vllm_sse_proxy.server.responses.release import UpstreamRelease
+from vllm_sse_proxy.server.repairing import RequestRepairs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from multidict import CIMultiDict
+    from typing import Self
 
     from vllm_sse_proxy.config import ServerSettings
-    from vllm_sse_proxy.families.responses.requests.memory import Key
+    from vllm_sse_proxy.families.requests import Facts, Key
     from vllm_sse_proxy.server.exchange import Exchange
     from vllm_sse_proxy.server.headers import RawHeaders
     from vllm_sse_proxy.server.upstream import Upstream
 
-_REFUSALS: Final = frozenset(
-    {
-        HTTPStatus.BAD_REQUEST,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        HTTPStatus.NOT_IMPLEMENTED,
-    }
-)
-"""Statuses of answers that are looked into: they may be refusals."""
 _CREDENTIALS: Final = tuple(name.lower().encode() for name in CLIENT_CREDENTIALS)
 """Headers that say whose a request is: the client's own, not what upstream gets instead."""
 
 
 @dataclass(eq=False)
-class RequestRepairs:
+class ResponsesRepairs(RequestRepairs):
     """What the requests of one process share.
 
-    :ivar planner: the repairs that are switched on.
-    :ivar memory: what made requests pass.
     :ivar items: what was emitted, for clients that only name it in their next request.
     """
 
-    settings: ServerSettings
-    upstream: Upstream
-    planner: RequestPlanner = field(init=False)
-    memory: RequestMemory = field(default_factory=RequestMemory)
     items: ItemMemory = field(init=False)
-    release: UpstreamRelease = field(init=False)
-    _starts: int = 0
+
+    @classmethod
+    def of(cls, settings: ServerSettings, upstream: Upstream) -> Self:
+        """Make them from the settings."""
+        planner = ResponsesPlanner(disabled=settings.disable_repairs, enabled=settings.enable_repairs)
+        return cls(settings, upstream, planner)
 
     def __post_init__(self) -> None:
-        self.planner = RequestPlanner(
-            disabled=self.settings.disable_repairs, enabled=self.settings.enable_repairs
-        )
+        super().__post_init__()
         self.items = ItemMemory(max_bytes=self.settings.item_memory_bytes)
-        self.release = UpstreamRelease(self.upstream)
-
-    async def learn_release(self, headers: Callable[[], CIMultiDict[str]]) -> None:
-        """Find out upstream's release, unless it is known, and forget what was learnt of another one."""
-        await self.release.refresh(headers)
-        self._identify()
-
-    def note_unreachable(self) -> None:
-        """Take note that upstream could not be reached: it may come back as another one."""
-        self._starts += 1
-        self.release.forget()
-        self._identify()
-
-    def facts(self, key: Key) -> Facts:
-        """Return what is known of the model."""
-        known = Facts(release=self.release.known, harmony=True if names_gpt_oss(key[1]) else None)
-        return self.memory.facts(key, known)
 
     def keep(self, exchange: Exchange, items: list[Any]) -> None:
         """Keep items that were emitted to a client."""
@@ -104,143 +60,18 @@ class RequestRepairs:
         for item in items:
             self.items.keep(owner, item, now)
 
-    def find(self, exchange: Exchange, request: dict[str, Any]) -> dict[str, Any]:
-        """Return the items that a request only names, as far as they are known."""
+    def known_facts(self, key: Key, request: dict[str, Any], exchange: Exchange) -> Facts:
+        """Return what is known, and with it the items that a request only names, as far as they are known."""
+        facts = super().known_facts(key, request, exchange)
         ids = references(request)
         if not ids:
-            return {}
-        return self.items.find(_owner(exchange.raw_headers), ids, asyncio.get_running_loop().time())
+            return facts
+        found = self.items.find(_owner(exchange.raw_headers), ids, asyncio.get_running_loop().time())
+        return replace(facts, items=found)
 
-    def _identify(self) -> None:
-        self.memory.identify(self.settings.upstream, f"{self.release.version} {self._starts}")
-
-
-@dataclass(eq=False)
-class RepairedRequest:
-    """The posts of one request.
-
-    :param headers: makes the client's own end-to-end headers, as they are forwarded.
-    :ivar conversion: what must be converted back in the answer.
-    """
-
-    repairs: RequestRepairs
-    exchange: Exchange
-    headers: Callable[[], CIMultiDict[str]]
-    conversion: Conversion = NOTHING
-    _raw: bytes | None = None
-    _request: dict[str, Any] | None = None
-    _key: Key = ("", "")
-    _attempts: RequestAttempts | None = None
-    _refused_at: float = 0.0
-
-    async def first(self, raw: bytes, request: dict[str, Any]) -> bytes:
-        """Return what is sent first: nearly always the request as it came.
-
-        :param raw: the request's body; ``request``: the same as a JSON object.
-        """
-        repairs = self.repairs
-        model = request.get("model")
-        self._raw, self._request = raw, request
-        self._key = (repairs.settings.upstream, model if isinstance(model, str) else "")
-        depends = repairs.planner.depends_on_upstream(request)
-        if not depends and not repairs.memory.knows(self._key):
-            return raw
-        if depends:
-            await repairs.learn_release(self.headers)
-        attempts = self._begin(raw, request, recall=True)
-        return attempts.first().body
-
-    def may_be_refused(self, status: int) -> bool:
-        """Return whether an answer with this status may be a refusal, which :meth:`after_refusal` has to see."""
-        return self._raw is not None and status in _REFUSALS
-
-    def after_refusal(self, status: int, refusal: bytes) -> bytes | None:
-        """Return what is sent instead of what was refused; None if nothing is.
-
-        :param refusal: the body of the answer.
-        """
-        if self._attempts is None:
-            assert self._raw is not None  # noqa: S101 - the answer to what `first` returned
-            self._begin(self._raw, orjson.loads(self._raw), recall=False).first()
-        attempts = self._attempts
-        assert attempts is not None  # noqa: S101 - made above
-        if not self._refused_at:
-            self._refused_at = asyncio.get_running_loop().time()
-        last = attempts.posts[-1]
-        if last.step is not Step.FIRST and len(attempts.posts) == 1:
-            self.repairs.memory.refuted(self._key, attempts.features())  # what was remembered is not so
-        post = attempts.after(status, refusal)
-        return None if post is None else post.body
-
-    def settle(self, status: int) -> int:
-        """Take note that the last answer stands, and return which of the answers the client gets, counted from 0.
-
-        :param status: the last answer's.
-        """
-        attempts, self._attempts, self._raw = self._attempts, None, None
-        request, self._request = self._request, None
-        if attempts is None:
-            if request is not None and _is_success(status):
-                self._count_misread(request, self.repairs.facts(self._key))
-            return 0
-        metrics = self.exchange.metrics
-        memory = self.repairs.memory
-        memory.learn(self._key, attempts.facts)
-        last = len(attempts.posts) - 1
-        post = attempts.posts[last]
-        if attempts.is_refused:
-            outcome = "still_refused" if last else "nothing_to_repair"
-            metrics.request_refusals.labels(outcome).inc()
-            return attempts.decisive
-        if not _is_success(status):
-            return last
-        self.conversion = post.conversion
-        self._count(post.names)
-        self._count_misread(orjson.loads(post.body), attempts.facts)
-        now = asyncio.get_running_loop().time()
-        if last:
-            metrics.request_refusals.labels("repaired").inc()
-            metrics.request_repair.observe(now - self._refused_at)
-        if last or post.step is Step.FIRST:
-            features = attempts.features()
-            if post.step is Step.FIRST:
-                memory.refuted(self._key, features)
-            else:
-                memory.passed(self._key, features, post.step, attempts.facts, now)
-        return last
-
-    def keep(self, items: list[Any]) -> None:
-        """Keep items of the answer."""
-        self.repairs.keep(self.exchange, items)
-
-    def _begin(self, raw: bytes, request: dict[str, Any], *, recall: bool) -> RequestAttempts:
-        """Begin the posts.
-
-        :param recall: let the first one be what made requests like this pass.
-        """
-        repairs = self.repairs
-        facts = replace(repairs.facts(self._key), items=repairs.find(self.exchange, request))
-        step = Step.FIRST
-        if recall and repairs.memory.knows(self._key):
-            now = asyncio.get_running_loop().time()
-            step = repairs.memory.step(self._key, repairs.planner.features(request, facts), now)
-        self._attempts = RequestAttempts(repairs.planner, raw, request, facts, step)
-        return self._attempts
-
-    def _count_misread(self, request: dict[str, Any], facts: Facts) -> None:
-        """Count what upstream misreads in the request that it has accepted."""
-        for name in misread_in(request, facts):
-            self.exchange.metrics.requests_misread.labels(name).inc()
-
-    def _count(self, names: tuple[str, ...]) -> None:
-        exchange = self.exchange
-        exchange.request_repairs = list(names) or None
-        for name in names:
-            exchange.metrics.request_repairs.labels(name).inc()
-
-
-def _is_success(status: int) -> bool:
-    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+    def misread_in(self, request: dict[str, Any], facts: Facts) -> frozenset[str]:
+        """Return the names of what upstream misreads in a request that it has accepted."""
+        return misread_in(request, facts)
 
 
 def _owner(raw_headers: RawHeaders) -> bytes:

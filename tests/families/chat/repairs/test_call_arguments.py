@@ -92,6 +92,15 @@ def test_another_whole_is_not_a_part_of_what_is_cut() -> None:
     assert made.repairs["call_arguments"] == 1
 
 
+def test_a_whole_that_is_less_than_what_was_sent_adds_nothing() -> None:
+    """Seen of 0.17.0: its parser says at the end what it knew a moment before."""
+    becomes(
+        of(['{"city": "Paris", "units', '{"city": "Paris"}']),
+        lines(head(), more('{"city": "Paris", "units'), end="{} -> length\n[DONE]"),
+        request=REQUEST,
+    )
+
+
 def test_they_come_again_with_the_finish() -> None:
     becomes(
         lines(

@@ -167,6 +167,7 @@ def test_a_last_brace_that_a_parser_lost_is_restored(pieces: str) -> None:
         ('{"a": [{"b": "c"}', "tool_use", {}),
         ('{"b": "c"', "tool_use", {}),  # what the tool requires is not there
         ('["a", {"a": "b"', "tool_use", {}),
+        ('{"a": "b", "c": {"a": "b"}', "tool_use", {}),  # what 0.17 says again is not a value
         ('{"a": "b"', "stop_sequence X", {}),
         ('{"a": "b"', "tool_use", {"stop_sequences": ["X"]}),
         ('{"a": "b"', "tool_use", {"max_tokens": 5}),

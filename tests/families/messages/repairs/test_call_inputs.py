@@ -116,3 +116,12 @@ def test_what_is_said_again_may_hold_line_ends_and_may_be_too_deep_to_compare() 
     deep = "[" * 20_000 + "]" * 20_000
     made, normalizer = run(wire(call(f'{{"a": {deep}', f'{{"a":{deep}}}')))
     assert normalizer.tally.repairs == {}
+
+
+def test_a_whole_that_is_less_than_what_was_sent_is_dropped_and_the_end_stays_lost() -> None:
+    """C17, seen of 0.17.0: its parser says at the end what it knew a moment before."""
+    pieces = ['{"command": "echo Paris", "description', '{"command": "echo Paris"}']
+    lines, counts = repaired(call(*pieces, end="end tool_use"))
+    assert pieces_of(lines) == pieces[:1]
+    assert set(counts) == {"call_inputs", "cut_calls"}
+    assert lines[-1].startswith("error"), "nobody runs it"

@@ -23,14 +23,12 @@ from tests.support.streams import (
     wire,
 )
 from vllm_sse_proxy import BodyEnd, Dialect, Reasoning, RequestContext, StreamNormalizer, build_plan
+from vllm_sse_proxy.families.requests import Facts, RequestAttempts, Step
 from vllm_sse_proxy.families.responses.requests import (
     KEY,
     Conversion,
     ConvertedTool,
-    Facts,
-    RequestAttempts,
-    RequestPlanner,
-    Step,
+    ResponsesPlanner,
     ToolKind,
 )
 
@@ -57,7 +55,7 @@ REQUEST: Json = {"model": "m", "input": "Hi", "tools": TOOLS, "stream": True}
 def sent(request: Json = REQUEST) -> tuple[Conversion, Json]:
     """Return the conversion of a request, and what harmony is sent."""
     attempts = RequestAttempts(
-        RequestPlanner(), json.dumps(request).encode(), request, Facts(harmony=True), Step.LOSSY
+        ResponsesPlanner(), json.dumps(request).encode(), request, Facts(harmony=True), Step.LOSSY
     )
     post = attempts.first()
     return post.conversion, json.loads(post.body)

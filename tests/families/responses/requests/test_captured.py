@@ -22,8 +22,8 @@ from tests.support.requests import (
     features,
     sent_to,
 )
-from vllm_sse_proxy.families.responses.requests import Facts, Step
-from vllm_sse_proxy.families.responses.requests.base import RequestRepair
+from vllm_sse_proxy.families.requests import Facts, Step
+from vllm_sse_proxy.families.requests.base import RequestRepair
 from vllm_sse_proxy.families.responses.requests.conversion import ECHOED
 from vllm_sse_proxy.families.responses.requests.plan import conversion_of
 

@@ -8,15 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.requests import captured
+from vllm_sse_proxy.families.requests import Facts, RequestAttempts, Step
 from vllm_sse_proxy.families.responses.requests import (
     KEY,
     NOTHING,
     Conversion,
     ConvertedTool,
-    Facts,
-    RequestAttempts,
-    RequestPlanner,
-    Step,
+    ResponsesPlanner,
     ToolKind,
     conversion_in,
     unrepaired_conversion,
@@ -25,7 +23,7 @@ from vllm_sse_proxy.families.responses.requests import (
 from vllm_sse_proxy.families.responses.requests.conversion import MAX_VALUE_CHARACTERS
 from vllm_sse_proxy.families.responses.requests.plan import conversion_of
 
-PLANNER = RequestPlanner()
+PLANNER = ResponsesPlanner()
 HARMONY = Facts(harmony=True)
 
 

@@ -4,11 +4,7 @@ from typing import Any
 
 import pytest
 
-from vllm_sse_proxy.families.responses.requests import (
-    ItemMemory,
-    owner_of,
-    references,
-)
+from vllm_sse_proxy.families.responses.requests import ItemMemory, owner_of, references
 
 ALICE, BOB = owner_of(b"Bearer alice"), owner_of(b"Bearer bob")
 

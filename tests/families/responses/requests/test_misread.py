@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.support.requests import captured
-from vllm_sse_proxy.families.responses.requests import MISREAD, Facts, misread_in
+from vllm_sse_proxy.families.requests import Facts
+from vllm_sse_proxy.families.responses.requests import MISREAD, misread_in
 
 Json = dict[str, Any]
 UNKNOWN = Facts()

@@ -9,17 +9,10 @@ import pytest
 
 from tests.support.refusals import Server
 from tests.support.requests import captured
-from vllm_sse_proxy.families.responses.requests import (
-    NOTHING,
-    REQUEST_REPAIRS,
-    Facts,
-    Post,
-    RequestAttempts,
-    RequestPlanner,
-    Step,
-)
+from vllm_sse_proxy.families.requests import Facts, Post, RequestAttempts, Step
+from vllm_sse_proxy.families.responses.requests import REQUEST_REPAIRS, ResponsesPlanner
 
-PLANNER = RequestPlanner()
+PLANNER = ResponsesPlanner()
 NO_FACTS = Facts()
 FUNCTION = {"type": "function", "name": "f", "description": "", "parameters": {}}
 CRM = {"type": "namespace", "name": "crm", "tools": [FUNCTION]}
@@ -53,7 +46,7 @@ class TestSteps:
         assert steps_of(attempts) == ["FIRST", "LOSSLESS", "LOSSY"]
         first, lossless, lossy = attempts.posts
         assert first.body == orjson.dumps(request(tools=[CRM, WEB, FUNCTION]))
-        assert (first.names, first.conversion) == ((), NOTHING)
+        assert (first.names, first.conversion) == ((), None)
         assert lossless.names == ("namespace_tools",)
         assert lossy.names == ("namespace_tools", "web_search_tool")
         assert [tool["type"] for tool in json.loads(lossy.body)["tools"]] == ["function", "function"]
@@ -213,7 +206,7 @@ def test_a_request_that_only_seems_urgent() -> None:
 
 class TestPlanner:
     def test_repairs_that_are_switched_off(self) -> None:
-        planner = RequestPlanner(disabled={"namespace_tools"})
+        planner = ResponsesPlanner(disabled={"namespace_tools"})
         assert planner.features(request(tools=[CRM, WEB]), Facts()) == {"web_search_tool"}
         assert PLANNER.features(request(tools=[CRM, WEB]), Facts()) == {"namespace_tools", "web_search_tool"}
 
@@ -222,7 +215,7 @@ class TestPlanner:
         body = request(input=[{"role": "user", "content": [picture]}])
         facts = Facts(harmony=True)
         assert not PLANNER.is_urgent(body, facts)
-        planner = RequestPlanner(enabled={"harmony_pictures"})
+        planner = ResponsesPlanner(enabled={"harmony_pictures"})
         assert planner.is_urgent(body, facts)
         assert planner.repaired(body, facts, Step.FIRST).names == ("harmony_pictures",)
         assert not planner.is_urgent(body, Facts())

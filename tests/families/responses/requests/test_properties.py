@@ -10,17 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.requests import features
-from vllm_sse_proxy.families.responses.requests import (
-    REQUEST_REPAIRS,
-    Facts,
-    RequestAttempts,
-    RequestPlanner,
-    Step,
-)
+from vllm_sse_proxy.families.requests import Facts, RequestAttempts, Step
+from vllm_sse_proxy.families.responses.requests import REQUEST_REPAIRS, ResponsesPlanner
 from vllm_sse_proxy.families.responses.requests.items import references
 from vllm_sse_proxy.families.responses.requests.plan import conversion_of
 
-PLANNER = RequestPlanner(enabled={repair.name for repair in REQUEST_REPAIRS})
+PLANNER = ResponsesPlanner(enabled={repair.name for repair in REQUEST_REPAIRS})
 BODIES = [each["body"] for each in features().values()]
 WORDS = sorted(
     {word for body in BODIES for word in orjson.dumps(body).decode().split('"')[1::2] if len(word) < 40}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import timeit
 
+from vllm_sse_proxy.families.requests.members import tools_of, type_of
 from vllm_sse_proxy.families.responses.requests.tools import (
     ConvertedTool,
     NamePool,
@@ -9,8 +10,6 @@ from vllm_sse_proxy.families.responses.requests.tools import (
     changed_choice,
     joined_name,
     merged_tools,
-    tools_of,
-    type_of,
 )
 
 

@@ -20,7 +20,6 @@ CONFIG = """\
 model = "tiny"
 model_provider = "vllm"
 show_raw_agent_reasoning = {raw}
-web_search = "disabled"
 
 [model_providers.vllm]
 name = "vLLM"

@@ -1,9 +1,10 @@
 """Make a tiny Qwen3 that knows `dialogues.py` by heart: `python qwen3.py FOLDER [STEPS]`, in vLLM's environment.
 
 ChatML, `<think>`, `<tool_call>`: what vLLM's simple path and its `qwen3` and `hermes` parsers read. Three layers, 4 MB.
-The chat template shows the model no more than the last user's words, and whether a tool has answered since. So it answers
-every client alike: however long the instructions are that the client sends along, and whether the calls come with the
-outputs (as input items) or not (`previous_response_id`, from whose response vLLM takes the messages only).
+The chat template shows the model no more than the last user's words, without the reminders that Claude Code puts around them,
+and whether a tool has answered since. So it answers every client alike: however long the instructions are that the client
+sends along, and whether the calls come with the outputs (as input items) or not (`previous_response_id`, from whose response
+vLLM takes the messages only).
 """
 
 import json
@@ -27,8 +28,11 @@ TEMPLATE = """\
 {%- set last = namespace(user='', answered=false) %}
 {%- for m in messages %}
 {%- if m.role == 'tool' %}{%- set last.answered = true %}
-{%- elif m.role == 'user' %}{%- set last.answered = false %}
-{%- set last.user = m.content if m.content is string else m.content | map(attribute='text') | join %}{%- endif %}
+{%- elif m.role == 'user' and m.content %}
+{%- set said = namespace(text='') %}
+{%- for part in (m.content if m.content is string else m.content | map(attribute='text') | join).split('<system-reminder>') %}
+{%- set said.text = said.text + part.split('</system-reminder>')[-1] %}{%- endfor %}
+{%- if said.text.strip() %}{%- set last.answered = false %}{%- set last.user = said.text.strip() %}{%- endif %}{%- endif %}
 {%- endfor %}
 {{- '<|im_start|>user\\n' + last.user + '<|im_end|>\\n' }}
 {%- if last.answered %}{{ '<|im_start|>tool\\n<|im_end|>\\n' }}{%- endif %}

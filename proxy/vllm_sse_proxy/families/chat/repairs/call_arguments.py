@@ -28,7 +28,7 @@ from vllm_sse_proxy.families.chat.chunks import (
 )
 from vllm_sse_proxy.families.chat.request import ChatRequest
 from vllm_sse_proxy.families.chunks import FINISH, OVER, choice_of, index_of
-from vllm_sse_proxy.families.partial_json import scan
+from vllm_sse_proxy.families.partial_json import is_less_again, scan
 from vllm_sse_proxy.stream.event import dump_json
 from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
 
@@ -220,6 +220,8 @@ def _rest_of_whole(call: CallView, text: str) -> str | None:
         return None if call.arguments.scanner.is_in_string else ""
     if text.startswith(before):
         return text[len(before) :]
+    if is_less_again(text, before.lstrip()):
+        return ""
     squeezed, again = _squeezed(before), _squeezed(text)
     if again.startswith(squeezed):
         return again[len(squeezed) :]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_sse_proxy.families.messages import grammar
 from vllm_sse_proxy.families.messages.events import delta_of, inserted
-from vllm_sse_proxy.families.messages.requests import only_tool
+from vllm_sse_proxy.families.messages.request import only_tool
 from vllm_sse_proxy.stream.event import dump_json
 from vllm_sse_proxy.stream.repair import Repair, StreamContext
 

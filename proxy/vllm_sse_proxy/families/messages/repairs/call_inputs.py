@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_sse_proxy.families.messages import grammar
 from vllm_sse_proxy.families.messages.events import delta_of, delta_type
-from vllm_sse_proxy.families.partial_json import JsonScanner, scan
+from vllm_sse_proxy.families.partial_json import JsonScanner, is_less_again, scan
 from vllm_sse_proxy.stream.event import END
 from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, StreamContext, Verdict
 
@@ -83,6 +83,8 @@ class _Input:
         begun = sent.lstrip(_SPACE)
         if whole.startswith(begun):
             return whole[len(begun) :]
+        if is_less_again(whole, begun):
+            return ""
         closing = scan(sent).closing
         return closing if closing is not None and _value(sent + closing) == _value(whole) else None
 

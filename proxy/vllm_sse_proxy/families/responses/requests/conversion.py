@@ -12,21 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from vllm_sse_proxy.families.requests.members import text_of, tools_of, type_of
 from vllm_sse_proxy.families.responses.custom_calls import custom_item
-from vllm_sse_proxy.families.responses.requests.tools import (
-    SEPARATOR,
-    ConvertedTool,
-    ToolKind,
-    names_of,
-    text_of,
-    tools_of,
-    type_of,
-)
+from vllm_sse_proxy.families.responses.requests.tools import SEPARATOR, ConvertedTool, ToolKind, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from vllm_sse_proxy.families.responses.requests.document import Body
+    from vllm_sse_proxy.families.requests.document import Body
 
 KEY: Final = "vllm_sse_proxy"
 """The reserved key in ``metadata``."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from vllm_sse_proxy.families.requests.members import tools_of, type_of
 from vllm_sse_proxy.families.responses.requests.parts import TEXTS, role_of
-from vllm_sse_proxy.families.responses.requests.tools import tools_of, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vllm_sse_proxy.families.responses.requests.base import Facts
-    from vllm_sse_proxy.families.responses.requests.document import Body
+    from vllm_sse_proxy.families.requests.base import Facts
+    from vllm_sse_proxy.families.requests.document import Body
 
 MISREAD: Final[dict[str, str]] = {
     "conversation": "ignored on every release: the model does not see the conversation",

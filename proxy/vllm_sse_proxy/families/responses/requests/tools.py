@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from vllm_sse_proxy.families.responses.requests.document import Body, plain
+from vllm_sse_proxy.families.requests.document import Body, plain
+from vllm_sse_proxy.families.requests.members import text_of, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -78,12 +79,6 @@ def joined_name(namespace: str, name: str) -> str:
     return name if namespace in ("", DEFAULT_NAMESPACE) else f"{namespace}{SEPARATOR}{name}"
 
 
-def tools_of(body: Body) -> list[Any]:
-    """Return the request's tools; empty if it has none."""
-    tools = body.get("tools")
-    return tools if isinstance(tools, list) else []
-
-
 def merged_tools(tools: list[Any], more: Iterable[Any]) -> list[Any]:
     """Return these tools and those of the others that are not among them, by their names, or else by all that they say."""
     merged = list(tools)
@@ -99,17 +94,6 @@ def merged_tools(tools: list[Any], more: Iterable[Any]) -> list[Any]:
 def _identity(tool: Any) -> object:
     name = text_of(tool.get("name")) if type_of(tool) in NAMED else ""
     return name or plain(tool)
-
-
-def type_of(value: object) -> str:
-    """Return the ``type`` of an item, a part or a tool; the empty string if it has none."""
-    type_ = value.get("type") if isinstance(value, dict) else None
-    return type_ if isinstance(type_, str) else ""
-
-
-def text_of(value: object) -> str:
-    """Return a string as it is, and anything else as the empty string."""
-    return value if isinstance(value, str) else ""
 
 
 def names_of(tools: list[Any]) -> list[str]:

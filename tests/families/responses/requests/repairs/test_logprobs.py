@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from tests.support.requests import body_after, repaired_by
-from vllm_sse_proxy.families.responses.requests import Facts, Step
+from vllm_sse_proxy.families.requests import Facts, Step
 from vllm_sse_proxy.families.responses.requests.repairs.logprobs import Logprobs
 
 REPAIR = Logprobs()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.requests import body_after, repaired_by
-from vllm_sse_proxy.families.responses.requests import Facts, Step
+from vllm_sse_proxy.families.requests import Facts, Step
 from vllm_sse_proxy.families.responses.requests.repairs.namespace_tools import NamespaceTools
 
 REPAIR = NamespaceTools()

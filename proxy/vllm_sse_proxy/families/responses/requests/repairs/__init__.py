@@ -43,7 +43,7 @@ from vllm_sse_proxy.families.responses.requests.repairs.unreadable_files import 
 from vllm_sse_proxy.families.responses.requests.repairs.web_search_tool import WebSearchTool
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.families.responses.requests.base import RequestRepair
+    from vllm_sse_proxy.families.requests.base import RequestRepair
 
 REQUEST_REPAIRS: Final[tuple[RequestRepair, ...]] = (
     # Members of the request

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vllm_sse_proxy.families.responses.requests.base import Facts, Repaired, RequestRepair, Step
-from vllm_sse_proxy.families.responses.requests.tools import merged_tools, tools_of, type_of
+from vllm_sse_proxy.families.requests.base import Facts, Repaired, RequestRepair, Step
+from vllm_sse_proxy.families.requests.members import tools_of, type_of
+from vllm_sse_proxy.families.responses.requests.tools import merged_tools
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.families.responses.requests.document import Body
+    from vllm_sse_proxy.families.requests.document import Body
 
 
 class AdditionalTools(RequestRepair):

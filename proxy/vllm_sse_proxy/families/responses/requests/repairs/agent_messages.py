@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from vllm_sse_proxy.families.responses.requests.base import Facts, ItemRepair
-from vllm_sse_proxy.families.responses.requests.tools import text_of, type_of
+from vllm_sse_proxy.families.requests.members import text_of, type_of
+from vllm_sse_proxy.families.responses.requests.base import ItemRepair
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.families.responses.requests.document import Body
+    from vllm_sse_proxy.families.requests.base import Facts
+    from vllm_sse_proxy.families.requests.document import Body
 
 _ENCRYPTED: Final = re.compile(r"gAAAA[\w=-]+|[\w+/=-]{64,}")
 """A Fernet token, or base64 longer than any word."""

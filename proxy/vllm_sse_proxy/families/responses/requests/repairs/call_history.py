@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from vllm_sse_proxy.families.responses.requests.base import Facts, ItemRepair
-from vllm_sse_proxy.families.responses.requests.tools import text_of, type_of
+from vllm_sse_proxy.families.requests.members import text_of, type_of
+from vllm_sse_proxy.families.responses.requests.base import ItemRepair
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from vllm_sse_proxy.families.responses.requests.document import Body
+    from vllm_sse_proxy.families.requests.base import Facts
+    from vllm_sse_proxy.families.requests.document import Body
 
 _MAX_CHARACTERS: Final = 4000
 """Of what a tool printed or found: a thousand tokens, enough to go on with, and no whole book."""

@@ -11,23 +11,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from vllm_sse_proxy.families.responses.requests.base import Facts, Repaired, RequestRepair
-from vllm_sse_proxy.families.responses.requests.document import plain
+from vllm_sse_proxy.families.requests.base import Facts, Repaired, RequestRepair
+from vllm_sse_proxy.families.requests.document import plain
+from vllm_sse_proxy.families.requests.members import text_of, tools_of, type_of
 from vllm_sse_proxy.families.responses.requests.tools import (
     ConvertedTool,
     NamePool,
     ToolKind,
     changed_choice,
     names_of,
-    text_of,
-    tools_of,
-    type_of,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vllm_sse_proxy.families.responses.requests.document import Body
+    from vllm_sse_proxy.families.requests.document import Body
 
 _INTEGER: Final = {"type": "integer"}
 _STRINGS: Final = {"type": "array", "items": {"type": "string"}}

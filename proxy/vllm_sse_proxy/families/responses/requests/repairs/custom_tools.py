@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from vllm_sse_proxy.families.responses.requests.base import Facts, Repaired, RequestRepair, Step
+from vllm_sse_proxy.families.requests.base import Facts, Repaired, RequestRepair, Step
+from vllm_sse_proxy.families.requests.members import text_of, tools_of, type_of
 from vllm_sse_proxy.families.responses.requests.custom_inputs import INPUT, encode_input
 from vllm_sse_proxy.families.responses.requests.repairs.tool_grammars import has_grammar
 from vllm_sse_proxy.families.responses.requests.tools import (
@@ -21,13 +22,10 @@ from vllm_sse_proxy.families.responses.requests.tools import (
     ToolKind,
     changed_choice,
     names_of,
-    text_of,
-    tools_of,
-    type_of,
 )
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.families.responses.requests.document import Body
+    from vllm_sse_proxy.families.requests.document import Body
 
 _DONE_BY_VLLM_SINCE: Final = (0, 32)
 _PARAMETERS: Final = {

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from vllm_sse_proxy.families.responses.requests.base import Facts, Repaired, RequestRepair, Step
+from vllm_sse_proxy.families.requests.base import Facts, Repaired, RequestRepair, Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vllm_sse_proxy.families.responses.requests.document import Body
+    from vllm_sse_proxy.families.requests.document import Body
 
 _NEAREST: Final[Mapping[str, str]] = {"none": "low", "minimal": "low", "xhigh": "high", "max": "high"}
 _NEAREST_ON_SIMPLE: Final[Mapping[str, str]] = {"max": "high"}

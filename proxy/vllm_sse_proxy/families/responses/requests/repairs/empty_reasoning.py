@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from vllm_sse_proxy.families.responses.requests.base import Facts, ItemRepair, Step
-from vllm_sse_proxy.families.responses.requests.tools import type_of
+from vllm_sse_proxy.families.requests.base import Facts, Step
+from vllm_sse_proxy.families.requests.members import type_of
+from vllm_sse_proxy.families.responses.requests.base import ItemRepair
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.families.responses.requests.document import Body
+    from vllm_sse_proxy.families.requests.document import Body
 
 _LEFT_OUT_BY_VLLM_SINCE: Final = (0, 24)
 

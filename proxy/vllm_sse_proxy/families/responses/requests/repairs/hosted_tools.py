@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from vllm_sse_proxy.families.responses.requests.base import Facts, Repaired, RequestRepair
-from vllm_sse_proxy.families.responses.requests.tools import tools_of, type_of
+from vllm_sse_proxy.families.requests.base import Facts, Repaired, RequestRepair
+from vllm_sse_proxy.families.requests.members import tools_of, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vllm_sse_proxy.families.responses.requests.document import Body
+    from vllm_sse_proxy.families.requests.document import Body
 
 _CALLABLE: Final = frozenset({"function", "custom", "namespace"})
 _OF_HARMONY: Final = frozenset({"web_search_preview", "code_interpreter", "container"})

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from vllm_sse_proxy.families.responses.requests.base import Facts, PartRepair
-from vllm_sse_proxy.families.responses.requests.tools import type_of
+from vllm_sse_proxy.families.requests.members import type_of
+from vllm_sse_proxy.families.responses.requests.base import PartRepair
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.families.responses.requests.document import Body
+    from vllm_sse_proxy.families.requests.base import Facts
+    from vllm_sse_proxy.families.requests.document import Body
 
 
 _ORIGINAL_SINCE: Final = (0, 24)

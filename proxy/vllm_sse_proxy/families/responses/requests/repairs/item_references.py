@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vllm_sse_proxy.families.responses.requests.base import Facts, Repaired, RequestRepair
-from vllm_sse_proxy.families.responses.requests.tools import text_of, type_of
+from vllm_sse_proxy.families.requests.base import Facts, Repaired, RequestRepair
+from vllm_sse_proxy.families.requests.members import text_of, type_of
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.families.responses.requests.document import Body
+    from vllm_sse_proxy.families.requests.document import Body
 
 
 class ItemReferences(RequestRepair):

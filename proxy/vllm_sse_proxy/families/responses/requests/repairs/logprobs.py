@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from vllm_sse_proxy.families.responses.requests.base import Facts, Repaired, RequestRepair, Step
+from vllm_sse_proxy.families.requests.base import Facts, Repaired, RequestRepair, Step
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.families.responses.requests.document import Body
+    from vllm_sse_proxy.families.requests.document import Body
 
 _INCLUDE: Final = "message.output_text.logprobs"
 

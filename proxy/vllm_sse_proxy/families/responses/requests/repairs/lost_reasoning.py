@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vllm_sse_proxy.families.responses.requests.base import Facts, ItemRepair
-from vllm_sse_proxy.families.responses.requests.tools import text_of, type_of
+from vllm_sse_proxy.families.requests.members import text_of, type_of
+from vllm_sse_proxy.families.responses.requests.base import ItemRepair
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.families.responses.requests.document import Body
+    from vllm_sse_proxy.families.requests.base import Facts
+    from vllm_sse_proxy.families.requests.document import Body
 
 
 class LostReasoning(ItemRepair):

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from vllm_sse_proxy.families.responses.requests.base import Facts, Repaired, RequestRepair, Step
+from vllm_sse_proxy.families.requests.base import Facts, Repaired, RequestRepair, Step
+from vllm_sse_proxy.families.requests.members import text_of, tools_of, type_of
 from vllm_sse_proxy.families.responses.requests.tools import (
     DEFAULT_NAMESPACE,
     ConvertedTool,
@@ -23,13 +24,10 @@ from vllm_sse_proxy.families.responses.requests.tools import (
     changed_choice,
     joined_name,
     names_of,
-    text_of,
-    tools_of,
-    type_of,
 )
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.families.responses.requests.document import Body
+    from vllm_sse_proxy.families.requests.document import Body
 
 _JOINED_BY_VLLM_SINCE: Final = (0, 26)
 _CALLS: Final = frozenset({"function_call", "custom_tool_call"})

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from vllm_sse_proxy.families.responses.requests.base import Facts, PartRepair, Step
+from vllm_sse_proxy.families.requests.base import Facts, Step
+from vllm_sse_proxy.families.responses.requests.base import PartRepair
 from vllm_sse_proxy.families.responses.requests.parts import note_for
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.families.responses.requests.document import Body
+    from vllm_sse_proxy.families.requests.document import Body
 
 
 class OutputPictures(PartRepair):

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from vllm_sse_proxy.families.responses.requests.base import Facts, ItemRepair, Step
+from vllm_sse_proxy.families.requests.base import Facts, Step
+from vllm_sse_proxy.families.requests.members import type_of
+from vllm_sse_proxy.families.responses.requests.base import ItemRepair
 from vllm_sse_proxy.families.responses.requests.parts import joined_texts
-from vllm_sse_proxy.families.responses.requests.tools import type_of
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.families.responses.requests.document import Body
+    from vllm_sse_proxy.families.requests.document import Body
 
 _OUTPUTS: Final = frozenset({"function_call_output", "custom_tool_call_output"})
 

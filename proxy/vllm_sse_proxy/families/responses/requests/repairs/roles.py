@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from vllm_sse_proxy.families.responses.requests.base import Facts, Repaired, RequestRepair, Step
+from vllm_sse_proxy.families.requests.base import Facts, Repaired, RequestRepair, Step
 from vllm_sse_proxy.families.responses.requests.parts import joined_texts, role_of
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.families.responses.requests.document import Body
+    from vllm_sse_proxy.families.requests.document import Body
 
 _JOINED_BY_VLLM_SINCE: Final = (0, 24)
 _OF_INSTRUCTIONS: Final = frozenset({"system", "developer"})

@@ -10,11 +10,12 @@ import base64
 import re
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from vllm_sse_proxy.families.responses.requests.base import Facts, PartRepair
-from vllm_sse_proxy.families.responses.requests.tools import text_of, type_of
+from vllm_sse_proxy.families.requests.members import text_of, type_of
+from vllm_sse_proxy.families.responses.requests.base import PartRepair
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.families.responses.requests.document import Body
+    from vllm_sse_proxy.families.requests.base import Facts
+    from vllm_sse_proxy.families.requests.document import Body
 
 _DATA_URL: Final = re.compile(r"data:(?P<type>[^;,]*)(?:;[^;,=]+=[^;,]*)*(?P<base64>;base64)?,", re.ASCII)
 _TEXT_TYPE: Final = re.compile(

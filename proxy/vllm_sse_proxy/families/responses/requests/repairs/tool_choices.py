@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from vllm_sse_proxy.families.responses.requests.base import Facts, Repaired, RequestRepair, Step
-from vllm_sse_proxy.families.responses.requests.tools import text_of, tools_of, type_of
+from vllm_sse_proxy.families.requests.base import Facts, Repaired, RequestRepair, Step
+from vllm_sse_proxy.families.requests.members import text_of, tools_of, type_of
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.families.responses.requests.document import Body
+    from vllm_sse_proxy.families.requests.document import Body
 
 _ALL_SINCE: Final = (0, 32)
 _NONE_SINCE: Final = (0, 24)

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from vllm_sse_proxy.families.responses.requests.base import Facts, Repaired, RequestRepair
-from vllm_sse_proxy.families.responses.requests.document import plain
+from vllm_sse_proxy.families.requests.base import Facts, Repaired, RequestRepair
+from vllm_sse_proxy.families.requests.document import plain
+from vllm_sse_proxy.families.requests.members import text_of, tools_of, type_of
 from vllm_sse_proxy.families.responses.requests.tools import (
     ConvertedTool,
     NamePool,
@@ -21,13 +22,10 @@ from vllm_sse_proxy.families.responses.requests.tools import (
     joined_name,
     merged_tools,
     names_of,
-    text_of,
-    tools_of,
-    type_of,
 )
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.families.responses.requests.document import Body
+    from vllm_sse_proxy.families.requests.document import Body
 
 TOOL: Final = "tool_search"
 CALL: Final = "tool_search_call"

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from vllm_sse_proxy.families.responses.requests.base import Facts, Repaired, RequestRepair
+from vllm_sse_proxy.families.requests.base import Facts, Repaired, RequestRepair
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.families.responses.requests.document import Body
+    from vllm_sse_proxy.families.requests.document import Body
 
 _TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority"})
 _SUMMARIES: Final = frozenset({"auto", "concise", "detailed"})

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from vllm_sse_proxy.families.responses.requests.base import Facts, PartRepair
+from vllm_sse_proxy.families.requests.members import type_of
+from vllm_sse_proxy.families.responses.requests.base import PartRepair
 from vllm_sse_proxy.families.responses.requests.parts import file_note
-from vllm_sse_proxy.families.responses.requests.tools import type_of
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.families.responses.requests.document import Body
+    from vllm_sse_proxy.families.requests.base import Facts
+    from vllm_sse_proxy.families.requests.document import Body
 
 
 class UnreadableFiles(PartRepair):

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from vllm_sse_proxy.families.responses.requests.base import Facts, Repaired, RequestRepair
+from vllm_sse_proxy.families.requests.base import Facts, Repaired, RequestRepair
+from vllm_sse_proxy.families.requests.members import tools_of, type_of
 from vllm_sse_proxy.families.responses.requests.repairs.hosted_tools import without_tools
-from vllm_sse_proxy.families.responses.requests.tools import changed_choice, tools_of, type_of
+from vllm_sse_proxy.families.responses.requests.tools import changed_choice
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.families.responses.requests.document import Body
+    from vllm_sse_proxy.families.requests.document import Body
 
 _PREVIEW: Final = "web_search_preview"
 _MEMBERS: Final = ("user_location", "search_context_size")

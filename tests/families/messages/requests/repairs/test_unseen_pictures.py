@@ -1,0 +1,40 @@
+"""Pictures to a model that cannot see."""
+
+from __future__ import annotations
+
+from vllm_sse_proxy.families.messages.requests.repairs.unseen_pictures import UnseenPictures
+from vllm_sse_proxy.families.requests import Facts, Step
+
+REPAIR = UnseenPictures()
+UNKNOWN = Facts()
+
+
+def made(**body: object) -> dict[str, object] | None:
+    repairing = REPAIR.repair(body, UNKNOWN)
+    return None if repairing is None else repairing.body
+
+
+def asked(*blocks: object) -> list[object]:
+    return [{"role": "user", "content": list(blocks)}]
+
+
+def text(words: str, **more: object) -> dict[str, object]:
+    return {"type": "text", "text": words, **more}
+
+
+PICTURE = {"type": "image", "source": {"type": "base64", "data": "iVBO"}}
+NOTE = text("[There was an image here, which this model cannot see.]")
+
+
+def test_a_note_takes_their_place() -> None:
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [PICTURE, "odd"]}
+    assert made(messages=asked(PICTURE, text("What is it?"), result)) == {
+        "messages": asked(NOTE, text("What is it?"), {**result, "content": [NOTE, "odd"]})
+    }
+    assert made(messages=asked(text("Hi."), {"type": "tool_result", "content": "Hi."})) is None
+
+
+def test_only_where_the_model_is_known_not_to_see() -> None:
+    assert REPAIR.step(UNKNOWN) is Step.NEVER
+    assert REPAIR.step(Facts(sees_pictures=True)) is Step.NEVER
+    assert REPAIR.step(Facts(sees_pictures=False)) is Step.LOSSY
