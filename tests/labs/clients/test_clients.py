@@ -49,7 +49,6 @@ NOT_ON_A_PLAIN_STREAM = {
         ("converted_calls", id_): "only a request that was refused and repaired is answered so: tests/labs/requests"
         for id_ in ("R50", "R51")
     },
-    ("unsent_items", "R17"): "a text that lacks a piece is the final one of its id; with two ids: tests/recordings",
     ("split_characters", "P01"): "halves of characters are JSON that most clients read: tests/families/responses",
 }  # fmt: skip
 """Pairs of a repair and a defect that no scenario shows, each with its reason."""

@@ -58,7 +58,7 @@ def kept_of(emitted: str, held: str, place: int, marker: Marker, messages: Itera
     best, longest = Kept(place, "", place), 0
     for said in messages:
         in_said = len(said) - len(said.lstrip())
-        shared = shared_length(whole, lead, said, in_said)
+        shared = _shared(whole, lead, said, in_said)
         in_whole, in_said = lead + shared, in_said + shared
         if shared <= longest or in_whole < words:
             continue  # the account of another message, or of this one and not as good
@@ -71,7 +71,7 @@ def kept_of(emitted: str, held: str, place: int, marker: Marker, messages: Itera
     return best
 
 
-def shared_length(one: str, first: int, other: str, second: int) -> int:
+def _shared(one: str, first: int, other: str, second: int) -> int:
     """Return how many characters two texts have in common, from these places on."""
     low, high = 0, min(len(one) - first, len(other) - second)
     while low < high:

@@ -27,7 +27,6 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from vllm_sse_proxy.families.responses import construct, grammar, item_fields
-from vllm_sse_proxy.families.responses.call_texts import shared_length
 from vllm_sse_proxy.families.responses.grammar import ItemKind, item_kind
 
 if TYPE_CHECKING:
@@ -403,7 +402,7 @@ class _TextMatch:
         finals = self._match_in_order(finals)
         shortened = [(place, self._without_calls(final)) for place, final in finals]
         unsent = [(place, final) for place, final in shortened if final is not None]
-        return self._without_versions([placed for placed in unsent if not self._is_sent(placed[1])])
+        return self._without_sent_parts([placed for placed in unsent if not self._is_sent(placed[1])])
 
     def _match_ids(self, finals: list[_Placed]) -> list[_Placed]:
         """An id that was used for two items (R12) may lead to the wrong one: what it names must agree."""
@@ -451,33 +450,28 @@ class _TextMatch:
                 left.append(placed)
         return left
 
-    def _without_versions(self, unsent: list[_Placed]) -> list[_Placed]:
-        """Leave out a text that was sent with a piece missing, under the same id: upstream lost a delta.
+    def _without_sent_parts(self, unsent: list[_Placed]) -> list[_Placed]:
+        """Leave out the parts of a text that were sent, where upstream lost a piece of another part (issue 12, K9).
 
-        Nothing can be put into the middle of what a client has, and the whole again would be the same answer twice (issue 12,
-        K9). Of a text of which most was lost, the parts that were sent are left out; also under another id, if both have
-        several.
+        Under the same id these may be beginnings, too. Under another one both texts must have several parts.
         """
-        free = [emitted for emitted in self._emitted if emitted.is_free] if unsent else []
-        known = {emitted.item.id: emitted for emitted in free}
-        several = [emitted for emitted in free if len(emitted.item.parts) > 1]
+        free = [emitted.item for emitted in self._emitted if emitted.is_free] if unsent else []
+        known = {item.id: item for item in free}
+        several = [item for item in free if len(item.parts) > 1]
         left: list[_Placed] = []
         for place, final in unsent:
             id_ = final.get("id")
-            emitted = known.pop(id_, None) if type(id_) is str else None
-            if emitted is not None and emitted.item.type == final.get("type"):
-                if emitted.is_version_of(final, self._budget):
-                    emitted.is_free = False
-                    self._accounts[emitted.item.index] = final
-                else:
-                    left.append((place, _without_parts_of(final, emitted.item)))
+            item = known.pop(id_, None) if type(id_) is str else None
+            if item is None and several and _has_several_parts(final):
+                item = several[0]
+            if item is None or item.type != final.get("type"):
+                left.append((place, final))
                 continue
-            shorter = final
-            if several and _has_several_parts(final):
-                shorter = _without_parts_of(final, several[0].item)
-                if shorter is not final:
-                    del several[0]
-            left.append((place, shorter))
+            shorter = _without_parts_of(final, item)
+            if several and shorter is not final and item is several[0]:
+                del several[0]
+            if shorter is final or _says_something(shorter):
+                left.append((place, shorter))
         return left
 
     def _settle(self, emitted: _Emitted, final: Body) -> bool:
@@ -601,13 +595,6 @@ class _Emitted:
                     return whole[:place] + whole[place + len(words) :]
         return None
 
-    def is_version_of(self, final: Body, budget: _Budget) -> bool:
-        """Return whether a final text is the emitted one but for a piece of it that is not its larger half."""
-        said = text_of(final)
-        if not budget.allows(self.size + len(said)):
-            return False
-        return any(2 * _same_at_the_edges(text, said) >= max(len(text), len(said), 1) for text in self.texts)
-
 
 def _without_parts_of(final: Body, item: ItemView) -> Body:
     """Return a final text without the parts that an emitted item has, or their beginnings."""
@@ -629,12 +616,6 @@ def _without_parts_of(final: Body, item: ItemView) -> Body:
 def _has_several_parts(final: Body) -> bool:
     content = final.get("content")
     return type(content) is list and len(content) > 1
-
-
-def _same_at_the_edges(one: str, other: str) -> int:
-    """Return how many characters two texts share at the beginning and the end, without counting any twice."""
-    first = shared_length(one, 0, other, 0)
-    return first + shared_length(one[first:][::-1], 0, other[first:][::-1], 0)
 
 
 class _Pool:
