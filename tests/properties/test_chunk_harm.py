@@ -381,7 +381,10 @@ def test_any_objects_may_come(family: ChunkFamily, bodies: list[Any], reasoning:
 
 @pytest.mark.parametrize("family", PATHS, ids=lambda family: family.name)
 def test_recordings(family: ChunkFamily) -> None:
-    """A conforming one leaves as it came, and what was repaired is not repaired again."""
+    """A conforming one leaves as it came, and what was repaired is not repaired again.
+
+    Where several choices take turns, one may overtake another whose text might begin a call (docs/limits.md).
+    """
     for path in PATHS[family]:
         recorded = recording(path)
         request, end = recorded.request, recorded.told_end
@@ -389,7 +392,12 @@ def test_recordings(family: ChunkFamily) -> None:
             family, recorded.body, end, request, chat_reasoning=ChatReasoning.UPSTREAM
         )
         if not JUDGES[family.name](recorded.body, request=request):
-            assert made == recorded.body, path
+            several = family is CHAT and (recorded.request or {}).get("n", 1) > 1
+            assert (
+                (sorted(frames_of(made)) == sorted(frames_of(recorded.body)))
+                if several
+                else made == recorded.body
+            ), path
             assert not normalizer.tally.repairs
         again, second = repaired(family, made, BodyEnd.EOF, request, chat_reasoning=ChatReasoning.UPSTREAM)
         assert again == made

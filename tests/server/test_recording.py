@@ -303,8 +303,8 @@ class TestFailures:
         for _ in range(2):
             upstream.answer(*stream(*WHOLE))
             assert await ask(server, connect) == b"".join(WHOLE)
-        monkeypatch.undo()
         await recorded(server, tmp_path, 0)
+        monkeypatch.undo()
         assert metric(server, "recordings_total", outcome="failed") == 2
         said = [record for record in caplog.records if "could not be written" in record.message]
         assert len(said) == 1

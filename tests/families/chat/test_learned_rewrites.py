@@ -66,14 +66,14 @@ def deltas(*each: str) -> str:
 @pytest.mark.parametrize(
     ("lines", "number"),
     [
-        ([compact({"content": f" word{n}"}) for n in range(9)], 7),
-        ([compact({"reasoning": f" word{n}"}) for n in range(9)], 7),
-        ([compact({"reasoning": f" word{n}", "content": None}) for n in range(9)], 7),
-        ([f"{i}: " * (i > 0) + compact({"content": f"w{n}{i}"}) for n in range(9) for i in range(4)], 28),
+        ([compact({"content": f" word{n}"}) for n in range(9)], 8),
+        ([compact({"reasoning": f" word{n}"}) for n in range(9)], 8),
+        ([compact({"reasoning": f" word{n}", "content": None}) for n in range(9)], 8),
+        ([f"{i}: " * (i > 0) + compact({"content": f"w{n}{i}"}) for n in range(9) for i in range(4)], 32),
     ],
 )
 def test_deltas_spelled_alike_are_rewritten(lines: list[str], number: int) -> None:
-    """The first of a text is walked, from the second it is learned how they go; so for each choice."""
+    """From the first of a text, which is walked, it is learned how they go; so for each choice."""
     heads = "\n".join([ROLE, *(f"{i}: {ROLE}" for i in range(1, 4))])
     stream = wire(heads + "\n" + "\n".join(lines))
     assert rewritten(stream) == number
@@ -88,7 +88,7 @@ def test_reasoning_under_two_names_is_rewritten(names: list[str], setting: ChatR
     words = [" so", " it", "is", "reasoning", '"quoted"', "m", "é", "content", " ok"]
     stream = wire(deltas(*(compact(dict.fromkeys(names, word)) for word in words)))
     plan = Plan.of(CHAT, strict=True, chat_reasoning=setting)
-    assert rewritten(stream, plan=plan) == 7
+    assert rewritten(stream, plan=plan) == 8
     assert outcome([stream], BodyEnd.EOF, plan, None) == walked([stream], BodyEnd.EOF, plan, None)
     other = stream.replace(b'"reasoning_content":"m"', b'"reasoning_content":"e"')
     assert outcome([other], BodyEnd.EOF, plan, None) == walked([other], BodyEnd.EOF, plan, None)
@@ -100,7 +100,7 @@ def test_arguments_are_rewritten_between_their_braces() -> None:
     parts = ['{"city"', ": ", '"New', " York", " City", " in", " the", ' US"', ', "a": {', "}", "}", "}", "}"]
     pieces = [compact({"tool_calls": [{"index": 0, "function": {"arguments": part}}]}) for part in parts]
     stream = wire(deltas(head, *pieces))
-    assert rewritten(stream, REQUEST) == 6
+    assert rewritten(stream, REQUEST) == 7
     assert outcome([stream], BodyEnd.EOF, PLAN, REQUEST) == walked([stream], BodyEnd.EOF, PLAN, REQUEST)
 
 
