@@ -225,6 +225,13 @@ def test_an_item_of_a_server_that_is_there_twice_is_one_item() -> None:
     assert match.unsent == [{**first, "status": "failed"}]
 
 
+def test_an_equal_text_counts_more_than_the_beginning_of_it_under_the_id() -> None:
+    """The announcement of the second was lost, so its text came under the first."""
+    finals = [reasoning(0, "Hmm")[1], reasoning(1, "Hmm again")[1]]
+    match = FinalMatch(told(reasoning(0, "Hmm", " again")[0]), finals)
+    assert (match.accounts, match.unsent) == ({0: finals[1]}, finals[:1])
+
+
 class TestLostPieces:
     """K9: a delta that upstream lost does not make its own final text another answer."""
 

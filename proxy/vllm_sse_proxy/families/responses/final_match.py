@@ -10,9 +10,9 @@ order in which they came. What is left over on both sides is paired in order as 
 equally many calls, they are the same calls, whatever their arguments say (issue 12, K5). Only calls in excess are unsent,
 because a tool must not run twice.
 
-*Texts* (messages and reasoning) are matched by id where the content agrees, by equal text, and then in order where the
-content agrees. A final text that has no item of its own may still stand within what was sent beyond the matched texts: one
-item streamed as several (R17), several as one, the last token alone (R04). Matched text is used up, so an answer that
+*Texts* (messages and reasoning) are matched by id and equal text, by equal text, by id where the content agrees, and then in
+order where it does. A final text that has no item of its own may still stand within what was sent beyond the matched texts:
+one item streamed as several (R17), several as one, the last token alone (R04). Matched text is used up, so an answer that
 repeats an earlier text, or is a part of it, still counts as an answer of its own (issue 12, K9).
 
 *Everything else* is matched by id, then by type and name in order.
@@ -397,22 +397,27 @@ class _TextMatch:
         finals = _without_repeated_texts(finals)
         if not finals or not (self._emitted or self._calls):
             return [placed for placed in finals if _says_something(placed[1])]
-        finals = self._match_ids(finals)
+        finals = self._match_ids(finals, exactly=True)
         finals = self._match_equals(finals)
+        finals = self._match_ids(finals)
         finals = self._match_in_order(finals)
         shortened = [(place, self._without_calls(final)) for place, final in finals]
         unsent = [(place, final) for place, final in shortened if final is not None]
         return self._without_sent_parts([placed for placed in unsent if not self._is_sent(placed[1])])
 
-    def _match_ids(self, finals: list[_Placed]) -> list[_Placed]:
-        """An id that was used for two items (R12) may lead to the wrong one: what it names must agree."""
+    def _match_ids(self, finals: list[_Placed], *, exactly: bool = False) -> list[_Placed]:
+        """An id that was used for two items (R12) may lead to the wrong one: what it names must agree.
+
+        :param exactly: the texts must be equal: of two final texts, one may be the other's beginning.
+        """
         known = {emitted.item.id: emitted for emitted in self._emitted if emitted.item.id}
         left: list[_Placed] = []
         for placed in finals:
             final = placed[1]
             id_ = final.get("id")
             emitted = known.get(id_) if type(id_) is str else None
-            if emitted is None or not self._settle(emitted, final):
+            agrees = emitted is not None and (not exactly or text_of(final) in emitted.texts)
+            if emitted is None or not agrees or not self._settle(emitted, final):
                 left.append(placed)
         return left
 
