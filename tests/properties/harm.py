@@ -89,6 +89,8 @@ def texts_twice(upstream: Told, client: Told) -> list[str]:
     wrong = []
     for text, count in Counter(bare(text) for _, text in texts).items():
         most = max(source.times(text) or source.times_in_part(text) for source in upstream.sources)
+        if client.types[-1] == "response.failed":  # where texts break off
+            most = max(most, *(source.times_begun(text) for source in upstream.sources))
         if count > max(most, 1):
             wrong.append(f"{text!r:.60} comes {count} times, upstream has it {most} times")
     answers = [text for kind, text in texts if kind == "answer"]

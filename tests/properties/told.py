@@ -93,6 +93,10 @@ class Source:
         """Return how often the whole text stands here, whatever it is the text of."""
         return sum(bare(said) == text for _, said in self.texts)
 
+    def times_begun(self, text: str) -> int:
+        """Return how many texts here begin with a text."""
+        return sum(bare(said).startswith(text) for _, said in self.texts)
+
     def times_in_part(self, text: str) -> int:
         """Return how many texts here hold a text that calls were taken out of: its beginning and its end."""
         lines = text.splitlines()

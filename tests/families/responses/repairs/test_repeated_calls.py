@@ -64,6 +64,16 @@ def test_a_heartbeat_decides_nothing_and_a_late_piece_goes_too() -> None:
     assert calls(events) == [("get_weather", ROME)]
 
 
+@pytest.mark.parametrize("dones", [0, 1])
+@pytest.mark.parametrize("deltas", [0, 1, 2])
+def test_a_call_in_whose_middle_the_sender_began_again_is_finished(deltas: int, dones: int) -> None:
+    life, done = call(0, *['{"city": ', '"Rome"}'][:deltas] or [ROME])
+    whole = again(call(0, '{"city": ', '"Rome"}')[0])
+    kept = [whole[0], *whole[1 : 1 + deltas], *whole[3 : 3 + dones], whole[-1]]
+    cut = [life[0], {**LIFE[1], "delta": '{"city"'}]
+    assert calls(opened(*cut, *kept, terminal(done))) == [("get_weather", ROME)]
+
+
 def test_another_request_under_the_call_id_is_another_call() -> None:
     life, done = call(0, OSLO)
     both = [DONE, {**done, "id": "fc_again"}]

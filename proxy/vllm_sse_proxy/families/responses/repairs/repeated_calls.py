@@ -2,7 +2,8 @@
 
 Clients run a call when it closes, and answer it by its ``call_id``: a call that comes twice is run twice (issue 12, K5). A
 call with the ``call_id`` and the name of one that came before is held until its arguments are whole. If they are the same, it
-is that call again and is left out, whatever its item's id is; otherwise it is another call, and leaves as it came.
+is that call again and is left out, whatever its item's id is; if the earlier call broke off in them, it goes on with the rest.
+Otherwise it is another call, and leaves as it came.
 """
 
 from __future__ import annotations
@@ -56,10 +57,11 @@ class RepeatedCalls(Repair):
             return HOLD
         if type_ == grammar.ITEM_DONE and _item_id_of(event) == id_:
             call = _earlier(self.held[0], view)
-            if call is not None and _is_again(call, self.held, event):
+            made = None if call is None else _once(call, self.held, event)
+            if made is not None:
                 self.held = []
                 self._left_out[id_] = None
-                return []
+            return made
         return None
 
 
@@ -83,14 +85,26 @@ def _earlier(announcement: Event, view: ClientView) -> ItemView | None:
     return call if (call.type, call.item.get("name")) == (item["type"], item.get("name")) else None
 
 
-def _is_again(call: ItemView, held: Sequence[Event], done: Event) -> bool:
-    """Return whether a call that is whole now asks for what an earlier one asked for."""
+def _once(call: ItemView, held: Sequence[Event], done: Event) -> list[Event] | None:
+    """Return what of a call that is whole now an earlier one lacks; None if they ask for different things.
+
+    That is nothing, or the rest of a call in whose middle the sender began again.
+    """
     run = item_kind(call.type).run
     if run is None or call.own is None:
-        return False
-    said = object_in(done.body, "item").get(run.field)
+        return None
+    item = object_in(done.body, "item")
+    said = item.get(run.field)
     if type(said) is not str or not said:
         pieces = [event.body.get("delta") for event in held if event.type == run.delta]
         said = "".join([piece for piece in pieces if type(piece) is str])
     own = call.own.text
-    return said == own or (run.is_json and canonical_json(said) == canonical_json(own) is not None)
+    if said == own or (run.is_json and canonical_json(said) == canonical_json(own) is not None):
+        return []
+    if call.closed or call.own.done or not said.startswith(own):
+        return None
+    made = [event.having(item_id=call.id) for event in held if event.type in (run.delta, run.done)]
+    first = made[0] if made and made[0].type == run.delta else None
+    rest = [] if first is None else [first.having(delta=said[len(own) :])]
+    closing = done.having(item={**item, "id": call.id, run.field: said})
+    return [*rest, *(event for event in made if event.type == run.done), closing]
