@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import grammar
-from vllm_sse_proxy.families.responses.construct import canonical_json
+from vllm_sse_proxy.families.responses.construct import canonical_json, is_json
 from vllm_sse_proxy.families.responses.events import object_in
 from vllm_sse_proxy.families.responses.grammar import item_kind
-from vllm_sse_proxy.stream.event import COMMENT
+from vllm_sse_proxy.stream.event import COMMENT, END
 from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, Seen, StreamContext, Verdict
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _CALLS: Final = (grammar.FUNCTION_CALL.type, grammar.CUSTOM_CALL.type)
 _RUNS: Final = (grammar.FUNCTION_ARGUMENTS, grammar.CUSTOM_INPUT)
+_DELTAS: Final = frozenset(run.delta for run in _RUNS)
 _OF_A_CALL: Final = frozenset(type_ for run in _RUNS for type_ in (run.delta, run.done))
 
 
@@ -62,6 +63,9 @@ class RepeatedCalls(Repair):
                 self.held = []
                 self._left_out[id_] = None
             return made
+        if (type_ in grammar.TERMINAL or type_ is END) and _begins_again(self.held, view):
+            self.held = []
+            return [event]
         return None
 
 
@@ -85,6 +89,19 @@ def _earlier(announcement: Event, view: ClientView) -> ItemView | None:
     return call if (call.type, call.item.get("name")) == (item["type"], item.get("name")) else None
 
 
+def _begins_again(held: Sequence[Event], view: ClientView) -> bool:
+    """Return whether a call that broke off has nothing but the beginning of an earlier one that is whole."""
+    call = _earlier(held[0], view)
+    own = call.own.text if call is not None and call.own is not None else ""
+    return is_json(own) and own.startswith(_pieces(held))
+
+
+def _pieces(held: Sequence[Event]) -> str:
+    """Return the arguments, or the input, in the deltas of a call."""
+    pieces = [event.body.get("delta") for event in held if event.type in _DELTAS]
+    return "".join([piece for piece in pieces if type(piece) is str])
+
+
 def _once(call: ItemView, held: Sequence[Event], done: Event) -> list[Event] | None:
     """Return what of a call that is whole now an earlier one lacks; None if they ask for different things.
 
@@ -96,8 +113,7 @@ def _once(call: ItemView, held: Sequence[Event], done: Event) -> list[Event] | N
     item = object_in(done.body, "item")
     said = item.get(run.field)
     if type(said) is not str or not said:
-        pieces = [event.body.get("delta") for event in held if event.type == run.delta]
-        said = "".join([piece for piece in pieces if type(piece) is str])
+        said = _pieces(held)
     own = call.own.text
     if said == own or (run.is_json and canonical_json(said) == canonical_json(own) is not None):
         return []
