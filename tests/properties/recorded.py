@@ -165,10 +165,12 @@ def damaged_recordings(
 
 
 @st.composite
-def damaged_lives(draw: st.DrawFn, *, damages: Sequence[Damage] = DAMAGES) -> Damaged:
+def damaged_lives(
+    draw: st.DrawFn, *, most: int = MOST_DAMAGES, damages: Sequence[Damage] = DAMAGES
+) -> Damaged:
     """Draw a conforming stream, of kinds of items that no recording has, to which damage was done in the same way."""
     frames = frames_of(wire(draw(conforming_events())))
-    kinds = draw(st.lists(st.sampled_from(damages), max_size=MOST_DAMAGES))
+    kinds = draw(st.lists(st.sampled_from(damages), max_size=most))
     for kind in kinds:
         frames = kind(frames, lambda below: draw(st.integers(0, below - 1)))
     names = tuple(kind.__name__ for kind in kinds)

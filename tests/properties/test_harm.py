@@ -22,6 +22,9 @@ PLAN = build_plan(strict=True)
 HONEST = [damage for damage in DAMAGES if damage not in (move, replay)]
 """After the others upstream itself has said things twice, or in an order from which nobody can tell what was meant."""
 DAMAGED = damaged_recordings(damages=HONEST) | damaged_lives(damages=HONEST)
+DAMAGED_TWICE = damaged_recordings(damages=HONEST, most=2) | damaged_lives(damages=HONEST, most=2)
+"""Three kinds of damage together, as ids that are lost and swapped and texts in another place, leave one stream in thousands
+in which nobody can say what is one text and what are two."""
 
 
 def repaired(damaged: Damaged) -> bytes:
@@ -46,7 +49,7 @@ def test_no_half_call(damaged: Damaged) -> None:
     assert half_calls(read(damaged.stream), read(repaired(damaged))) == []
 
 
-@given(DAMAGED)
+@given(DAMAGED_TWICE)
 def test_every_text_once(damaged: Damaged) -> None:
     """No text is said more often than upstream has it in any one place."""
     assert texts_twice(read(damaged.stream), read(repaired(damaged))) == []
