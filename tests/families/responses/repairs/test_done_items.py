@@ -75,3 +75,16 @@ def test_a_done_item_may_add_what_was_left_open() -> None:
 
 def test_right_items_stay() -> None:
     assert untouched(whole(message(0, "Hi"), reasoning(1, "Hm"), summary(2, "Hm"), call(3, "{}"), search(4)))
+
+
+def test_the_call_id_of_any_call_stays_the_announced_one() -> None:
+    """Who runs it answers the id that was announced."""
+    item = {"id": "sh_0", "type": "shell_call", "call_id": "call_0", "action": {"commands": ["ls"]}}
+    place = {"output_index": 0}
+    added = {"type": "response.output_item.added", **place, "item": {**item, "status": "in_progress"}}
+    done = {**item, "call_id": "call_other", "status": "completed"}
+    made = repaired(
+        opened(added, {"type": "response.output_item.done", **place, "item": done}, terminal(done))
+    )
+    assert made.one("output_item.done")["item"]["call_id"] == "call_0"
+    assert made.output[0]["call_id"] == "call_0"

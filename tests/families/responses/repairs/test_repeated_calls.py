@@ -58,6 +58,12 @@ def test_its_deltas_say_what_its_closing_does_not() -> None:
     assert calls(opened(*LIFE, *life[:-1], silent, terminal(DONE))) == [("get_weather", ROME)]
 
 
+def test_its_closing_may_have_no_id() -> None:
+    life = again(LIFE)
+    closing = {**life[-1], "item": {**life[-1]["item"], "id": None}}
+    assert calls(opened(*LIFE, *life[:-1], closing, terminal(DONE))) == [("get_weather", ROME)]
+
+
 def test_a_heartbeat_decides_nothing_and_a_late_piece_goes_too() -> None:
     life = again(LIFE)
     events = opened(*LIFE, life[0], {"type": "response.heartbeat"}, *life[1:], life[-2], terminal(DONE))

@@ -56,7 +56,7 @@ class RepeatedCalls(Repair):
         id_ = _item_id_of(self.held[0])
         if type_ in _OF_A_CALL and _item_id_of(event) in ("", id_):
             return HOLD
-        if type_ == grammar.ITEM_DONE and _item_id_of(event) == id_:
+        if type_ == grammar.ITEM_DONE and self._is_closed_by(event):
             call = _earlier(self.held[0], view)
             made = None if call is None else _once(call, self.held, event)
             if made is not None:
@@ -67,6 +67,11 @@ class RepeatedCalls(Repair):
             self.held = []
             return [event]
         return None
+
+    def _is_closed_by(self, done: Event) -> bool:
+        """Return whether a done item is the held call, which it may name by its ``call_id`` alone."""
+        item, announced = object_in(done.body, "item"), object_in(self.held[0].body, "item")
+        return item.get("id") == announced.get("id") or item.get("call_id") == announced["call_id"]
 
 
 def _item_id_of(event: Event) -> str:
