@@ -32,6 +32,8 @@ from tests.support.refusing import RefusingUpstream
 from tests.support.replay import faults
 from tests.support.requests import captured
 from tests.support.serving import Serving
+from tests.support.streams import message, reasoning, whole, wire
+from tests.support.upstream import stream as scripted
 from vllm_sse_proxy.families.messages.conformance import CONTENT, check_stream
 
 if TYPE_CHECKING:
@@ -44,6 +46,12 @@ GPT_OSS: Final = "openai/gpt-oss-20b"
 HARMONY: Final = SERVERS[-1]
 SHORT: Final[Json] = {"max_output_tokens": 12, "temperature": 0}
 """Answers of a real model need not be long."""
+CALLED: Final[dict[str, Json]] = {
+    "apply_patch_call": {"operation": {"type": "create_file", "path": "a.txt", "diff": "+hi"}},
+    "custom_tool_call": {"name": "write_file", "input": "hi"},
+    "shell_call": {"action": {"commands": ["ls"], "timeout_ms": None, "max_output_length": None}},
+}
+"""What calls that are only referred to were made with."""
 CLIENT_SECONDS: Final = 120
 REQUEST_SECONDS: Final = 120
 CONFIG: Final = """\
@@ -99,7 +107,7 @@ async def main() -> None:
         for server in SERVERS:
             async with RefusingUpstream(server, version=f"{server.release}.0") as upstream:
                 model = GPT_OSS if server.harmony else "m"
-                await post_all(upstream.url, server.name, of_responses(model))
+                await post_all(upstream.url, server.name, of_responses(model), prime=upstream)
         for messages_server in message_requests.SERVERS:
             async with message_requests.RefusingMessages(messages_server) as refusing:
                 await post_all(refusing.url, messages_server.name, of_messages("m"))
@@ -155,10 +163,42 @@ def shortened(requests: list[Captured]) -> list[Captured]:
     return made
 
 
-async def post_all(upstream: str, name: str, requests: list[Captured]) -> dict[str, tuple[int, int]]:
+def turn_before(body: Json) -> bytes:
+    """Return the stream that a request's references to items name; nothing for a request without any."""
+    asked = body.get("input")
+    items = [one for one in asked if isinstance(one, dict)] if isinstance(asked, list) else []
+    lives: list[tuple[list[Json], Json]] = []
+    for place, item in enumerate(items):
+        if item.get("type") != "item_reference":
+            continue
+        index, id_ = len(lives), str(item["id"])
+        if id_.startswith("rs_"):
+            lives.append(reasoning(index, "I think.", id_=id_))
+        elif id_.startswith("msg_"):
+            lives.append(message(index, "Hello.", id_=id_))
+        else:
+            lives.append(called(index, id_, items[place + 1]))
+    return wire(whole(*lives, tools=body.get("tools") or [])) if lives else b""
+
+
+def called(index: int, id_: str, output: Json) -> tuple[list[Json], Json]:
+    """Return the events and the done item of the call that an output answers."""
+    type_ = output["type"].removesuffix("_output")
+    done = {"id": id_, "type": type_, "call_id": output["call_id"], "status": "completed", **CALLED[type_]}
+    place = {"output_index": index}
+    return [
+        {"type": "response.output_item.added", **place, "item": {**done, "status": "in_progress"}},
+        {"type": "response.output_item.done", **place, "item": done},
+    ], done
+
+
+async def post_all(
+    upstream: str, name: str, requests: list[Captured], *, prime: RefusingUpstream | None = None
+) -> dict[str, tuple[int, int]]:
     """Post every captured request to upstream and to a proxy before it, and print how many were accepted, and what was not.
 
-    Return the statuses, without the proxy and with it.
+    :param prime: the upstream, if it can be asked for the turn before a request that refers to items of it.
+    :returns: the statuses, without the proxy and with it.
     """
     statuses: dict[str, tuple[int, int]] = {}
     said: list[str] = []
@@ -166,6 +206,9 @@ async def post_all(upstream: str, name: str, requests: list[Captured]) -> dict[s
     async with Serving(upstream) as proxy, aiohttp.ClientSession(timeout=timeout) as session:
         for one in requests:
             raw = orjson.dumps(one.body)
+            if prime is not None and (turn := turn_before(one.body)):
+                prime.answer(*scripted(turn))
+                await post(session, proxy.url + one.path, b'{"model":"m","input":"Hi","stream":true}')
             before, first = await post(session, upstream + one.path, raw)
             after, answer = await post(session, proxy.url + one.path, raw)
             statuses[one.title] = before, after
