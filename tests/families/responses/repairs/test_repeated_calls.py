@@ -80,11 +80,16 @@ def test_a_call_in_whose_middle_the_sender_began_again_is_finished(deltas: int, 
     assert calls(opened(*cut, *kept, terminal(done))) == [("get_weather", ROME)]
 
 
-@pytest.mark.parametrize("ends", [[terminal(DONE)], []])
-def test_a_beginning_of_it_is_not_finished_from_the_final_output(ends: list[Json]) -> None:
-    events = opened(*LIFE, again(LIFE)[0], {**again(LIFE)[1], "delta": '{"city"'}, *ends)
-    made = repaired(events)
+def test_a_beginning_of_it_is_not_finished_from_the_final_output() -> None:
+    begun = [again(LIFE)[0], {**again(LIFE)[1], "delta": '{"city"'}]
+    made = repaired(opened(*LIFE, *begun, terminal(DONE)))
     assert [event["item"]["id"] for event in made.all("output_item.added")] == ["fc_0"]
+    assert made.events[-1]["type"] == "response.completed"
+
+
+def test_a_body_that_ends_in_it_is_no_success() -> None:
+    made = repaired(opened(*LIFE, again(LIFE)[0]))
+    assert made.events[-1]["type"] == "response.failed"
 
 
 def test_another_request_under_the_call_id_is_another_call() -> None:

@@ -14,7 +14,7 @@ from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.construct import canonical_json, is_json
 from vllm_sse_proxy.families.responses.events import object_in
 from vllm_sse_proxy.families.responses.grammar import item_kind
-from vllm_sse_proxy.stream.event import COMMENT, END
+from vllm_sse_proxy.stream.event import COMMENT
 from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, Seen, StreamContext, Verdict
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class RepeatedCalls(Repair):
                 self.held = []
                 self._left_out[id_] = None
             return made
-        if (type_ in grammar.TERMINAL or type_ is END) and _begins_again(self.held, view):
+        if type_ in grammar.TERMINAL and _begins_again(self.held, view):
             self.held = []
             return [event]
         return None
