@@ -290,7 +290,7 @@ def by_release(folders: Sequence[Path]) -> dict[str, dict[str, dict[str, float]]
             family = RESPONSES if recording.is_response_stream else families.get(recording.path)
             if family is None or recording.is_suffix or not _is_stream(recording):
                 continue
-            stream = _Stream(family, recording.context(), recording.told_end, recording.body)
+            stream = _Stream(family, recording.context(), recording.known_end, recording.body)
             if stream.payloads:
                 streams[family.name][recording.release].append(stream)
     collect_less_often()  # as the proxy does

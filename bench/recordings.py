@@ -70,7 +70,7 @@ def loads() -> dict[str, Load]:
     made: dict[str, Load] = {}
     for number, (name, one) in enumerate(RECORDED.items(), start=_FIRST_NUMBER):
         recording = load(one.path)
-        answer = Answer(recording.status, recording.body, recording.told_end is BodyEnd.EOF)
+        answer = Answer(recording.status, recording.body, recording.known_end is BodyEnd.EOF)
         (ANSWERS / str(number)).write_bytes(on_the_wire(answer))
         specs = {"burst": f"file-ok-{number}", "live": f"live-ok-{number}-{LIVE_MS}"}
         for kind, options in KINDS.items():

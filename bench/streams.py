@@ -95,7 +95,7 @@ def recorded() -> list[Exchange]:
         Exchange(
             recording.name,
             recording.request,
-            Answer(recording.status, recording.body, recording.told_end is BodyEnd.EOF),
+            Answer(recording.status, recording.body, recording.known_end is BodyEnd.EOF),
         )
         for recording in load_all(RECORDINGS)
         if recording.request is not None and _stands_alone(recording)
@@ -107,7 +107,7 @@ def _stands_alone(recording: Recording) -> bool:
     return (
         recording.is_response_stream
         and recording.method == "POST"
-        and recording.told_end is not BodyEnd.IDLE_TIMEOUT
+        and recording.known_end is not BodyEnd.IDLE_TIMEOUT
         and not request.get("background")
         and "previous_response_id" not in request
     )

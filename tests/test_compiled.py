@@ -17,7 +17,7 @@ NUMBER, SEED = 1500, 1
 
 
 @pytest.mark.skipif(CORE != "compiled", reason="is about a compiled core: `make test-compiled`")
-def test_it_tells_the_same() -> None:
+def test_it_says_the_same() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     asked = subprocess.run(
         [sys.executable, "-m", "tests.support.mutations", str(NUMBER), str(SEED)],
@@ -33,6 +33,6 @@ def test_it_tells_the_same() -> None:
 
 
 def test_streams_are_damaged_in_the_same_way_each_time() -> None:
-    told = list(made(20, SEED))
-    assert told == list(made(20, SEED))
-    assert len(set(told)) > 10
+    emitted = list(made(20, SEED))
+    assert emitted == list(made(20, SEED))
+    assert len(set(emitted)) > 10

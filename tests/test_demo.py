@@ -481,14 +481,14 @@ class TestReport:
         assert "8 events dropped: invalid type: map" in text
         assert "none" in text.partition("repairs")[2]
 
-    def test_an_error_serves_only_where_nothing_was_told(self) -> None:
+    def test_an_error_serves_only_where_nothing_was_emitted(self) -> None:
         error = Side.judge(
             Answer(502, "application/json", b'{"error":{"message":"gone"}}', cut=False), SCENARIOS[0]
         )
-        told = self.comparison().before
+        emitted = self.comparison().before
         silent = Side.judge(Answer(200, STREAM, b"", cut=True), SCENARIOS[0])
         assert Comparison(SCENARIOS[0], silent, error, {}, 0).is_served
-        assert not Comparison(SCENARIOS[0], told, error, {}, 0).is_served
+        assert not Comparison(SCENARIOS[0], emitted, error, {}, 0).is_served
 
     def test_an_error_without_a_reason_serves_nobody(self) -> None:
         error = Side.judge(Answer(500, "text/plain", b"500 Internal Server Error", cut=False), SCENARIOS[0])
@@ -562,13 +562,13 @@ class TestWhole:
         monkeypatch.setattr(session, "TRAFFIC_PAUSE_SECONDS", 0)
         served: asyncio.Queue[str] = asyncio.Queue()
 
-        class Told(io.StringIO):
+        class Said(io.StringIO):
             def write(self, text: str) -> int:
                 served.put_nowait(text)
                 return super().write(text)
 
         upstream = asyncio.create_task(
-            session.run(Options(upstream_only=True, event_delay_seconds=0), Told())
+            session.run(Options(upstream_only=True, event_delay_seconds=0), Said())
         )
         url = (await served.get()).split()[1].rstrip(",")
         out = io.StringIO()

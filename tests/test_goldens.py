@@ -57,7 +57,7 @@ class TestGolden:
         assert again == golden.expected
         assert not normalizer.tally.repairs
 
-    def test_its_origin_is_told(self, golden: Golden) -> None:
+    def test_its_origin_is_emitted(self, golden: Golden) -> None:
         assert golden.source == "recorded" or golden.source.startswith("reconstructed from ")
         assert set(golden.defects) & set(FIXES[golden.name])
         assert re.fullmatch(r"[^\n]+\.", golden.symptom)
@@ -74,7 +74,7 @@ def recording_of(golden: Golden) -> Path:
 def test_goldens_are_what_was_recorded_where_the_recording_is_kept(golden: Golden) -> None:
     recording = load(recording_of(golden))
     assert golden.upstream == recording.body
-    assert golden.end is recording.told_end
+    assert golden.end is recording.known_end
 
 
 def test_the_command_writes_what_is_missing_and_names_it(

@@ -22,7 +22,7 @@ each_recording = pytest.mark.parametrize("recording", RECORDINGS.values(), ids=R
 
 
 def whole(recording: Recording) -> tuple[bytes, StreamNormalizer]:
-    return normalize([recording.body], recording.told_end, context=recording.context())
+    return normalize([recording.body], recording.known_end, context=recording.context())
 
 
 def random_cuts(recording: Recording) -> list[bytes]:
@@ -68,9 +68,9 @@ def test_conforms(recording: Recording) -> None:
         assert normalizer.failure.status >= 500
 
 
-#: A step with several tokens lost the beginning of a text (R10, R17), which is told whole after what came of it; or a call was
-#: streamed and the final object has the reasoning before it instead.
-TOLD_AGAIN = {
+#: A step with several tokens lost the beginning of a text (R10, R17), which is emitted whole after what came of it; or a call
+#: was streamed and the final object has the reasoning before it instead.
+EMITTED_AGAIN = {
     "vllm-0.14.1/ds-r-emoji-think",
     "vllm-0.18.1/ds-r-math",
     "vllm-0.18.1/ds-r-weather2",
@@ -84,10 +84,10 @@ TOLD_AGAIN = {
 
 
 @each_recording
-def test_tells_nothing_twice(recording: Recording) -> None:
+def test_says_nothing_twice(recording: Recording) -> None:
     made, normalizer = whole(recording)
     if normalizer.committed:
-        assert bool(doubled_words(recording.body, made)) == (recording.name in TOLD_AGAIN)
+        assert bool(doubled_words(recording.body, made)) == (recording.name in EMITTED_AGAIN)
 
 
 @each_recording
@@ -95,7 +95,7 @@ def test_does_not_depend_on_the_chunking(recording: Recording) -> None:
     made, _ = whole(recording)
     body = recording.body
     for chunks in (random_cuts(recording), [body[i : i + 1] for i in range(len(body))]):
-        assert normalize(chunks, recording.told_end, context=recording.context())[0] == made
+        assert normalize(chunks, recording.known_end, context=recording.context())[0] == made
 
 
 @each_recording
@@ -107,7 +107,7 @@ def test_repairing_the_repaired_changes_no_byte(recording: Recording) -> None:
 
 
 @each_recording
-def test_resuming_tells_the_rest_of_the_same_stream(recording: Recording) -> None:
+def test_resuming_says_the_rest_of_the_same_stream(recording: Recording) -> None:
     """`starting_after=N` leaves out the events up to N and changes nothing of the others."""
     made, normalizer = whole(recording)
     frames = made.split(b"\n\n")
@@ -117,12 +117,12 @@ def test_resuming_tells_the_rest_of_the_same_stream(recording: Recording) -> Non
     }:
         resumed = StreamNormalizer(plan, recording.context(), starting_after=number)
         rest = resumed.feed(recording.body)
-        rest += resumed.finish(recording.told_end)
+        rest += resumed.finish(recording.known_end)
         assert rest == b"\n\n".join(frames[number + 1 :])
 
 
 @each_recording
-def test_a_client_that_left_is_told_nothing_more(recording: Recording) -> None:
+def test_a_client_that_left_is_emitted_nothing_more(recording: Recording) -> None:
     normalizer = StreamNormalizer(build_plan(strict=True), recording.context())
     normalizer.feed(recording.body[: len(recording.body) // 2])
     if not normalizer.ended:
@@ -197,7 +197,7 @@ def test_a_good_stream_of_a_good_release_lacks_only_its_sentinel() -> None:
 
 
 @pytest.mark.parametrize("name", ["vllm-0.24.0/gptoss-r-web", "vllm-0.24.0/si8gptoss-r-web-cut-22"])
-def test_a_browser_call_without_a_tool_server_is_told_once(name: str) -> None:
+def test_a_browser_call_without_a_tool_server_is_emitted_once(name: str) -> None:
     """Only the mcp_call is streamed; the final object has a web_search_call, or nothing if the call was cut (R22)."""
     made, _ = whole(RECORDINGS[name])
     assert made.count(b'"type":"mcp_call"') == 3  # announced, closed, and in the final object

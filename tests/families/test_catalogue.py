@@ -37,7 +37,7 @@ def test_defects_that_are_named_are_explained_and_the_other_way_round() -> None:
     assert named == set(DEFECTS)
 
 
-# What chosen recordings break, and why. Of the others `judge_recordings` tells.
+# What chosen recordings break, and why. Of the others `judge_recordings` says.
 SEEN: dict[str, set[str]] = {
     "0.12.0/ds-c-required": {"forced_call C35"},
     "0.12.0/ds-m-texttool": {
@@ -147,7 +147,7 @@ def test_the_listing(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(capsys.readouterr().out.splitlines()) > 300
 
 
-def test_a_family_is_told_by_the_path(tmp_path: Path) -> None:
+def test_a_family_is_emitted_by_the_path(tmp_path: Path) -> None:
     write(tmp_path, "audio", b"", "/v1/audio/transcriptions")
     judged = load(tmp_path / "audio.sse")
     assert judged is not None

@@ -280,7 +280,7 @@ def test_a_stream_cut_anywhere_breaks_a_rule(family: str) -> None:
 
 
 @each_family
-def test_the_judges_are_told_apart_by_what_they_refuse(family: str) -> None:
+def test_the_judges_are_distinguished_by_what_they_refuse(family: str) -> None:
     check, case = JUDGES[family]
     for other, (_, stranger) in JUDGES.items():
         if other != family:

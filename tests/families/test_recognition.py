@@ -131,8 +131,8 @@ def test_the_first_error_counts() -> None:
 def test_a_recogniser_stays_with_what_is_certain() -> None:
     recogniser = FamilyRecogniser()
     events = (b'{"error":{}}', b'{"object":"text_completion"}', b'{"object":"chat.completion.chunk"}')
-    told = [(recogniser.feed(None, data), recogniser.likely) for data in events]
-    assert told == [(None, Family.CHAT), *[(Family.COMPLETIONS, Family.COMPLETIONS)] * 2]
+    emitted = [(recogniser.feed(None, data), recogniser.likely) for data in events]
+    assert emitted == [(None, Family.CHAT), *[(Family.COMPLETIONS, Family.COMPLETIONS)] * 2]
 
 
 @given(st.binary(max_size=300))

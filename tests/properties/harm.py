@@ -10,9 +10,9 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.properties.told import (
+from tests.properties.said import (
     CALLS,
-    Told,
+    Said,
     arguments_of,
     bare,
     completed_calls,
@@ -33,7 +33,7 @@ _NO_COMPLETED_EVENT: Final = "RuntimeError: Didn't receive a `response.completed
 """What openai-python's helper says of a stream that ends as failed or incomplete."""
 
 
-def calls_made_up(upstream: Told, client: Told) -> list[str]:
+def calls_made_up(upstream: Said, client: Said) -> list[str]:
     """Return calls that a client runs and nobody made, and calls that it runs more often than they were made.
 
     Somebody who reads upstream's stream, or its final object where the stream has no calls, runs so many calls of a tool, and
@@ -54,7 +54,7 @@ def calls_made_up(upstream: Told, client: Told) -> list[str]:
     return wrong
 
 
-def half_calls(upstream: Told, client: Told) -> list[str]:
+def half_calls(upstream: Said, client: Said) -> list[str]:
     """Return calls that a client runs though upstream neither closed them nor had them in its final object, and they are half.
 
     Of the input of a custom tool nobody can say whether it is half.
@@ -79,7 +79,7 @@ def _is_whole(call: Json) -> bool:
         return False
 
 
-def texts_twice(upstream: Told, client: Told) -> list[str]:
+def texts_twice(upstream: Said, client: Said) -> list[str]:
     """Return texts that a client gets more often than upstream has them in any one place.
 
     A text is one part of an item, whole. An answer that begins with all of an earlier one is that one again, unless upstream
@@ -102,7 +102,7 @@ def texts_twice(upstream: Told, client: Told) -> list[str]:
     return wrong
 
 
-def _has_both(upstream: Told, first: str, later: str) -> bool:
+def _has_both(upstream: Said, first: str, later: str) -> bool:
     """Return whether upstream has both texts in one place, two there that begin with the first, or one that both make up."""
     begun = max(
         sum(bare(text).startswith(bare(first)) for _, text in source.texts) for source in upstream.sources
@@ -114,7 +114,7 @@ def _has_both(upstream: Told, first: str, later: str) -> bool:
     )
 
 
-def copies_that_differ(client: Told) -> list[str]:
+def copies_that_differ(client: Said) -> list[str]:
     """Return calls that are run by who reads the final object and not by who reads the stream, or the reverse.
 
     A call that upstream closed in the middle is half in the stream; who runs it from the final object gets all of it (R19).
@@ -129,7 +129,7 @@ def copies_that_differ(client: Told) -> list[str]:
     return [f"{call} is streamed, and not in the final object" for call, count in left.items() if count < 0]
 
 
-def failures_made(upstream: Told, before: Outcome, client: Told, after: Outcome) -> list[str]:
+def failures_made(upstream: Said, before: Outcome, client: Said, after: Outcome) -> list[str]:
     """Return why openai-python's helper fails though it did not before, and upstream did not say that the response failed.
 
     :param before: what the helper makes of upstream's own bytes.
@@ -145,7 +145,7 @@ def failures_made(upstream: Told, before: Outcome, client: Told, after: Outcome)
     return list(dict.fromkeys(wrong))
 
 
-def is_completed(upstream: Told) -> bool:
+def is_completed(upstream: Said) -> bool:
     """Return whether upstream says that the response is completed, and nothing that it says speaks against it."""
     if (
         upstream.terminal is None

@@ -7,7 +7,7 @@ and so does everything that C does in one call, as many as it takes:
   ``*`` and ``**`` in a display, ``join``, ``split``, ``getvalue`` …);
 - what only looks one up, or adds one at the end, takes one step;
 - a regular expression takes the steps of a backtracking matcher, which is what Python's is. They are counted by one that is
-  written in Python here, since nothing tells how many Python's own has taken.
+  written in Python here, since nothing says how many Python's own has taken.
 
 So a loop over a text in each round of another loop is seen, whether it is written in Python, hidden in a string's method or in
 a regular expression. What is not counted is what grows with neither: attribute access, arithmetic, memory.
@@ -373,7 +373,7 @@ def _native_steps(function: Any, owner: Any, before: int, arguments: tuple[Any, 
 
 
 def _size(value: Any) -> int:
-    """Return how many elements a value has; none for what has no length, or tells it only by running code of the core."""
+    """Return how many elements a value has; none for what has no length, or says it only by running code of the core."""
     if isinstance(value, str | bytes | bytearray | list | tuple | dict | set | frozenset):
         return len(value)
     return 0

@@ -387,7 +387,7 @@ def test_recordings(family: ChunkFamily) -> None:
     """
     for path in PATHS[family]:
         recorded = recording(path)
-        request, end = recorded.request, recorded.told_end
+        request, end = recorded.request, recorded.known_end
         made, normalizer = repaired(
             family, recorded.body, end, request, chat_reasoning=ChatReasoning.UPSTREAM
         )

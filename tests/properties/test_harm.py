@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from tests.properties.clients import accumulated
 from tests.properties.harm import calls_made_up, copies_that_differ, failures_made, half_calls, texts_twice
 from tests.properties.recorded import Damaged, damaged_lives, damaged_recordings, shown
-from tests.properties.told import read
+from tests.properties.said import read
 from tests.support.mutations import DAMAGES, move, replay
 from vllm_sse_proxy import RequestContext, StreamNormalizer, build_plan
 
 PLAN = build_plan(strict=True)
 
 HONEST = [damage for damage in DAMAGES if damage not in (move, replay)]
-"""After the others upstream itself has said things twice, or in an order from which nobody can tell what was meant."""
+"""After the others upstream itself has said things twice, or in an order from which nobody can say what was meant."""
 DAMAGED = damaged_recordings(damages=HONEST) | damaged_lives(damages=HONEST)
 DAMAGED_TWICE = damaged_recordings(damages=HONEST, most=2) | damaged_lives(damages=HONEST, most=2)
 """Three kinds of damage together, as ids that are lost and swapped and texts in another place, leave one stream in thousands

@@ -39,7 +39,7 @@ def stays(once: bytes, plan: Plan = STRICT, dialect: Dialect = Dialect.OPENAI) -
     """Say whether a repaired stream stays as it is when it is repaired again.
 
     Arguments that were put right at their end may be: deltas without their beginning, and something between them that is left
-    out the first time, are then nothing but deltas without their beginning, and told whole (`headless_arguments`). Then the
+    out the first time, are then nothing but deltas without their beginning, and emitted whole (`headless_arguments`). Then the
     third time changes nothing.
     """
     again = repair(once, plan=plan)
@@ -160,9 +160,11 @@ def test_total_on_events(parts: list[tuple[str, dict[str, Any]]], end: BodyEnd) 
 def test_one_terminal_event(events: list[dict[str, Any]], end: BodyEnd) -> None:
     """There is exactly one terminal event, and it claims success only if upstream's events or its [DONE] prove it."""
     stream = wire(events, done=False)
-    told = [event["type"] for event in events_of(repair(stream, end))]
+    emitted = [event["type"] for event in events_of(repair(stream, end))]
     terminal = [
-        type_ for type_ in told if type_ in ("response.completed", "response.incomplete", "response.failed")
+        type_
+        for type_ in emitted
+        if type_ in ("response.completed", "response.incomplete", "response.failed")
     ]
     assert len(terminal) == 1
     if terminal == ["response.completed"] and end is not BodyEnd.EOF:
@@ -175,16 +177,16 @@ def test_one_terminal_event(events: list[dict[str, Any]], end: BodyEnd) -> None:
 @given(damaged_events(), ENDS)
 def test_numbers(events: list[dict[str, Any]], end: BodyEnd) -> None:
     """Everything that leaves is numbered 0, 1, 2 … without a gap."""
-    told = [event["sequence_number"] for event in events_of(repair(wire(events), end))]
-    assert told == list(range(len(told)))
+    emitted = [event["sequence_number"] for event in events_of(repair(wire(events), end))]
+    assert emitted == list(range(len(emitted)))
 
 
 @given(conforming_events(), st.integers(0, 40), ENDS)
 def test_text(events: list[dict[str, Any]], length: int, end: BodyEnd) -> None:
-    """A stream that breaks off tells all text that came, and no text besides what a final object proves."""
+    """A stream that breaks off says all text that came, and no text besides what a final object proves."""
     kept = events[:length]
-    came, told = _texts(kept), _texts(events_of(repair(wire(kept, done=False), end)))
-    assert told == came
+    came, emitted = _texts(kept), _texts(events_of(repair(wire(kept, done=False), end)))
+    assert emitted == came
 
 
 @given(conforming_events(), st.data())
@@ -198,8 +200,8 @@ def test_proven_text(events: list[dict[str, Any]], data: st.DataObject) -> None:
         for event in events
         if not event["type"].endswith((".delta", ".done")) or data.draw(st.booleans(), label=event["type"])
     ]
-    told = events_of(repair(wire(kept)))
-    final = told[-1]["response"]["output"]
+    emitted = events_of(repair(wire(kept)))
+    final = emitted[-1]["response"]["output"]
     for item in kept[-1]["response"]["output"]:
         sent = "".join(text_of(other) for other in final if other["type"] == item["type"])
         parts = [*item.get("summary", []), *item.get("content", [])] if "call_id" not in item else []
@@ -252,8 +254,8 @@ def test_resume(events: list[dict[str, Any]], after: int, end: BodyEnd) -> None:
         if b"data: [DONE]" in frame or (b"data: {" in frame and _number(frame) > after)
     ]
     expected = b"".join(frame + b"\n\n" for frame in tail)
-    told = repair(stream, end, starting_after=after)
-    assert told.replace(b": ping\n\n", b"") == expected
+    emitted = repair(stream, end, starting_after=after)
+    assert emitted.replace(b": ping\n\n", b"") == expected
 
 
 def _number(frame: bytes) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.properties.recorded import Damaged, damaged_recordings, recordings
-from tests.properties.told import completed_calls, is_call, read, tool_of
+from tests.properties.said import completed_calls, is_call, read, tool_of
 from tests.properties.truth import proves_completion
 from tests.support.mutations import DONE, TERMINAL, Frames, body_of, frames_of, having, stream_of, type_of
 from vllm_sse_proxy import BodyEnd, Ending, RequestContext, StreamNormalizer, build_plan

@@ -195,7 +195,7 @@ def test_only_one_line_feed_belongs_to_a_carriage_return() -> None:
         (b"{\n\n", False),
     ],
 )
-def test_finish_tells_whether_a_frame_had_begun(stream: bytes, *, incomplete: bool) -> None:
+def test_finish_says_whether_a_frame_had_begun(stream: bytes, *, incomplete: bool) -> None:
     for chunks in ([stream], each_byte(stream)):
         decoder = FrameDecoder()
         for chunk in chunks:

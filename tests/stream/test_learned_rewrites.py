@@ -248,8 +248,8 @@ def test_learned_is_walked(
     fields = {} if tools == "none" else {"tools": [{"type": "function", "name": "f"}], "tool_choice": tools}
     stream, number = opening(**fields), 4
     for (form, name, written), between in runs:
-        for words, told in written:
-            stream += frame(words, str(number) if told == "right" else told, form=form, name=name)
+        for words, emitted in written:
+            stream += frame(words, str(number) if emitted == "right" else emitted, form=form, name=name)
             number += 1
         stream += between
     plan = build_plan(**chosen)

@@ -151,7 +151,7 @@ def repaired(
     conforming: bool = True,
     **settings: Any,
 ) -> Repaired:
-    """Send a stream through the core, strict, reasoning as upstream names it; what comes out must conform, unless told so."""
+    """Send a stream through the core, strict, reasoning as upstream names it; it must conform then, unless said otherwise."""
     chunks = (
         [wire(stream, family)]
         if isinstance(stream, str)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-RENAMED = {"untold_items": "unsent_items"}
+RENAMED = {"unsent_items": "unsent_items"}
 """Repairs that have another name in the other checkout."""
 ODD_BYTES = (1, 7, 61, 1021, 3)
 """Sizes of odd pieces, in turn."""
@@ -62,7 +62,7 @@ def repaired(recording: Recording, dialect: str, chunks: list[bytes]) -> tuple[b
     plan = build_plan(dialect=Dialect(dialect))
     normalizer = StreamNormalizer(plan, recording.context())
     made = b"".join(normalizer.feed(chunk) for chunk in chunks)
-    return made + normalizer.finish(recording.told_end), normalizer
+    return made + normalizer.finish(recording.known_end), normalizer
 
 
 def outcomes(folders: list[Path]) -> Iterator[tuple[str, str]]:

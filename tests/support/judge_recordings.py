@@ -126,7 +126,7 @@ def repair(family: Family, recording: Recording) -> bytes:
         return recording.body
     context = repairing.context("", recording.request if isinstance(recording.request, dict) else None)
     normalizer = StreamNormalizer(Plan.of(repairing, strict=True), context)
-    return normalizer.feed(recording.body) + normalizer.finish(recording.told_end)
+    return normalizer.feed(recording.body) + normalizer.finish(recording.known_end)
 
 
 def family_of(url: str, path: Path) -> Family | None:
@@ -143,7 +143,7 @@ def load_all(folder: Path, *, repaired: bool = False) -> list[Judged]:
 
 
 def defects_of(judged: Judged, violation: Violation) -> tuple[str, ...]:
-    """Return the ids of the defects that a violation may come from, as few as can be told."""
+    """Return the ids of the defects that a violation may come from, as few as can be emitted."""
     rule, detail = violation.rule, violation.detail
     ids = NOTES[judged.family][rule].defects
     stopped = bool(STOP_CUT.search(judged.body))
@@ -196,8 +196,8 @@ def report(judged: list[Judged]) -> None:
         ):
             releases = Counter(each.release for each in broken)
             where = ", ".join(f"{release}: {count}" for release, count in sorted(releases.items()))
-            told = Counter(" or ".join(ids) for each in broken if (ids := _ids(each, rule)))
-            why = "; ".join(f"{ids} {count}" for ids, count in told.most_common())
+            emitted = Counter(" or ".join(ids) for each in broken if (ids := _ids(each, rule)))
+            why = "; ".join(f"{ids} {count}" for ids, count in emitted.most_common())
             mark = " (minor)" if rule in MINOR[family] else " (content)" if rule in CONTENT[family] else ""
             print(f"{len(broken):5} {rule + mark:30} {where:45} {why}")
 

@@ -653,13 +653,13 @@ def made(number: int, seed: int) -> Iterator[str]:
         normalizer = StreamNormalizer(
             draw.choice(plans), RequestContext(seed="s", body=draw.choice(REQUESTS))
         )
-        told, at = hashlib.sha256(), 0
+        emitted, at = hashlib.sha256(), 0
         while at < len(stream):
             size = draw.choice(CHUNK_BYTES)
-            told.update(normalizer.feed(stream[at : at + size]))
+            emitted.update(normalizer.feed(stream[at : at + size]))
             at += size
-        told.update(normalizer.finish(draw.choice(ENDS)))
-        yield f"{told.hexdigest()} {normalizer.ending} {normalizer.tally}"
+        emitted.update(normalizer.finish(draw.choice(ENDS)))
+        yield f"{emitted.hexdigest()} {normalizer.ending} {normalizer.tally}"
 
 
 if __name__ == "__main__":

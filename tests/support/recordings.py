@@ -53,7 +53,7 @@ class Recording:
         return "starting_after=" in self.path
 
     @property
-    def told_end(self) -> BodyEnd:
+    def known_end(self) -> BodyEnd:
         """The ending, for a client that stays: where the recorder itself went away, upstream's body is cut."""
         return BodyEnd.CUT if self.end is BodyEnd.CLIENT_GONE else self.end
 

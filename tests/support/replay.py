@@ -77,31 +77,31 @@ def bodies(stream: bytes) -> Iterator[dict[str, Any]]:
 
 
 @dataclass(frozen=True)
-class Telling:
+class Saying:
     """The words of a stream."""
 
     deltas: dict[str, str]
     """What its deltas say, by kind of text, joined in the order of the stream."""
-    told: str
+    emitted: str
     """All deltas joined."""
     final: list[tuple[str, str]]
     """The texts of its final object, each with its kind."""
 
 
-def telling(stream: bytes) -> Telling:
+def what_is_said(stream: bytes) -> Saying:
     """Collect the words of a stream."""
     deltas: dict[str, str] = {}
-    told = ""
+    emitted = ""
     final: list[tuple[str, str]] = []
     for body in bodies(stream):
         type_ = ALIASES.get(body.get("type", ""), body.get("type", ""))
         if type_ in RUN_OF_DELTA and isinstance(body.get("delta"), str):
             name = RUN_OF_DELTA[type_].name
             deltas[name] = deltas.get(name, "") + body["delta"]
-            told += body["delta"]
+            emitted += body["delta"]
         elif type_ in TERMINAL:
             final = [text for item in body["response"].get("output") or [] for text in texts_of(item)]
-    return Telling(deltas, told, final)
+    return Saying(deltas, emitted, final)
 
 
 def texts_of(item: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -115,53 +115,53 @@ def texts_of(item: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield run.name, item.get(run.field) or ""
 
 
-def lost_words(upstream: bytes, told: bytes) -> list[str]:
+def lost_words(upstream: bytes, emitted: bytes) -> list[str]:
     """Return which texts of upstream's the client never hears. (That all it hears is in its final object, the judge sees.)
 
-    A text may be told as another kind than upstream's final object says (R03, R17, R23): what was streamed cannot be recalled.
+    A text may be emitted as another kind than upstream's final object says (R03, R17, R23): what was streamed stands.
     """
-    before, after = telling(upstream), telling(told)
+    before, after = what_is_said(upstream), what_is_said(emitted)
     final = "\n".join(text for _, text in after.final)
-    told_calls = any(name == FUNCTION_ARGUMENTS.name for name, _ in after.final)
-    told_arguments = after.deltas.get(FUNCTION_ARGUMENTS.name, "")
-    told_names = [body["item"]["name"] for body in bodies(told) if body.get("item", {}).get("name")]
+    sent_calls = any(name == FUNCTION_ARGUMENTS.name for name, _ in after.final)
+    sent_arguments = after.deltas.get(FUNCTION_ARGUMENTS.name, "")
+    sent_names = [body["item"]["name"] for body in bodies(emitted) if body.get("item", {}).get("name")]
     called = [text for name, text in before.final if name == FUNCTION_ARGUMENTS.name]
     lost = [
         f"upstream's deltas of {name}: {text[-60:]!r}"
         for name, text in (
             (name, _without_calls(text, called) if called else text) for name, text in before.deltas.items()
         )
-        if not holds(after.deltas.get(name, ""), text) and not holds(after.told, text)
+        if not holds(after.deltas.get(name, ""), text) and not holds(after.emitted, text)
     ]
     lost += [
         f"upstream's final {name}: {text[-60:]!r}"
         for name, text in (
-            (name, _without_told_calls(text, told_arguments, told_names) if told_calls else text)
+            (name, _without_sent_calls(text, sent_arguments, sent_names) if sent_calls else text)
             for name, text in before.final
         )
-        if not holds(after.told, text)
+        if not holds(after.emitted, text)
         and not holds(final, text)
         and not (name == FUNCTION_ARGUMENTS.name and _is_called(text, after.final))
     ]
     return lost
 
 
-def doubled_words(upstream: bytes, told: bytes) -> list[str]:
+def doubled_words(upstream: bytes, emitted: bytes) -> list[str]:
     """Return whether the client hears more than upstream says anywhere: then it hears something twice.
 
     Upstream may say more in its deltas or in its final object; white space and special tokens count for nothing.
     """
-    before, after = telling(upstream), telling(told)
+    before, after = what_is_said(upstream), what_is_said(emitted)
     streamed, final, heard = (
         len("".join(_SPECIAL_TOKENS.sub("", text).split()))
         for text in (
-            before.told,
+            before.emitted,
             "".join(text for _, text in before.final),
             "".join(text for _, text in after.final),
         )
     )
     return (
-        [f"{heard} characters told, {streamed} streamed, {final} final"]
+        [f"{heard} characters emitted, {streamed} streamed, {final} final"]
         if heard > max(streamed, final)
         else []
     )
@@ -183,15 +183,15 @@ def _is_called(arguments: str, final: list[tuple[str, str]]) -> bool:
     return False
 
 
-def _without_told_calls(text: str, told: str, names: list[str]) -> str:
-    """Return final text without the raw text of calls whose arguments were told (R39).
+def _without_sent_calls(text: str, emitted: str, names: list[str]) -> str:
+    """Return final text without the raw text of calls whose arguments were emitted (R39).
 
-    :param told: all arguments that the client was told.
-    :param names: the names of all calls that it was told.
+    :param emitted: all arguments that the client was emitted.
+    :param names: the names of all calls that it was emitted.
     """
 
     forced = _FORCED_CALL.findall(text) if text.lstrip().startswith("[{") else []
-    if forced and all(name in names and arguments in told for name, arguments in forced):
+    if forced and all(name in names and arguments in emitted for name, arguments in forced):
         return ""
 
     def left_of(call: re.Match[str]) -> str:
@@ -200,13 +200,13 @@ def _without_told_calls(text: str, told: str, names: list[str]) -> str:
             return "" if cut[1] in names else call[0]
         _, found, arguments = call[1].partition('"arguments')
         arguments = arguments.lstrip('": ').rstrip("} \n")
-        return "" if not call[1].strip() or (found and arguments in told) else call[0]
+        return "" if not call[1].strip() or (found and arguments in emitted) else call[0]
 
     return re.sub(r"<tool_call>(.*?)(</tool_call>|(?=<tool_call>)|$)", left_of, text, flags=re.DOTALL)
 
 
 def _without_calls(text: str, called: list[str]) -> str:
-    """Return streamed text without the calls in it: upstream's final object has them as calls, and so they are told (R03).
+    """Return streamed text without the calls in it: upstream's final object has them as calls, and so they are emitted (R03).
 
     :param called: the arguments of the calls in the final object, as JSON.
     """

@@ -23,16 +23,16 @@ DONE = b"data: [DONE]\n\n"
 def problems(recording: Recording, plan: Plan, dialect: Dialect) -> list[str]:
     """Return what is wrong with the repaired stream."""
     context = recording.context()
-    made, normalizer = normalize([recording.body], recording.told_end, plan=plan, context=context)
+    made, normalizer = normalize([recording.body], recording.known_end, plan=plan, context=context)
     if normalizer.tally.repair_failures:
         return [f"repairs failed: {normalizer.tally.repair_failures}"]
     if not normalizer.committed:
-        return [] if normalizer.failure is not None else ["nothing told, and no failure"]
+        return [] if normalizer.failure is not None else ["nothing emitted, and no failure"]
     found = faults(made, dialect=dialect)
     found += lost_words(recording.body, made)
     size = 1 if len(recording.body) < SINGLE_BYTES else 7
     pieces = [recording.body[i : i + size] for i in range(0, len(recording.body), size)]
-    if normalize(pieces, recording.told_end, plan=plan, context=context)[0] != made:
+    if normalize(pieces, recording.known_end, plan=plan, context=context)[0] != made:
         found.append("depends on the chunking")
     again, second = normalize([made], BodyEnd.EOF, plan=plan, context=context)
     if again != made:
@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
             continue
         found = problems(recording, plan, options.dialect)
         made, normalizer = normalize(
-            [recording.body], recording.told_end, plan=plan, context=recording.context()
+            [recording.body], recording.known_end, plan=plan, context=recording.context()
         )
         endings[str(normalizer.ending)] += 1
         count = counts[recording.release]

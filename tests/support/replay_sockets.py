@@ -45,7 +45,7 @@ def script(recording: Recording) -> tuple[Step, ...]:
         return answer(recording.body, status=recording.status, reason="Recorded", headers=kind)
     head = Head(status=recording.status, headers=(("Content-Type", recording.content_type),))
     end: Step
-    match recording.told_end:
+    match recording.known_end:
         case BodyEnd.EOF:
             end = End()
         case BodyEnd.IDLE_TIMEOUT:
@@ -71,7 +71,7 @@ def judge(recording: Recording, received: Answer, dialect: Dialect) -> list[str]
     if family is not None:
         return judge_repaired(recording, received, family)
     same = received.status == recording.status and received.body == recording.body
-    whole = received.complete == (recording.told_end is BodyEnd.EOF)
+    whole = received.complete == (recording.known_end is BodyEnd.EOF)
     return [] if same and whole else ["not byte for byte what upstream sent"]
 
 
@@ -88,7 +88,7 @@ def judge_repaired(recording: Recording, received: Answer, family: Family) -> li
     """Return whether the client got what the core makes of a stream."""
     request = recording.request if isinstance(recording.request, dict) else None
     normalizer = StreamNormalizer(Plan.of(family), family.context("", request))
-    made = normalizer.feed(recording.body) + normalizer.finish(recording.told_end)
+    made = normalizer.feed(recording.body) + normalizer.finish(recording.known_end)
     failure = normalizer.failure
     if failure is not None and not normalizer.committed:
         return [] if received.status == failure.status else [f"{received.status} instead of {failure.status}"]

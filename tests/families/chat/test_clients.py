@@ -43,7 +43,7 @@ def test_the_helper_takes_every_repaired_stream(path: Path, reasoning: ChatReaso
     normalizer = StreamNormalizer(
         Plan.of(CHAT, strict=True, chat_reasoning=reasoning), CHAT.context("", recording.request)
     )
-    made = normalizer.feed(recording.body) + normalizer.finish(recording.told_end)
+    made = normalizer.feed(recording.body) + normalizer.finish(recording.known_end)
     bodies = chunks(made)
     if not normalizer.committed:
         return
@@ -69,5 +69,5 @@ def test_the_helper_takes_every_repaired_stream(path: Path, reasoning: ChatReaso
         ):
             assert all(isinstance(json.loads(call.function.arguments), dict) for call in calls)
         for name in ("reasoning", "reasoning_content"):
-            told = "".join(delta.get(name) or "" for delta in deltas)
-            assert (getattr(choice.message, name, None) or "") == told
+            emitted = "".join(delta.get(name) or "" for delta in deltas)
+            assert (getattr(choice.message, name, None) or "") == emitted

@@ -69,7 +69,7 @@ def test_the_view_takes_anything() -> None:
     assert view.heard
 
 
-def test_an_open_stream_tells_how_much_it_remembers() -> None:
+def test_an_open_stream_says_how_much_it_remembers() -> None:
     made = repaired(f'{ROLE}\n{{"content":"12345"}}\n{{"reasoning":"123"}}\n{{}} -> stop\n[DONE]')
     assert made.normalizer._view.size == 508
 

@@ -54,7 +54,7 @@ def test_recordings_leave_as_if_they_were_walked(path: Path) -> None:
     family = next(family for mark, family in FAMILY_OF.items() if mark in path.name)
     for reasoning in (ChatReasoning.BOTH, ChatReasoning.UPSTREAM):
         plan = Plan.of(family, strict=True, chat_reasoning=reasoning)
-        arguments = [recording.body], recording.told_end, plan, recording.request
+        arguments = [recording.body], recording.known_end, plan, recording.request
         assert outcome(*arguments) == walked(*arguments)
 
 

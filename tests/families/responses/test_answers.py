@@ -281,7 +281,7 @@ class TestRecordings:
     def test_the_same_truth_as_in_the_stream(self) -> None:
         same = 0
         for recording in recordings():
-            emitted, _ = normalize([recording.body], recording.told_end, context=recording.context())
+            emitted, _ = normalize([recording.body], recording.known_end, context=recording.context())
             said, final = final_object(recording.body), final_object(emitted)
             if said is None or final is None or texts(said["output"]) != texts(final["output"]):
                 continue  # the stream has brought something else than upstream's second parse
@@ -296,7 +296,7 @@ class TestRecordings:
     def test_what_was_repaired_needs_no_repair(self) -> None:
         fixed = 0
         for recording in recordings():
-            emitted, _ = normalize([recording.body], recording.told_end, context=recording.context())
+            emitted, _ = normalize([recording.body], recording.known_end, context=recording.context())
             final = final_object(emitted)
             if final is None:
                 continue

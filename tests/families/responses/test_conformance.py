@@ -708,7 +708,7 @@ ALLOWED: dict[str, Change] = {
         ending("failed", "failed", error=FAILURE),
         insert("failed", {"type": "error", "error": {"message": "m"}}),
     ),
-    "cancelled, told as failed": ending("failed", "cancelled", error=FAILURE),
+    "cancelled, emitted as failed": ending("failed", "cancelled", error=FAILURE),
     "an incomplete item in an incomplete response": both(
         put("output_item.done", "item/status", "incomplete", 1),
         put("completed", "response/output/1/status", "incomplete"),

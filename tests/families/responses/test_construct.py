@@ -27,8 +27,8 @@ def names(events: list[Event]) -> list[str]:
     return [event.type.removeprefix("response.") for event in events]
 
 
-def told(life: list[Json]) -> ItemView:
-    """Return the item as a client knows it that was told these events."""
+def emitted(life: list[Json]) -> ItemView:
+    """Return the item as a client knows it that was sent these events."""
     view = ClientView()
     for event in life:
         view.apply(Event(event["type"], event))
@@ -97,7 +97,7 @@ class TestResponse:
         assert construct.response_so_far(view, RequestContext()) is view.response
 
     @pytest.mark.parametrize(
-        ("code", "told_"),
+        ("code", "emitted_"),
         [
             ("429", "rate_limit_exceeded"),
             (429, "rate_limit_exceeded"),
@@ -105,9 +105,9 @@ class TestResponse:
             (None, "server_error"),
         ],
     )
-    def test_a_failure_has_a_code_that_sdks_know(self, code: Any, told_: str) -> None:
+    def test_a_failure_has_a_code_that_sdks_know(self, code: Any, emitted_: str) -> None:
         failed = construct.failed(response(), {"code": code, "message": "m"})
-        assert failed.body["response"]["error"] == {"code": told_, "message": "m"}
+        assert failed.body["response"]["error"] == {"code": emitted_, "message": "m"}
 
     def test_an_opening_has_only_fields_that_the_response_has(self) -> None:
         event = construct.opening("response.created", {"id": "r", "usage": {}})
@@ -171,25 +171,25 @@ class TestItems:
     @pytest.mark.parametrize(
         "life", [message(0, "Hi"), reasoning(0, "Hm"), summary(0, "Hm"), call(0, "{}"), search(0)]
     )
-    def test_a_told_item_is_its_done_item(self, life: tuple[list[Json], Json]) -> None:
+    def test_a_emitted_item_is_its_done_item(self, life: tuple[list[Json], Json]) -> None:
         events, done = life
-        item = told(events[:-1])
+        item = emitted(events[:-1])
         assert construct.emitted_item(item, status="completed") == done
         assert construct.is_as_emitted(item, done)
 
     def test_a_proven_item_lends_what_the_deltas_cannot_tell(self) -> None:
         events, done = reasoning(0, "Hm")
         made = construct.emitted_item(
-            told(events[:-1]), status="completed", proven={**done, "encrypted_content": "x"}
+            emitted(events[:-1]), status="completed", proven={**done, "encrypted_content": "x"}
         )
         assert made["encrypted_content"] == "x"
         other = construct.emitted_item(
-            told(events[:-1]), status="completed", proven={"type": "message", "phase": "x"}
+            emitted(events[:-1]), status="completed", proven={"type": "message", "phase": "x"}
         )
         assert "phase" not in other
 
     def test_reasoning_without_content_and_status_stays_without(self) -> None:
-        item = told(
+        item = emitted(
             [
                 {
                     "type": "response.output_item.added",
@@ -206,12 +206,12 @@ class TestItems:
         assert construct.emitted_item(item, status="incomplete")["status"] == "incomplete"
 
     def test_a_final_item_of_another_type_says_nothing(self) -> None:
-        item = told(search(0)[0])
+        item = emitted(search(0)[0])
         assert construct.final_item(item, {"type": "reasoning", "x": 1}) == item.item
         assert construct.final_item(item, {"type": "web_search_call", "x": 1})["x"] == 1
 
     def test_annotations_that_only_the_account_has_are_emitted(self) -> None:
-        item = told(message(0, "Hi")[0][:3])
+        item = emitted(message(0, "Hi")[0][:3])
         account = {**text_part("Hi"), "annotations": [NOTE]}
         made = construct.end_of_part(item, item.parts[0], account)
         assert names(made) == ["output_text.annotation.added", "output_text.done", "content_part.done"]
@@ -232,7 +232,7 @@ class TestItems:
         assert [e.body["delta"] for e in life if e.type == OUTPUT_TEXT.delta] == texts
 
     @pytest.mark.parametrize(
-        ("type_", "told", "status"),
+        ("type_", "emitted", "status"),
         [
             ("message", "complesed", "completed"),
             ("function_call", 7, "completed"),
@@ -241,11 +241,13 @@ class TestItems:
             ("web_search_call", "failed", "failed"),
         ],
     )
-    def test_an_item_that_is_over_has_a_status_of_its_kind(self, type_: str, told: Any, status: str) -> None:
-        item = {"id": "x", "type": type_, "status": told, "call_id": "c", "name": "f", "arguments": "{}"}
+    def test_an_item_that_is_over_has_a_status_of_its_kind(
+        self, type_: str, emitted: Any, status: str
+    ) -> None:
+        item = {"id": "x", "type": type_, "status": emitted, "call_id": "c", "name": "f", "arguments": "{}"}
         assert construct.life_of_item(0, item)[-1].body["item"]["status"] == status
 
-    def test_an_empty_code_is_told_as_empty(self) -> None:
+    def test_an_empty_code_is_emitted_as_empty(self) -> None:
         life = construct.life_of_item(
             0, {"id": "c", "type": "code_interpreter_call", "code": None, "container_id": "x"}
         )
@@ -267,12 +269,12 @@ class TestParts:
         closing = construct.end_of_part(item, PartView(0, {"type": "vendor", "x": 1}), None)
         assert names(closing) == ["content_part.done"]
 
-    def test_a_closed_part_stays_as_it_was_told(self) -> None:
-        part = told(message(0, "Hi")[0]).parts[0]
+    def test_a_closed_part_stays_as_it_was_emitted(self) -> None:
+        part = emitted(message(0, "Hi")[0]).parts[0]
         assert construct.emitted_part(part, {**text_part("Hi"), "x": 1}) is part.part
 
     def test_a_proven_part_lends_its_other_fields(self) -> None:
-        part = told(message(0, "Hi")[0][:3]).parts[0]
+        part = emitted(message(0, "Hi")[0][:3]).parts[0]
         assert construct.emitted_part(part, {**text_part("No"), "x": 1}) == {**text_part("Hi"), "x": 1}
         assert construct.emitted_part(part, {"type": "refusal", "x": 1}) == text_part("Hi")
 
@@ -293,7 +295,7 @@ class TestLogprobs:
         whole = [{"token": "e", "bytes": [1], "logprob": -1.0, "top_logprobs": []}]
         assert construct.whole_logprobs(whole) is whole
 
-    def test_minus_infinity_is_told_as_openai_tells_it(self) -> None:
+    def test_minus_infinity_is_emitted_as_openai_says_it(self) -> None:
         (whole,) = construct.whole_logprobs([{"token": "e", "logprob": None, "top_logprobs": "x"}])
         assert whole == {"token": "e", "bytes": [0x65], "logprob": -9999.0, "top_logprobs": []}
 
@@ -338,14 +340,14 @@ class TestComparing:
         assert construct.says_the_same(one, other) is same
 
     @pytest.mark.parametrize(
-        ("told_", "proven", "missing"),
+        ("emitted_", "proven", "missing"),
         [("a", "ab", "b"), ("", "ab", "ab"), ("ab", "ab", ""), ("b", "ab", ""), ("a", None, "")],
     )
-    def test_a_tail_is_what_a_longer_text_adds(self, told_: str, proven: Any, missing: str) -> None:
-        assert construct.tail(told_, proven) == missing
+    def test_a_tail_is_what_a_longer_text_adds(self, emitted_: str, proven: Any, missing: str) -> None:
+        assert construct.tail(emitted_, proven) == missing
 
     @pytest.mark.parametrize(
-        ("said", "told_", "truer"),
+        ("said", "emitted_", "truer"),
         [
             ("{}", '"a"}', True),
             ("{}", "{]", True),
@@ -359,17 +361,17 @@ class TestComparing:
             ("[" * 300 + "1" + "]" * 300, "[" * 300 + " 1" + "]" * 300, True),
         ],
     )
-    def test_arguments_that_can_be_run_are_truer(self, said: str, told_: str, truer: bool) -> None:  # noqa: FBT001
-        assert construct.supersedes(said, told_) is truer
+    def test_arguments_that_can_be_run_are_truer(self, said: str, emitted_: str, truer: bool) -> None:  # noqa: FBT001
+        assert construct.supersedes(said, emitted_) is truer
 
 
 def test_an_item_of_no_type_is_of_an_unknown_kind() -> None:
     assert item_kind(7).type == "unknown"
 
 
-def test_the_final_account_adds_nothing_that_the_stream_tells() -> None:
+def test_the_final_account_adds_nothing_that_the_stream_says() -> None:
     """Two items may share one account: the status and the text of the one are not the other's."""
     life, done = summary(0, "Hm")
     thought = [{"type": "reasoning_text", "text": "Hm"}]
     account = {**done, "status": "completed", "content": thought, "encrypted_content": "e"}
-    assert construct.final_item(told(life), account) == {**done, "encrypted_content": "e"}
+    assert construct.final_item(emitted(life), account) == {**done, "encrypted_content": "e"}

@@ -17,8 +17,8 @@ def test_every_ending_has_its_value_and_one_sentence(ending: Ending) -> None:
 
 
 def test_every_ending_of_a_body_that_says_nothing_better_is_an_ending() -> None:
-    told_otherwise = {BodyEnd.EOF}
-    assert {end.value for end in BodyEnd} - {end.value for end in told_otherwise} <= {e.value for e in Ending}
+    said_otherwise = {BodyEnd.EOF}
+    assert {end.value for end in BodyEnd} - {end.value for end in said_otherwise} <= {e.value for e in Ending}
 
 
 @pytest.mark.parametrize("end", list(BodyEnd))

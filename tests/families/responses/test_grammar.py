@@ -92,13 +92,13 @@ def test_every_event_has_a_number(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(name for name in EVENTS if name.endswith(".delta")))
 def test_every_delta_belongs_to_a_text(name: str) -> None:
     """A new delta is either a text of the table or named here, with the reason why not."""
-    untold = {
+    unsent = {
         "response.audio.delta": "has no item",
         "response.audio.transcript.delta": "has no item",
         "response.shell_call_command.delta": "is addressed by command_index, in an item that only OpenAI runs",
         "response.shell_call_output_content.delta": "is an object",
     }
-    assert (name in grammar.RUN_OF_DELTA) is not (name in untold)
+    assert (name in grammar.RUN_OF_DELTA) is not (name in unsent)
 
 
 @pytest.mark.parametrize("run", grammar.TEXT_RUNS, ids=lambda run: run.name)

@@ -62,8 +62,8 @@ class TestFeeding:
 
     def test_an_early_sentinel_goes_out_last(self) -> None:
         made = normalizer()
-        told = made.feed(HALF + b"data: [DONE]\n\n")
-        assert b"[DONE]" not in told
+        emitted = made.feed(HALF + b"data: [DONE]\n\n")
+        assert b"[DONE]" not in emitted
         assert made.finish(BodyEnd.EOF).endswith(b"data: [DONE]\n\n")
 
     def test_the_sentinel_can_be_left_out(self) -> None:
@@ -85,12 +85,12 @@ class TestFeeding:
 class TestFinishing:
     def test_twice_is_once(self) -> None:
         made = normalizer()
-        told = made.feed(HALF) + made.finish(BodyEnd.CUT)
-        assert not check_stream(told)
+        emitted = made.feed(HALF) + made.finish(BodyEnd.CUT)
+        assert not check_stream(emitted)
         assert made.finish(BodyEnd.CUT) == b""
-        assert made.tally.bytes_out == len(told)
+        assert made.tally.bytes_out == len(emitted)
 
-    def test_nobody_is_told_anything_when_the_client_went_away(self) -> None:
+    def test_nobody_is_emitted_anything_when_the_client_went_away(self) -> None:
         made = normalizer()
         made.feed(HALF)
         assert made.finish(BodyEnd.CLIENT_GONE) == b""
@@ -122,12 +122,12 @@ class TestFinishing:
     )
     def test_it_says_how_it_ended(self, stream: bytes, end: BodyEnd, ending: Ending) -> None:
         made = normalizer()
-        told = made.feed(stream) + made.finish(end)
+        emitted = made.feed(stream) + made.finish(end)
         assert made.ending is ending
         assert made.ended
-        assert not check_stream(told)
+        assert not check_stream(emitted)
 
-    def test_without_the_repair_no_end_is_told(self) -> None:
+    def test_without_the_repair_no_end_is_emitted(self) -> None:
         made = normalizer(disabled=["unterminated_streams"])
         made.feed(HALF)
         assert b"[DONE]" not in made.finish(BodyEnd.CUT)
@@ -152,7 +152,7 @@ class TestFailures:
             (BodyEnd.SHUTDOWN, 503, "proxy_shutdown"),
         ],
     )
-    def test_a_body_that_told_nothing_is_an_http_error(self, end: BodyEnd, status: int, code: str) -> None:
+    def test_a_body_that_emitted_nothing_is_an_http_error(self, end: BodyEnd, status: int, code: str) -> None:
         failure = self.failure(b"", end)
         assert failure is not None
         assert (failure.status, failure.code, failure.type) == (status, code, "server_error")
@@ -223,7 +223,7 @@ class TestFailures:
         assert failure is not None
         assert failure.code == "upstream_truncated"
 
-    def test_a_stream_that_told_something_is_committed(self) -> None:
+    def test_a_stream_that_emitted_something_is_committed(self) -> None:
         made = normalizer()
         assert not made.committed
         made.feed(wire(opened()[:1]))
@@ -235,35 +235,35 @@ class TestLimits:
 
     def test_an_oversized_frame_ends_the_stream_as_failed(self) -> None:
         made = normalizer(max_frame_bytes=1000)
-        told = made.feed(HALF + self.FRAME)
-        assert events_of(told)[-1]["type"] == "response.failed"
+        emitted = made.feed(HALF + self.FRAME)
+        assert events_of(emitted)[-1]["type"] == "response.failed"
         assert (made.ended, made.ending) == (True, Ending.LIMIT)
-        assert not check_stream(told)
+        assert not check_stream(emitted)
 
-    def test_what_came_before_it_is_told(self) -> None:
+    def test_what_came_before_it_is_emitted(self) -> None:
         assert normalizer(max_frame_bytes=1000).feed(WHOLE + self.FRAME) == WHOLE
 
     def test_too_much_text_ends_it_too(self) -> None:
         made = normalizer(max_text_bytes=3)
-        told = made.feed(WHOLE)
-        assert events_of(told)[-1]["type"] == "response.failed"
+        emitted = made.feed(WHOLE)
+        assert events_of(emitted)[-1]["type"] == "response.failed"
         assert made.ending is Ending.LIMIT
         assert made.feed(WHOLE) == b""
-        assert not check_stream(told)
+        assert not check_stream(emitted)
 
     def test_so_do_too_many_items(self) -> None:
         made = normalizer(max_text_bytes=100_000)
-        told = made.feed(wire(opened(*(message(index)[0][0] for index in range(1000)))))
+        emitted = made.feed(wire(opened(*(message(index)[0][0] for index in range(1000)))))
         assert made.ending is Ending.LIMIT
-        assert 50 < len([event for event in events_of(told) if event["type"].endswith("item.added")]) < 100
-        assert not check_stream(told)
+        assert 50 < len([event for event in events_of(emitted) if event["type"].endswith("item.added")]) < 100
+        assert not check_stream(emitted)
 
     def test_so_do_too_many_items_that_only_the_terminal_event_has(self) -> None:
         """Issue 12, K11: each gets its events in one call."""
         items = [{**message(0, "Hi")[1], "id": f"m{index}"} for index in range(1002)]
         made = normalizer()
-        told = made.feed(wire(opened(*message(0, "Hi")[0], terminal(*items))))
-        assert events_of(told)[-1]["type"] == "response.failed"
+        emitted = made.feed(wire(opened(*message(0, "Hi")[0], terminal(*items))))
+        assert events_of(emitted)[-1]["type"] == "response.failed"
         assert (made.ending, made.limit) == (Ending.LIMIT, "max_unsent_items")
         made = normalizer()
         made.feed(wire(opened(*message(0, "Hi")[0], terminal(*items[:1001]))))
@@ -274,39 +274,39 @@ class TestLastFrame:
     """The body ends without the blank line that a frame needs."""
 
     @pytest.mark.parametrize("end", [BodyEnd.EOF, BodyEnd.CUT])
-    def test_a_whole_one_is_told(self, end: BodyEnd) -> None:
+    def test_a_whole_one_is_emitted(self, end: BodyEnd) -> None:
         stream = wire(numbered(whole(message(0, "Hi"))), done=False)
         for cut in (stream[:-1], stream[:-2]):
             made = normalizer()
-            told = made.feed(cut) + made.finish(end)
-            assert told == stream + b"data: [DONE]\n\n"
+            emitted = made.feed(cut) + made.finish(end)
+            assert emitted == stream + b"data: [DONE]\n\n"
             assert made.ending is Ending.COMPLETED
 
     def test_a_sentinel_too(self) -> None:
         made = normalizer()
-        told = made.feed(wire(opened(*message(0, "Hi")[0]), done=False) + b"data: [DONE]")
-        told += made.finish(BodyEnd.EOF)
-        assert events_of(told)[-1]["type"] == "response.completed"
+        emitted = made.feed(wire(opened(*message(0, "Hi")[0]), done=False) + b"data: [DONE]")
+        emitted += made.finish(BodyEnd.EOF)
+        assert events_of(emitted)[-1]["type"] == "response.completed"
 
     @pytest.mark.parametrize("end", [BodyEnd.EOF, BodyEnd.CUT])
     @pytest.mark.parametrize("cut", [0, 1, 2])
     def test_an_error_too(self, end: BodyEnd, cut: int) -> None:
         stream = HALF + b'data: {"error":{"message":"CUDA out of memory","code":500}}\n\n'
         made = normalizer()
-        told = made.feed(stream[: len(stream) - cut]) + made.finish(end)
-        assert [event["type"] for event in events_of(told)][-2:] == ["error", "response.failed"]
-        assert events_of(told)[-2]["message"] == "CUDA out of memory"
+        emitted = made.feed(stream[: len(stream) - cut]) + made.finish(end)
+        assert [event["type"] for event in events_of(emitted)][-2:] == ["error", "response.failed"]
+        assert events_of(emitted)[-2]["message"] == "CUDA out of memory"
         assert made.ending is Ending.UPSTREAM_ERROR
-        assert not check_stream(told)
+        assert not check_stream(emitted)
 
     @pytest.mark.parametrize("text", [json.dumps(ERROR).encode(), json.dumps(ERROR, indent=2).encode()])
     @pytest.mark.parametrize("rest", [b"", b"\n", b"\n\n", b"\n\ndata: [DONE]\n\n", b"\n\n: bye\n\n"])
     def test_an_error_without_a_field_is_the_last_word(self, text: bytes, rest: bytes) -> None:
         made = normalizer()
-        told = made.feed(HALF + text + rest) + made.finish(BodyEnd.EOF)
-        assert events_of(told)[-2]["message"] == "Slow down"
-        assert events_of(told)[-1]["type"] == "response.failed"
-        assert not check_stream(told)
+        emitted = made.feed(HALF + text + rest) + made.finish(BodyEnd.EOF)
+        assert events_of(emitted)[-2]["message"] == "Slow down"
+        assert events_of(emitted)[-1]["type"] == "response.failed"
+        assert not check_stream(emitted)
 
     def test_only_if_nothing_follows(self) -> None:
         made = normalizer()
@@ -319,8 +319,8 @@ class TestLastFrame:
 
     def test_a_log_line_in_the_body_says_nothing(self) -> None:
         made = normalizer()
-        told = made.feed(WHOLE.replace(b"data: [DONE]\n\n", b"").rpartition(b"event:")[0])
-        told += made.feed(b'{"level": "info", "line": "bye"}\n') + made.finish(BodyEnd.EOF)
+        emitted = made.feed(WHOLE.replace(b"data: [DONE]\n\n", b"").rpartition(b"event:")[0])
+        emitted += made.feed(b'{"level": "info", "line": "bye"}\n') + made.finish(BodyEnd.EOF)
         assert made.ending is Ending.TRUNCATED  # and not what the line says
 
     def test_more_text_than_a_frame_may_hold_is_not_kept(self) -> None:
@@ -339,8 +339,8 @@ class TestLastFrame:
         whole_life = wire(opened(*message(0, "Hi")[0]), done=True)
         for rest, last in ((b"", "response.completed"), (half, "response.failed")):
             made = normalizer()
-            told = made.feed(whole_life + rest) + made.finish(BodyEnd.EOF)
-            assert events_of(told)[-1]["type"] == last
+            emitted = made.feed(whole_life + rest) + made.finish(BodyEnd.EOF)
+            assert events_of(emitted)[-1]["type"] == last
             assert made.ending is (Ending.TRUNCATED if rest else Ending.UNTERMINATED)
 
 

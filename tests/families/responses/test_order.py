@@ -39,7 +39,7 @@ def orders(seed: int) -> list[type[Repair]]:
 
 def made(recording: Recording, plan: Plan) -> tuple[bytes, dict[str, int]]:
     normalizer = StreamNormalizer(plan, recording.context())
-    return normalizer.feed(recording.body) + normalizer.finish(recording.told_end), normalizer.tally.repairs
+    return normalizer.feed(recording.body) + normalizer.finish(recording.known_end), normalizer.tally.repairs
 
 
 def test_there_are_five_rules_and_the_order_keeps_them() -> None:

@@ -1,4 +1,4 @@
-"""What the client has been told, and nothing else."""
+"""What the client has been emitted, and nothing else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EVERY_TYPE = sorted({*RUN_OF_EVENT, *LIFECYCLE, *KIND_OF_EVENT, "error", "respon
 
 
 def viewed(*events: Json) -> ClientView:
-    """Return the view of a client that was told these events."""
+    """Return the view of a client that was emitted these events."""
     view = ClientView()
     for event in events:
         view.apply(Event(event["type"], event))
@@ -109,7 +109,7 @@ def test_arguments_that_the_done_event_settles_are_settled() -> None:
     assert (own.text, own.settled) == ('{"a": 1}', '{"a": 1}')
 
 
-def test_an_error_is_reported_only_if_upstream_told_it() -> None:
+def test_an_error_is_reported_only_if_upstream_emitted_it() -> None:
     view = ClientView()
     view.apply(inserted("error", message="ours"))
     assert (view.error is not None, view.reported, view.heard) == (True, False, False)
@@ -161,7 +161,7 @@ def test_an_announcement_without_an_item_announces_none() -> None:
     assert view.items == []
 
 
-def test_a_part_that_closes_without_a_part_keeps_the_one_that_was_told() -> None:
+def test_a_part_that_closes_without_a_part_keeps_the_one_that_was_emitted() -> None:
     life, _ = message(0, "Hi")
     view = viewed(*life[:3], {**life[4], "part": None})
     assert view.items[0].parts[0].closed

@@ -123,7 +123,7 @@ async def endpoints(setup: Setup) -> list[Compared]:
         got = crossed[-1].answer if crossed else Answer()
         first, second = [await setup.ask(method, path, body, proxied=False) for _ in range(2)]
         numbers = READINGS.match(path) is not None
-        itself = _told_apart(first, second, numbers=numbers)
+        itself = _distinguished(first, second, numbers=numbers)
         found = differences(got, emitted, exactly=True)
         if not itself:
             found += differences(second, emitted, numbers=numbers)
@@ -131,7 +131,7 @@ async def endpoints(setup: Setup) -> list[Compared]:
     return made
 
 
-def _told_apart(first: Answer, second: Answer, *, numbers: bool) -> list[str]:
+def _distinguished(first: Answer, second: Answer, *, numbers: bool) -> list[str]:
     if first.is_stream:
         return ["how many tokens an event holds is chance"]
     return [short(line) for line in differences(first, second, numbers=numbers)]

@@ -209,13 +209,13 @@ def compare(request: FamilyRequest, direct: Answer, upstream: Answer, emitted: A
     """
     after = faults(request, emitted)
     if emitted.is_stream:
-        told = words_of(emitted.body)
+        words = words_of(emitted.body)
         after += [
             f"lost {kind}: {text[-60:]!r}"
             for kind, text in words_of(upstream.body).items()
             if kind
-            and not holds(told.get(kind, ""), text)
-            and not holds(told[""], text)  # another kind than upstream's, perhaps
+            and not holds(words.get(kind, ""), text)
+            and not holds(words[""], text)  # another kind than upstream's, perhaps
         ]
     return Compared(request.name, faults(request, direct), after)
 
@@ -235,12 +235,12 @@ def faults(request: FamilyRequest, answer: Answer) -> list[str]:
 
 def words_of(stream: bytes) -> dict[str, str]:
     """Return the words of a stream, by choice and kind; and under the empty string all of them, as they came."""
-    told: dict[str, str] = {"": ""}
+    emitted: dict[str, str] = {"": ""}
 
     def add(kind: str, piece: Any) -> None:
         if isinstance(piece, str):
-            told[kind] = told.get(kind, "") + piece
-            told[""] += piece
+            emitted[kind] = emitted.get(kind, "") + piece
+            emitted[""] += piece
 
     for body in bodies(stream):
         delta = body.get("delta")
@@ -255,4 +255,4 @@ def words_of(stream: bytes) -> dict[str, str]:
             add(f"reasoning {index}", said.get("reasoning_content") or said.get("reasoning"))
             for piece in said.get("tool_calls") or ():
                 add(f"arguments {index}", (piece.get("function") or {}).get("arguments"))
-    return told
+    return emitted

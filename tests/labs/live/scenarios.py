@@ -20,7 +20,7 @@ from tests.labs.live.judge import (
 from tests.labs.live.server import requests_running, until
 from tests.labs.live.streams import asked, long_answer, requests, tool_outputs
 from tests.labs.live.wire import Answer, End
-from tests.support.replay import bodies, telling
+from tests.support.replay import bodies, what_is_said
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -162,7 +162,7 @@ async def continued(setup: Setup) -> AsyncIterator[tuple[str, Compared]]:
             second = {**body, "previous_response_id": response_id(first.body), "input": tool_outputs(calls)}
             answer = await setup.post(second, proxied=proxied)
             faults = stream_faults(answer, done=proxied)
-            said = telling(answer.body).deltas.get("output_text", "")
+            said = what_is_said(answer.body).deltas.get("output_text", "")
             if (
                 not faults
                 and setup.way.model

@@ -1,4 +1,4 @@
-"""A browser call that is streamed as two items is told as one."""
+"""A browser call that is streamed as two items is emitted as one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def mcp_call(name: str, id_: Any = "mcp_0") -> tuple[list[Json], Json]:
 
 
 @pytest.mark.parametrize("index", [0, 1])
-def test_the_search_alone_is_told(index: int) -> None:
+def test_the_search_alone_is_emitted(index: int) -> None:
     life, _ = mcp_call("browser.search")
     made = repaired(opened(*life, *({**event, "output_index": index} for event in S_LIFE), terminal(S_DONE)))
     assert made.body == [event["type"].removeprefix("response.") for event in [*S_LIFE, terminal()]]
@@ -47,8 +47,8 @@ def test_a_search_that_only_the_end_shows_is_the_call_that_was_streamed() -> Non
 
 
 @pytest.mark.parametrize("length", [1, 3, 6])
-def test_what_no_search_tells_is_told_as_it_came(length: int) -> None:
-    """The answer was cut off in the call or after it: nothing else tells of it."""
+def test_what_no_search_says_is_emitted_as_it_came(length: int) -> None:
+    """The answer was cut off in the call or after it: nothing else says of it."""
     life, _ = mcp_call("browser.search")
     made = repaired(opened(*life[:length], terminal()))
     assert [(item["type"], item["name"]) for item in made.output] == [("mcp_call", "browser.search")]
@@ -56,7 +56,7 @@ def test_what_no_search_tells_is_told_as_it_came(length: int) -> None:
     assert "browser_calls" not in made.repairs
 
 
-def test_a_call_at_which_upstream_dies_is_told() -> None:
+def test_a_call_at_which_upstream_dies_is_emitted() -> None:
     life, _ = mcp_call("browser.search")
     made = repaired(opened(*life[:3]), end=BodyEnd.CUT)
     assert made.values("mcp_call_arguments.delta", "delta") == ["{}"]
@@ -71,7 +71,7 @@ def test_a_heartbeat_decides_nothing() -> None:
     assert b": ping\n\n" in made.stream
 
 
-def test_a_call_told_once_is_not_told_as_a_search_later() -> None:
+def test_a_call_emitted_once_is_not_emitted_as_a_search_later() -> None:
     life, _ = mcp_call("browser.search")
     m_life, m_done = message(1, "Hi.")
     made = repaired(opened(*life, *m_life, life[4], terminal(S_DONE, m_done)))
@@ -85,7 +85,7 @@ def test_a_search_that_the_end_shows_twice_is_one() -> None:
     assert made.output == [done]
 
 
-def test_a_search_beyond_the_call_told_before_is_told() -> None:
+def test_a_search_beyond_the_call_emitted_before_is_emitted() -> None:
     life, _ = mcp_call("browser.search")
     m_life, m_done = message(1, "Hi.")
     _, other = search(2)

@@ -38,7 +38,7 @@ def test_a_summary_index_too() -> None:
 
 
 def two_parts() -> tuple[list[Json], Json]:
-    """Return the life of a message with two parts, told one after the other."""
+    """Return the life of a message with two parts, emitted one after the other."""
     done = {**DONE, "content": [text_part("Hi"), text_part("Hi")]}
     return [LIFE[0], *LIFE[1:5], *at(1, *LIFE[1:5]), {**LIFE[5], "item": done}], done
 
@@ -55,7 +55,7 @@ def test_a_second_part_that_repeats_the_first_ones_index_gets_its_own() -> None:
     assert made.values("output_text.delta", "content_index") == [0, 1]
 
 
-def test_two_open_parts_are_told_apart_by_their_index() -> None:
+def test_two_open_parts_are_distinguished_by_their_index() -> None:
     done = {**DONE, "content": [text_part("a"), text_part("Hi")]}
     first, second = at(0, *LIFE[1:5]), at(1, *LIFE[1:5])
     made = repaired(
@@ -70,7 +70,7 @@ def test_closings_that_come_again_are_the_closed_parts() -> None:
     assert made.body.count("output_text.done") == 1
 
 
-def test_closings_of_parts_that_were_never_told_open_the_next() -> None:
+def test_closings_of_parts_that_were_never_emitted_open_the_next() -> None:
     made = repaired(opened(LIFE[0], *at(4, LIFE[3], LIFE[4]), LIFE[5], terminal(DONE)))
     assert made.values("content_part.added", "content_index") == [0]
     assert made.values("output_text.delta", "delta") == ["Hi"]
@@ -78,8 +78,8 @@ def test_closings_of_parts_that_were_never_told_open_the_next() -> None:
     assert made.values("content_part.done", "content_index") == [0]
 
 
-@pytest.mark.parametrize(("index", "told"), [(0, 0), (9, 0)])
-def test_an_annotation_belongs_to_the_part_it_names_else_to_the_last(index: int, told: int) -> None:
+@pytest.mark.parametrize(("index", "emitted"), [(0, 0), (9, 0)])
+def test_an_annotation_belongs_to_the_part_it_names_else_to_the_last(index: int, emitted: int) -> None:
     note = {"type": "url_citation", "url": "http://a/", "title": "A", "start_index": 0, "end_index": 1}
     place = {"item_id": "msg_0", "output_index": 0, "content_index": index}
     added = {
@@ -89,7 +89,7 @@ def test_an_annotation_belongs_to_the_part_it_names_else_to_the_last(index: int,
         "annotation": note,
     }
     made = repaired(opened(*LIFE[:3], added, *LIFE[3:], terminal(DONE)))
-    assert made.one("output_text.annotation.added")["content_index"] == told
+    assert made.one("output_text.annotation.added")["content_index"] == emitted
     assert made.output[0]["content"][0]["annotations"] == [note]
 
 

@@ -129,7 +129,7 @@ def test_a_custom_call_of_upstreams_own_stays() -> None:
 )
 @pytest.mark.parametrize("size", [1, 1000])
 def test_arguments_without_an_input_are_the_input_as_they_are(arguments: str, size: int) -> None:
-    """A function call of a custom tool ends the turn in Codex; a wrong input is told to the model, which tries again."""
+    """A function call of a custom tool ends the turn in Codex; the model hears of a wrong input, and tries again."""
     made = called(*(arguments[at : at + size] for at in range(0, len(arguments), size)))
     assert inputs(made) == arguments
     assert made.output == [custom(arguments)]
@@ -142,7 +142,7 @@ def test_an_empty_input_is_one() -> None:
         assert made.output == [custom("")]
 
 
-def test_an_input_behind_another_member_is_told_when_it_is_whole() -> None:
+def test_an_input_behind_another_member_is_emitted_when_it_is_whole() -> None:
     made = called('{"why": "so", ', '"input": "x"}')
     assert made.values("custom_tool_call_input.delta", "delta") == ["x"]
     assert made.output == [custom("x")]
@@ -154,7 +154,7 @@ def test_other_members_behind_the_input_are_none_of_it() -> None:
     assert made.output == [custom("x")]
 
 
-def test_a_call_that_only_the_terminal_event_has_is_told_as_one() -> None:
+def test_a_call_that_only_the_terminal_event_has_is_emitted_as_one() -> None:
     done = call(0, ARGUMENTS, name="apply_patch")[1]
     made = repaired([*opened(), terminal(done)])
     assert inputs(made) == PATCH
@@ -213,7 +213,7 @@ def test_a_call_that_was_cut_is_incomplete() -> None:
 
 
 def test_events_of_one_call_may_have_several_ids() -> None:
-    """As harmony's up to 0.23 (R12): the place tells which call is meant, or else it is the last one."""
+    """As harmony's up to 0.23 (R12): the place says which call is meant, or else it is the last one."""
     for places in (True, False):
         life, done = call(0, *ARGUMENTS, name="apply_patch")
         for number, event in enumerate(life[1:-1]):

@@ -27,9 +27,9 @@ R_LIFE, R_DONE = reasoning(0, "Hm")
 )
 def test_a_message_is_what_was_streamed(said: Json) -> None:
     made = repaired(opened(*M_LIFE[:5], {**M_LIFE[5], "item": said}, terminal(M_DONE)))
-    told = made.one("output_item.done")["item"]
-    assert told["content"][0] == text_part("Hi")
-    assert (told["id"], told["role"]) == ("msg_0", "assistant")
+    emitted = made.one("output_item.done")["item"]
+    assert emitted["content"][0] == text_part("Hi")
+    assert (emitted["id"], emitted["role"]) == ("msg_0", "assistant")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Done events say what the deltas told."""
+"""Done events say what the deltas emitted."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ def test_logprobs_of_the_deltas_are_in_the_done_events() -> None:
     first = {**M_LIFE[2], "logprobs": [LOGPROB]}
     made = repaired(opened(*M_LIFE[:2], first, *M_LIFE[3:], terminal(M_DONE)))
     assert made.one("output_text.done")["logprobs"] == [LOGPROB]
-    (told,) = made.one("content_part.done")["part"]["logprobs"]
-    assert told == {"bytes": [72, 105], **LOGPROB}
-    assert made.output[0]["content"][0]["logprobs"] == [told]
+    (emitted,) = made.one("content_part.done")["part"]["logprobs"]
+    assert emitted == {"bytes": [72, 105], **LOGPROB}
+    assert made.output[0]["content"][0]["logprobs"] == [emitted]
 
 
 def test_logprobs_that_are_there_stay() -> None:

@@ -1,4 +1,4 @@
-"""Text under two names is told once."""
+"""Text under two names is emitted once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LIFE, _ = summary(0, "")
 OURS, THEIRS = "response.reasoning_summary_text.delta", "response.reasoning.summary.delta"
 
 
-def told(*deltas: tuple[str, str]) -> str:
+def emitted(*deltas: tuple[str, str]) -> str:
     events: list[Json] = [
         {"type": name, "item_id": "rs_0", "output_index": 0, "summary_index": 0, "delta": text}
         for name, text in deltas
@@ -32,16 +32,16 @@ def told(*deltas: tuple[str, str]) -> str:
     ],
 )
 def test_the_echo_is_dropped_however_it_is_cut(deltas: list[tuple[str, str]]) -> None:
-    assert told(*deltas) == "Adding"
+    assert emitted(*deltas) == "Adding"
 
 
 def test_different_texts_are_no_echo() -> None:
-    assert told((THEIRS, "Add"), (OURS, "Sub"), (THEIRS, "ing")) == "AddSubing"
+    assert emitted((THEIRS, "Add"), (OURS, "Sub"), (THEIRS, "ing")) == "AddSubing"
 
 
 def test_one_name_alone_may_repeat_itself() -> None:
-    assert told((OURS, "ha"), (OURS, "ha")) == "haha"
-    assert told((THEIRS, "ha"), (THEIRS, "ha")) == "haha"
+    assert emitted((OURS, "ha"), (OURS, "ha")) == "haha"
+    assert emitted((THEIRS, "ha"), (THEIRS, "ha")) == "haha"
 
 
 def test_what_is_no_text_is_left_to_others() -> None:

@@ -38,7 +38,7 @@ ERROR = {"message": "Engine died", "type": "InternalServerError", "param": None,
         ),
     ],
 )
-def test_every_private_form_is_told_as_error_and_failed(payload: Json, message_: str, code: str) -> None:
+def test_every_private_form_is_emitted_as_error_and_failed(payload: Json, message_: str, code: str) -> None:
     made = repaired(opened(*HELLO, payload))
     assert made.body[-2:] == ["error", "failed"]
     error = made.one("error")
@@ -60,7 +60,7 @@ def test_an_untyped_payload_that_reports_nothing_is_no_error(payload: Json) -> N
     assert made.body[-1] == "completed"
 
 
-def test_the_protocols_own_flat_error_gets_its_nested_form_and_upstream_tells_the_end_itself() -> None:
+def test_the_protocols_own_flat_error_gets_its_nested_form_and_upstream_says_the_end_itself() -> None:
     failed = {
         "type": "response.failed",
         "response": response("failed", error={"code": "server_error", "message": "m"}),

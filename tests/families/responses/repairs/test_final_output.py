@@ -91,7 +91,7 @@ LONGER = RAW.replace("</tool_call>", "\nand more</tool_call>")
         (LONGER, [LONGER]),
     ],
 )
-def test_what_stands_beside_a_streamed_call_is_told(final: str, texts: list[str]) -> None:
+def test_what_stands_beside_a_streamed_call_is_emitted(final: str, texts: list[str]) -> None:
     """0.24.0 (R39): the raw text of the call goes, all other words stay."""
     life, done = call(0, '{"city": "Paris"}')
     made = repaired(opened(*life, terminal(message(0, final)[1])))
@@ -110,13 +110,13 @@ def test_what_stands_beside_a_streamed_call_is_told(final: str, texts: list[str]
         ),
     ],
 )
-def test_a_call_that_was_cut_before_its_arguments_is_told_once(raw: str, texts: list[str]) -> None:
+def test_a_call_that_was_cut_before_its_arguments_is_emitted_once(raw: str, texts: list[str]) -> None:
     life, _ = call(0, "")
     made = repaired(opened(life[0], terminal(message(0, raw)[1], name="incomplete")))
     assert [item["content"][0]["text"] for item in made.output[1:]] == texts
 
 
-def test_a_call_closed_with_empty_arguments_is_told_once() -> None:
+def test_a_call_closed_with_empty_arguments_is_emitted_once() -> None:
     """0.24.0: a call cut after its name may be closed with `{}`."""
     life, done = call(0, "{}")
     raw = message(0, '<tool_call>\n{"name": "get_weather",', id_="msg_x")[1]
@@ -144,35 +144,39 @@ def test_a_call_that_was_streamed_does_not_become_reasoning() -> None:
         ('[{"name": "get_time", "parameters": {}}]', ["get_time"]),
     ],
 )
-def test_a_forced_call_that_was_cut_is_told_once(final: str, texts: list[str]) -> None:
+def test_a_forced_call_that_was_cut_is_emitted_once(final: str, texts: list[str]) -> None:
     """0.22.1, `tool_choice: required` without thinking (R45)."""
     life, _ = call(0, '{"city": "Pa')
     made = repaired(opened(*life, terminal(reasoning(0, final, id_="rs_x")[1], name="incomplete")))
-    told = [item["content"][0]["text"] for item in made.output[1:]]
-    assert len(told) == len(texts)
-    assert all(word in text for word, text in zip(texts, told, strict=True))
+    emitted = [item["content"][0]["text"] for item in made.output[1:]]
+    assert len(emitted) == len(texts)
+    assert all(word in text for word, text in zip(texts, emitted, strict=True))
 
 
-def test_the_words_beside_it_are_told_as_a_message() -> None:
+def test_the_words_beside_it_are_emitted_as_a_message() -> None:
     before, said = message(0, "Before.\n")
     life, done = call(1, '{"city": "Paris"}')
     final = reasoning(0, f"Before.\n{RAW}\nAfter.", id_="rs_x")[1]
     made = repaired(opened(*before, *life, terminal(final)))
     assert made.output[:2] == [said, done]
-    (told,) = made.output[2:]
-    assert (told["type"], told["status"], told["content"][0]["text"]) == ("message", "completed", "\nAfter.")
-    assert told["id"].startswith("msg_")
+    (emitted,) = made.output[2:]
+    assert (emitted["type"], emitted["status"], emitted["content"][0]["text"]) == (
+        "message",
+        "completed",
+        "\nAfter.",
+    )
+    assert emitted["id"].startswith("msg_")
     assert made.values("output_text.delta", "delta") == ["Before.\n", "\nAfter."]
 
 
-def test_text_streamed_before_a_call_is_not_told_again_with_it() -> None:
+def test_text_streamed_before_a_call_is_not_emitted_again_with_it() -> None:
     before, said = message(0, "Before.\n")
     life, done = call(1, '{"city": "Paris"}')
     made = repaired(opened(*before, *life, terminal(message(0, f"Before.\n{RAW}", id_="msg_x")[1])))
     assert made.output == [said, done]
 
 
-def test_a_message_about_another_call_is_told() -> None:
+def test_a_message_about_another_call_is_emitted() -> None:
     life, done = call(0, '{"city": "Paris"}')
     text = message(1, "I asked get_weather about Rome.")[1]
     assert repaired(opened(*life, terminal(text))).output == [done, text]
@@ -214,7 +218,7 @@ def test_a_call_that_was_closed_too_early_is_whole() -> None:
     assert made.output == [first, second]
 
 
-def test_what_was_told_as_a_summary_is_not_told_again_as_content() -> None:
+def test_what_was_emitted_as_a_summary_is_not_emitted_again_as_content() -> None:
     life, done = summary(0, "1")
     said = {
         "id": "rs_x",

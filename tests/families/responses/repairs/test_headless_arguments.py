@@ -1,4 +1,4 @@
-"""Arguments whose first delta was lost are told whole."""
+"""Arguments whose first delta was lost are emitted whole."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ARGUMENTS = '{"city": "Paris"}'
 DELTA, DONE = "function_call_arguments.delta", "function_call_arguments.done"
 
 
-def told(
+def emitted(
     *pieces: str, arguments: str = ARGUMENTS, without: tuple[int, ...] = (), conforming: bool = True
 ) -> Repaired:
     """Send a call with these deltas and whole arguments at its end, without some events of its life."""
@@ -26,30 +26,30 @@ def told(
 
 @pytest.mark.parametrize("pieces", [("city", '": "', 'Paris"}'), (': "Paris"}',)])
 @pytest.mark.parametrize("without", [(), (-2,)])
-def test_they_are_told_with_what_closes_them(pieces: tuple[str, ...], without: tuple[int, ...]) -> None:
-    made = told(*pieces, without=without)
+def test_they_are_emitted_with_what_closes_them(pieces: tuple[str, ...], without: tuple[int, ...]) -> None:
+    made = emitted(*pieces, without=without)
     assert "".join(made.values(DELTA, "delta")).strip() == ARGUMENTS
     assert made.one(DONE)["arguments"].strip() == ARGUMENTS
 
 
 def test_one_delta_takes_the_place_of_all() -> None:
-    made = told("city", '": "', 'Paris"}')
+    made = emitted("city", '": "', 'Paris"}')
     assert made.values(DELTA, "delta") == [ARGUMENTS]
     assert made.repairs == {"headless_arguments": 1}
     assert made.output[0]["arguments"] == ARGUMENTS
 
 
 @pytest.mark.parametrize("pieces", [("{", '"a": 1}'), (' {"a"', ": 1}"), ("", "\n", "{}")])
-def test_an_object_is_told_as_it_comes(pieces: tuple[str, ...]) -> None:
+def test_an_object_is_emitted_as_it_comes(pieces: tuple[str, ...]) -> None:
     assert untouched(whole(call(0, *pieces)))
     life, _ = call(0, *pieces)
     made = repaired(opened(*life[: 1 + len(pieces)]), end=BodyEnd.CUT)
     assert made.values(DELTA, "delta") == [*pieces]
 
 
-def test_what_is_no_object_waits_and_is_told_as_it_came() -> None:
+def test_what_is_no_object_waits_and_is_emitted_as_it_came() -> None:
     assert untouched(whole(call(0, "[1", ", 2]")))
-    made = told("[1", ", 2]", arguments='{"other": 1}', conforming=False)
+    made = emitted("[1", ", 2]", arguments='{"other": 1}', conforming=False)
     assert made.one(DONE)["arguments"] == '{"other": 1}'
     assert not made.repairs.get("headless_arguments")
 
@@ -61,7 +61,7 @@ def test_nothing_is_lost_when_the_stream_breaks_off(end: BodyEnd) -> None:
     assert made.values(DELTA, "delta") == ["city", '": "']
 
 
-def test_nothing_is_told_in_another_order() -> None:
+def test_nothing_is_emitted_in_another_order() -> None:
     life, done = call(0, "[1", ", 2]")
     other, said = message(1, "Hi")
     events = opened(*life[:2], *other[:3], life[2], *other[3:], *life[3:], terminal(done, said))
@@ -80,7 +80,7 @@ def test_a_beginning_that_comes_late_does_not_end_a_call() -> None:
     assert made.values(DELTA, "delta") == [ARGUMENTS]
 
 
-def test_a_call_that_never_ends_is_told_after_all() -> None:
+def test_a_call_that_never_ends_is_emitted_after_all() -> None:
     life, _ = call(0, *["x"] * (MAX_HELD_EVENTS + 5))
     made = repaired(opened(*life[: MAX_HELD_EVENTS + 2]), end=BodyEnd.CUT)
     assert len(made.all(DELTA)) == MAX_HELD_EVENTS + 1

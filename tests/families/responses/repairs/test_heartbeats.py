@@ -1,4 +1,4 @@
-"""Pings told as events leave as comments."""
+"""Pings that come as events leave as comments."""
 
 from __future__ import annotations
 

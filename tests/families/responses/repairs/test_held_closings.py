@@ -36,7 +36,7 @@ def test_what_was_cut_is_closed_as_incomplete(life: list[Json], done: Json) -> N
     assert made.repairs["held_closings"] == 1
 
 
-def test_so_it_is_when_only_the_status_tells() -> None:
+def test_so_it_is_when_only_the_status_says() -> None:
     end = {**terminal(M_DONE, **CUT), "type": "response.completed"}
     made = repaired(opened(*M_LIFE, end))
     assert made.one("output_item.done")["item"]["status"] == "incomplete"
@@ -54,7 +54,7 @@ def test_a_search_cannot_be_cut() -> None:
     assert made.one("output_item.done")["item"]["status"] == "completed"
 
 
-def test_the_last_piece_of_arguments_is_told_before_the_closings() -> None:
+def test_the_last_piece_of_arguments_is_emitted_before_the_closings() -> None:
     made = repaired(opened(*C_LIFE, terminal(WHOLE_CALL)))
     assert made.values("function_call_arguments.delta", "delta") == ['{"a"', ": 1}"]
     assert made.one("function_call_arguments.done")["arguments"] == '{"a": 1}'
@@ -131,7 +131,7 @@ def test_nothing_is_held_of_what_the_client_does_not_know() -> None:
     assert made.body[0] == "output_item.added"
 
 
-def test_closings_out_of_order_and_again_are_told_once() -> None:
+def test_closings_out_of_order_and_again_are_emitted_once() -> None:
     text, part, item = M_LIFE[3:]
     made = repaired(opened(*M_LIFE[:3], part, text, text, part, item, item, part, text, terminal(M_DONE)))
     assert made.body == [event["type"].removeprefix("response.") for event in [*M_LIFE, terminal()]]
@@ -145,18 +145,18 @@ def test_the_next_item_frees_them() -> None:
 def test_they_do_not_wait_for_the_rest_of_the_stream() -> None:
     stream = numbered(whole((M_LIFE, M_DONE), reasoning(1, "Hi")))
     normalizer = StreamNormalizer(build_plan(strict=True))
-    told = events_of(normalizer.feed(wire(stream[:8], done=False)))
-    assert told[-1]["type"] == "response.output_text.delta"
-    told = events_of(normalizer.feed(wire(stream[8:9], done=False)))
-    assert [event["sequence_number"] for event in told] == [5, 6, 7, 8]
+    emitted = events_of(normalizer.feed(wire(stream[:8], done=False)))
+    assert emitted[-1]["type"] == "response.output_text.delta"
+    emitted = events_of(normalizer.feed(wire(stream[8:9], done=False)))
+    assert [event["sequence_number"] for event in emitted] == [5, 6, 7, 8]
 
 
 @pytest.mark.parametrize("heartbeat", [b": keep-alive\n\n", wire([{"type": "response.ping"}], done=False)])
 def test_a_heartbeat_frees_them(heartbeat: bytes) -> None:
     normalizer = StreamNormalizer(build_plan(strict=True))
     normalizer.feed(wire(numbered(whole((M_LIFE, M_DONE)))[:8], done=False))
-    told = normalizer.feed(heartbeat)
-    assert [event["type"] for event in events_of(told)][-1] == "response.output_item.done"
+    emitted = normalizer.feed(heartbeat)
+    assert [event["type"] for event in events_of(emitted)][-1] == "response.output_item.done"
 
 
 def test_the_end_of_the_body_frees_them() -> None:
@@ -186,11 +186,11 @@ def test_an_empty_closing_loses_no_text_that_comes_after_it() -> None:
 def test_a_done_item_that_says_more_than_its_texts_done_counts(said: str | None) -> None:
     """Nothing was streamed, and the text's done event holds none or half of it."""
     created, in_progress, added, part, _, text_done, *rest = [*opened(*M_LIFE)]
-    told = {**text_done, "text": said} if said is not None else {**text_done}
+    emitted = {**text_done, "text": said} if said is not None else {**text_done}
     if said is None:
-        del told["text"]
+        del emitted["text"]
     other, other_done = message(1, "Next")
-    made = repaired([created, in_progress, added, part, told, *rest, *other, terminal(M_DONE, other_done)])
+    made = repaired([created, in_progress, added, part, emitted, *rest, *other, terminal(M_DONE, other_done)])
     assert made.values("output_text.delta", "delta") == ["Half", "Next"]
     assert made.values("output_text.done", "text") == ["Half", "Next"]
     assert made.output == [M_DONE, other_done]
@@ -267,7 +267,7 @@ def test_a_hosted_call_that_was_cut_is_closed_as_incomplete() -> None:
     ]
     final = {**cut, "id": "mcp_x", "name": "list", "status": "incomplete"}
     made = repaired(opened(*life, terminal(final, name="incomplete")))
-    assert [(told["id"], told["name"], told["status"]) for told in made.output] == [
+    assert [(emitted["id"], emitted["name"], emitted["status"]) for emitted in made.output] == [
         ("mcp_0", "fs.list", "incomplete")
     ]
     assert made.one("output_item.done")["item"]["status"] == "incomplete"

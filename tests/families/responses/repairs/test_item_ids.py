@@ -1,4 +1,4 @@
-"""Every event of an item has the one id that the client was told first."""
+"""Every event of an item has the one id that the client was sent first."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_right_ids_stay() -> None:
 
 @pytest.mark.parametrize("text", ["Hi", "Other"])
 def test_a_call_that_closes_with_the_message_before_it_says_nothing_new(text: str) -> None:
-    """0.20.2 closes a call that was cut so (R36); a text that was never told is told."""
+    """0.20.2 closes a call that was cut so (R36); a text that was never emitted is emitted."""
     life, done = call(1, "{}")
     place = {"item_id": "fc_1", "output_index": 1, "content_index": 1}
     closings = [
@@ -197,8 +197,8 @@ def test_a_call_that_closes_with_the_message_before_it_says_nothing_new(text: st
     made = repaired(opened(*M_LIFE, life[0], *closings, end))
     messages = [item["content"][0]["text"] for item in made.output if item["type"] == "message"]
     assert messages == ["Hi"] + [text] * (text != "Hi")
-    (told,) = [item for item in made.output if item["type"] == "function_call"]
-    assert told == {**done, "arguments": "", "status": "incomplete"}
+    (emitted,) = [item for item in made.output if item["type"] == "function_call"]
+    assert emitted == {**done, "arguments": "", "status": "incomplete"}
 
 
 CLOSED = {"content_index": 0, "logprobs": [], "text": ""}
@@ -228,7 +228,7 @@ def test_reasoning_that_closes_as_a_message_stays_reasoning() -> None:
     assert made.values("reasoning_text.delta", "delta") == ["Hm", ", well"]
 
 
-def test_a_call_that_closes_as_a_message_is_told_once_and_whole() -> None:
+def test_a_call_that_closes_as_a_message_is_emitted_once_and_whole() -> None:
     """The next call's done event repeats the arguments of the first one; what was streamed may have a brace too many."""
     first, second = '{"city": "Paris"}', '{"city": "Rome"}'
     half, _ = call(0, '{"city":')
@@ -250,12 +250,12 @@ def test_a_call_with_whole_arguments_closes_before_the_next_one_begins() -> None
     assert [event["item"] for event in made.all("output_item.done")] == [done, next_done]
 
 
-def test_a_brace_too_many_is_not_told_as_another_call() -> None:
+def test_a_brace_too_many_is_not_emitted_as_another_call() -> None:
     life, _ = call(0, '{"city": "Rome"}}')
     _, done = call(0, '{"city": "Rome"}', id_="fc_x")
     made = repaired(opened(*life, terminal({**done, "call_id": "other"})), conforming=False)
-    (told,) = made.output
-    assert told["arguments"] == '{"city": "Rome"}'
+    (emitted,) = made.output
+    assert emitted["arguments"] == '{"city": "Rome"}'
 
 
 @pytest.mark.parametrize(("life", "done"), [message(0, "Hi"), reasoning(0, "Hm"), call(0, '{"a": 1}')])

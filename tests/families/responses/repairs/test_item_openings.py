@@ -34,7 +34,7 @@ def test_hosted_tools_too(name: str, type_: str) -> None:
     assert made.one("output_item.added")["item"]["type"] == type_
 
 
-def test_a_part_tells_the_kind_of_its_item() -> None:
+def test_a_part_says_the_kind_of_its_item() -> None:
     for life, kind in ((M_LIFE, "message"), (reasoning(0, "Hm")[0], "reasoning")):
         made = repaired(opened(*life[1:2], terminal()))
         assert made.one("output_item.added")["item"]["type"] == kind
@@ -48,7 +48,7 @@ def test_what_cannot_be_announced_is_dropped(event: Json) -> None:
     assert made.body == ["completed"]
 
 
-def test_a_call_whose_pieces_came_before_its_name_is_told_whole_when_it_is_done() -> None:
+def test_a_call_whose_pieces_came_before_its_name_is_emitted_whole_when_it_is_done() -> None:
     made = repaired(opened(*C_LIFE[1:], terminal(C_DONE)))
     assert made.body == [event["type"].removeprefix("response.") for event in [*C_LIFE, terminal()]]
     assert made.output == [C_DONE]

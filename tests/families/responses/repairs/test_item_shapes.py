@@ -56,19 +56,19 @@ def test_an_item_is_announced_empty() -> None:
     assert made.one("output_item.added")["item"] == M_LIFE[0]["item"]
 
 
-@pytest.mark.parametrize(("arguments", "told"), [(None, "{}"), ({"a": 1}, '{"a":1}')])
-def test_arguments_are_a_string(arguments: Any, told: str) -> None:
-    life, done = call(0, told)
+@pytest.mark.parametrize(("arguments", "emitted"), [(None, "{}"), ({"a": 1}, '{"a":1}')])
+def test_arguments_are_a_string(arguments: Any, emitted: str) -> None:
+    life, done = call(0, emitted)
     made = repaired(opened(*life[:3], {**life[3], "item": {**done, "arguments": arguments}}, terminal(done)))
-    assert made.one("output_item.done")["item"]["arguments"] == told
+    assert made.one("output_item.done")["item"]["arguments"] == emitted
 
 
 def test_a_call_without_call_id_gets_one_and_keeps_it() -> None:
     item = {name: value for name, value in C_LIFE[0]["item"].items() if name != "call_id"}
     made = repaired(opened({**C_LIFE[0], "item": item}, *C_LIFE[1:3], terminal()))
-    (told,) = made.output
-    assert told["call_id"].startswith("call_")
-    assert made.one("output_item.added")["item"]["call_id"] == told["call_id"]
+    (emitted,) = made.output
+    assert emitted["call_id"].startswith("call_")
+    assert made.one("output_item.added")["item"]["call_id"] == emitted["call_id"]
     empty = {**C_LIFE[0], "item": {**item, "call_id": ""}}
     assert repaired(opened(empty, *C_LIFE[1:3], terminal())).output == made.output
 
@@ -120,7 +120,7 @@ def test_parts_of_unknown_types_and_right_items_stay() -> None:
 
 
 @pytest.mark.parametrize(
-    ("logprobs", "told"),
+    ("logprobs", "emitted"),
     [
         ([{"token": "Hi", "logprob": -0.5}], [{"token": "Hi", "logprob": -0.5}]),
         (
@@ -140,9 +140,9 @@ def test_parts_of_unknown_types_and_right_items_stay() -> None:
         ),
     ],
 )
-def test_a_deltas_logprobs_can_be_read(logprobs: Any, told: Any) -> None:
+def test_a_deltas_logprobs_can_be_read(logprobs: Any, emitted: Any) -> None:
     made = repaired(opened(*M_LIFE[:2], {**M_LIFE[2], "logprobs": logprobs}, *M_LIFE[3:], terminal(M_DONE)))
-    assert made.one("output_text.delta")["logprobs"] == told
+    assert made.one("output_text.delta")["logprobs"] == emitted
 
 
 def test_a_parts_logprobs_are_whole() -> None:

@@ -15,7 +15,7 @@ LIVES = [message(0, "Hi"), reasoning(0, "Hm"), summary(0, "Hm"), call(0, "{}"), 
 
 
 def doubled(life: list[Json]) -> list[Json]:
-    """Return the life with every event but the deltas told twice."""
+    """Return the life with every event but the deltas emitted twice."""
     return [event for event in life for _ in range(1 if event["type"].endswith(".delta") else 2)]
 
 
@@ -94,7 +94,7 @@ def test_a_shell_command_after_its_item_is_dropped() -> None:
     assert made.body.count("shell_call_command.done") == 1
 
 
-def test_after_an_error_only_the_end_is_told() -> None:
+def test_after_an_error_only_the_end_is_emitted() -> None:
     error = {
         "type": "error",
         "code": "x",
@@ -115,7 +115,7 @@ def test_what_was_held_while_it_ended_is_dropped() -> None:
     assert made.body == ["error", "failed"]
 
 
-def test_upstreams_own_failed_after_its_error_is_told() -> None:
+def test_upstreams_own_failed_after_its_error_is_emitted() -> None:
     error = {
         "type": "error",
         "code": "x",

@@ -1,4 +1,4 @@
-"""A doubtful announcement waits one event and is told right."""
+"""A doubtful announcement waits one event and is emitted right."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def test_the_done_part_closes_its_text() -> None:
     assert made.one("reasoning_summary_text.done")["text"] == "Hm"
 
 
-def test_text_that_only_the_whole_proves_is_told_as_one_more_delta() -> None:
+def test_text_that_only_the_whole_proves_is_emitted_as_one_more_delta() -> None:
     proof = {**M_DONE, "content": [text_part("Hi there")]}
     made = repaired(opened(*M_LIFE[:3], terminal(proof)))
     assert made.values("output_text.delta", "delta") == ["Hi", " there"]
@@ -71,7 +71,7 @@ def test_arguments_that_nobody_could_run_give_way_to_the_whole() -> None:
         assert made.output == [proof]
 
 
-def test_annotations_that_only_the_whole_has_are_told() -> None:
+def test_annotations_that_only_the_whole_has_are_emitted() -> None:
     proof = {**M_DONE, "content": [{**text_part("Hi"), "annotations": [NOTE]}]}
     made = repaired(opened(*M_LIFE[:3], terminal(proof)))
     assert made.values("output_text.annotation.added", "annotation") == [NOTE]
@@ -133,7 +133,7 @@ def test_what_is_closed_stays() -> None:
 
 
 def test_a_call_that_was_cut_after_its_name_is_incomplete() -> None:
-    """0.24.0 tells nothing more of it (R41)."""
+    """0.24.0 says nothing more of it (R41)."""
     life, done = call(0)
     end = terminal(incomplete_details={"reason": "max_output_tokens"})
     end["response"]["status"] = "incomplete"
@@ -227,7 +227,7 @@ def test_arguments_that_the_terminal_event_contradicts_are_closed_as_it_says() -
 
 
 def test_a_sentinel_after_an_error_closes_no_half_call() -> None:
-    """The response fails: a call that is told as done would be run (docs/adr/0011-cut-calls.md)."""
+    """The response fails: a call that is emitted as done would be run (docs/adr/0011-cut-calls.md)."""
     life, _ = call(0, '{"city": "Par')
     error = {"type": "error", "message": "boom", "code": "server_error"}
     made = repaired(wire(numbered(opened(*life[:2], error)), done=True))

@@ -59,8 +59,8 @@ def test_every_kind_of_field_has_its_zero(name: str, zeros: Json) -> None:
     added = {"type": "response.output_item.added", "output_index": 0, "item": item}
     event = {"type": name, "item_id": "x_1", "output_index": 0}
     made = repaired(opened(added, event, terminal()), conforming=False)
-    told = made.one(name.removeprefix("response."))
-    assert {field: told[field] for field in zeros} == zeros
+    emitted = made.one(name.removeprefix("response."))
+    assert {field: emitted[field] for field in zeros} == zeros
     right = {field: type(zero)(1) if isinstance(zero, int) else zero for field, zero in zeros.items()}
     made = repaired(opened(added, event | right, terminal()), conforming=False)
     assert "missing_fields" not in made.repairs

@@ -62,7 +62,7 @@ def test_what_the_echo_does_not_settle_stays(name: str) -> None:
     assert not made.repairs
 
 
-def test_a_namespace_that_upstream_told_stays() -> None:
+def test_a_namespace_that_upstream_emitted_stays() -> None:
     made = called("click", namespace="mcp__web")
     assert names(made) == {("click", "mcp__web")}
     assert not made.repairs
@@ -75,7 +75,7 @@ def test_without_a_namespace_nothing_changes(tools: list[Json]) -> None:
     assert not made.repairs
 
 
-def test_a_call_that_only_the_terminal_event_has_is_told_with_its_namespace() -> None:
+def test_a_call_that_only_the_terminal_event_has_is_emitted_with_its_namespace() -> None:
     done = call(0, "{}", name="mcp__desk__list_apps")[1]
     made = repaired([*opened(TOOLS), terminal(done)])
     assert names(made) == {("list_apps", "mcp__desk")}

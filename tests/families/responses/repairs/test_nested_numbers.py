@@ -62,8 +62,8 @@ def test_what_a_user_wrote_is_left_alone() -> None:
         "response": response(tools=[tool], metadata={"sequence_number": "7"}),
     }
     made = repaired([created, terminal()])
-    told = made.one("created")["response"]
-    assert (told["tools"], told["metadata"]) == ([tool], {"sequence_number": "7"})
+    emitted = made.one("created")["response"]
+    assert (emitted["tools"], emitted["metadata"]) == ([tool], {"sequence_number": "7"})
     assert "nested_numbers" not in made.repairs
 
 

@@ -50,7 +50,7 @@ def test_what_no_client_could_read_is_dropped(payload: bytes) -> None:
 
 
 @pytest.mark.parametrize("constant", [b"NaN", b"Infinity", b"-Infinity"])
-def test_what_only_a_lenient_reader_takes_is_told_as_it_would_see_it(constant: bytes) -> None:
+def test_what_only_a_lenient_reader_takes_is_emitted_as_it_would_see_it(constant: bytes) -> None:
     odd = b'data: {"type": "vendor:load", "load": %s}\n\n' % constant
     made = repaired(wire(opened(), done=False) + odd, conforming=False)
     assert made.one("vendor:load")["load"] is None

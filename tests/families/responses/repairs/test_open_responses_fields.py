@@ -19,13 +19,13 @@ WHOLE: Json = {
 }
 
 
-def told(events: list[Json], **settings: Any) -> Repaired:
+def emitted(events: list[Json], **settings: Any) -> Repaired:
     return repaired(events, **{"dialect": Dialect.OPEN_RESPONSES, **settings})
 
 
 def response(**fields: Any) -> Json:
     """Return the response of the terminal event after a stream with these fields."""
-    body: Json = told(opened(terminal(**fields))).one("completed")["response"]
+    body: Json = emitted(opened(terminal(**fields))).one("completed")["response"]
     return body
 
 
@@ -56,7 +56,7 @@ def test_a_message_has_no_phase_rather_than_none(phase: Any) -> None:
     events, done = message(0, "Hi")
     for item in (events[0]["item"], done):
         item["phase"] = phase
-    made = told(whole((events, done)))
+    made = emitted(whole((events, done)))
     items = [made.one("output_item.added")["item"], made.one("output_item.done")["item"], *made.output]
     assert [("phase" in item) for item in items] == [False] * 3
     assert "phase" in repaired(whole((events, done)), conforming=False).one("output_item.added")["item"]
@@ -66,14 +66,14 @@ def test_a_phase_that_the_schema_knows_stays() -> None:
     events, done = message(0, "Hi")
     for item in (events[0]["item"], done):
         item["phase"] = "final_answer"
-    assert told(whole((events, done))).output[0]["phase"] == "final_answer"
+    assert emitted(whole((events, done))).output[0]["phase"] == "final_answer"
 
 
 def test_a_reasoning_item_has_no_encrypted_content_rather_than_none() -> None:
     events, done = reasoning(0, "Hm")
     for item in (events[0]["item"], done):
         item["encrypted_content"] = None
-    made = told(whole((events, done)))
+    made = emitted(whole((events, done)))
     assert "encrypted_content" not in made.one("output_item.done")["item"]
     assert "encrypted_content" not in made.output[0]
     assert made.output[0]["content"] == [{"type": "reasoning_text", "text": "Hm"}]
@@ -84,7 +84,7 @@ def test_logprobs_have_their_bytes_everywhere() -> None:
     for event in events[2:4]:
         event["logprobs"] = [LOGPROB]
     events[4]["part"]["logprobs"] = done["content"][0]["logprobs"] = [LOGPROB]
-    made = told(whole((events, done)))
+    made = emitted(whole((events, done)))
     assert made.one("output_text.delta")["logprobs"] == [WHOLE]
     assert made.one("output_text.done")["logprobs"] == [WHOLE]
     assert made.one("content_part.done")["part"]["logprobs"] == [WHOLE]
@@ -165,7 +165,7 @@ def test_a_value_that_the_schema_does_not_know_gives_way(field: str, said: Any, 
 
 
 def test_what_fits_stays_as_it_is() -> None:
-    once = told(whole(message(0, "Hi"), reasoning(1, "Hm")))
+    once = emitted(whole(message(0, "Hi"), reasoning(1, "Hm")))
     stream = wire(once.events)  # other white space than the proxy's own
     again = repaired(stream, dialect=Dialect.OPEN_RESPONSES)
     assert not again.repairs
@@ -182,7 +182,7 @@ def test_items_that_the_schema_does_not_know_are_the_answer_and_stay() -> None:
         "action": {},
     }
     added = {"type": "response.output_item.added", "output_index": 0, "item": item}
-    made = told(
+    made = emitted(
         opened(added, {**added, "type": "response.output_item.done"}, terminal(item)), conforming=False
     )
     assert made.output == [item]
@@ -195,9 +195,11 @@ def test_a_part_that_only_the_final_object_gives_logprobs_has_a_list(logprobs: A
     for part in (events[1]["part"], events[4]["part"], events[5]["item"]["content"][0]):
         del part["logprobs"]
     final = {**done, "content": [{**done["content"][0], "logprobs": logprobs}]}
-    assert told(opened(*events, terminal(final))).output[0]["content"][0].get("logprobs", []) == []
+    assert emitted(opened(*events, terminal(final))).output[0]["content"][0].get("logprobs", []) == []
 
 
 def test_the_reason_of_an_incomplete_response_stays() -> None:
     events = opened(terminal(name="incomplete", incomplete_details={"reason": "max_output_tokens"}))
-    assert told(events).one("incomplete")["response"]["incomplete_details"] == {"reason": "max_output_tokens"}
+    assert emitted(events).one("incomplete")["response"]["incomplete_details"] == {
+        "reason": "max_output_tokens"
+    }

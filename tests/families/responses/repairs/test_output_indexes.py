@@ -47,13 +47,13 @@ def test_a_shell_calls_command_is_found_by_upstreams_index() -> None:
     }
     added = {"type": "response.output_item.added", "output_index": 5, "item": item}
     command = {"type": "response.shell_call_command.added", "command_index": 0, "command": "ls"}
-    told = []
+    emitted = []
     for index in (5, 9, None):
         made = repaired(
             opened(*LIFE, added, {**command, "output_index": index}, terminal()), conforming=False
         )
-        told.append(made.one("shell_call_command.added")["output_index"])
-    assert told == [1, 1, 1]
+        emitted.append(made.one("shell_call_command.added")["output_index"])
+    assert emitted == [1, 1, 1]
 
 
 def test_right_indexes_stay() -> None:

@@ -49,7 +49,7 @@ def test_a_part_without_text_is_empty() -> None:
     assert made.one("reasoning_summary_part.added")["part"] == {"type": "summary_text", "text": ""}
 
 
-def test_a_summary_of_upstreams_own_is_not_told_twice() -> None:
+def test_a_summary_of_upstreams_own_is_not_emitted_twice() -> None:
     both = {**DONE, "summary": S_DONE["summary"]}
     events = [LIFE[0], *S_LIFE[1:-1], *LIFE[1:-1], {**LIFE[-1], "item": both}]
     assert summarised(*events, terminal(both)).output == [both]

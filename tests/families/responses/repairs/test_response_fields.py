@@ -28,13 +28,13 @@ def created(**fields: Any) -> Json:
 
 
 def test_vllms_object_is_completed_with_neutral_values() -> None:
-    told = repaired([created(), terminal()]).one("created")["response"]
-    assert told["error"] is None
-    assert told["store"] is True
-    assert told["metadata"] == {}
-    assert told["text"] == {"format": {"type": "text"}}
-    assert told["reasoning"] == {"effort": None, "summary": None}
-    assert told["max_output_tokens"] == 99
+    emitted = repaired([created(), terminal()]).one("created")["response"]
+    assert emitted["error"] is None
+    assert emitted["store"] is True
+    assert emitted["metadata"] == {}
+    assert emitted["text"] == {"format": {"type": "text"}}
+    assert emitted["reasoning"] == {"effort": None, "summary": None}
+    assert emitted["max_output_tokens"] == 99
 
 
 def test_the_request_knows_better_than_a_neutral_value() -> None:
@@ -44,11 +44,11 @@ def test_the_request_knows_better_than_a_neutral_value() -> None:
         "text": {"format": {"type": "json_object"}},
         "reasoning": "no object",
     }
-    told = repaired([created(), terminal()], request=RequestContext(body=asked)).one("created")["response"]
-    assert {name: told[name] for name in ("store", "metadata", "text")} == {
+    emitted = repaired([created(), terminal()], request=RequestContext(body=asked)).one("created")["response"]
+    assert {name: emitted[name] for name in ("store", "metadata", "text")} == {
         name: asked[name] for name in ("store", "metadata", "text")
     }
-    assert told["reasoning"] == {"effort": None, "summary": None}
+    assert emitted["reasoning"] == {"effort": None, "summary": None}
 
 
 @pytest.mark.parametrize("id_", ["resp_1", "resp_" + "0a" * 25])
@@ -70,8 +70,10 @@ def test_openais_own_object_stays(id_: str) -> None:
 def test_it_gets_what_it_never_lacks() -> None:
     usage = {**COUNTS, "input_tokens_details": {"cached_tokens": 1}}
     end = {"type": "response.completed", "response": openais("completed", usage=usage)}
-    told = repaired([{"type": "response.created", "response": openais()}, end], conforming=False).events[-1]
-    assert told["response"]["usage"] == {**usage, "output_tokens_details": {"reasoning_tokens": 0}}
+    emitted = repaired([{"type": "response.created", "response": openais()}, end], conforming=False).events[
+        -1
+    ]
+    assert emitted["response"]["usage"] == {**usage, "output_tokens_details": {"reasoning_tokens": 0}}
 
 
 @pytest.mark.parametrize(
@@ -82,10 +84,10 @@ def test_an_object_that_no_client_reads_is_made_whole(broken: Any) -> None:
         [{"type": "response.created", "response": broken}, terminal()],
         request=RequestContext(seed="s", body={"model": "asked"}),
     )
-    told = made.one("created")["response"]
-    assert told["model"] == "asked"
-    assert told["created_at"] == 0
-    assert told["id"].startswith("resp_")
+    emitted = made.one("created")["response"]
+    assert emitted["model"] == "asked"
+    assert emitted["created_at"] == 0
+    assert emitted["id"].startswith("resp_")
 
 
 def test_without_request_and_model_it_is_unknown() -> None:
@@ -122,9 +124,9 @@ def test_usage_that_counts_nothing_is_none(usage: Any) -> None:
 def test_counts_that_are_known_stay_and_the_others_are_computed(
     usage: Json, counts: tuple[int, int, int]
 ) -> None:
-    told = repaired(opened(terminal(usage=usage))).one("completed")["response"]["usage"]
-    assert (told["input_tokens"], told["output_tokens"], told["total_tokens"]) == counts
-    assert usage.keys() <= told.keys()
+    emitted = repaired(opened(terminal(usage=usage))).one("completed")["response"]["usage"]
+    assert (emitted["input_tokens"], emitted["output_tokens"], emitted["total_tokens"]) == counts
+    assert usage.keys() <= emitted.keys()
 
 
 @pytest.mark.parametrize(
@@ -146,8 +148,8 @@ def test_counts_that_are_known_stay_and_the_others_are_computed(
     ],
 )
 def test_so_do_their_details(usage: Json, details: tuple[int, int, int]) -> None:
-    told = repaired(opened(terminal(usage={**COUNTS, **usage}))).one("completed")["response"]["usage"]
-    read, written = told["input_tokens_details"], told["output_tokens_details"]
+    emitted = repaired(opened(terminal(usage={**COUNTS, **usage}))).one("completed")["response"]["usage"]
+    read, written = emitted["input_tokens_details"], emitted["output_tokens_details"]
     assert (read["cached_tokens"], read["cache_write_tokens"], written["reasoning_tokens"]) == details
     known = usage.get("input_tokens_details")
     assert not isinstance(known, dict) or known.keys() <= read.keys()
@@ -156,19 +158,19 @@ def test_so_do_their_details(usage: Json, details: tuple[int, int, int]) -> None
 def test_vllms_usage_gets_its_details() -> None:
     usage = {**COUNTS, "input_tokens_details": {"cached_tokens": 2, "input_tokens_per_turn": []}}
     end = {"type": "response.completed", "response": vllms("completed", usage=usage)}
-    told = repaired([created(), end]).one("completed")["response"]["usage"]
-    assert told["input_tokens_details"] == {
+    emitted = repaired([created(), end]).one("completed")["response"]["usage"]
+    assert emitted["input_tokens_details"] == {
         "cached_tokens": 2,
         "input_tokens_per_turn": [],
         "cache_write_tokens": 0,
     }
-    assert told["output_tokens_details"] == {"reasoning_tokens": 0}
+    assert emitted["output_tokens_details"] == {"reasoning_tokens": 0}
 
 
 def test_everybodys_usage_has_what_the_newest_types_require() -> None:
     usage = {**COUNTS, **OPENAI_DETAILS, "output_tokens_details": {"reasoning_tokens": True}}
-    told = repaired(opened(terminal(usage=usage))).one("completed")["response"]["usage"]
-    assert told == {
+    emitted = repaired(opened(terminal(usage=usage))).one("completed")["response"]["usage"]
+    assert emitted == {
         **COUNTS,
         "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
         "output_tokens_details": {"reasoning_tokens": 0},
@@ -182,9 +184,9 @@ def test_leaked_names_lose_their_underscore() -> None:
         {"type": "mcp"},
     ]
     made = repaired([created(text={"format": format_}, tools=tools), terminal()], conforming=False)
-    told = made.one("created")["response"]
-    assert told["text"] == {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}}}
-    assert told["tools"] == [
+    emitted = made.one("created")["response"]
+    assert emitted["text"] == {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}}}
+    assert emitted["tools"] == [
         {"type": "function", "name": "f", "parameters": {}, "strict": True, "async": None},
         {"type": "mcp"},
     ]
@@ -192,8 +194,8 @@ def test_leaked_names_lose_their_underscore() -> None:
 
 def test_a_right_name_wins_over_its_leaked_twin() -> None:
     format_ = {"type": "json_schema", "name": "n", "schema_": None, "schema": {"type": "object"}}
-    told = repaired([created(text={"format": format_}), terminal()]).one("created")["response"]
-    assert told["text"] == {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}}}
+    emitted = repaired([created(text={"format": format_}), terminal()]).one("created")["response"]
+    assert emitted["text"] == {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}}}
 
 
 def test_dialect_upstream_leaves_a_readable_object_as_it_is() -> None:
@@ -202,7 +204,7 @@ def test_dialect_upstream_leaves_a_readable_object_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "emitted"),
     [
         ({"message": "boom"}, {"code": "server_error", "message": "boom"}),
         ({"code": 500, "message": "boom", "x": 1}, {"code": "server_error", "message": "boom", "x": 1}),
@@ -210,9 +212,9 @@ def test_dialect_upstream_leaves_a_readable_object_as_it_is() -> None:
         ({"code": "server_error", "message": "boom"}, {"code": "server_error", "message": "boom"}),
     ],
 )
-def test_an_error_keeps_its_message_and_gets_a_code(error: Any, told: Json) -> None:
+def test_an_error_keeps_its_message_and_gets_a_code(error: Any, emitted: Json) -> None:
     made = repaired(opened(terminal(name="failed", error=error)))
-    assert made.one("failed")["response"]["error"] == told
+    assert made.one("failed")["response"]["error"] == emitted
 
 
 @pytest.mark.parametrize("error", [{}, {"code": "x"}, "", 7, {"message": ""}])
@@ -235,7 +237,7 @@ def test_an_echoed_function_has_what_typed_clients_insist_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "told"),
+    ("field", "value", "emitted"),
     [
         ("temperature", "hot", 1.0),
         ("metadata", [], {}),
@@ -250,15 +252,15 @@ def test_an_echoed_function_has_what_typed_clients_insist_on() -> None:
         ("object", "list", "response"),
     ],
 )
-def test_a_type_that_no_client_reads_gives_way(field: str, value: Any, told: Any) -> None:
+def test_a_type_that_no_client_reads_gives_way(field: str, value: Any, emitted: Any) -> None:
     made = repaired(opened(terminal(**{field: value})))
-    assert made.one("completed")["response"].get(field) == told
+    assert made.one("completed")["response"].get(field) == emitted
 
 
 def test_a_request_that_no_client_could_read_back_is_not_echoed() -> None:
     request = RequestContext(body={"tools": ["x"], "tool_choice": "required"})
-    told = repaired([created(tools=None, tool_choice=None), terminal()], request=request).one("created")
-    assert (told["response"]["tools"], told["response"]["tool_choice"]) == ([], "required")
+    emitted = repaired([created(tools=None, tool_choice=None), terminal()], request=request).one("created")
+    assert (emitted["response"]["tools"], emitted["response"]["tool_choice"]) == ([], "required")
 
 
 @pytest.mark.parametrize(
@@ -291,8 +293,8 @@ def test_a_failed_response_has_the_words_of_its_error_wherever_they_are(
         else event.get("response", response("failed"))
     )
     made = repaired(opened({"type": "response.failed", **event, "response": response_}))
-    told = made.one("failed")["response"]["error"]
-    assert (told["code"], told["message"]) == error
+    emitted = made.one("failed")["response"]["error"]
+    assert (emitted["code"], emitted["message"]) == error
 
 
 def test_they_may_have_come_in_an_event_before() -> None:
@@ -302,7 +304,7 @@ def test_they_may_have_come_in_an_event_before() -> None:
 
 
 @pytest.mark.parametrize(
-    ("item", "told"),
+    ("item", "emitted"),
     [
         ({"type": "message", "content": None}, {"content": []}),
         ({"type": "message", "content": [], "role": "tool"}, {"role": "assistant"}),
@@ -316,39 +318,39 @@ def test_they_may_have_come_in_an_event_before() -> None:
         ({"type": "shell_call", "call_id": "c"}, {"action": {"commands": []}}),
     ],
 )
-def test_items_of_the_final_output_have_the_fields_of_their_type(item: Json, told: Json) -> None:
+def test_items_of_the_final_output_have_the_fields_of_their_type(item: Json, emitted: Json) -> None:
     item = {"id": "x_1", **item}
     added = {"type": "response.output_item.added", "output_index": 0, "item": item}
     done = {"type": "response.output_item.done", "output_index": 0, "item": item}
     for events in ([added, done], [added], [done]):
         output = repaired(opened(*events, terminal(item))).output
-        assert {name: output[0][name] for name in told} == told
+        assert {name: output[0][name] for name in emitted} == emitted
 
 
 def test_annotations_of_the_final_output_are_objects() -> None:
     note = {"type": "url_citation", "url": "u", "title": "t", "start_index": 0, "end_index": 1}
     _, done = message(0, "Hi")
-    for notes, told in (
+    for notes, emitted in (
         (["x", note], [note]),
         ("x", []),
         ([{"url": "u"}], [{**note, "title": "", "end_index": 0}]),
     ):
         part = {**done["content"][0], "annotations": notes}
         made = repaired(opened(terminal({**done, "content": [part, {"type": "refusal", "refusal": "no"}]})))
-        assert [dict(one) for one in made.output[0]["content"][0]["annotations"]] == told
+        assert [dict(one) for one in made.output[0]["content"][0]["annotations"]] == emitted
 
 
 @pytest.mark.parametrize(
-    ("format_", "told"),
+    ("format_", "emitted"),
     [
         ({}, {"type": "text"}),
         ({"type": "json_schema"}, {"type": "json_schema", "name": "", "schema": {}}),
         ({"type": "json_object"}, {"type": "json_object"}),
     ],
 )
-def test_an_echoed_format_has_what_its_type_requires(format_: Json, told: Json) -> None:
+def test_an_echoed_format_has_what_its_type_requires(format_: Json, emitted: Json) -> None:
     made = repaired(opened(terminal(text={"format": format_})))
-    assert made.one("completed")["response"]["text"] == {"format": told}
+    assert made.one("completed")["response"]["text"] == {"format": emitted}
 
 
 @pytest.mark.parametrize("name", ["prompt", "conversation", "tool_usage", "moderation", "image"])

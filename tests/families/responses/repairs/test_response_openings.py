@@ -30,7 +30,7 @@ def test_the_id_comes_from_wherever_upstream_says_it() -> None:
     assert made.normalizer.response_id != other.normalizer.response_id
 
 
-def test_what_is_missing_of_the_two_is_told() -> None:
+def test_what_is_missing_of_the_two_is_emitted() -> None:
     assert repaired([CREATED, *LIFE, terminal(DONE)]).names[:3] == [
         "created",
         "in_progress",
@@ -65,8 +65,8 @@ def test_openings_that_come_again_are_dropped(events: list[Any]) -> None:
 
 def test_an_opening_has_no_output_yet() -> None:
     late = {"type": "response.created", "response": response("completed", [DONE])}
-    told = repaired([late, IN_PROGRESS, *LIFE, terminal(DONE)]).one("created")["response"]
-    assert (told["status"], told["output"]) == ("in_progress", [])
+    emitted = repaired([late, IN_PROGRESS, *LIFE, terminal(DONE)]).one("created")["response"]
+    assert (emitted["status"], emitted["output"]) == ("in_progress", [])
     queued = {"type": "response.queued", "response": response("in_progress")}
     assert (
         repaired([CREATED, queued, IN_PROGRESS, terminal()]).one("queued")["response"]["status"] == "queued"
@@ -79,8 +79,8 @@ def test_a_terminal_event_alone_is_opened_without_what_only_the_end_has() -> Non
     made = repaired(
         [terminal(usage={"input_tokens": 1, "output_tokens": 1, "total_tokens": 2})], conforming=False
     )
-    told = made.one("created")["response"]
-    assert (told["status"], told["output"], told["usage"]) == ("in_progress", [], None)
+    emitted = made.one("created")["response"]
+    assert (emitted["status"], emitted["output"], emitted["usage"]) == ("in_progress", [], None)
 
 
 def test_right_openings_stay() -> None:

@@ -41,14 +41,14 @@ def code(index: int, *pieces: str) -> Life:
 def refusal(index: int, *pieces: str) -> Life:
     """Return the events of a message that refuses, and its done item."""
     life, done = message(index, *pieces)
-    told = json.loads(
+    emitted = json.loads(
         json.dumps([life, done])
         .replace('"text"', '"refusal"')
         .replace("output_text", "refusal")
         .replace('"logprobs": []', '"x": 0')
         .replace('"annotations": [], ', "")
     )
-    return told[0], told[1]
+    return emitted[0], emitted[1]
 
 
 def _own(index: int, type_: str, field: str, stem: str, pieces: tuple[str, ...], **names: str) -> Life:
@@ -222,8 +222,8 @@ def test_logprobs_leave_at_once() -> None:
 def test_no_more_than_some_texts_wait() -> None:
     lives = [message(index, HIGH, LOW)[0] for index in range(80)]
     made = sent(opened(*(event for life in lives for event in life[:3]), *(life[3] for life in lives)))
-    told = [event["delta"] for event in made.all("output_text.delta")]
-    assert told == [LOST] * 16 + [LOST] * 16 + [EMOJI] * 64
+    emitted = [event["delta"] for event in made.all("output_text.delta")]
+    assert emitted == [LOST] * 16 + [LOST] * 16 + [EMOJI] * 64
 
 
 def test_a_stream_goes_fast_again_behind_it() -> None:

@@ -15,7 +15,7 @@ REASON = {"reason": "max_output_tokens"}
 
 
 @pytest.mark.parametrize(
-    ("type_", "status", "told", "told_status"),
+    ("type_", "status", "emitted", "known_status"),
     [
         ("completed", "incomplete", "incomplete", "incomplete"),
         ("completed", "failed", "failed", "failed"),
@@ -32,11 +32,11 @@ REASON = {"reason": "max_output_tokens"}
     ],
 )
 def test_of_type_and_status_the_lesser_claim_counts(
-    type_: str, status: Any, told: str, told_status: str
+    type_: str, status: Any, emitted: str, known_status: str
 ) -> None:
     made = repaired(opened({"type": f"response.{type_}", "response": response(status)}))
-    assert made.events[-1]["type"] == f"response.{told}"
-    assert made.events[-1]["response"]["status"] == told_status
+    assert made.events[-1]["type"] == f"response.{emitted}"
+    assert made.events[-1]["response"]["status"] == known_status
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The fork's own form of a streamed call is told as the protocol's events, once."""
+"""The fork's own form of a streamed call is emitted as the protocol's events, once."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ def test_two_lists_in_one_text_are_two_calls() -> None:
     assert len({item["id"] for item in made.output}) == 2
 
 
-def test_the_call_is_told_at_the_end_of_a_body_without_terminal_event() -> None:
+def test_the_call_is_emitted_at_the_end_of_a_body_without_terminal_event() -> None:
     made = repaired(opened(delta([CALL])), end=BodyEnd.CUT)
     assert made.body[-2:] == ["error", "failed"]
     assert made.one("output_item.done")["item"]["arguments"] == ARGUMENTS
 
 
-def test_a_call_that_came_in_the_protocols_form_too_is_told_once() -> None:
+def test_a_call_that_came_in_the_protocols_form_too_is_emitted_once() -> None:
     life, done = call(0, ARGUMENTS)
     made = repaired(opened(life[0], delta([CALL]), *life[1:], terminal(done)))
     assert made.body == [event["type"].removeprefix("response.") for event in [*life, terminal()]]

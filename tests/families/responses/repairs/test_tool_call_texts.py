@@ -1,4 +1,4 @@
-"""A call that is streamed as text is told as the call that it is."""
+"""A call that is streamed as text is emitted as the call that it is."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def stream(*events: Json, **asked: Any) -> list[Json]:
     ] + list(events)
 
 
-def told(*pieces: str, final: tuple[Json, ...] | None = None, **asked: Any) -> Repaired:
+def emitted(*pieces: str, final: tuple[Json, ...] | None = None, **asked: Any) -> Repaired:
     """Send a message of these pieces; the terminal event holds the call, unless `final` says otherwise."""
     life, done = message(0, *pieces)
     items = (CALL,) if final is None else final
@@ -63,8 +63,8 @@ def texts(made: Repaired) -> str:
         [f"Let me see.{TEXT[:5]}", TEXT[5:]],
     ],
 )
-def test_the_text_before_it_is_told_and_then_the_call(pieces: list[str]) -> None:
-    made = told(*pieces)
+def test_the_text_before_it_is_emitted_and_then_the_call(pieces: list[str]) -> None:
+    made = emitted(*pieces)
     assert texts(made) == "Let me see."
     assert [item["type"] for item in made.output] == ["message", "function_call"]
     assert made.output[1] == CALL
@@ -72,21 +72,21 @@ def test_the_text_before_it_is_told_and_then_the_call(pieces: list[str]) -> None
 
 
 def test_a_marker_may_come_letter_by_letter() -> None:
-    assert texts(told("Let me see.", *TEXT)) == "Let me see."
+    assert texts(emitted("Let me see.", *TEXT)) == "Let me see."
 
 
 @pytest.mark.parametrize(
     "pieces", [["a <", "b"], ["a <tool", "box>"], ["[1", "]"], ["<", "<", "<"], ["{}"], ["x <tool_"]]
 )
-def test_what_is_no_call_is_told_as_it_came(pieces: list[str]) -> None:
-    made = told(*pieces, final=())
+def test_what_is_no_call_is_emitted_as_it_came(pieces: list[str]) -> None:
+    made = emitted(*pieces, final=())
     assert texts(made) == "".join(pieces)
     assert made.output[0]["content"] == [text_part("".join(pieces))]
     assert "tool_call_texts" not in made.repairs
 
 
 def test_a_call_that_the_final_output_does_not_hold_is_the_text_that_it_was() -> None:
-    made = told("Like ", TEXT, final=())
+    made = emitted("Like ", TEXT, final=())
     assert texts(made) == f"Like {TEXT}"
 
 
@@ -100,23 +100,23 @@ def test_without_tools_nothing_is_held() -> None:
     life, done = message(0, TEXT)
     events = whole((life, done))
     assert texts(repaired(events)) == TEXT
-    assert texts(told(TEXT, tools=[])) == TEXT
+    assert texts(emitted(TEXT, tools=[])) == TEXT
 
 
 def test_json_that_nobody_forced_is_text() -> None:
-    assert texts(told('{"a": 1}')) == '{"a": 1}'
+    assert texts(emitted('{"a": 1}')) == '{"a": 1}'
 
 
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "name": "get_weather"}])
 def test_a_forced_call_begins_with_its_json(choice: Any) -> None:
     """0.20.2 streams it so (R37)."""
-    made = told(' [{"name":', ' "get_weather"}]', tool_choice=choice)
+    made = emitted(' [{"name":', ' "get_weather"}]', tool_choice=choice)
     assert texts(made) == ""
     assert made.output == [CALL]
-    assert texts(told('See {"a": 1}', final=(), tool_choice=choice)) == 'See {"a": 1}'
-    made = told("\n", "", '{"a": 1}', tool_choice=choice)
+    assert texts(emitted('See {"a": 1}', final=(), tool_choice=choice)) == 'See {"a": 1}'
+    made = emitted("\n", "", '{"a": 1}', tool_choice=choice)
     assert texts(made).strip() == ""
-    assert texts(told("See ", '{"a": 1}', tool_choice=choice)) == 'See {"a": 1}'
+    assert texts(emitted("See ", '{"a": 1}', tool_choice=choice)) == 'See {"a": 1}'
 
 
 FORCED: dict[str, Any] = {"tool_choice": "required"}
@@ -130,8 +130,8 @@ def test_json_that_the_final_message_has_whole_is_text_though_a_call_was_forced(
 
 
 @pytest.mark.parametrize("pieces", [['[{"name":', " 1}]"], ["", "[", "]"], ["\n", " \n", "{}"]])
-def test_a_message_that_is_a_forced_call_is_never_told(pieces: list[str]) -> None:
-    made = told(*pieces, **FORCED)
+def test_a_message_that_is_a_forced_call_is_never_emitted(pieces: list[str]) -> None:
+    made = emitted(*pieces, **FORCED)
     assert made.body == [
         "output_item.added",
         "function_call_arguments.delta",
@@ -143,15 +143,15 @@ def test_a_message_that_is_a_forced_call_is_never_told(pieces: list[str]) -> Non
 
 
 @pytest.mark.parametrize("pieces", [["[1", "]"], ["\n", "See."], ["\n"], [], ["\n"] * (MAX_HELD_EVENTS + 2)])
-def test_a_message_that_is_none_is_told_as_it_came(pieces: list[str]) -> None:
+def test_a_message_that_is_none_is_emitted_as_it_came(pieces: list[str]) -> None:
     life, done = message(0, *pieces)
     made = repaired(stream(*life, terminal(done), **FORCED))
     assert made.body == [event["type"].removeprefix("response.") for event in [*life, terminal()]]
     assert made.output == [done]
 
 
-def test_what_it_says_before_a_marker_is_told() -> None:
-    made = told(f"Let me see.{TEXT}", **FORCED)
+def test_what_it_says_before_a_marker_is_emitted() -> None:
+    made = emitted(f"Let me see.{TEXT}", **FORCED)
     assert made.values("output_text.delta", "delta") == ["Let me see."]
     assert [item["type"] for item in made.output] == ["message", "function_call"]
 
@@ -203,7 +203,7 @@ def test_a_delta_of_another_item_frees_it() -> None:
         assert sorted(texts(repaired(events))) == sorted(f"a{held['delta']}b<c")
 
 
-def test_text_that_never_ends_is_told_after_all() -> None:
+def test_text_that_never_ends_is_emitted_after_all() -> None:
     pieces = ["<tool_call>", *["x"] * MAX_HELD_EVENTS]
     life, _ = message(0, *pieces)
     made = repaired(stream(*life[: 2 + len(pieces)]), end=BodyEnd.CUT)
@@ -256,7 +256,7 @@ ANYWHERE = {
 @pytest.mark.parametrize("text", SAMPLES.values(), ids=SAMPLES)
 def test_a_call_as_text_is_a_call_once_and_no_text(text: str, size: int) -> None:
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
-    made = told(*pieces, final=(ROME,))
+    made = emitted(*pieces, final=(ROME,))
     assert texts(made) == ""
     assert made.output == [ROME]
     assert made.names.count("output_item.added") == 1
@@ -268,7 +268,7 @@ def test_the_words_before_a_call_stay(text: str, size: int) -> None:
     whole_text = f"Let me see.\n\n{text}"
     pieces = [whole_text[at : at + size] for at in range(0, len(whole_text), size)]
     for final in ((ROME,), (final_message("Let me see."), ROME)):
-        made = told(*pieces, final=final)
+        made = emitted(*pieces, final=final)
         assert texts(made).startswith("Let me see.\n\n")
         assert "Rome" not in texts(made)
         assert [item["type"] for item in made.output] == ["message", "function_call"]
@@ -331,13 +331,13 @@ def test_several_calls_in_one_text_are_several() -> None:
         f'<tool_call>{{"name": "get_weather", "arguments": {item["arguments"]}}}</tool_call>\n'
         for item in (ROME, other)
     )
-    made = told("Both.\n", *text, final=(final_message("Both."), ROME, other))
+    made = emitted("Both.\n", *text, final=(final_message("Both."), ROME, other))
     assert texts(made) == "Both.\n"
     assert made.output[1:] == [ROME, other]
 
 
-def test_what_the_final_message_says_behind_the_call_is_told_too() -> None:
-    made = told("Before.\n", HERMES, "\nAfter.", final=(final_message("Before.\n\nAfter."), ROME))
+def test_what_the_final_message_says_behind_the_call_is_emitted_too() -> None:
+    made = emitted("Before.\n", HERMES, "\nAfter.", final=(final_message("Before.\n\nAfter."), ROME))
     assert texts(made) == "Before.\n\nAfter."
     assert made.output[0]["content"] == [text_part("Before.\n\nAfter.")]
     assert made.output[1] == ROME
@@ -347,18 +347,18 @@ def test_what_the_final_message_says_behind_the_call_is_told_too() -> None:
 
 @pytest.mark.parametrize("final", [(ROME,), (final_message("Before."), ROME)])
 def test_words_behind_the_call_that_the_final_output_lacks_are_not_lost(final: tuple[Json, ...]) -> None:
-    made = told("Before.", HERMES, "\nAfter.", final=final)
+    made = emitted("Before.", HERMES, "\nAfter.", final=final)
     assert texts(made) == "Before.\nAfter."
     assert [item["type"] for item in made.output] == ["message", "function_call"]
 
 
 @pytest.mark.parametrize("behind", ["<tool_response>sunny</tool_response> Fine.", "<|im_end|>", " \n", "[1]"])
 def test_what_may_be_more_markup_goes_with_the_call(behind: str) -> None:
-    assert texts(told("Before.", HERMES, behind, final=(ROME,))) == "Before."
+    assert texts(emitted("Before.", HERMES, behind, final=(ROME,))) == "Before."
 
 
 def test_a_message_that_is_only_words_behind_a_call_is_one() -> None:
-    made = told(HERMES, "Done.", final=(ROME,))
+    made = emitted(HERMES, "Done.", final=(ROME,))
     assert texts(made) == "Done."
     assert [item["type"] for item in made.output] == ["message", "function_call"]
 
@@ -366,9 +366,9 @@ def test_a_message_that_is_only_words_behind_a_call_is_one() -> None:
 QUOTE = 'Write <tool_call>{"name": "get_weather"}</tool_call> to call. '
 
 
-def test_a_quoted_call_stays_and_the_call_behind_it_is_told_once() -> None:
+def test_a_quoted_call_stays_and_the_call_behind_it_is_emitted_once() -> None:
     """The final message has the quoted one: what comes behind is the call."""
-    made = told(*(QUOTE + HERMES), final=(final_message(QUOTE.strip()), ROME))
+    made = emitted(*(QUOTE + HERMES), final=(final_message(QUOTE.strip()), ROME))
     assert texts(made) == QUOTE.strip()
     assert made.output[1] == ROME
 
@@ -384,7 +384,7 @@ def test_a_text_that_the_final_message_has_whole_stays_whatever_is_called_beside
 
 def test_a_call_that_the_text_does_not_name_proves_nothing_about_it() -> None:
     text = '<tool_call>{"name": "get_time", "arguments": {}}</tool_call>'
-    made = told(text, final=(ROME,))
+    made = emitted(text, final=(ROME,))
     assert texts(made) == text
     assert [item["type"] for item in made.output] == ["message", "function_call"]
 
@@ -399,19 +399,19 @@ def test_the_names_of_a_call_may_be_flattened_in_the_text() -> None:
             "tools": [{"type": "function", "name": "list_apps"}],
         }
     ]
-    made = told("[mcp__desk__list_apps()]", final=(item,), tools=tools)
+    made = emitted("[mcp__desk__list_apps()]", final=(item,), tools=tools)
     assert texts(made) == ""
     assert made.output == [item]
 
 
 def test_white_space_before_the_first_word_may_be_missing_in_the_final_message() -> None:
-    made = told(" \n", "Before. ", HERMES, final=(final_message("Before."), ROME))
+    made = emitted(" \n", "Before. ", HERMES, final=(final_message("Before."), ROME))
     assert texts(made) == " \nBefore. "
     assert [item["type"] for item in made.output] == ["message", "function_call"]
 
 
 def test_a_final_message_that_is_another_one_says_nothing_about_the_text() -> None:
-    made = told("Before. ", HERMES, final=(final_message("Else."), ROME))
+    made = emitted("Before. ", HERMES, final=(final_message("Else."), ROME))
     assert texts(made) == "Before. Else."
     assert [item["type"] for item in made.output] == ["message", "message", "function_call"]
 
@@ -442,7 +442,7 @@ def test_an_answer_that_was_cut_in_its_call_stays_text() -> None:
 # What else may come with it
 
 
-def test_a_call_that_was_streamed_behind_its_text_is_told_once() -> None:
+def test_a_call_that_was_streamed_behind_its_text_is_emitted_once() -> None:
     """Some releases stream both; the final output has no message with that text."""
     life, _ = message(0, "See. ", *HERMES)
     streamed, item = rome()
@@ -547,7 +547,7 @@ def test_text_that_may_begin_another_call_behind_one_that_was_streamed_is_held_t
     assert [item["type"] for item in made.output].count("function_call") == 1
 
 
-def test_a_custom_call_that_was_streamed_behind_its_text_is_told_once() -> None:
+def test_a_custom_call_that_was_streamed_behind_its_text_is_emitted_once() -> None:
     tools = [{"type": "custom", "name": "apply_patch"}]
     text = '<tool_call>{"name": "apply_patch", "arguments": {"input": "a\\nb"}}</tool_call>'
     streamed, item = call(1, '{"input": "a', '\\nb"}', name="apply_patch")
@@ -580,7 +580,7 @@ def test_an_opening_that_comes_again_changes_nothing() -> None:
     assert made.output == [ROME]
 
 
-def test_without_an_announcement_nothing_is_told_of_the_message_either() -> None:
+def test_without_an_announcement_nothing_is_emitted_of_the_message_either() -> None:
     life, _ = message(0, HERMES)
     assert repaired(stream(*life[2:], terminal(ROME))).output == [ROME]
     assert repaired(stream(*life[2:3], terminal(ROME))).output == [ROME]
@@ -600,7 +600,7 @@ def test_a_choice_of_tools_that_forces_none_holds_no_json(choice: Any) -> None:
     normalizer = StreamNormalizer(build_plan(strict=True))
     sent = b"".join(map(normalizer.feed, frames(stream(*life[:3], tool_choice=choice))))
     assert b"output_text.delta" in sent
-    assert texts(told('{"a": 1}', tool_choice=FORCED_OF_SOME)) == ""
+    assert texts(emitted('{"a": 1}', tool_choice=FORCED_OF_SOME)) == ""
 
 
 FORCED_OF_SOME = {"type": "allowed_tools", "mode": "required", "tools": []}

@@ -30,7 +30,7 @@ MCP: Json = {
 
 
 @pytest.mark.parametrize(("life", "done"), [message(0, "Hi"), reasoning(0, "Hm"), call(0, "{}"), search(0)])
-def test_an_item_is_told_as_upstream_would_have(life: list[Json], done: Json) -> None:
+def test_an_item_is_emitted_as_upstream_would_have(life: list[Json], done: Json) -> None:
     made = repaired(opened(terminal(done)))
     assert made.body == [event["type"].removeprefix("response.") for event in [*life, terminal()]]
     assert made.output == [done]
@@ -48,7 +48,7 @@ def test_an_item_is_told_as_upstream_would_have(life: list[Json], done: Json) ->
         (MCP, ["mcp_call.in_progress"], ["mcp_call.completed"]),
     ],
 )
-def test_the_steps_of_hosted_tools_are_told_too(item: Json, before: list[str], after: list[str]) -> None:
+def test_the_steps_of_hosted_tools_are_emitted_too(item: Json, before: list[str], after: list[str]) -> None:
     made = repaired(opened(terminal(item)))
     texts = [name for name in made.body if name.endswith((".delta", "arguments.done", "code.done"))]
     assert made.body == ["output_item.added", *before, *texts, *after, "output_item.done", "completed"]
@@ -71,7 +71,7 @@ def test_an_id_that_the_client_knows_is_not_given_twice() -> None:
     assert len({item["id"] for item in made.output}) == 2
 
 
-def test_the_last_untold_item_of_a_cut_response_was_cut() -> None:
+def test_the_last_unsent_item_of_a_cut_response_was_cut() -> None:
     made = repaired(opened(terminal(call(0, "{}")[1], call(1, '{"a"')[1], **CUT)))
     assert [event["item"]["status"] for event in made.all("output_item.done")] == ["completed", "incomplete"]
 
@@ -86,7 +86,7 @@ def test_the_last_untold_item_of_a_cut_response_was_cut() -> None:
         "no item",
     ],
 )
-def test_what_was_told_already_in_another_way_is_not_told_again(final: Any) -> None:
+def test_what_was_emitted_already_in_another_way_is_not_emitted_again(final: Any) -> None:
     end = terminal()
     end["response"]["output"] = [M_DONE, final]
     made = repaired(opened(*M_LIFE, end))
@@ -101,24 +101,24 @@ def test_an_answer_that_repeats_an_earlier_text_is_an_answer(said: str) -> None:
     assert [item["content"][0]["text"] for item in made.output] == ["Hi", said]
 
 
-def test_what_was_told_as_another_kind_is_not_told_again() -> None:
+def test_what_was_emitted_as_another_kind_is_not_emitted_again() -> None:
     made = repaired(opened(*M_LIFE, terminal(reasoning(0, "Hi")[1])))
     assert made.output == [M_DONE]
     made = repaired(opened(*M_LIFE, terminal(reasoning(0, "Other")[1])))
     assert [item["type"] for item in made.output] == ["message", "reasoning"]
 
 
-def test_reasoning_of_a_summary_alone_is_told_too() -> None:
+def test_reasoning_of_a_summary_alone_is_emitted_too() -> None:
     life, done = summary(0, "Hm")
     made = repaired(opened(terminal(done)))
     assert made.body == [event["type"].removeprefix("response.") for event in [*life, terminal()]]
 
 
-def test_nothing_untold_nothing_told() -> None:
+def test_nothing_unsent_nothing_emitted() -> None:
     assert untouched(whole(message(0, "Hi"), reasoning(1, "Hm"), call(2, "{}")))
 
 
-def test_an_unfinished_call_is_told_as_one_whatever_the_response_says() -> None:
+def test_an_unfinished_call_is_emitted_as_one_whatever_the_response_says() -> None:
     """Harmony up to 0.31 (R48): the response says `completed`, and `in_progress` of a call that was cut."""
     half = {**call(0, '{"a')[1], "status": "in_progress"}
     made = repaired(opened(terminal(half)))
@@ -127,18 +127,18 @@ def test_an_unfinished_call_is_told_as_one_whatever_the_response_says() -> None:
 
 
 @pytest.mark.parametrize("without", ["call_id", "id", "arguments"])
-def test_a_call_that_lacks_something_is_told_all_the_same(without: str) -> None:
+def test_a_call_that_lacks_something_is_emitted_all_the_same(without: str) -> None:
     _, done = call(0, "{}")
     made = repaired(opened(terminal({name: value for name, value in done.items() if name != without})))
-    (told,) = made.output
-    assert told["name"] == done["name"]
-    assert told["arguments"] == ("" if without == "arguments" else "{}")
-    assert told["id"]
-    assert told["call_id"]
-    assert told == made.one("output_item.done")["item"]
+    (emitted,) = made.output
+    assert emitted["name"] == done["name"]
+    assert emitted["arguments"] == ("" if without == "arguments" else "{}")
+    assert emitted["id"]
+    assert emitted["call_id"]
+    assert emitted == made.one("output_item.done")["item"]
 
 
 @pytest.mark.parametrize("name", [None, "", 5])
-def test_a_call_without_a_name_is_not_told(name: object) -> None:
+def test_a_call_without_a_name_is_not_emitted(name: object) -> None:
     _, done = call(0, "{}")
     assert repaired(opened(terminal({**done, "name": name}))).output == []

@@ -42,7 +42,7 @@ def test_text_becomes_text() -> None:
     }
 
 
-def test_of_anything_else_the_model_is_told() -> None:
+def test_of_anything_else_the_model_is_emitted() -> None:
     repaired = made(messages=result(PDF))
     assert repaired == {
         "messages": result(text("[There was a document here, which this model cannot read.]"))

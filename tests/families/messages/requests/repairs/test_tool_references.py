@@ -27,7 +27,7 @@ def text(words: str) -> dict[str, object]:
 OLD = Facts(release=(0, 17))
 
 
-def test_old_releases_are_told_in_words() -> None:
+def test_old_releases_are_emitted_in_words() -> None:
     found = result(
         {"type": "tool_reference", "tool_name": "look"},
         {"type": "tool_reference", "name": "stop"},

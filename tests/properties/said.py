@@ -104,7 +104,7 @@ class Source:
 
 
 @dataclass
-class Told:
+class Said:
     """What one stream says.
 
     :ivar items: the done items, in order; the same one twice is one.
@@ -180,25 +180,25 @@ def canonical(arguments: object) -> str:
         return json.dumps(value, sort_keys=True)
 
 
-def read(stream: bytes) -> Told:
+def read(stream: bytes) -> Said:
     """Read a stream."""
-    told = Told()
+    emitted = Said()
     runs: list[tuple[str, str]] = []
     announced: list[tuple[Json, set[str]]] = []
     seen: list[Json] = []
     for event in events_of(stream):
-        told.types.append(event["type"])
+        emitted.types.append(event["type"])
         same = {name: value for name, value in event.items() if name != "sequence_number"}
         if event["type"].endswith((".done", ".added")):
             if same in seen:
                 continue
             seen.append(same)
         _note_delta(runs, event)
-        _note_event(told, event, announced)
+        _note_event(emitted, event, announced)
     for kind, text in runs:
-        _note_text(told.deltas, kind, text)
-    told.open_calls = len(announced)
-    return told
+        _note_text(emitted.deltas, kind, text)
+    emitted.open_calls = len(announced)
+    return emitted
 
 
 def _note_delta(runs: list[tuple[str, str]], event: Json) -> None:
@@ -215,18 +215,18 @@ def _note_delta(runs: list[tuple[str, str]], event: Json) -> None:
         runs.append((kind, text))
 
 
-def _note_event(told: Told, event: Json, announced: list[tuple[Json, set[str]]]) -> None:
+def _note_event(emitted: Said, event: Json, announced: list[tuple[Json, set[str]]]) -> None:
     type_ = event["type"]
     if type_ in _DONES:
         kind, name = _DONES[type_]
-        _note_text(told.texts_done, kind, event.get(name))
+        _note_text(emitted.texts_done, kind, event.get(name))
     elif type_ in ("response.content_part.done", "response.reasoning_summary_part.done"):
         for kind, text in _texts_of({"content": [event.get("part")]}):
-            _note_text(told.parts_done, kind, text)
+            _note_text(emitted.parts_done, kind, text)
     elif type_ in ("response.output_item.added", "response.output_item.done"):
-        _note_item(told, event, announced)
+        _note_item(emitted, event, announced)
     elif type_ in TERMINAL:
-        _note_final(told, event)
+        _note_final(emitted, event)
 
 
 def _note_text(source: Source, kind: str, text: object) -> None:
@@ -236,18 +236,18 @@ def _note_text(source: Source, kind: str, text: object) -> None:
         source.texts.append((kind, text))
 
 
-def _note_item(told: Told, event: Json, announced: list[tuple[Json, set[str]]]) -> None:
+def _note_item(emitted: Said, event: Json, announced: list[tuple[Json, set[str]]]) -> None:
     item = event.get("item")
     if not isinstance(item, dict):
         return
     is_done = event["type"] == "response.output_item.done"
     if is_done:
-        told.items.append(item)
-        _note(told.items_done, item)
+        emitted.items.append(item)
+        _note(emitted.items_done, item)
     if not is_call(item):
         return
     if is_done:
-        told.done.append(item)
+        emitted.done.append(item)
     place = {"index": event.get("output_index"), "id": item.get("id"), "call_id": item.get("call_id")}
     known = next((names for other, names in announced if is_done and _is_same(place, other)), None)
     if known is not None:
@@ -255,7 +255,7 @@ def _note_item(told: Told, event: Json, announced: list[tuple[Json, set[str]]]) 
         announced[:] = [one for one in announced if one[1] is not known]
         return
     names = {tool_of(item)}
-    told.tools.append(names)
+    emitted.tools.append(names)
     if not is_done:
         announced.append((place, names))
 
@@ -264,13 +264,13 @@ def _is_same(place: Json, other: Json) -> bool:
     return any(value is not None and value == other[name] for name, value in place.items())
 
 
-def _note_final(told: Told, event: Json) -> None:
-    told.terminal = event
+def _note_final(emitted: Said, event: Json) -> None:
+    emitted.terminal = event
     response = event.get("response")
     output = response.get("output") if isinstance(response, dict) else None
-    told.final = [item for item in output if isinstance(item, dict)] if isinstance(output, list) else []
-    for item in told.final:
-        _note(told.finals, item)
+    emitted.final = [item for item in output if isinstance(item, dict)] if isinstance(output, list) else []
+    for item in emitted.final:
+        _note(emitted.finals, item)
 
 
 def _note(source: Source, item: Json) -> None:
@@ -310,9 +310,9 @@ def _text_in(value: object) -> str:
     return "".join(map(_text_in, value)) if isinstance(value, list) else ""
 
 
-def completed_calls(told: Told) -> list[Json]:
+def completed_calls(emitted: Said) -> list[Json]:
     """Return the calls that clients run: those whose done item says that they are completed."""
-    return [item for item in told.done if item.get("status") != "incomplete"]
+    return [item for item in emitted.done if item.get("status") != "incomplete"]
 
 
 def tools_in(calls: Iterable[Json]) -> Counter[str]:
