@@ -83,7 +83,7 @@ class RepeatedCalls(Repair):
         """Return whether a done item is the held call, which it may name by its ``call_id`` alone."""
         item, announced = object_in(done.body, "item"), object_in(self.held[0].body, "item")
         is_named = item.get("id") is not None and item["id"] == announced.get("id")
-        return is_named or item.get("call_id") == announced["call_id"]
+        return is_named or bool(item.get("call_id") == announced["call_id"])
 
 
 def _item_id_of(event: Event) -> str:
