@@ -644,8 +644,8 @@ class ResponsesCompleter(Completer):
             if typed is not terminal:
                 self._exit.correct("terminal_types")
             terminal = typed
-        if not terminal.inserted and "unsent_items" not in self._off:
-            self._emit_unsent(terminal, match)
+        if not terminal.inserted and self._view.error is None and "unsent_items" not in self._off:
+            self._emit_unsent(terminal, match)  # behind an error nothing comes but the end
         self._end_waiting(outcome_of(terminal))
         response = terminal.body["response"]
         output = [construct.summed_up(item, match.accounts.get(item.index)) for item in self._view.items]

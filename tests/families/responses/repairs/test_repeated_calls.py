@@ -64,6 +64,16 @@ def test_its_closing_may_have_no_id() -> None:
     assert calls(opened(*LIFE, *life[:-1], closing, terminal(DONE))) == [("get_weather", ROME)]
 
 
+def test_its_events_may_have_other_ids_and_its_announcement_may_come_again() -> None:
+    life = again(LIFE)
+    renamed = [{**event, "item_id": "fc_renamed"} for event in life[1:-1]]
+    assert calls(opened(*LIFE, life[0], life[0], *renamed, life[-1], terminal(DONE))) == [
+        ("get_weather", ROME)
+    ]
+    nameless = {**life[0], "item": {**life[0]["item"], "id": None}}
+    assert calls(opened(*LIFE, nameless, *renamed, life[-1], terminal(DONE))) == [("get_weather", ROME)]
+
+
 def test_a_heartbeat_decides_nothing_and_a_late_piece_goes_too() -> None:
     life = again(LIFE)
     events = opened(*LIFE, life[0], {"type": "response.heartbeat"}, *life[1:], life[-2], terminal(DONE))

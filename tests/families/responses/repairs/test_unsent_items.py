@@ -142,3 +142,11 @@ def test_a_call_that_lacks_something_is_emitted_all_the_same(without: str) -> No
 def test_a_call_without_a_name_is_not_emitted(name: object) -> None:
     _, done = call(0, "{}")
     assert repaired(opened(terminal({**done, "name": name}))).output == []
+
+
+def test_nothing_comes_between_an_error_and_the_end() -> None:
+    """Whoever reads on behind an error gets nothing but what failed."""
+    error = {"type": "error", "code": "server_error", "message": "boom", "param": None}
+    made = repaired(opened(error, terminal(M_DONE, name="failed")))
+    assert made.body == ["error", "failed"]
+    assert made.output == []

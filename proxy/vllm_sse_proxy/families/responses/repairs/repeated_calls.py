@@ -53,25 +53,37 @@ class RepeatedCalls(Repair):
             if type_ == grammar.ITEM_ADDED:
                 return HOLD if _earlier(event, view) is not None else None
             return [] if type_ in _OF_A_CALL and _item_id_of(event) in self._left_out else None
-        id_ = _item_id_of(self.held[0])
-        if type_ in _OF_A_CALL and _item_id_of(event) in ("", id_):
+        if self._belongs(event, view):
             return HOLD
         if type_ == grammar.ITEM_DONE and self._is_closed_by(event):
             call = _earlier(self.held[0], view)
             made = None if call is None else _once(call, self.held, event)
             if made is not None:
-                self.held = []
-                self._left_out[id_] = None
+                self._leave_out()
             return made
         if type_ in grammar.TERMINAL and _begins_again(self.held, view):
-            self.held = []
+            self._leave_out()
             return [event]
         return None
+
+    def _belongs(self, event: Event, view: ClientView) -> bool:
+        """Return whether an event announces the held call again, or is of a call that the client does not know."""
+        if event.type == grammar.ITEM_ADDED:
+            return bool(_item_id_of(event)) and _item_id_of(event) == _item_id_of(self.held[0])
+        return event.type in _OF_A_CALL and _item_id_of(event) not in view.by_id
+
+    def _leave_out(self) -> None:
+        """Leave out what is held, and what comes of it later."""
+        for event in self.take():
+            id_ = _item_id_of(event)
+            if id_:
+                self._left_out[id_] = None
 
     def _is_closed_by(self, done: Event) -> bool:
         """Return whether a done item is the held call, which it may name by its ``call_id`` alone."""
         item, announced = object_in(done.body, "item"), object_in(self.held[0].body, "item")
-        return item.get("id") == announced.get("id") or item.get("call_id") == announced["call_id"]
+        is_named = item.get("id") is not None and item["id"] == announced.get("id")
+        return is_named or bool(item.get("call_id") == announced["call_id"])
 
 
 def _item_id_of(event: Event) -> str:
