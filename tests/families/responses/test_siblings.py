@@ -286,6 +286,18 @@ def test_a_call_that_waited_says_the_same_in_all_its_closings() -> None:
     assert names == [("get_weather", '{"city": "Rome"}'), ("get_weather", '{"city": "Oslo"}')]
 
 
+@pytest.mark.parametrize("lost", [1, 2, 3])
+def test_a_call_whose_announcement_was_lost_is_not_the_open_one(lost: int) -> None:
+    """The end of the first call may be lost with it; nobody runs the second in its place, or twice."""
+    rome, rome_item = call(0, '{"city": ', '"Rome"}')
+    oslo, oslo_item = call(1, '{"city": ', '"Oslo"}')
+    streamed = [*rome[: len(rome) - lost + 1], *oslo[1:]]
+    made = made_of(*streamed, ended({**rome_item, "id": "fc_a"}, {**oslo_item, "id": "fc_b"}))
+    arguments = ['{"city": "Oslo"}', '{"city": "Rome"}']
+    assert sorted(item["arguments"] for item in done_items(made, "function_call")) == arguments
+    assert sorted(item["arguments"] for item in made.output) == arguments
+
+
 def test_items_of_two_kinds_with_one_id_are_two_items() -> None:
     made = made_of(
         ended(message(0, "One.", id_="z")[1], final_call(0, "{}", id="z"), message(0, "Two.", id_="z")[1])

@@ -45,6 +45,8 @@ class Addresser:
         """upstream's id → the client's"""
         self._places: dict[int, str] = {}
         """upstream's output_index → the client's id of the item last announced there"""
+        self._named_calls: dict[str, None] = {}
+        """the client's ids of calls of which upstream has sent something under the id that it announced"""
         self._indexes: dict[int, int] = {}
         """upstream's output_index → the client's, for the events of shell calls, which name no item"""
         self._closed: Seen = {}
@@ -106,6 +108,8 @@ class Addresser:
             if item is not None and _closes_another(event, item, view):
                 return None
             if item is not None and (item.id in self._closed_first or _fits(item, event)):
+                if item.own is not None:
+                    self._named_calls[item.id] = None
                 return event if known == id_ else event.having(item_id=known)
         item = self._find(event)
         return self._adopt(event, item.id if item is not None else self._new_id(event))
@@ -185,14 +189,32 @@ class Addresser:
             return there
         if named is not None:
             return named  # announced as one type, closed as another (0.20.2): it is the announced one
-        return next((known for known in view.youngest() if known.type == item["type"]), None)
+        found = next((known for known in view.youngest() if known.type == item["type"]), None)
+        return None if found is not None and self._is_of_another(event, item.get("id"), found) else found
 
     def _find(self, event: Event) -> ItemView | None:
         """Return the open item that an event with an unknown id means: the one at its index, else the youngest that fits."""
         there = self._view.by_id.get(self._place(event) or "")
         if there is not None and not there.closed and _fits(there, event):
             return there
-        return next((item for item in self._view.youngest() if _fits(item, event)), None)
+        found = next((item for item in self._view.youngest() if _fits(item, event)), None)
+        id_ = event.body.get("item_id")
+        return None if found is not None and self._is_of_another(event, id_, found) else found
+
+    def _is_of_another(self, event: Event, id_: object, call: ItemView) -> bool:
+        """Return whether an event is of a call whose announcement was lost, and not of the open one.
+
+        It has an id and a place of its own, and upstream has named the open call rightly before. Its arguments would run the
+        open call twice, or with what was asked of another (issue 12, K5).
+        """
+        index = event.body.get("output_index")
+        return (
+            call.id in self._named_calls
+            and type(id_) is str
+            and id_ != ""
+            and type(index) is int
+            and self._places.get(index) != call.id
+        )
 
     def _adopt(self, event: Event, wanted: str) -> Event:
         id_ = event.body.get("item_id")
