@@ -74,6 +74,13 @@ def test_its_events_may_have_other_ids_and_its_announcement_may_come_again() -> 
     assert calls(opened(*LIFE, nameless, *renamed, life[-1], terminal(DONE))) == [("get_weather", ROME)]
 
 
+def test_its_id_may_be_that_of_the_first() -> None:
+    assert calls(opened(*LIFE, *again(LIFE, id_="fc_0"), terminal(DONE))) == [("get_weather", ROME)]
+    other, done = call(0, OSLO)
+    both = opened(*LIFE, *again(other, id_="fc_0"), terminal(DONE, {**done, "id": "fc_1"}))
+    assert calls(both) == [("get_weather", ROME), ("get_weather", OSLO)]
+
+
 def test_a_heartbeat_decides_nothing_and_a_late_piece_goes_too() -> None:
     life = again(LIFE)
     events = opened(*LIFE, life[0], {"type": "response.heartbeat"}, *life[1:], life[-2], terminal(DONE))

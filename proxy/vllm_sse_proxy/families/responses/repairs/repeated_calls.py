@@ -32,7 +32,7 @@ _OF_A_CALL: Final = frozenset(type_ for run in _RUNS for type_ in (run.delta, ru
 class RepeatedCalls(Repair):
     """Leave out a call that comes again."""
 
-    __slots__ = ("_left_out",)
+    __slots__ = ("_ended", "_left_out")
 
     name: ClassVar = "repeated_calls"
     summary: ClassVar = "a call that upstream streams again under its `call_id` is emitted once"
@@ -41,6 +41,8 @@ class RepeatedCalls(Repair):
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
+        self._ended: Seen = {}
+        """upstream's ids of the calls that it has closed"""
         self._left_out: Seen = {}
         """upstream's ids of the items that are left out"""
 
@@ -51,26 +53,50 @@ class RepeatedCalls(Repair):
             return PASS
         if not self.held:
             if type_ == grammar.ITEM_ADDED:
-                return HOLD if _earlier(event, view) is not None else None
+                return HOLD if self._earlier(event, view) is not None else None
+            if type_ == grammar.ITEM_DONE and object_in(event.body, "item").get("type") in _CALLS:
+                self._ended[_item_id_of(event)] = None
             return [] if type_ in _OF_A_CALL and _item_id_of(event) in self._left_out else None
         if self._belongs(event, view):
             return HOLD
         if type_ == grammar.ITEM_DONE and self._is_closed_by(event):
-            call = _earlier(self.held[0], view)
+            call = self._earlier(self.held[0], view)
             made = None if call is None else _once(call, self.held, event)
             if made is not None:
                 self._leave_out()
             return made
-        if type_ in grammar.TERMINAL and _begins_again(self.held, view):
+        if type_ in grammar.TERMINAL and self._begins_again(view):
             self._leave_out()
             return [event]
         return None
+
+    def _earlier(self, announcement: Event, view: ClientView) -> ItemView | None:
+        """Return the call of the same ``call_id`` and name that another item was; None if there is none.
+
+        A call without arguments so far, or of the same id and still open, is merely announced again, which the second station
+        corrects.
+        """
+        item = object_in(announcement.body, "item")
+        call_id: Any = item.get("call_id")
+        call = view.by_call_id.get(call_id) if item.get("type") in _CALLS and type(call_id) is str else None
+        if call is None or call.own is None or not (call.closed or call.own.length):
+            return None
+        if call.id == item.get("id") and call.id not in self._ended:
+            return None
+        return call if (call.type, call.item.get("name")) == (item["type"], item.get("name")) else None
+
+    def _begins_again(self, view: ClientView) -> bool:
+        """Return whether a call that broke off has nothing but the beginning of an earlier one that is whole."""
+        call = self._earlier(self.held[0], view)
+        own = call.own.text if call is not None and call.own is not None else ""
+        return is_json(own) and own.startswith(_pieces(self.held))
 
     def _belongs(self, event: Event, view: ClientView) -> bool:
         """Return whether an event announces the held call again, or is of a call that the client does not know."""
         if event.type == grammar.ITEM_ADDED:
             return bool(_item_id_of(event)) and _item_id_of(event) == _item_id_of(self.held[0])
-        return event.type in _OF_A_CALL and _item_id_of(event) not in view.by_id
+        id_ = _item_id_of(event)
+        return event.type in _OF_A_CALL and (id_ not in view.by_id or id_ == _item_id_of(self.held[0]))
 
     def _leave_out(self) -> None:
         """Leave out what is held, and what comes of it later."""
@@ -91,26 +117,6 @@ def _item_id_of(event: Event) -> str:
     is_of_item = event.type in (grammar.ITEM_ADDED, grammar.ITEM_DONE)
     id_ = object_in(event.body, "item").get("id") if is_of_item else event.body.get("item_id")
     return id_ if type(id_) is str else ""
-
-
-def _earlier(announcement: Event, view: ClientView) -> ItemView | None:
-    """Return the call of the same ``call_id`` and name that another item was; None if there is none.
-
-    A call without arguments so far is merely announced again, which the second station corrects.
-    """
-    item = object_in(announcement.body, "item")
-    call_id: Any = item.get("call_id")
-    call = view.by_call_id.get(call_id) if item.get("type") in _CALLS and type(call_id) is str else None
-    if call is None or call.own is None or call.id == item.get("id") or not (call.closed or call.own.length):
-        return None
-    return call if (call.type, call.item.get("name")) == (item["type"], item.get("name")) else None
-
-
-def _begins_again(held: Sequence[Event], view: ClientView) -> bool:
-    """Return whether a call that broke off has nothing but the beginning of an earlier one that is whole."""
-    call = _earlier(held[0], view)
-    own = call.own.text if call is not None and call.own is not None else ""
-    return is_json(own) and own.startswith(_pieces(held))
 
 
 def _pieces(held: Sequence[Event]) -> str:
