@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+from tests.support.message_blocks import UNKNOWN, made_by
 from vllm_sse_proxy.families.messages.requests.repairs.answer_efforts import AnswerEfforts
 from vllm_sse_proxy.families.requests import Facts, Step
 
 REPAIR = AnswerEfforts()
-UNKNOWN = Facts()
-
-
-def made(**body: object) -> dict[str, object] | None:
-    repairing = REPAIR.repair(body, UNKNOWN)
-    return None if repairing is None else repairing.body
+made = made_by(REPAIR)
 
 
 def effort(word: object) -> object:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+from tests.support.message_blocks import UNKNOWN, made_by
 from vllm_sse_proxy.families.messages.requests.repairs.client_tools import ClientTools, spelled_out
-from vllm_sse_proxy.families.requests import Facts, Step
+from vllm_sse_proxy.families.requests import Step
 
 REPAIR = ClientTools()
-UNKNOWN = Facts()
-
-
-def made(**body: object) -> dict[str, object] | None:
-    repairing = REPAIR.repair(body, UNKNOWN)
-    return None if repairing is None else repairing.body
+made = made_by(REPAIR)
 
 
 CONTROL = {"type": "ephemeral"}

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
+from tests.support.message_blocks import UNKNOWN, asked, made_by, text
 from vllm_sse_proxy.families.messages.requests.repairs.redacted_thinking import RedactedThinking
 from vllm_sse_proxy.families.requests import Facts, Step
 
 REPAIR = RedactedThinking()
-UNKNOWN = Facts()
-
-
-def made(**body: object) -> dict[str, object] | None:
-    repairing = REPAIR.repair(body, UNKNOWN)
-    return None if repairing is None else repairing.body
-
-
-def asked(*blocks: object) -> list[object]:
-    return [{"role": "user", "content": list(blocks)}]
-
-
-def text(words: str, **more: object) -> dict[str, object]:
-    return {"type": "text", "text": words, **more}
+made = made_by(REPAIR)
 
 
 def test_they_are_left_out() -> None:

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
+from tests.support.message_blocks import UNKNOWN, made_by, result, text
 from vllm_sse_proxy.families.messages.requests.repairs.result_documents import ResultDocuments
-from vllm_sse_proxy.families.requests import Facts, Step
+from vllm_sse_proxy.families.requests import Step
 
 REPAIR = ResultDocuments()
-UNKNOWN = Facts()
-
-
-def made(**body: object) -> dict[str, object] | None:
-    repairing = REPAIR.repair(body, UNKNOWN)
-    return None if repairing is None else repairing.body
-
-
-def result(*blocks: object) -> list[object]:
-    return [
-        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": list(blocks)}]}
-    ]
-
-
-def text(words: str) -> dict[str, object]:
-    return {"type": "text", "text": words}
+made = made_by(REPAIR)
 
 
 PDF = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}}
@@ -42,7 +28,7 @@ def test_text_becomes_text() -> None:
     }
 
 
-def test_of_anything_else_the_model_is_emitted() -> None:
+def test_of_anything_else_the_model_hears() -> None:
     repaired = made(messages=result(PDF))
     assert repaired == {
         "messages": result(text("[There was a document here, which this model cannot read.]"))

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
+from tests.support.message_blocks import UNKNOWN, made_by, text
 from vllm_sse_proxy.families.messages.requests.repairs.system_messages import SystemMessages
 from vllm_sse_proxy.families.requests import Facts, Step
 
 REPAIR = SystemMessages()
-UNKNOWN = Facts()
-
-
-def made(**body: object) -> dict[str, object] | None:
-    repairing = REPAIR.repair(body, UNKNOWN)
-    return None if repairing is None else repairing.body
-
-
-def text(words: str, **more: object) -> dict[str, object]:
-    return {"type": "text", "text": words, **more}
+made = made_by(REPAIR)
 
 
 def reminder(words: str, **more: object) -> dict[str, object]:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+from tests.support.message_blocks import UNKNOWN, made_by
 from vllm_sse_proxy.families.messages.requests.repairs.thinking_budgets import ThinkingBudgets
 from vllm_sse_proxy.families.requests import Facts, Step
 
 REPAIR = ThinkingBudgets()
-UNKNOWN = Facts()
-
-
-def made(**body: object) -> dict[str, object] | None:
-    repairing = REPAIR.repair(body, UNKNOWN)
-    return None if repairing is None else repairing.body
+made = made_by(REPAIR)
 
 
 NONE = (Facts(budgets=False), Facts(harmony=True), Facts(harmony=True, release=(0, 32)))

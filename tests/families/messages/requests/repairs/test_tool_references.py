@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
+from tests.support.message_blocks import UNKNOWN, made_by, result, text
 from vllm_sse_proxy.families.messages.requests.repairs.tool_references import ToolReferences
 from vllm_sse_proxy.families.requests import Facts, Step
 
 REPAIR = ToolReferences()
-UNKNOWN = Facts()
-
-
-def made(**body: object) -> dict[str, object] | None:
-    repairing = REPAIR.repair(body, UNKNOWN)
-    return None if repairing is None else repairing.body
-
-
-def result(*blocks: object) -> list[object]:
-    return [
-        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": list(blocks)}]}
-    ]
-
-
-def text(words: str) -> dict[str, object]:
-    return {"type": "text", "text": words}
+made = made_by(REPAIR)
 
 
 OLD = Facts(release=(0, 17))
 
 
-def test_old_releases_are_emitted_in_words() -> None:
+def test_old_releases_get_them_in_words() -> None:
     found = result(
         {"type": "tool_reference", "tool_name": "look"},
         {"type": "tool_reference", "name": "stop"},
