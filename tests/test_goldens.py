@@ -57,7 +57,7 @@ class TestGolden:
         assert again == golden.expected
         assert not normalizer.tally.repairs
 
-    def test_its_origin_is_emitted(self, golden: Golden) -> None:
+    def test_its_origin_is_named(self, golden: Golden) -> None:
         assert golden.source == "recorded" or golden.source.startswith("reconstructed from ")
         assert set(golden.defects) & set(FIXES[golden.name])
         assert re.fullmatch(r"[^\n]+\.", golden.symptom)

@@ -122,7 +122,7 @@ def test_resuming_says_the_rest_of_the_same_stream(recording: Recording) -> None
 
 
 @each_recording
-def test_a_client_that_left_is_emitted_nothing_more(recording: Recording) -> None:
+def test_a_client_that_left_is_sent_nothing_more(recording: Recording) -> None:
     normalizer = StreamNormalizer(build_plan(strict=True), recording.context())
     normalizer.feed(recording.body[: len(recording.body) // 2])
     if not normalizer.ended:

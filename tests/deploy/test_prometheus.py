@@ -54,7 +54,7 @@ def test_what_a_rule_selects_exists(rule: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("alert", ALERTS)
-def test_every_alert_is_emitted_in_the_operators_words(alert: str) -> None:
+def test_every_alert_is_explained_in_the_operators_words(alert: str) -> None:
     rule = next(rule for rule in rules() if rule.get("alert") == alert)
     assert rule["labels"]["severity"] in {"critical", "warning", "info"}
     assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}

@@ -147,7 +147,7 @@ def test_the_listing(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(capsys.readouterr().out.splitlines()) > 300
 
 
-def test_a_family_is_emitted_by_the_path(tmp_path: Path) -> None:
+def test_a_family_is_recognised_by_the_path(tmp_path: Path) -> None:
     write(tmp_path, "audio", b"", "/v1/audio/transcriptions")
     judged = load(tmp_path / "audio.sse")
     assert judged is not None

@@ -118,7 +118,7 @@ class TestPlan:
 
 
 class TestLearning:
-    """What cannot be emitted for sure is not learned."""
+    """What is not sure is not learned."""
 
     def test_words_that_leave_twice_have_no_place(self) -> None:
         frame, text = b'data: {"word":"Hi"}', TextView()

@@ -26,7 +26,7 @@ class Case:
     named: bool = False
     """Whether frames have an `event:` line."""
     extra: dict[str, Any] = field(default_factory=dict)
-    """What else the judge is to be emitted."""
+    """What else the judge must know."""
 
     def __getitem__(self, place: int) -> Any:
         return self.events[place]

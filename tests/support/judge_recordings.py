@@ -143,7 +143,7 @@ def load_all(folder: Path, *, repaired: bool = False) -> list[Judged]:
 
 
 def defects_of(judged: Judged, violation: Violation) -> tuple[str, ...]:
-    """Return the ids of the defects that a violation may come from, as few as can be emitted."""
+    """Return the ids of the defects that a violation may come from, as few as can be named."""
     rule, detail = violation.rule, violation.detail
     ids = NOTES[judged.family][rule].defects
     stopped = bool(STOP_CUT.search(judged.body))

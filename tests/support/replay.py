@@ -186,8 +186,8 @@ def _is_called(arguments: str, final: list[tuple[str, str]]) -> bool:
 def _without_sent_calls(text: str, emitted: str, names: list[str]) -> str:
     """Return final text without the raw text of calls whose arguments were emitted (R39).
 
-    :param emitted: all arguments that the client was emitted.
-    :param names: the names of all calls that it was emitted.
+    :param emitted: all arguments that the client was sent.
+    :param names: the names of all calls that it was sent.
     """
 
     forced = _FORCED_CALL.findall(text) if text.lstrip().startswith("[{") else []

@@ -97,7 +97,7 @@ class TestResponse:
         assert construct.response_so_far(view, RequestContext()) is view.response
 
     @pytest.mark.parametrize(
-        ("code", "emitted_"),
+        ("code", "sent"),
         [
             ("429", "rate_limit_exceeded"),
             (429, "rate_limit_exceeded"),
@@ -105,9 +105,9 @@ class TestResponse:
             (None, "server_error"),
         ],
     )
-    def test_a_failure_has_a_code_that_sdks_know(self, code: Any, emitted_: str) -> None:
+    def test_a_failure_has_a_code_that_sdks_know(self, code: Any, sent: str) -> None:
         failed = construct.failed(response(), {"code": code, "message": "m"})
-        assert failed.body["response"]["error"] == {"code": emitted_, "message": "m"}
+        assert failed.body["response"]["error"] == {"code": sent, "message": "m"}
 
     def test_an_opening_has_only_fields_that_the_response_has(self) -> None:
         event = construct.opening("response.created", {"id": "r", "usage": {}})
@@ -171,7 +171,7 @@ class TestItems:
     @pytest.mark.parametrize(
         "life", [message(0, "Hi"), reasoning(0, "Hm"), summary(0, "Hm"), call(0, "{}"), search(0)]
     )
-    def test_a_emitted_item_is_its_done_item(self, life: tuple[list[Json], Json]) -> None:
+    def test_an_emitted_item_is_its_done_item(self, life: tuple[list[Json], Json]) -> None:
         events, done = life
         item = emitted(events[:-1])
         assert construct.emitted_item(item, status="completed") == done
@@ -295,7 +295,7 @@ class TestLogprobs:
         whole = [{"token": "e", "bytes": [1], "logprob": -1.0, "top_logprobs": []}]
         assert construct.whole_logprobs(whole) is whole
 
-    def test_minus_infinity_is_emitted_as_openai_says_it(self) -> None:
+    def test_minus_infinity_is_emitted_as_openai_writes_it(self) -> None:
         (whole,) = construct.whole_logprobs([{"token": "e", "logprob": None, "top_logprobs": "x"}])
         assert whole == {"token": "e", "bytes": [0x65], "logprob": -9999.0, "top_logprobs": []}
 
@@ -340,14 +340,14 @@ class TestComparing:
         assert construct.says_the_same(one, other) is same
 
     @pytest.mark.parametrize(
-        ("emitted_", "proven", "missing"),
+        ("sent", "proven", "missing"),
         [("a", "ab", "b"), ("", "ab", "ab"), ("ab", "ab", ""), ("b", "ab", ""), ("a", None, "")],
     )
-    def test_a_tail_is_what_a_longer_text_adds(self, emitted_: str, proven: Any, missing: str) -> None:
-        assert construct.tail(emitted_, proven) == missing
+    def test_a_tail_is_what_a_longer_text_adds(self, sent: str, proven: Any, missing: str) -> None:
+        assert construct.tail(sent, proven) == missing
 
     @pytest.mark.parametrize(
-        ("said", "emitted_", "truer"),
+        ("said", "sent", "truer"),
         [
             ("{}", '"a"}', True),
             ("{}", "{]", True),
@@ -361,8 +361,8 @@ class TestComparing:
             ("[" * 300 + "1" + "]" * 300, "[" * 300 + " 1" + "]" * 300, True),
         ],
     )
-    def test_arguments_that_can_be_run_are_truer(self, said: str, emitted_: str, truer: bool) -> None:  # noqa: FBT001
-        assert construct.supersedes(said, emitted_) is truer
+    def test_arguments_that_can_be_run_are_truer(self, said: str, sent: str, truer: bool) -> None:  # noqa: FBT001
+        assert construct.supersedes(said, sent) is truer
 
 
 def test_an_item_of_no_type_is_of_an_unknown_kind() -> None:

@@ -90,7 +90,7 @@ class TestFinishing:
         assert made.finish(BodyEnd.CUT) == b""
         assert made.tally.bytes_out == len(emitted)
 
-    def test_nobody_is_emitted_anything_when_the_client_went_away(self) -> None:
+    def test_nobody_is_sent_anything_when_the_client_went_away(self) -> None:
         made = normalizer()
         made.feed(HALF)
         assert made.finish(BodyEnd.CLIENT_GONE) == b""
@@ -152,7 +152,7 @@ class TestFailures:
             (BodyEnd.SHUTDOWN, 503, "proxy_shutdown"),
         ],
     )
-    def test_a_body_that_emitted_nothing_is_an_http_error(self, end: BodyEnd, status: int, code: str) -> None:
+    def test_a_body_that_said_nothing_is_an_http_error(self, end: BodyEnd, status: int, code: str) -> None:
         failure = self.failure(b"", end)
         assert failure is not None
         assert (failure.status, failure.code, failure.type) == (status, code, "server_error")
@@ -223,7 +223,7 @@ class TestFailures:
         assert failure is not None
         assert failure.code == "upstream_truncated"
 
-    def test_a_stream_that_emitted_something_is_committed(self) -> None:
+    def test_a_stream_that_said_something_is_committed(self) -> None:
         made = normalizer()
         assert not made.committed
         made.feed(wire(opened()[:1]))

@@ -1,4 +1,4 @@
-"""What the client has been emitted, and nothing else."""
+"""What the client has been sent, and nothing else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EVERY_TYPE = sorted({*RUN_OF_EVENT, *LIFECYCLE, *KIND_OF_EVENT, "error", "respon
 
 
 def viewed(*events: Json) -> ClientView:
-    """Return the view of a client that was emitted these events."""
+    """Return the view of a client that was sent these events."""
     view = ClientView()
     for event in events:
         view.apply(Event(event["type"], event))
@@ -109,7 +109,7 @@ def test_arguments_that_the_done_event_settles_are_settled() -> None:
     assert (own.text, own.settled) == ('{"a": 1}', '{"a": 1}')
 
 
-def test_an_error_is_reported_only_if_upstream_emitted_it() -> None:
+def test_an_error_is_reported_only_if_upstream_sent_it() -> None:
     view = ClientView()
     view.apply(inserted("error", message="ours"))
     assert (view.error is not None, view.reported, view.heard) == (True, False, False)

@@ -229,7 +229,7 @@ async def _run_client(setup: Setup, bench: Bench, live: LiveClient) -> dict[str,
 
 
 def _tools(family: str) -> list[dict[str, Any]]:
-    """Return the tools that a client is emitted to offer; those of the Responses API have their own."""
+    """Return the tools that a client is made to offer; those of the Responses API have their own."""
     return [] if family == "responses" else [dict(tool) for tool in chat_streams.TOOLS]
 
 

@@ -48,7 +48,7 @@ def test_a_search_that_only_the_end_shows_is_the_call_that_was_streamed() -> Non
 
 @pytest.mark.parametrize("length", [1, 3, 6])
 def test_what_no_search_says_is_emitted_as_it_came(length: int) -> None:
-    """The answer was cut off in the call or after it: nothing else says of it."""
+    """The answer was cut off in the call or after it: nothing else says so."""
     life, _ = mcp_call("browser.search")
     made = repaired(opened(*life[:length], terminal()))
     assert [(item["type"], item["name"]) for item in made.output] == [("mcp_call", "browser.search")]

@@ -1,4 +1,4 @@
-"""Done events say what the deltas emitted."""
+"""Done events say what the deltas said."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_what_the_echo_does_not_settle_stays(name: str) -> None:
     assert not made.repairs
 
 
-def test_a_namespace_that_upstream_emitted_stays() -> None:
+def test_a_namespace_that_upstream_sent_stays() -> None:
     made = called("click", namespace="mcp__web")
     assert names(made) == {("click", "mcp__web")}
     assert not made.repairs
