@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.labs.clients.conversations import ERROR, PREAMBLE, REPORT, THOUGHTS, WEATHER, WORDS
 from tests.labs.clients.protocol import Protocol, Turn, at_once
-from tests.labs.clients.scenarios import Row, Scenario
+from tests.labs.clients.scenarios import Row, Scenario, row_of
 from tests.support.goldens import load_goldens
 from tests.support.upstream import Chunk, Cut, End, Head, Reset, Step, Wait, json_answer
 from vllm_sse_proxy.families import CHAT
@@ -453,59 +453,54 @@ def _at_limit(made: Turn) -> Turn:
     return made
 
 
-def _row(name: str, damage: Callable[[Turn], Turn], *on: str) -> Row:
-    ids, _, what = (damage.__doc__ or "").partition(": ")
-    return Row(name, ids.replace(",", ""), what.rstrip("."), damage, on)
-
-
 _MAIN = ("text", "reasoning", "tools")
 _CALLS = ("tools", "parallel")
 DAMAGES: tuple[Row, ...] = (
-    _row("head-no-id", head_without_id, *_CALLS),
-    _row("head-no-type", head_without_type, *_CALLS),
-    _row("head-no-name", head_without_name, *_CALLS),
-    _row("head-no-arguments", head_without_arguments, *_CALLS),
-    _row("name-again", name_in_every_piece, *_CALLS),
-    _row("id-again", id_in_every_piece, *_CALLS),
-    _row("head-again", head_in_every_piece, *_CALLS),
-    _row("head-null", null_heads, *_CALLS),
-    _row("index-from-one", index_from_one, *_CALLS),
-    _row("one-index", one_index, "parallel"),
-    _row("no-index", no_index, *_CALLS),
-    _row("interleaved", interleaved_calls, "parallel"),
-    _row("calls-in-one-chunk", calls_in_one_chunk, "parallel"),
-    _row("head-and-arguments", head_and_arguments, *_CALLS),
-    _row("arguments-object", arguments_as_object, *_CALLS),
-    _row("arguments-twice", arguments_twice, "tools"),
-    _row("arguments-respelled", arguments_spelled_again, "tools"),
-    _row("no-first-brace", no_first_brace, "tools"),
-    _row("no-arguments", no_arguments, "bare"),
-    _row("name-with-tokens", tokens_in_name, *_CALLS),
-    _row("call-as-text", call_as_text, "tools"),
-    _row("stop-with-calls", stop_with_calls, *_CALLS),
-    _row("calls-without-call", calls_without_call, "text"),
-    _row("role-again", role_in_every_chunk, *_MAIN),
-    _row("no-role", no_role, *_MAIN),
-    _row("role-empty", empty_role, "text", "tools"),
-    _row("mixed-deltas", mixed_deltas, "reasoning", "tools", "preamble"),
-    _row("reasoning-old-name", old_name, "reasoning", "tools"),
-    _row("reasoning-new-name", new_name, "reasoning", "tools"),
-    _row("reasoning-tail-in-text", reasoning_tail_in_text, "reasoning"),
-    _row("reasoning-in-text", reasoning_in_text, "reasoning"),
-    _row("empty-lists", empty_lists, "text", "reasoning"),
-    _row("empty-pieces", empty_pieces, *_MAIN),
-    _row("usage-no-choices", usage_without_choices, *_MAIN),
-    _row("poor-chunks", poor_chunks, *_MAIN),
-    _row("no-choice-index", no_choice_index, *_MAIN),
-    _row("delta-null", delta_null, *_MAIN),
-    _row("no-delta", no_delta, *_MAIN),
-    _row("finish-twice", finish_twice, *_MAIN),
-    _row("repetition", repetition, "text"),
+    row_of("head-no-id", head_without_id, *_CALLS),
+    row_of("head-no-type", head_without_type, *_CALLS),
+    row_of("head-no-name", head_without_name, *_CALLS),
+    row_of("head-no-arguments", head_without_arguments, *_CALLS),
+    row_of("name-again", name_in_every_piece, *_CALLS),
+    row_of("id-again", id_in_every_piece, *_CALLS),
+    row_of("head-again", head_in_every_piece, *_CALLS),
+    row_of("head-null", null_heads, *_CALLS),
+    row_of("index-from-one", index_from_one, *_CALLS),
+    row_of("one-index", one_index, "parallel"),
+    row_of("no-index", no_index, *_CALLS),
+    row_of("interleaved", interleaved_calls, "parallel"),
+    row_of("calls-in-one-chunk", calls_in_one_chunk, "parallel"),
+    row_of("head-and-arguments", head_and_arguments, *_CALLS),
+    row_of("arguments-object", arguments_as_object, *_CALLS),
+    row_of("arguments-twice", arguments_twice, "tools"),
+    row_of("arguments-respelled", arguments_spelled_again, "tools"),
+    row_of("no-first-brace", no_first_brace, "tools"),
+    row_of("no-arguments", no_arguments, "bare"),
+    row_of("name-with-tokens", tokens_in_name, *_CALLS),
+    row_of("call-as-text", call_as_text, "tools"),
+    row_of("stop-with-calls", stop_with_calls, *_CALLS),
+    row_of("calls-without-call", calls_without_call, "text"),
+    row_of("role-again", role_in_every_chunk, *_MAIN),
+    row_of("no-role", no_role, *_MAIN),
+    row_of("role-empty", empty_role, "text", "tools"),
+    row_of("mixed-deltas", mixed_deltas, "reasoning", "tools", "preamble"),
+    row_of("reasoning-old-name", old_name, "reasoning", "tools"),
+    row_of("reasoning-new-name", new_name, "reasoning", "tools"),
+    row_of("reasoning-tail-in-text", reasoning_tail_in_text, "reasoning"),
+    row_of("reasoning-in-text", reasoning_in_text, "reasoning"),
+    row_of("empty-lists", empty_lists, "text", "reasoning"),
+    row_of("empty-pieces", empty_pieces, *_MAIN),
+    row_of("usage-no-choices", usage_without_choices, *_MAIN),
+    row_of("poor-chunks", poor_chunks, *_MAIN),
+    row_of("no-choice-index", no_choice_index, *_MAIN),
+    row_of("delta-null", delta_null, *_MAIN),
+    row_of("no-delta", no_delta, *_MAIN),
+    row_of("finish-twice", finish_twice, *_MAIN),
+    row_of("repetition", repetition, "text"),
 )
 LIMITS: tuple[Row, ...] = (
-    _row("cut-call", cut_call, "tools", "parallel"),
-    _row("cut-call-stop", cut_call_stop, "tools"),
-    _row("cut-to-nothing", cut_to_nothing, "tools"),
+    row_of("cut-call", cut_call, "tools", "parallel"),
+    row_of("cut-call-stop", cut_call_stop, "tools"),
+    row_of("cut-to-nothing", cut_to_nothing, "tools"),
 )
 """Rows of calls that a limit cut, measured against the same with the finish reason `length`."""
 

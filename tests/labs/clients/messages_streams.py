@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tests.labs.clients.chat_streams import TOOLS
 from tests.labs.clients.conversations import ERROR, PREAMBLE, REPORT, THOUGHTS, WEATHER, WORDS
 from tests.labs.clients.protocol import Protocol, Turn, at_once
-from tests.labs.clients.scenarios import Row, Scenario
+from tests.labs.clients.scenarios import Row, Scenario, row_of
 from tests.support.goldens import load_goldens
 from tests.support.upstream import Chunk, Cut, End, Head, Reset, Step, Wait, json_answer
 from vllm_sse_proxy.families import MESSAGES
@@ -262,38 +262,33 @@ def cut_by_limit(made: Turn) -> Turn:
     return made
 
 
-def _row(name: str, damage: Callable[[Turn], Turn], *on: str) -> Row:
-    ids, _, what = (damage.__doc__ or "").partition(": ")
-    return Row(name, ids, what.rstrip("."), damage, on)
-
-
 _MAIN = ("text", "thinking", "tools")
 DAMAGES: tuple[Row, ...] = (
-    _row("poor-opening", poor_opening, *_MAIN),
-    _row("no-usage", no_usage, *_MAIN),
-    _row("no-opening", no_opening, *_MAIN),
-    _row("no-counts", no_counts, *_MAIN),
-    _row("no-last-usage", no_last_usage, *_MAIN),
-    _row("no-message-stop", no_message_stop, *_MAIN),
-    _row("no-stop-sequence", no_stop_sequence, *_MAIN),
-    _row("end-turn-with-call", end_turn_with_call, "tools", "parallel"),
-    _row("tool-use-without-call", tool_use_without_call, "text"),
-    _row("no-signature", no_signature, "thinking", "tools"),
-    _row("unsigned", unsigned, "thinking", "tools"),
-    _row("never-stopped", never_stopped, *_MAIN, "parallel"),
-    _row("two-open", two_open, "thinking", "tools", "parallel"),
-    _row("one-index", one_index, "thinking", "tools", "parallel"),
-    _row("index-from-one", index_from_one, *_MAIN, "parallel"),
-    _row("text-in-call", text_in_call, "preamble"),
-    _row("input-null", null_input, "tools", "parallel"),
-    _row("input-twice", input_twice, "tools"),
-    _row("call-twice", call_twice, "tools"),
-    _row("no-last-brace", no_last_brace, "tools"),
-    _row("text-between", text_between, "tools"),
+    row_of("poor-opening", poor_opening, *_MAIN),
+    row_of("no-usage", no_usage, *_MAIN),
+    row_of("no-opening", no_opening, *_MAIN),
+    row_of("no-counts", no_counts, *_MAIN),
+    row_of("no-last-usage", no_last_usage, *_MAIN),
+    row_of("no-message-stop", no_message_stop, *_MAIN),
+    row_of("no-stop-sequence", no_stop_sequence, *_MAIN),
+    row_of("end-turn-with-call", end_turn_with_call, "tools", "parallel"),
+    row_of("tool-use-without-call", tool_use_without_call, "text"),
+    row_of("no-signature", no_signature, "thinking", "tools"),
+    row_of("unsigned", unsigned, "thinking", "tools"),
+    row_of("never-stopped", never_stopped, *_MAIN, "parallel"),
+    row_of("two-open", two_open, "thinking", "tools", "parallel"),
+    row_of("one-index", one_index, "thinking", "tools", "parallel"),
+    row_of("index-from-one", index_from_one, *_MAIN, "parallel"),
+    row_of("text-in-call", text_in_call, "preamble"),
+    row_of("input-null", null_input, "tools", "parallel"),
+    row_of("input-twice", input_twice, "tools"),
+    row_of("call-twice", call_twice, "tools"),
+    row_of("no-last-brace", no_last_brace, "tools"),
+    row_of("text-between", text_between, "tools"),
 )
 CUTS: tuple[Row, ...] = (
-    _row("cut-input", cut_input, "tools"),
-    _row("cut-input-end-turn", cut_input_end_turn, "tools"),
+    row_of("cut-input", cut_input, "tools"),
+    row_of("cut-input-end-turn", cut_input_end_turn, "tools"),
 )
 """Rows of cut calls that do not say so, measured against an error before the end of the call."""
 

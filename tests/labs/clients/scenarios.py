@@ -82,6 +82,12 @@ class Row:
     on: tuple[str, ...] = field(default=())
 
 
+def row_of(name: str, damage: Callable[[Turn], Turn], *on: str) -> Row:
+    """Return the row of a damage whose docstring names the defects, then a colon, then what is wrong."""
+    ids, _, what = (damage.__doc__ or "").partition(": ")
+    return Row(name, ids.replace(",", ""), what.rstrip("."), damage, on)
+
+
 def _row(name: str, defects_: str, damage: Callable[[Turn], Turn], *on: str) -> Row:
     what = (damage.__doc__ or "").strip().splitlines()[0]
     return Row(name, defects_, what.partition(": ")[2].rstrip("."), damage, on)

@@ -6,6 +6,7 @@ The Responses API has more to compare (resumed and background streams); its requ
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tests.labs.live.dialogues import BY_NAME, harmony_answer, qwen_answer
@@ -74,11 +75,14 @@ def _asked(dialogue: str) -> list[Json]:
     return [{"role": "user", "content": BY_NAME[dialogue].user}]
 
 
-def _chat() -> Iterator[tuple[str, str, Json]]:
-    def ask(name: str, dialogue: str = "", **options: Any) -> tuple[str, str, Json]:
-        dialogue = dialogue or name
-        return f"chat/{name}", dialogue, {"messages": _asked(dialogue), **options}
+def _ask(family: str, name: str, dialogue: str = "", **options: Any) -> tuple[str, str, Json]:
+    """Return the name of a request, the dialogue that it begins, and its body."""
+    dialogue = dialogue or name
+    return f"{family}/{name}", dialogue, {"messages": _asked(dialogue), **options}
 
+
+def _chat() -> Iterator[tuple[str, str, Json]]:
+    ask = partial(_ask, "chat")
     tools: Json = {"tools": FUNCTIONS}
     for name in TEXTS:
         yield ask(name)
@@ -143,10 +147,7 @@ def _completions() -> Iterator[tuple[str, str, Json]]:
 
 
 def _messages() -> Iterator[tuple[str, str, Json]]:
-    def ask(name: str, dialogue: str = "", **options: Any) -> tuple[str, str, Json]:
-        dialogue = dialogue or name
-        return f"messages/{name}", dialogue, {"messages": _asked(dialogue), **options}
-
+    ask = partial(_ask, "messages")
     tools: Json = {"tools": ANTHROPIC_TOOLS}
     for name in TEXTS:
         yield ask(name)
