@@ -16,7 +16,7 @@ from vllm_sse_proxy.asgi.protocol import BODY, START, body, encoded, headers_of,
 from vllm_sse_proxy.config import Limit, Mode
 from vllm_sse_proxy.server.headers import ERROR_HEADER, rewritten_headers, stream_headers
 from vllm_sse_proxy.server.posting import MAX_REFUSAL_BYTES
-from vllm_sse_proxy.stream.ending import BodyEnd, Ending
+from vllm_sse_proxy.stream.ending import BodyEnd
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -265,21 +265,10 @@ class StreamAnswer:
         if not self._is_over and end is not BodyEnd.CLIENT_GONE:
             await self.finish(end)
         self._is_over = True
-        normalizer, exchange = self._normalizer, self._exchange
-        if normalizer.ending is None:
-            normalizer.finish(BodyEnd.CLIENT_GONE)
-        ending = normalizer.ending or Ending.CLIENT_GONE
-        if normalizer.limit is not None:
-            exchange.hit(normalizer.limit)
-        self._stream.note_end(normalizer)
-        exchange.ending = ending.value
-        exchange.metrics.streams_in_flight.dec()
-        exchange.metrics.flush(
-            self._stream.handler.family.name,
-            normalizer.tally,
-            ending,
-            duration_seconds=self._loop.time() - exchange.started_at,
+        self._exchange.end_stream(
+            self._stream.handler.family.name, self._normalizer, BodyEnd.CLIENT_GONE, self._loop.time()
         )
+        self._stream.note_end(self._normalizer)
 
     async def _write(self, data: bytes, *, more: bool) -> None:
         exchange = self._exchange

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from vllm_sse_proxy.logs import emit, milliseconds
 from vllm_sse_proxy.metrics import code_class
+from vllm_sse_proxy.stream.ending import Ending
 
 if TYPE_CHECKING:
     import asyncio
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from vllm_sse_proxy.metrics import Metrics
     from vllm_sse_proxy.server.headers import RawHeaders
+    from vllm_sse_proxy.stream.ending import BodyEnd
+    from vllm_sse_proxy.stream.normalizer import StreamNormalizer
     from vllm_sse_proxy.stream.tally import Tally
 
 # The facts that are logged as they are, in the order of the line.
@@ -92,6 +95,21 @@ class Exchange:
     def end_whole(self) -> None:
         """Record that an answer was passed through to its end; whether it was a good one, its status shows."""
         self.ending = f"upstream_{code_class(self.status)}" if self.is_refusal() else "ok"
+
+    def end_stream(self, family: str, normalizer: StreamNormalizer, end: BodyEnd, now: float) -> str:
+        """Record and count the stream that was the answer, however it ended; return how.
+
+        :param end: how upstream's body ended, if the normalizer has not ended the stream.
+        """
+        if normalizer.ending is None:
+            normalizer.finish(end)
+        ending = normalizer.ending or Ending.CLIENT_GONE
+        if normalizer.limit is not None:
+            self.hit(normalizer.limit)
+        self.ending = ending.value
+        self.metrics.streams_in_flight.dec()
+        self.metrics.flush(family, normalizer.tally, ending, duration_seconds=now - self.started_at)
+        return ending.value
 
     def is_refusal(self) -> bool:
         """Return whether the status that the client was sent is one of an error."""

@@ -71,7 +71,8 @@ class MessagesRequest(RepairingRequest):
     async def take_body(self, body: bytes, document: Mapping[str, Any] | None) -> bytes:
         """Return the body for upstream, and take note of whether it asks for a budget of thinking."""
         taken = await super().take_body(body, document)
-        self._has_budget = document is not None and has_budget(orjson.loads(taken))
+        sent = document if taken is body else orjson.loads(taken)
+        self._has_budget = sent is not None and has_budget(sent)
         return taken
 
     def note_end(self, normalizer: StreamNormalizer) -> None:

@@ -23,7 +23,7 @@ from vllm_sse_proxy.server.errors import ProxyError, failed_stream
 from vllm_sse_proxy.server.headers import stream_headers
 from vllm_sse_proxy.server.relay import Relay
 from vllm_sse_proxy.server.stream_log import StreamLog
-from vllm_sse_proxy.stream.ending import BodyEnd, Ending
+from vllm_sse_proxy.stream.ending import BodyEnd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,20 +146,9 @@ class StreamRelay(Relay):
 
     def _close(self) -> None:
         """Count the stream, however it ended."""
-        exchange, normalizer = self._exchange, self._normalizer
-        if normalizer.ending is None:
-            normalizer.finish(BodyEnd.SHUTDOWN if exchange.stopping else BodyEnd.CLIENT_GONE)
-        ending = normalizer.ending or Ending.CLIENT_GONE
-        if normalizer.limit is not None:
-            exchange.hit(normalizer.limit)
-        self._stream.note_end(normalizer)
-        exchange.ending = ending.value
+        exchange, stream = self._exchange, self._stream
+        end = BodyEnd.SHUTDOWN if exchange.stopping else BodyEnd.CLIENT_GONE
+        ending = exchange.end_stream(stream.handler.family.name, self._normalizer, end, self._loop.time())
+        stream.note_end(self._normalizer)
         if self._log is not None:
-            self._log.note_end(ending.value)
-        exchange.metrics.streams_in_flight.dec()
-        exchange.metrics.flush(
-            self._stream.handler.family.name,
-            normalizer.tally,
-            ending,
-            duration_seconds=self._loop.time() - exchange.started_at,
-        )
+            self._log.note_end(ending)

@@ -45,7 +45,7 @@ class Addresser:
         """upstream's id → the client's"""
         self._places: dict[int, str] = {}
         """upstream's output_index → the client's id of the item last announced there"""
-        self._named_calls: dict[str, None] = {}
+        self._named_calls: Seen = {}
         """the client's ids of calls of which upstream has sent something under the id that it announced"""
         self._indexes: dict[int, int] = {}
         """upstream's output_index → the client's, for the events of shell calls, which name no item"""

@@ -466,7 +466,7 @@ def emitted_item(item: ItemView, *, status: str, proven: Mapping[str, Any] | Non
 
 def is_as_emitted(item: ItemView, said: Mapping[str, Any]) -> bool:
     """Return whether upstream's done item agrees with what was emitted of it: its names, its parts, its text."""
-    names = (*_NAMES, *item.kind.required) if item.type in grammar.ITEM_KINDS else _NAMES_OF_ANY
+    names = (*_NAMES, *item.kind.required) if item.type in grammar.ITEM_KINDS else _NAMES[:2]
     if item.item.get("call_id") is not None and said.get("call_id") != item.item["call_id"]:
         return False
     if any(said.get(name) != item.item.get(name) for name in names):
@@ -481,7 +481,6 @@ def is_as_emitted(item: ItemView, said: Mapping[str, Any]) -> bool:
     return True
 
 
-_NAMES_OF_ANY: Final = ("id", "type")
 _NAMES: Final = ("id", "type", "name", "call_id", "role", "phase")
 """Fields that identify an item: they may not change between its announcement and its closing."""
 

@@ -12,6 +12,8 @@ from vllm_sse_proxy.families.responses.grammar import (
     ALIASES,
     COMPLETED,
     EVENT_FIELDS,
+    ITEM_ADDED,
+    ITEM_DONE,
     PRIVATE_NOTICES,
     RUN_OF_DELTA,
     TERMINAL_OF_STATUS,
@@ -28,6 +30,8 @@ from vllm_sse_proxy.stream.payload import (
 
 _TYPE_NAME: Final = re.compile(r"[^<\x00-\x20][^\x00-\x1f]*")
 """A type goes into an ``event:`` line: no line ends. ``<`` begins the core's own pseudo-types."""
+OF_ITEMS: Final = (ITEM_ADDED, ITEM_DONE)
+"""The events that hold an item."""
 
 
 def inserted(type_: str, **fields: Any) -> Event:
@@ -84,6 +88,13 @@ def object_in(body: Body, name: str) -> Body:
     """Return the object that a member holds; an empty one where the member is absent or no object."""
     value = body.get(name)
     return value if type(value) is dict else {}
+
+
+def item_id_of(event: Event) -> str:
+    """Return upstream's id of the item that an event is of; empty if it has none, or no string."""
+    body = event.body
+    id_ = object_in(body, "item").get("id") if event.type in OF_ITEMS else body.get("item_id")
+    return id_ if type(id_) is str else ""
 
 
 def is_typed(body: Body) -> bool:

@@ -171,9 +171,8 @@ def is_cut_short(final: Mapping[str, Any], response: Mapping[str, Any]) -> bool:
     run = item_kind(final.get("type")).run
     if hit_token_limit(response):
         return True
-    if (
-        run is None or not run.is_json
-    ):  # an item in progress may just be stale, and nobody sees that free text lacks its end
+    if run is None or not run.is_json:
+        # An item in progress may just be stale, and nobody sees that free text lacks its end.
         return run is not None and status == construct.INCOMPLETE
     return not construct.is_json(str(final.get(run.field)))
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import grammar
+from vllm_sse_proxy.families.responses.events import OF_ITEMS, item_id_of
 from vllm_sse_proxy.families.responses.final_match import match_final
 from vllm_sse_proxy.stream.event import COMMENT
 from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, Seen, StreamContext, Verdict
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.families.responses.view import ClientView
     from vllm_sse_proxy.stream.event import Event
 
-_OF_AN_ITEM: Final = (grammar.ITEM_ADDED, grammar.ITEM_DONE)
 _OF_A_CALL: Final = frozenset(
     {
         grammar.MCP_ARGUMENTS.delta,
@@ -63,13 +63,13 @@ class BrowserCalls(Repair):
         type_ = event.type
         if type_ is COMMENT or type_ in grammar.OPENING:
             return PASS
-        if type_ in _OF_A_CALL or (type_ in _OF_AN_ITEM and _is_browser_call(event)):
-            id_ = _id_of(event)
+        if type_ in _OF_A_CALL or (type_ in OF_ITEMS and _is_browser_call(event)):
+            id_ = item_id_of(event)
             if id_ in self._left_out:
                 return []
             if self.held and not id_:
                 return HOLD
-            if id_ not in self._emitted and (type_ in _OF_AN_ITEM or id_ in self._waiting):
+            if id_ not in self._emitted and (type_ in OF_ITEMS or id_ in self._waiting):
                 self._waiting[id_] = None
                 return HOLD
         if type_ in grammar.TERMINAL and (self.held or self._emitted):
@@ -101,20 +101,13 @@ class BrowserCalls(Repair):
         return [*self.take(), terminal.having(response={**response, "output": left})]
 
 
-def _id_of(event: Event) -> str:
-    """Return upstream's id of the item that an event is of; one without an id has the empty one."""
-    item = event.body.get("item")
-    id_ = item.get("id") if isinstance(item, dict) else event.body.get("item_id")
-    return id_ if isinstance(id_, str) else ""
-
-
 def _type_of(item: object) -> object:
     return item.get("type") if isinstance(item, dict) else None
 
 
 def _is_of_a_search(event: Event) -> bool:
     """Return whether an event is of a search: its announcement may be lost, or come late."""
-    if event.type in _OF_AN_ITEM:
+    if event.type in OF_ITEMS:
         return _type_of(event.body.get("item")) == _SEARCH
     return event.type.startswith(_OF_A_SEARCH)
 

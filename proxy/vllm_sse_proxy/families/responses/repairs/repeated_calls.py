@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.construct import canonical_json, is_json
-from vllm_sse_proxy.families.responses.events import object_in
+from vllm_sse_proxy.families.responses.events import item_id_of, object_in
 from vllm_sse_proxy.families.responses.grammar import item_kind
 from vllm_sse_proxy.stream.event import COMMENT
 from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, Seen, StreamContext, Verdict
@@ -55,8 +55,9 @@ class RepeatedCalls(Repair):
             if type_ == grammar.ITEM_ADDED:
                 return HOLD if self._earlier(event, view) is not None else None
             if type_ == grammar.ITEM_DONE and object_in(event.body, "item").get("type") in _CALLS:
-                self._ended[_item_id_of(event)] = None
-            return [] if type_ in _OF_A_CALL and _item_id_of(event) in self._left_out else None
+                self._ended[item_id_of(event)] = None
+            is_late = bool(self._left_out) and type_ in _OF_A_CALL and item_id_of(event) in self._left_out
+            return [] if is_late else None
         if self._belongs(event, view):
             return HOLD
         if type_ == grammar.ITEM_DONE and self._is_closed_by(event):
@@ -93,15 +94,16 @@ class RepeatedCalls(Repair):
 
     def _belongs(self, event: Event, view: ClientView) -> bool:
         """Return whether an event announces the held call again, or is of a call that the client does not know."""
+        id_ = item_id_of(event)
+        is_named = id_ == item_id_of(self.held[0])
         if event.type == grammar.ITEM_ADDED:
-            return bool(_item_id_of(event)) and _item_id_of(event) == _item_id_of(self.held[0])
-        id_ = _item_id_of(event)
-        return event.type in _OF_A_CALL and (id_ not in view.by_id or id_ == _item_id_of(self.held[0]))
+            return is_named and id_ != ""
+        return event.type in _OF_A_CALL and (is_named or id_ not in view.by_id)
 
     def _leave_out(self) -> None:
         """Leave out what is held, and what comes of it later."""
         for event in self.take():
-            id_ = _item_id_of(event)
+            id_ = item_id_of(event)
             if id_:
                 self._left_out[id_] = None
 
@@ -110,13 +112,6 @@ class RepeatedCalls(Repair):
         item, announced = object_in(done.body, "item"), object_in(self.held[0].body, "item")
         is_named = item.get("id") is not None and item["id"] == announced.get("id")
         return is_named or bool(item.get("call_id") == announced["call_id"])
-
-
-def _item_id_of(event: Event) -> str:
-    """Return upstream's id of the item that an event is of; empty if it has none."""
-    is_of_item = event.type in (grammar.ITEM_ADDED, grammar.ITEM_DONE)
-    id_ = object_in(event.body, "item").get("id") if is_of_item else event.body.get("item_id")
-    return id_ if type(id_) is str else ""
 
 
 def _pieces(held: Sequence[Event]) -> str:

@@ -30,6 +30,7 @@ from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.call_markers import SIGNS, Marker, find_call
 from vllm_sse_proxy.families.responses.call_texts import Kept, is_named, is_repeated, kept_of, words_of
 from vllm_sse_proxy.families.responses.echo import Echo
+from vllm_sse_proxy.families.responses.events import OF_ITEMS, item_id_of
 from vllm_sse_proxy.families.responses.final_match import match_final, text_of
 from vllm_sse_proxy.families.responses.grammar import item_kind
 from vllm_sse_proxy.stream.event import COMMENT, END
@@ -46,7 +47,6 @@ _CALLS: Final = (grammar.FUNCTION_CALL.type, grammar.CUSTOM_CALL.type)
 _ARGUMENTS: Final = (grammar.FUNCTION_ARGUMENTS, grammar.CUSTOM_INPUT)
 _OF_CALLS: Final = frozenset(type_ for run in _ARGUMENTS for type_ in (run.delta, run.done))
 _CLOSINGS: Final = (_RUN.done, grammar.PART_DONE, grammar.ITEM_DONE)
-_OF_ITEMS: Final = (grammar.ITEM_ADDED, grammar.ITEM_DONE)
 _MANY_ITEMS: Final = 64
 """Items of a stream that are looked at for one text: what belongs together stands together, and this is done for each text."""
 
@@ -79,7 +79,7 @@ class ToolCallTexts(Repair):
         """whether the request has tools and lets the model call them; None until the response is known"""
         self._is_forced = False
         self._echo: Echo | None = None
-        self._item: str | None = None
+        self._item = ""
         """upstream's id of the item whose text was read last"""
         self._begun = False
         """whether that text has a word before what is held of it"""
@@ -108,7 +108,7 @@ class ToolCallTexts(Repair):
             and self._is_asked(view)
         ):
             made = self._settle(None, view)
-            self._item, self._begun = _id_of(event), False
+            self._item, self._begun = item_id_of(event), False
             self.held, self._openings = [event], 1
             return made
         if not self.held:
@@ -143,7 +143,7 @@ class ToolCallTexts(Repair):
 
     def _read(self, event: Event, view: ClientView) -> Sequence[Event] | Verdict | None:
         """Look for the beginning of a call in a delta and in those that wait before it."""
-        id_, delta = _id_of(event) or self._item, event.body["delta"]
+        id_, delta = item_id_of(event) or self._item, event.body["delta"]
         if (id_ != self._item and len(self.held) > self._openings) or self._words is not None:
             made = self._settle(None, view)
             after = self._read(event, view)  # nothing is held any more, so it is None or what goes on
@@ -222,7 +222,7 @@ class ToolCallTexts(Repair):
             return True
         if self._marker is None:
             return False
-        if type_ in _CLOSINGS and _id_of(event) in (self._item, _id_of(held[0])):
+        if type_ in _CLOSINGS and item_id_of(event) in (self._item, item_id_of(held[0])):
             return True
         if type_ in _OF_CALLS or (type_ == grammar.ITEM_DONE and _type_of(event) in _CALLS):
             return self._words is not None
@@ -290,18 +290,9 @@ def _is_streamed(markup: str, held: Sequence[Event], view: ClientView, is_over: 
 
 def _type_of(event: Event) -> str:
     """Return the type of the item that an event announces or closes; empty for other events."""
-    item = event.body.get("item") if event.type in _OF_ITEMS else None
+    item = event.body.get("item") if event.type in OF_ITEMS else None
     type_ = item.get("type") if isinstance(item, dict) else None
     return type_ if isinstance(type_, str) else ""
-
-
-def _id_of(event: Event) -> str | None:
-    """Return the id of the event's item; None if it is not a string."""
-    id_ = event.body.get("item_id")
-    if event.type in _OF_ITEMS:
-        item = event.body.get("item")
-        id_ = item.get("id") if isinstance(item, dict) else None
-    return id_ if isinstance(id_, str) else None
 
 
 def _text_of(held: Sequence[Event]) -> str:
@@ -332,7 +323,7 @@ def _calls_in(held: Sequence[Event]) -> list[tuple[Body, str]]:
     calls: list[tuple[Body, str]] = []
     pieces: list[str] = []
     for event in held:
-        if event.type in _OF_ITEMS and _type_of(event) in _CALLS:
+        if event.type in OF_ITEMS and _type_of(event) in _CALLS:
             if event.type == grammar.ITEM_ADDED:
                 pieces = []
             else:

@@ -5,19 +5,12 @@ Every client that shows thinking sends it back with its signature. Releases up t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import ClassVar
 
-from vllm_sse_proxy.families.messages.requests.blocks import BlockRepair
-from vllm_sse_proxy.families.requests.base import Facts, Step
-from vllm_sse_proxy.families.requests.members import type_of
-
-if TYPE_CHECKING:
-    from vllm_sse_proxy.families.requests.document import Body
-
-_READ_SINCE: Final = (0, 17)
+from vllm_sse_proxy.families.messages.requests.blocks import LeftOutBlocks
 
 
-class RefusedThinking(BlockRepair):
+class RefusedThinking(LeftOutBlocks):
     """Leave out thoughts that upstream refuses."""
 
     __slots__ = ()
@@ -25,12 +18,5 @@ class RefusedThinking(BlockRepair):
     name: ClassVar = "refused_thinking"
     summary: ClassVar = "`thinking` blocks, which old releases refuse, are left out"
     lossless: ClassVar = False
-    in_tool_results: ClassVar[bool] = False
-
-    def step(self, facts: Facts) -> Step:
-        """Return NEVER where upstream reads them."""
-        return Step.NEVER if facts.is_since(_READ_SINCE) else Step.LOSSY
-
-    def replacement(self, block: Body, facts: Facts) -> list[Any] | None:  # noqa: ARG002 - step() has looked at them
-        """Return nothing for a thought."""
-        return [] if type_of(block) == "thinking" else None
+    left_out: ClassVar = "thinking"
+    taken_since: ClassVar = (0, 17)

@@ -9,11 +9,13 @@ gets 200 and then nothing but an error. Then the model decides how much it think
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_sse_proxy.families.requests.base import Facts, Repaired, RequestRepair, Step
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from vllm_sse_proxy.families.requests.document import Body
 
 _LEAST: Final = 1024
@@ -59,7 +61,7 @@ class ThinkingBudgets(RequestRepair):
         return has_budget(body)
 
 
-def has_budget(body: Body) -> bool:
+def has_budget(body: Mapping[str, Any]) -> bool:
     """Return whether a request asks for a budget of thinking."""
     thinking = body.get("thinking")
     return isinstance(thinking, dict) and "budget_tokens" in thinking
