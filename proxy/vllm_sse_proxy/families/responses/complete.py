@@ -352,6 +352,7 @@ class ResponsesCompleter(Completer):
             outcome_of(terminal) == grammar.INCOMPLETE
             and item_kind(done.body["item"]["type"]) in _CAN_BE_CUT
             and self._match(response).is_last(item)  # if it is another item, its closings came late
+            and not any(other.item.get("status") == INCOMPLETE for other in self._view.items)
         )
 
     # ---------------------------------------------------------------------------------------------------- parts, texts, items
@@ -430,7 +431,7 @@ class ResponsesCompleter(Completer):
         said: str = event.body[run.done_field]  # the second station leaves out any other
         changes: Body = {}
         index = part_index(event)
-        missing = construct.tail(sent, said)
+        missing = construct.missing_end(run, sent, said)
         stands = (
             said == sent
             or missing
@@ -734,7 +735,7 @@ class ResponsesCompleter(Completer):
             said = account.get(own.run.field)
             if is_final and own.length and own.run.is_json and construct.is_json(own.text):
                 said = None
-            missing = construct.tail(own.text, said)
+            missing = construct.missing_end(own.run, own.text, said)
             if missing:
                 self._exit.emit(construct.delta(item, own.run, 0, missing))
             stands = (

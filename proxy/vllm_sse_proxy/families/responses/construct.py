@@ -692,12 +692,15 @@ def supersedes(said: str, emitted: str) -> bool:
 
     Arguments are executed, not displayed: a done event that contradicts its deltas is better than a tool that runs with half
     of its arguments (R12: first delta lost; R33: input sent again in full). Arguments that differ only in white space or in
-    the order of their members are the same (F01: the fork's done events hold an object).
+    the order of their members are the same (F01: the fork's done events hold an object). Of what cannot be read, the end alone
+    is worth less than the whole.
     """
     if not said or said.startswith(emitted):
         return False
     wanted, own = canonical_json(said), canonical_json(emitted)
-    return own is None if wanted is None else wanted != own
+    if wanted is None:
+        return own is None and not emitted.endswith(said)
+    return wanted != own
 
 
 def canonical_json(text: str) -> bytes | None:
@@ -724,6 +727,17 @@ def tail(emitted: str, proven: object) -> str:
     if isinstance(proven, str) and len(proven) > len(emitted) and proven.startswith(emitted):
         return proven[len(emitted) :]
     return ""
+
+
+def missing_end(run: TextRun, emitted: str, proven: object) -> str:
+    """Return what a proven text adds to the end of an emitted one; arguments that can be read are whole (issue 12, K6).
+
+    A brace too many makes them unreadable (R49).
+    """
+    missing = tail(emitted, proven)
+    if missing and run.is_json and is_json(emitted) and not is_json(emitted + missing):
+        return ""
+    return missing
 
 
 def end_of_part(item: ItemView, part: PartView, account: object) -> list[Event]:

@@ -98,9 +98,15 @@ class ResponseFields(Repair):
         moved = {name: response[name] for name in _MOVING if name in response}
         if not all(type(value) in _MOVING[name] for name, value in moved.items()):
             return None
-        if {**seen, **moved} != response or list(seen) != list(response):
+        same = {**seen, **moved}
+        if same != response or list(same) != list(response) or _types_in(same) != _types_in(response):
             return None
         return response if self._completed is seen else {**self._completed, **moved}
+
+
+def _types_in(response: Body) -> list[type]:
+    """Return the types of the values, in order: to Python a truth value is equal to the number that it is as one."""
+    return list(map(type, response.values()))
 
 
 _MOVING: Final = {
