@@ -49,9 +49,16 @@ def calls_made_up(upstream: Said, client: Said) -> list[str]:
     ]
     for (tool, arguments), count in Counter((tool_of(call), arguments_of(call)) for call in calls).items():
         most = max(source.holds(tool, arguments) for source in upstream.sources)
-        if count > most:
+        if count > most and _can_run(client, tool):
             wrong.append(f"{count} calls {tool}({arguments:.60}), upstream made {most}")
     return wrong
+
+
+def _can_run(client: Said, tool: str) -> bool:
+    """Return whether the request has a tool of this name, by its echo: nobody runs a name that was cut (0.18.1)."""
+    response = (client.terminal or {}).get("response")
+    tools = response.get("tools") if isinstance(response, dict) else None
+    return not tools or any(tool.endswith(tool_of(one)) for one in tools) or "namespace" in str(tools)
 
 
 def half_calls(upstream: Said, client: Said) -> list[str]:

@@ -46,8 +46,10 @@ def stays(once: bytes, plan: Plan = STRICT, dialect: Dialect = Dialect.OPENAI) -
     for it. The third time changes nothing.
     """
     again = repair(once, plan=plan)
-    odd = [call for call in said.completed_calls(said.read(once)) if not is_json(said.arguments_of(call))]
-    if odd or check_stream(once, dialect=dialect):  # by `violations`, arguments and no more
+    emitted = said.read(once)
+    calls = [*emitted.done, *filter(said.is_call, emitted.final or ())]
+    is_odd = any(not is_json(said.arguments_of(call)) for call in calls)
+    if is_odd or check_stream(once, dialect=dialect):  # by `violations`, arguments and no more
         once, again = again, repair(again, plan=plan)
     return again.count(b"\n\n") == once.count(b"\n\n") and without_heartbeats(again) == without_heartbeats(
         once

@@ -218,12 +218,14 @@ class Addresser:
         """Return whether an event is of an item whose announcement was lost, and not of the open one.
 
         It has an id and a place of its own, and upstream has named the open item rightly before. Its arguments would run the
-        open call twice, or with what was asked of another (issue 12, K5); its text would stand in a thought. An empty part
-        that closes is nobody's (R36).
+        open call twice, or with what was asked of another (issue 12, K5); its part, if no such part can be in the open item,
+        would be read as something else. An empty part that closes is nobody's (R36).
         """
+        if item.own is None:
+            part = event.body["part"] if event.type in _PARTS else None
+            if part is None or part["type"] in item.kind.parts or not part.get("text"):
+                return False
         index = event.body.get("output_index")
-        if event.type == grammar.PART_DONE and not event.body["part"].get("text"):
-            return False
         return (
             item.id in self._named
             and type(id_) is str

@@ -439,7 +439,7 @@ def item_done(index: int, item: Body) -> Event:
 def emitted_item(item: ItemView, *, status: str, proven: Mapping[str, Any] | None = None) -> Body:
     """Return the item as its done event must show it to agree with the emitted events.
 
-    :param status: its status; a reasoning item that was announced without one gets none, as in OpenAI's streams.
+    :param status: its status; a reasoning item that has none anywhere gets none, as in OpenAI's streams.
     :param proven: upstream's own account of the item, for what the deltas did not carry (annotations, encrypted
         content, …).
     """
@@ -459,7 +459,8 @@ def emitted_item(item: ItemView, *, status: str, proven: Mapping[str, Any] | Non
         base["summary"] = emitted_parts(item.summaries, base.get("summary"))
     if item.own is not None and item.own.run is not None:
         base[item.own.run.field] = item.own.text
-    if "status" in item.item or item_fields.needs_status(item.type) or status == INCOMPLETE:
+    has_status = "status" in item.item or base.get("status") not in (None, COMPLETED)
+    if has_status or item_fields.needs_status(item.type) or status == INCOMPLETE:
         base["status"] = item_fields.fitting_status(item.type, status)
     return base
 
