@@ -27,7 +27,7 @@ from vllm_sse_proxy.families.responses import construct, grammar, item_fields
 from vllm_sse_proxy.families.responses.address import Addresser
 from vllm_sse_proxy.families.responses.construct import COMPLETED, INCOMPLETE
 from vllm_sse_proxy.families.responses.events import inserted
-from vllm_sse_proxy.families.responses.final_match import FinalMatch, match_final, text_of
+from vllm_sse_proxy.families.responses.final_match import FinalMatch, match_final, text_of, with_text_in_place
 from vllm_sse_proxy.families.responses.grammar import Holder, TextRun, item_kind
 from vllm_sse_proxy.families.responses.headless import HeadlessArguments
 from vllm_sse_proxy.families.responses.outcome import (
@@ -154,7 +154,8 @@ class ResponsesCompleter(Completer):
     def _response_of(self, event: Event) -> Mapping[str, Any]:
         own = event.body.get("response")
         if self._view.response is None and type(own) is dict and own.get("id"):
-            return construct.complete_response(own, self._view, self._context.request)
+            complete = construct.complete_response(own, self._view, self._context.request)
+            return construct.with_whole_functions(complete)
         return construct.response_so_far(self._view, self._context.request)
 
     # ------------------------------------------------------------------------------------------------------ openings of items
@@ -719,7 +720,7 @@ class ResponsesCompleter(Completer):
         """
         if account.get("type", item.type) != item.type:
             account = {}
-        account = construct.with_text_in_place(account, item)
+        account = with_text_in_place(account, item)
         before = self._exit.tally.events_out
         for parts, field in ((item.summaries, "summary"), (item.parts, "content")):
             said = account.get(field)
@@ -842,7 +843,7 @@ def _says_more(account: Body, done: Body, item: ItemView) -> bool:
     kind = item_kind(done["type"])
     run = kind.run
     if run is None:
-        account = construct.with_text_in_place(account, item)
+        account = with_text_in_place(account, item)
         adds_summary = bool(account.get("summary")) and not done.get("summary") and not item.summaries
         return adds_summary or bool(construct.tail(text_of(done), text_of(account)))
     said, final = done.get(run.field), account.get(run.field)

@@ -843,23 +843,6 @@ def _without_counterpart(parts: list[Body], texts: list[str]) -> list[Body]:
     return left[len(texts) - at :]
 
 
-def with_text_in_place(account: Body, item: ItemView) -> Body:
-    """Return an account of reasoning with its text as content where it was streamed so and the account has it as a summary.
-
-    A second parse of the answer, or a gateway, may move the thought; it must not be emitted again (issue 12, K9). The reverse
-    is what ``reasoning_summaries`` does on purpose.
-
-    :returns: the account itself if it has any text as content, or another summary.
-    """
-    sent = "".join([part.text for part in item.parts]).strip() if item.kind.summaries else ""
-    if not sent or texts_in(account.get("content")):
-        return account
-    said = texts_in(account.get("summary"))
-    if not said.strip().startswith(sent):
-        return account
-    return {**account, "content": [{"type": item.kind.parts[0], "text": said}], "summary": []}
-
-
 def texts_in(parts: object) -> str:
     """Return all text of the parts of an account that are of known types."""
     texts: list[str] = []
