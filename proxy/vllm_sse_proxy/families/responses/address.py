@@ -203,7 +203,9 @@ class Addresser:
         if named is not None:
             return named  # announced as one type, closed as another (0.20.2): it is the announced one
         found = next((known for known in view.youngest() if known.type == item["type"]), None)
-        return None if found is not None and self._is_of_another(event, item.get("id"), found) else found
+        if found is None:
+            return _closed_without_upstream(item, view)
+        return None if self._is_of_another(event, item.get("id"), found) else found
 
     def _find(self, event: Event) -> ItemView | None:
         """Return the open item that an event with an unknown id means: the one at its index, else the youngest that fits."""
@@ -350,6 +352,15 @@ def _has_subject(event: Event) -> bool:
 
 _STRAYS: Final = frozenset({"item_id", "output_index"})
 """Fields of events that vLLM leaves inside the items of function calls (R12, R14); no item has them."""
+
+
+def _closed_without_upstream(done: Body, view: ClientView) -> ItemView | None:
+    """Return the item that was closed before upstream did, if a done item says all that was emitted of it."""
+    said = text_of(done)
+    recent = [item for item in view.items[-_RECENT:] if item.closed and not item.is_closed_by_upstream]
+    return next(
+        (item for item in recent if said and item.type == done["type"] and emitted_text(item) == said), None
+    )
 
 
 def _is_spurious_done(done: Body, item: ItemView, view: ClientView) -> bool:

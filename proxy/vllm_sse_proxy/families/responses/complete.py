@@ -528,9 +528,11 @@ class ResponsesCompleter(Completer):
                 self._exit.emit(closing)
 
     def _take_waiting(self) -> list[Event]:
-        waiting, self._waiting = self._waiting, []
+        """Return what waits, and forget it; of closings that upstream sent again the last, in the place of the first."""
+        latest = {(closing.type, _item_id_of(closing)): closing for closing in self._waiting}
+        self._waiting = []
         self._waiting_calls.clear()
-        return waiting
+        return list(latest.values())
 
     def _settle(self, done: Event, item: ItemView) -> None:
         """Release the closing of a call's text with what its done item has, since nothing else is held."""
