@@ -65,7 +65,7 @@ def half_calls(upstream: Said, client: Said) -> list[str]:
     """Return calls that a client runs though upstream neither closed them nor had them in its final object, and they are half.
 
     Of the input of a custom tool nobody can say whether it is half: what its own done event said is whole, too. Of a half call
-    that upstream closed, its done event may say more than the rest.
+    that upstream closed, its deltas or its done event may say more than the rest.
     """
     made = [call for call in upstream.done if call.get("status") != "incomplete"]
     made += [
@@ -73,15 +73,17 @@ def half_calls(upstream: Said, client: Said) -> list[str]:
     ]
     known = {(tool_of(call), arguments_of(call)) for call in made}
     halves = {tool_of(call) for call in made if not _is_whole(call)}
+
+    def is_upstreams(call: Json) -> bool:
+        tool, arguments = tool_of(call), arguments_of(call)
+        sources = [upstream.texts_done] if "input" in call else []
+        sources += [upstream.texts_done, upstream.deltas] if tool in halves else []
+        return (tool, arguments) in known or any(source.holds(tool, arguments) for source in sources)
+
     return [
         f"half a call of {tool_of(call)!r}: {call.get(CALLS[call['type']])!r:.80}"
         for call in completed_calls(client)
-        if not _is_whole(call)
-        and (tool_of(call), arguments_of(call)) not in known
-        and not (
-            ("input" in call or tool_of(call) in halves)
-            and upstream.texts_done.holds(tool_of(call), arguments_of(call))
-        )
+        if not _is_whole(call) and not is_upstreams(call) and _can_run(client, tool_of(call))
     ]
 
 

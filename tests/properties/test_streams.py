@@ -22,7 +22,7 @@ from tests.support.streams import (
 from tests.support.strict import strict_errors
 from vllm_sse_proxy import BodyEnd, Dialect, Plan, RequestContext, StreamNormalizer, build_plan, check_stream
 from vllm_sse_proxy.families import RESPONSES
-from vllm_sse_proxy.families.responses.construct import is_json
+from vllm_sse_proxy.families.responses.construct import are_arguments
 from vllm_sse_proxy.families.responses.final_match import text_of
 from vllm_sse_proxy.stream.plan import corrections_of
 
@@ -48,7 +48,7 @@ def stays(once: bytes, plan: Plan = STRICT, dialect: Dialect = Dialect.OPENAI) -
     again = repair(once, plan=plan)
     emitted = said.read(once)
     calls = [*emitted.done, *filter(said.is_call, emitted.final or ())]
-    is_odd = any(not is_json(said.arguments_of(call)) for call in calls)
+    is_odd = any(not are_arguments(said.arguments_of(call)) for call in calls)
     if is_odd or check_stream(once, dialect=dialect):  # by `violations`, arguments and no more
         once, again = again, repair(again, plan=plan)
     return again.count(b"\n\n") == once.count(b"\n\n") and without_heartbeats(again) == without_heartbeats(

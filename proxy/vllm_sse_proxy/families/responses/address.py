@@ -371,7 +371,7 @@ def _is_spurious_done(done: Body, item: ItemView, view: ClientView) -> bool:
     """
     if item.closed or item.kind is grammar.MESSAGE or item_kind(done["type"]) is not grammar.MESSAGE:
         return False
-    if item.own is not None and construct.is_json(item.own.text):
+    if item.own is not None and construct.are_arguments(item.own.text):
         return False
     return _was_sent(text_of(done), view)
 
@@ -427,6 +427,8 @@ def _index_of_part(event: Event, theirs: object, item: ItemView | None) -> int:
     if run is not None:
         return _index_of_text(event, run, named, parts, is_next=theirs == len(parts))
     if event.type in _ADDED:
+        if type(theirs) is not int and parts:  # a part is closed before the next one
+            named = parts[-1]
         again = named is not None and not named.closed and _announces(event, named, item)
         return named.index if named is not None and again else len(parts)
     if event.type in _DONE:

@@ -736,7 +736,7 @@ class ResponsesCompleter(Completer):
         own = item.own
         if own is not None and own.run is not None and not own.done:
             said = account.get(own.run.field)
-            if is_final and own.length and own.run.is_json and construct.is_json(own.text):
+            if is_final and own.length and own.run.is_json and construct.are_arguments(own.text):
                 said = None
             missing = construct.missing_end(own.run, own.text, said)
             if missing:
@@ -833,7 +833,7 @@ def _says_less(closing: Event, account: Body) -> bool:
             parts[index] if type(parts) is list and type(index) is int and 0 <= index < len(parts) else None
         )
     said = closing.body[run.done_field]
-    if type(holder) is not dict or (run.is_json and said and construct.is_json(said)):
+    if type(holder) is not dict or (run.is_json and said and construct.are_arguments(said)):
         return False  # arguments that can be read are whole
     return bool(construct.tail(said, holder.get(run.field)))
 
@@ -853,7 +853,7 @@ def _says_more(account: Body, done: Body, item: ItemView) -> bool:
         return False
     if run.is_json:
         # Emitted arguments are kept if they can be read (issue 12, K6); a brace too many makes them unreadable (R49).
-        return not construct.is_json(said) and construct.is_json(final)
+        return not construct.are_arguments(said) and construct.are_arguments(final)
     streamed = item.own.text if item.own is not None else ""
     return bool(construct.tail(final, streamed) or construct.tail(said, final))
 
@@ -883,7 +883,7 @@ def _is_unreadable(event: Event, item: ItemView) -> bool:
             return False  # upstream itself reports it
     said = holder.get(run.field) if run is not None else None
     if item.kind is grammar.FUNCTION_CALL:
-        return not construct.is_json(str(said or ""))
+        return not construct.are_arguments(str(said or ""))
     # Any input can be read; but if no delta of it came, it may have been lost.
     return said in ("", None) and (item.own is None or item.own.last is None)
 
@@ -923,10 +923,10 @@ class NamelessCalls:
         if pieces is None or run is None:
             return item
         said, came = item.get(run.field), "".join(pieces)
-        is_readable = said != "" and (not run.is_json or construct.is_json(str(said)))
+        is_readable = said != "" and (not run.is_json or construct.are_arguments(str(said)))
         return (
             item
-            if is_readable or (run.is_json and not construct.is_json(came))
+            if is_readable or (run.is_json and not construct.are_arguments(came))
             else {**item, run.field: came}
         )
 

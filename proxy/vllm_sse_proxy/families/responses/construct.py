@@ -693,15 +693,14 @@ def supersedes(said: str, emitted: str) -> bool:
 
     Arguments are executed, not displayed: a done event that contradicts its deltas is better than a tool that runs with half
     of its arguments (R12: first delta lost; R33: input sent again in full). Arguments that differ only in white space or in
-    the order of their members are the same (F01: the fork's done events hold an object). Of what cannot be read, the end alone
-    is worth less than the whole.
+    the order of their members are the same (F01: the fork's done events hold an object). Of what cannot be read, the beginning
+    alone is worth less than the whole.
     """
     if not said or said.startswith(emitted):
         return False
-    wanted, own = canonical_json(said), canonical_json(emitted)
-    if wanted is None:
-        return own is None and not emitted.endswith(said)
-    return wanted != own
+    if not are_arguments(said):
+        return not are_arguments(emitted) and not emitted.startswith(said)
+    return canonical_json(said) != canonical_json(emitted)
 
 
 def canonical_json(text: str) -> bytes | None:
@@ -714,13 +713,12 @@ def canonical_json(text: str) -> bytes | None:
         return None
 
 
-def is_json(text: str) -> bool:
-    """Return whether a text is JSON: arguments that were cut, or that lost a piece, are not."""
+def are_arguments(text: str) -> bool:
+    """Return whether a text is what a function can be run with: a JSON object. What was cut, or lost a piece, is not."""
     try:
-        orjson.loads(text)
+        return type(orjson.loads(text)) is dict
     except (ValueError, UnicodeEncodeError):
         return False
-    return True
 
 
 def tail(emitted: str, proven: object) -> str:
@@ -736,7 +734,7 @@ def missing_end(run: TextRun, emitted: str, proven: object) -> str:
     A brace too many makes them unreadable (R49).
     """
     missing = tail(emitted, proven)
-    if missing and run.is_json and is_json(emitted) and not is_json(emitted + missing):
+    if missing and run.is_json and are_arguments(emitted) and not are_arguments(emitted + missing):
         return ""
     return missing
 
@@ -975,7 +973,7 @@ def summed_up(item: ItemView, account: Mapping[str, Any] | None) -> Mapping[str,
         # Upstream closed the call in the middle, too long ago for its closing to be held (R19). Clients that run calls from
         # the final output need all of its arguments.
         whole, emitted = account.get(run.field), str(final.get(run.field))
-        if isinstance(whole, str) and whole.startswith(emitted) and not is_json(emitted):
+        if isinstance(whole, str) and whole.startswith(emitted) and not are_arguments(emitted):
             return {**final, run.field: whole}
     return final
 
