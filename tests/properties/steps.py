@@ -83,9 +83,12 @@ def metered() -> SimpleNamespace:
                 **{
                     name: getattr(importlib.import_module(f"vllm_sse_proxy.{module}"), name)
                     for module, name in (
+                        ("families", "CHAT"),
+                        ("families", "COMPLETIONS"),
                         ("families.responses.family", "build_plan"),
                         ("stream.ending", "BodyEnd"),
                         ("stream.normalizer", "StreamNormalizer"),
+                        ("stream.plan", "Plan"),
                         ("stream.repair", "RequestContext"),
                     )
                 }

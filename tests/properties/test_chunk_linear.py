@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from time import process_time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from tests.properties.growth import growth
 from tests.support.chunk_streams import REQUEST, ROLE, compact, wire
-from vllm_sse_proxy import BodyEnd, Plan, StreamNormalizer
-from vllm_sse_proxy.families import CHAT, COMPLETIONS
+from tests.support.compiled import python_core
+from vllm_sse_proxy.families import COMPLETIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import SimpleNamespace
 
-    from vllm_sse_proxy.families.chunks import ChunkFamily
+pytestmark = python_core
 
 HEAD = '{"tool_calls":[{"index":%d,"id":"i%d","type":"function","function":{"name":"get_weather","arguments":"%s"}}]}'
 MORE = '{"tool_calls":[{"index":%d,"function":{"arguments":%s}}]}'
@@ -34,7 +35,9 @@ SHAPES: dict[str, Callable[[int], str]] = {
     "tags": texts("<", "<thi", "</think"),
     "tags after reasoning": lambda n: '{"reasoning":"r"}\n' + texts("<", "<thi", "\n</thin")(n),
     "markers": texts("<tool_call>"),
-    "a marker and space": lambda n: ROLE + '\n{"content":"<tool_call>"}\n' + texts(" ")(n).partition("\n")[2],
+    "a marker and space": lambda n: (  # until nothing waits any longer
+        ROLE + '\n{"content":"<tool_call>"}\n' + texts(" ")(8 * n).partition("\n")[2]
+    ),
     "a call that never ends": lambda n: (
         ROLE + '\n{"content":"<tool_call>{\\"name\\":\\"get_weather\\""}\n' + texts("x")(n).partition("\n")[2]
     ),
@@ -55,7 +58,7 @@ SHAPES: dict[str, Callable[[int], str]] = {
     "cut calls": lambda n: "\n".join([ROLE, *(HEAD % (i, i, "{") for i in range(n))]),
     "choices": lambda n: "\n".join(f"{i}: {ROLE}" for i in range(1, n)),
     "calls of choices": lambda n: "\n".join(
-        f"{i}: {HEAD % (0, i, '{')}\n1: {MORE % (0, compact('a'))}" for i in range(1, n // 2)
+        f"{i}: {HEAD % (0, i, '{')}\n1: {MORE % (0, compact('a'))}" for i in range(1, n)
     ),
     "keys of choices": lambda n: "\n".join(f"{i}: {HEAD % (0, i, chr(92) + chr(34))}" for i in range(1, n)),
     "reasoning of choices": lambda n: "\n".join(f'{i}: {{"reasoning":"<"}}' for i in range(1, n)),
@@ -65,43 +68,53 @@ SHAPES: dict[str, Callable[[int], str]] = {
 }
 
 
-def seconds(family: ChunkFamily, stream: bytes) -> float:
-    frames = [frame + b"\n\n" for frame in stream.split(b"\n\n")[:-1]]
-    best = 9e9
-    for _ in range(3):
-        normalizer = StreamNormalizer(
-            Plan.of(family, strict=True), family.context("", REQUEST if family is CHAT else None)
-        )
-        began = process_time()
-        for frame in frames:
-            normalizer.feed(frame)
-        normalizer.finish(BodyEnd.EOF)
-        best = min(best, process_time() - began)
-    return best
+COUNTS: Final = (72, 81, 90)
+"""Elements of the three streams that are compared: as often each of the texts that take turns."""
+TOLERANCE: Final = 0.01
+"""What the second difference of the steps may be, as a share of the first: tables that grow, and numbers that get wider."""
+
+
+def normalizers(core: SimpleNamespace, family: str) -> Callable[[], Any]:
+    def make() -> Any:
+        made = getattr(core, family)
+        context = made.context("", REQUEST if family == "CHAT" else None)
+        return core.StreamNormalizer(core.Plan.of(made, strict=True), context)
+
+    return make
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_twice_as_much_takes_twice_as_long(shape: str) -> None:
-    """Not four times: with room for a busy machine."""
-    small, large = (seconds(CHAT, wire(SHAPES[shape](size))) for size in (1000, 4000))
-    assert large < small * 10 + 0.05
+def test_linear(metered_core: SimpleNamespace, shape: str) -> None:
+    """Doubling any repeated element of a stream at most doubles the steps."""
+    assert (
+        growth(
+            metered_core,
+            normalizers(metered_core, "CHAT"),
+            lambda n: wire(SHAPES[shape](n)),
+            "frames",
+            COUNTS,
+        )
+        <= TOLERANCE
+    )
 
 
-@pytest.mark.parametrize("size", [200_000])
+@pytest.mark.parametrize("place", ["content", "arguments"])
 @pytest.mark.parametrize(
     "text", ["<", "<tool_call>", '"', "{", "[TOOL_CALLS]", "</think>\n", " ", "<|start|>"]
 )
-def test_one_long_text_takes_no_longer_than_many(text: str, size: int) -> None:
-    for line in (
-        compact({"content": text * (size // len(text))}),
-        MORE % (0, compact(text * (size // len(text)))),
-    ):
-        assert seconds(CHAT, wire(f'{ROLE}\n{{"reasoning":"r"}}\n{line}\n{line}')) < 1.0
+def test_one_long_text(metered_core: SimpleNamespace, text: str, place: str) -> None:
+    def shape(number: int) -> bytes:
+        long = compact(text * number)
+        line = f'{{"content":{long}}}' if place == "content" else MORE % (0, long)
+        return wire(f'{ROLE}\n{{"reasoning":"r"}}\n{line}\n{line}')
+
+    assert growth(metered_core, normalizers(metered_core, "CHAT"), shape, "frames", COUNTS) <= TOLERANCE
 
 
-def test_completions_too() -> None:
-    small, large = (
-        seconds(COMPLETIONS, wire("\n".join(f'{i}: "a"' for i in range(1, size)), COMPLETIONS))
-        for size in (1000, 4000)
+def test_completions_too(metered_core: SimpleNamespace) -> None:
+    def shape(number: int) -> bytes:
+        return wire("\n".join(f'{i}: "a"' for i in range(1, number)), COMPLETIONS)
+
+    assert (
+        growth(metered_core, normalizers(metered_core, "COMPLETIONS"), shape, "frames", COUNTS) <= TOLERANCE
     )
-    assert large < small * 10 + 0.05
