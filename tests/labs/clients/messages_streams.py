@@ -29,6 +29,8 @@ Block = tuple[dict[str, Any], list[dict[str, Any]]]
 
 DONE = encode_data(b"[DONE]")
 REPORTED: dict[str, Any] = {"type": "error", "error": {"type": "api_error", "message": ERROR["message"]}}
+ABORTED: dict[str, Any] = {"type": "error", "error": {**REPORTED["error"], "type": "overloaded_error"}}
+"""What an abort is reported as: the server stops or sheds load, so asking again helps."""
 START, STOP = "content_block_start", "content_block_stop"
 PING: dict[str, Any] = {"type": "ping"}
 
@@ -67,9 +69,10 @@ def turn(*blocks: Block, reason: str = "end_turn", number: int = 1) -> Turn:
 ANSWER = turn(said(*REPORT), number=2)
 
 
-def conversations() -> dict[str, list[Turn]]:
+def conversations(tool: Tool = WEATHER) -> dict[str, list[Turn]]:
     """Return the perfect conversations by name."""
-    one, other = call(*WEATHER.arguments), call(*WEATHER.other_arguments, id_="toolu_2")
+    one = call(*tool.arguments, name=tool.name)
+    other = call(*tool.other_arguments, id_="toolu_2", name=tool.name)
     return {
         "text": [turn(said(*WORDS))],
         "thinking": [turn(thought(*THOUGHTS), said(*WORDS))],
@@ -232,7 +235,8 @@ def call_twice(made: Turn) -> Turn:
 
 def no_last_brace(made: Turn) -> Turn:
     """C46: the last brace of the input is lost."""
-    _inputs(made)[-1]["delta"]["partial_json"] = WEATHER.arguments[-1][:-1]
+    delta = _inputs(made)[-1]["delta"]
+    delta["partial_json"] = delta["partial_json"][:-1]
     return made
 
 
@@ -404,14 +408,15 @@ def _error(status: int, reason: str) -> tuple[Step, ...]:
     return json_answer(REPORTED, status=status, reason=reason)
 
 
-def references(_: Tool = WEATHER) -> dict[str, list[tuple[Step, ...]]]:
+def references(tool: Tool = WEATHER) -> dict[str, list[tuple[Step, ...]]]:
     """Return the perfect streams by name: whole, and failed as they should be."""
     made: dict[str, list[tuple[Step, ...]]] = {}
-    for name, turns in conversations().items():
+    for name, turns in conversations(tool).items():
         made[name] = [*map(steps_of, turns)]
         if name in _MAIN:
             made[f"{name} failed"] = [_says(REPORTED)(turns[0]), *map(steps_of, turns[1:])]
-    made["cut by limit"] = [steps_of(cut_by_limit(deepcopy(conversations()["tools"][0]))), steps_of(ANSWER)]
+            made[f"{name} aborted"] = [_says(ABORTED)(turns[0]), *map(steps_of, turns[1:])]
+    made["cut by limit"] = [steps_of(cut_by_limit(conversations(tool)["tools"][0])), steps_of(ANSWER)]
     made["error 502"], made["error 500"] = (
         [_error(502, "Bad Gateway")],
         [_error(500, "Internal Server Error")],
@@ -423,11 +428,11 @@ def references(_: Tool = WEATHER) -> dict[str, list[tuple[Step, ...]]]:
     return made
 
 
-def scenarios(_: Tool = WEATHER) -> list[Scenario]:
+def scenarios(tool: Tool = WEATHER) -> list[Scenario]:
     """Return every scenario, in the order of the table."""
-    make = Protocol(conversations(), steps_of, TOOLS, SAYING_WHY)
+    make = Protocol(conversations(tool), steps_of, TOOLS, SAYING_WHY)
     alone: Sequence[tuple[str, str, tuple[Step, ...]]] = (
-        ("only-stop", "error 502", steps_of([{"type": "message_stop"}])),
+        ("only-stop", "error 500", steps_of([{"type": "message_stop"}])),
         ("empty-body", "error 502", (Head(), End())),
         ("error-first", "error 500", steps_of([REPORTED])),
         ("http-error", "error 500", _error(500, "Internal Server Error")),
@@ -437,11 +442,11 @@ def scenarios(_: Tool = WEATHER) -> list[Scenario]:
         *(make.damaged(row, name, name) for row in DAMAGES for name in row.on),
         *(make.damaged(row, name, f"{name} failed") for row in CUTS for name in row.on),
         *(
-            make.failed(name, on, f"{on} failed", script)
+            make.failed(name, on, f"{on} {'aborted' if name == 'abort' else 'failed'}", script)
             for name, _, _, script, names in FAILURES
             for on in names
         ),
-        Scenario("cut-by-limit", "tools", "cut by limit", references()["cut by limit"], tools=TOOLS),
+        Scenario("cut-by-limit", "tools", "cut by limit", references(tool)["cut by limit"], tools=TOOLS),
         *(make.alone(*one) for one in alone),
         *(make.recorded(golden, ANSWER) for golden in load_goldens(MESSAGES)),
     ]
