@@ -667,9 +667,9 @@ def _goldens() -> list[Golden]:
 
 
 def tools_of(request: object) -> tuple[Json, ...]:
-    """Return the functions that a request of a recording offers."""
+    """Return the functions that a request of a recording offers, each with what the clients want of a function."""
     offered = request.get("tools", []) if isinstance(request, dict) else []
-    return tuple(tool["function"] for tool in offered) or TOOLS
+    return tuple({"description": "", "parameters": {}, **tool["function"]} for tool in offered) or TOOLS
 
 
 def references(_: Tool = WEATHER) -> dict[str, list[tuple[Step, ...]]]:

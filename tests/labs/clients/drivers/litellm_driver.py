@@ -5,6 +5,7 @@ The loop is that of its documentation: it runs whatever calls the message has.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -18,6 +19,7 @@ import litellm.litellm_core_utils.default_encoding  # brings the tables of its t
 
 
 def run(job: Job, result: Result) -> None:
+    gc.collect()
     messages: list = [{"role": "user", "content": job.prompt}]
     for _ in range(MOST_TURNS):
         chunks = []
@@ -45,6 +47,9 @@ def run(job: Job, result: Result) -> None:
 
 if __name__ == "__main__":
     PROVIDER = sys.argv[1]
+    # On messages it does not read streams to their end. If the garbage of one is collected while httpcore's pool has its lock,
+    # the pool waits for itself for ever: so garbage is collected between conversations.
+    gc.disable()
     litellm.telemetry = False
     litellm.suppress_debug_info = True
     serve(["litellm", "openai"] if PROVIDER == "openai" else ["litellm"], run)
