@@ -26,8 +26,8 @@ PYTHON ?= $(shell for probe in "import ensurepip, venv" "import sys"; do \
 		if $$name -c "$$probe; import sys; raise SystemExit(sys.version_info < (3, 11))" 2>/dev/null; \
 		then echo $$name; exit; fi; done; done)
 
-.PHONY: help demo test compiled test-compiled check lint format types coverage properties replay clients quick-clients requests \
-	conformance live faults smuggling soak fuzz bench bench-micro bench-worst bench-middleware bench-peers docs render deploy-tools \
+.PHONY: help demo test compiled test-compiled check lint format types coverage properties replay clients quick-clients \
+	opencode-loops requests conformance live faults smuggling soak fuzz bench bench-micro bench-worst bench-middleware bench-peers docs render deploy-tools \
 	check-deploy verify-deploy release lock clean
 
 help:  ## list the targets
@@ -125,7 +125,7 @@ properties: $(READY)  ## the hypothesis properties, 5,000 examples each (EXAMPLE
 replay: $(NEEDED)  ## recordings through the running proxy, judged before and after (RECORDINGS=folder)
 	$(PROXY) -m tests.support.replay_sockets $(or $(RECORDINGS),tests/recordings) $(ARGS)
 
-# Installs the clients into .clients (500 MB, most of it Codex) and takes about half an hour. Needs npm.
+# Installs the clients into .clients (2.5 GB, most of it Claude Code, opencode and Codex); half an hour for each family. Needs npm.
 clients: $(NEEDED)  ## real clients against every broken stream, before and after; writes the results (ARGS="--client codex")
 	$(PROXY) -m tests.labs.clients.run --write $(ARGS)
 	@$(MAKE) --no-print-directory docs
@@ -133,6 +133,11 @@ clients: $(NEEDED)  ## real clients against every broken stream, before and afte
 # What CI runs of the clients. openai-node goes into .clients (20 MB); without npm it is left out, and that is said.
 quick-clients: $(NEEDED)  ## openai-python and openai-node against one stream of each kind of defect
 	$(PROXY) -m tests.labs.clients.quick
+
+# Installs opencode into .clients (400 MB) and takes ten minutes, most of them opencode's own waits. Needs npm.
+opencode-loops: $(NEEDED)  ## how often opencode asks for one prompt on streams that fail, before and after; writes the results
+	$(PROXY) -m tests.labs.clients.loops $(ARGS)
+	@$(MAKE) --no-print-directory docs
 
 # With CLIENTS=1 it installs Codex and the AI SDK into .clients; UPSTREAM=url MODEL=name asks a real server, ARGS="--keep NAME" keeps
 # what it says to messages.

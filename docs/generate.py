@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic_core import PydanticUndefined
 
+from tests.labs.clients.loops import loop_table
 from tests.labs.clients.releases import affected, breakage_list, breakage_table, release_table
 from tests.labs.clients.suites import CHAT as CHAT_CLIENTS
 from tests.labs.clients.suites import MESSAGES as MESSAGES_CLIENTS
-from tests.labs.clients.table import client_table, explanation_list, letter_table, scenario_table
+from tests.labs.clients.table import client_table, explanation_list, letter_table, page_table, scenario_table
 from tests.labs.conformance import table as conformance
 from tests.labs.faults import table as reliability
 from tests.labs.live import table as live
@@ -218,6 +219,20 @@ def _first_sentence(path: Path) -> str:
     return re.sub(r":[a-z]+:`~?[\w.]*?(\w+)`", r"`\1`", " ".join(sentence.split())).replace("``", "`")
 
 
+PAGES: dict[str, tuple[str, ...]] = {
+    "agents-sdk": ("agents",),
+    "ai-sdk": ("ai-sdk-openai", "ai-sdk-open-responses", "ai-sdk-compatible", "ai-sdk-anthropic"),
+    "codex": ("codex",),
+    "langchain": ("langchain", "langchain-anthropic"),
+    "litellm": ("litellm", "litellm-anthropic"),
+    "llama-index": ("llama-index",),
+    "openai-python": ("openai-python", "openai-python-stream", "openai-node", "openai-node-stream"),
+    "opencode": ("opencode",),
+    "pydantic-ai": ("pydantic-ai",),
+    "semantic-kernel": ("semantic-kernel",),
+}
+"""The pages of docs/clients, and the clients of the laboratory that each is about."""
+
 PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "families"): family_table,
     ("README.md", "costs"): cost_table,
@@ -240,6 +255,7 @@ PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/compatibility-matrix.md", "live clients"): live.client_table,
     ("docs/compatibility-matrix.md", "live explanations"): live.explanation_list,
     ("docs/claude-code.md", "claude code"): live.claude_code_table,
+    ("docs/claude-code.md", "broken streams"): partial(page_table, "claude-code"),
     ("docs/clients-chat.md", "chat clients"): partial(client_table, CHAT_CLIENTS),
     ("docs/clients-chat.md", "chat streams"): partial(scenario_table, CHAT_CLIENTS),
     ("docs/clients-chat.md", "chat explanations"): partial(explanation_list, CHAT_CLIENTS),
@@ -255,6 +271,11 @@ PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/requests-messages.md", "misread messages"): partial(misread_table, MISREAD_MESSAGES),
     ("docs/requests-messages.md", "captured messages"): captured_messages_table,
     ("docs/clients/README.md", "captured"): captured_table,
+    ("docs/clients/opencode.md", "requests"): loop_table,
+    **{
+        (f"docs/clients/{page}.md", "broken streams"): partial(page_table, *names)
+        for page, names in PAGES.items()
+    },
     ("docs/reliability.md", "upstream faults"): reliability.upstream_table,
     ("docs/reliability.md", "clients that leave"): reliability.leaving_table,
     ("docs/reliability.md", "other clients"): reliability.client_table,

@@ -12,8 +12,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from tests.labs.clients.conversations import ERROR, PREAMBLE, REPORT, THOUGHTS, WEATHER, WORDS
-from tests.labs.clients.protocol import Protocol, Turn, at_once
-from tests.labs.clients.scenarios import Row, Scenario, row_of
+from tests.labs.clients.protocol import Protocol, Turn, multi_line
+from tests.labs.clients.scenarios import BOM, Row, Scenario, at_once, in_pieces, row_of
 from tests.support.goldens import load_goldens
 from tests.support.upstream import Chunk, Cut, End, Head, Reset, Step, Wait, json_answer
 from vllm_sse_proxy.families import CHAT
@@ -280,6 +280,30 @@ def no_first_brace(made: Turn) -> Turn:
     return made
 
 
+def no_last_brace(made: Turn) -> Turn:
+    """C46: the last brace of the arguments is lost, as if the call were cut there."""
+    function = _pieces(made)[-1]["function"]
+    function["arguments"] = function["arguments"][:-1]
+    return made
+
+
+def tail_on_next_index(made: Turn) -> Turn:
+    """C42: the last piece of a call has the index of the next one (gpt-oss)."""
+    first = [piece for piece in _pieces(made) if piece["index"] == 0]
+    first[-1]["index"] = 1
+    return made
+
+
+def name_in_two_pieces(made: Turn) -> Turn:
+    """C22: the name of a call goes on in its second piece."""
+    pieces = _pieces(made)
+    for head, piece in pairwise(pieces):
+        if "id" in head:
+            name = head["function"]["name"]
+            head["function"]["name"], piece["function"]["name"] = name[:4], name[4:]
+    return made
+
+
 def no_arguments(made: Turn) -> Turn:
     """C23: a call whose tool needs no arguments has an empty text instead of an empty object."""
     _pieces(made)[1]["function"]["arguments"] = ""
@@ -349,6 +373,17 @@ def calls_without_call(made: Turn) -> Turn:
     return made
 
 
+def late_text(made: Turn) -> Turn:
+    """C12: an empty text comes after the finish reason."""
+    at = _finish_at(made) + 1
+    return [*made[:at], chunk({"content": ""}), *made[at:]]
+
+
+def usage_twice(made: Turn) -> Turn:
+    """C32: the usage chunk comes twice."""
+    return [*made, deepcopy(made[-1])]
+
+
 def repetition(made: Turn) -> Turn:
     """C30: the finish reason is `repetition`."""
     _choice(made)["finish_reason"] = "repetition"
@@ -379,6 +414,13 @@ def new_name(made: Turn) -> Turn:
     """C06: reasoning comes as `reasoning` alone (from 0.16 on)."""
     for delta in _deltas(made):
         delta.pop("reasoning_content", None)
+    return made
+
+
+def marker_in_reasoning(made: Turn) -> Turn:
+    """C36: the reasoning begins with its marker."""
+    first = next(delta for delta in _deltas(made) if delta.get("reasoning"))
+    first.update({name: f"<think>{first[name]}" for name in ("reasoning", "reasoning_content")})
     return made
 
 
@@ -474,6 +516,8 @@ DAMAGES: tuple[Row, ...] = (
     row_of("arguments-twice", arguments_twice, "tools"),
     row_of("arguments-respelled", arguments_spelled_again, "tools"),
     row_of("no-first-brace", no_first_brace, "tools"),
+    row_of("tail-on-next-index", tail_on_next_index, "parallel"),
+    row_of("name-in-two", name_in_two_pieces, *_CALLS),
     row_of("no-arguments", no_arguments, "bare"),
     row_of("name-with-tokens", tokens_in_name, *_CALLS),
     row_of("call-as-text", call_as_text, "tools"),
@@ -485,6 +529,7 @@ DAMAGES: tuple[Row, ...] = (
     row_of("mixed-deltas", mixed_deltas, "reasoning", "tools", "preamble"),
     row_of("reasoning-old-name", old_name, "reasoning", "tools"),
     row_of("reasoning-new-name", new_name, "reasoning", "tools"),
+    row_of("reasoning-marker", marker_in_reasoning, "reasoning", "tools"),
     row_of("reasoning-tail-in-text", reasoning_tail_in_text, "reasoning"),
     row_of("reasoning-in-text", reasoning_in_text, "reasoning"),
     row_of("empty-lists", empty_lists, "text", "reasoning"),
@@ -495,12 +540,15 @@ DAMAGES: tuple[Row, ...] = (
     row_of("delta-null", delta_null, *_MAIN),
     row_of("no-delta", no_delta, *_MAIN),
     row_of("finish-twice", finish_twice, *_MAIN),
+    row_of("late-text", late_text, "text"),
+    row_of("usage-twice", usage_twice, "text"),
     row_of("repetition", repetition, "text"),
 )
 LIMITS: tuple[Row, ...] = (
     row_of("cut-call", cut_call, "tools", "parallel"),
     row_of("cut-call-stop", cut_call_stop, "tools"),
     row_of("cut-to-nothing", cut_to_nothing, "tools"),
+    row_of("no-last-brace", no_last_brace, "tools"),
 )
 """Rows of calls that a limit cut, measured against the same with the finish reason `length`."""
 
@@ -529,7 +577,13 @@ FRAMINGS: tuple[tuple[str, str, str, Callable[[Turn], tuple[Step, ...]]], ...] =
     ("perfect", "", "nothing: the stream is as it should be", steps_of),
     ("one-packet", "", "the whole stream comes in one packet", lambda t: at_once(whole(t))),
     ("crlf", "", "lines end with CRLF", lambda t: at_once(whole(t).replace(b"\n", b"\r\n"))),
+    ("cr", "", "lines end with CR", lambda t: at_once(whole(t).replace(b"\n", b"\r"))),
+    ("byte-wise", "", "every byte comes in a packet of its own", lambda t: in_pieces(whole(t), 1)),
+    ("multi-line", "", "JSON is spread over several `data:` lines", lambda t: at_once(multi_line(whole(t)))),
+    ("bom", "", "the stream begins with a byte order mark", lambda t: at_once(BOM + whole(t))),
     ("comments", "", "comments stand between the chunks", lambda t: _between(t, b": ping\n\n")),
+    ("no-last-blank-line", "", "the blank line after `[DONE]` is missing", lambda t: at_once(whole(t)[:-1])),
+    ("cut-after-finish", "C34", "the finish reason came, and the connection is closed", lambda t: (*steps_of(t)[:-2], Cut())),
     ("no-done", "C34", "the finish reason came, `[DONE]` did not", lambda t: (*steps_of(t)[:-2], End())),
     ("no-json", "P02", "a line of a log between the chunks", lambda t: _between(t, b"data: INFO 200 OK\n\n")),
     ("empty-objects", "C29", "`data: {}` between the chunks", lambda t: _between(t, b"data: {}\n\n")),
@@ -548,6 +602,11 @@ def _ends(*last: Step) -> Callable[[Turn], tuple[Step, ...]]:
     return lambda made: (Head(), *map(Chunk, frames(_begun(made))), *(last or (Wait(asyncio.Event()),)))
 
 
+def _cut_in_chunk(made: Turn) -> tuple[Step, ...]:
+    begun, all_frames = frames(_begun(made)), frames(made)
+    return (Head(), *map(Chunk, begun), Chunk(all_frames[len(begun)][:-20]), Cut())
+
+
 def _says(*payloads: Json, done: bytes = DONE) -> Callable[[Turn], tuple[Step, ...]]:
     return lambda made: (
         Head(), *map(Chunk, frames([*_begun(made), *payloads])), *([Chunk(done)] if done else ()), End(),
@@ -564,6 +623,7 @@ FAILURES: tuple[tuple[str, str, str, Callable[[Turn], tuple[Step, ...]], tuple[s
     ("ends", "C34", "the body ends cleanly in the middle", _ends(End()), _MAIN),
     ("done-unfinished", "C02", "`[DONE]` comes in the middle, without a finish reason", _says(), _MAIN),
     ("cut", "C34", "the connection is closed in the middle, without the last HTTP chunk", _ends(Cut()), _MAIN),
+    ("cut-in-chunk", "C34", "the connection is closed in the middle of a chunk", _cut_in_chunk, ("text",)),
     ("reset", "C34", "the connection is reset in the middle", _ends(Reset()), ("text",)),
     ("silence", "C34", "upstream falls silent in the middle, forever", _ends(), ("text",)),
     ("abort", "C30", "the finish reason is `abort`", _says(chunk({}, "abort")), _MAIN),
@@ -607,9 +667,9 @@ def _goldens() -> list[Golden]:
 
 
 def tools_of(request: object) -> tuple[Json, ...]:
-    """Return the functions that a request of a recording offers."""
+    """Return the functions that a request of a recording offers, each with what the clients want of a function."""
     offered = request.get("tools", []) if isinstance(request, dict) else []
-    return tuple(tool["function"] for tool in offered) or TOOLS
+    return tuple({"description": "", "parameters": {}, **tool["function"]} for tool in offered) or TOOLS
 
 
 def references(_: Tool = WEATHER) -> dict[str, list[tuple[Step, ...]]]:

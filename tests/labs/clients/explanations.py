@@ -125,8 +125,8 @@ MESSAGES_EXPLANATIONS: tuple[Explanation, ...] = (
     Explanation(
         "Words that came into a call stand behind it.",
         "One block is open at a time, so they wait for the end of the call. The client has all of them, and "
-        "posts them back behind the call.",
+        "posts them back behind the call. Claude Code shows them as a text of their own.",
         r"text-in-call/preamble",
-        "I",
+        "IT",
     ),
 )

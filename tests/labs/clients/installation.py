@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.labs import ROOT
-from tests.labs.clients.conversations import SHELL, WEATHER, Tool
+from tests.labs.clients.conversations import BASH, SHELL, WEATHER, Tool
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("CLIENTS_CACHE", ROOT / ".clients")).absolute()
@@ -118,6 +118,8 @@ OWN = OwnEnvironment()
 PYTHON, LLAMA_INDEX = PythonEnvironment("python"), PythonEnvironment("llama-index")
 NODE, NODE_OPENAI = NodeEnvironment("node"), NodeEnvironment("node-openai")
 CODEX, CLAUDE_CODE = NodeEnvironment("codex"), NodeEnvironment("claude-code")
+LITELLM, SEMANTIC_KERNEL = PythonEnvironment("litellm"), PythonEnvironment("semantic-kernel")
+OPENCODE = NodeEnvironment("opencode")
 
 
 @dataclass(frozen=True)
@@ -163,12 +165,17 @@ CHAT_CLIENTS: tuple[Client, ...] = (
     Client("langchain", "LangChain", PYTHON, "langchain_openai_driver.py", ("chat",)),
     Client("pydantic-ai", "pydantic-ai", PYTHON, "pydantic_ai_driver.py", ("chat",)),
     Client("llama-index", "LlamaIndex", LLAMA_INDEX, "llama_index_driver.py", ("chat",)),
+    Client("opencode", "opencode", OPENCODE, "opencode.py"),
+    Client("semantic-kernel", "semantic-kernel", SEMANTIC_KERNEL, "semantic_kernel_driver.py"),
+    Client("litellm", "LiteLLM", LITELLM, "litellm_driver.py", ("openai",)),
 )
 MESSAGES_CLIENTS: tuple[Client, ...] = (
     Client("anthropic-python", "anthropic-python, `stream`", PYTHON, "anthropic_python.py"),
     Client("anthropic-node", "Anthropic's TypeScript SDK, `stream`", NODE, "anthropic_node.mjs"),
     Client("ai-sdk-anthropic", "AI SDK, anthropic", NODE, "ai_sdk.mjs", ("anthropic",)),
     Client("langchain-anthropic", "LangChain", PYTHON, "langchain_openai_driver.py", ("anthropic",)),
+    Client("litellm-anthropic", "LiteLLM", LITELLM, "litellm_driver.py", ("anthropic",)),
+    Client("claude-code", "Claude Code", CLAUDE_CODE, "claude_code.py", tool=BASH),
 )
 
 

@@ -9,6 +9,7 @@ import contextlib
 import json
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import groupby
 from typing import Any, Self
 
 from tests.labs.clients.conversations import ERROR, PROMPT
@@ -167,7 +168,13 @@ def _messages_of(messages: list[dict[str, Any]]) -> list[Any]:
             function = call["function"]
             number = order.setdefault(str(call.get("id")), len(order))
             made.append(["call", number, function.get("name"), function.get("arguments")])
-    return made
+    return _outputs_in_order(made)
+
+
+def _outputs_in_order(history: list[Any]) -> list[Any]:
+    """Return it with outputs that follow each other in the order of their calls: which tool is ready first is chance."""
+    runs = [list(entries) for _, entries in groupby(history, key=lambda entry: entry[0] == "output")]
+    return [entry for run in runs for entry in (sorted(run) if run[0][0] == "output" else run)]
 
 
 def _text_of(item: dict[str, Any]) -> str:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from tests.labs.clients.chat_streams import TOOLS
 from tests.labs.clients.conversations import ERROR, PREAMBLE, REPORT, THOUGHTS, WEATHER, WORDS
-from tests.labs.clients.protocol import Protocol, Turn, at_once
-from tests.labs.clients.scenarios import Row, Scenario, row_of
+from tests.labs.clients.protocol import Protocol, Turn, multi_line
+from tests.labs.clients.scenarios import BOM, Row, Scenario, at_once, in_pieces, row_of
 from tests.support.goldens import load_goldens
 from tests.support.upstream import Chunk, Cut, End, Head, Reset, Step, Wait, json_answer
 from vllm_sse_proxy.families import MESSAGES
@@ -29,6 +29,8 @@ Block = tuple[dict[str, Any], list[dict[str, Any]]]
 
 DONE = encode_data(b"[DONE]")
 REPORTED: dict[str, Any] = {"type": "error", "error": {"type": "api_error", "message": ERROR["message"]}}
+ABORTED: dict[str, Any] = {"type": "error", "error": {**REPORTED["error"], "type": "overloaded_error"}}
+"""What an abort is reported as: the server stops or sheds load, so asking again helps."""
 START, STOP = "content_block_start", "content_block_stop"
 PING: dict[str, Any] = {"type": "ping"}
 
@@ -67,9 +69,10 @@ def turn(*blocks: Block, reason: str = "end_turn", number: int = 1) -> Turn:
 ANSWER = turn(said(*REPORT), number=2)
 
 
-def conversations() -> dict[str, list[Turn]]:
+def conversations(tool: Tool = WEATHER) -> dict[str, list[Turn]]:
     """Return the perfect conversations by name."""
-    one, other = call(*WEATHER.arguments), call(*WEATHER.other_arguments, id_="toolu_2")
+    one = call(*tool.arguments, name=tool.name)
+    other = call(*tool.other_arguments, id_="toolu_2", name=tool.name)
     return {
         "text": [turn(said(*WORDS))],
         "thinking": [turn(thought(*THOUGHTS), said(*WORDS))],
@@ -154,6 +157,18 @@ def tool_use_without_call(made: Turn) -> Turn:
     return made
 
 
+def thought_marker(made: Turn) -> Turn:
+    """C36: a thought begins with its marker."""
+    first = next(event for event in made if event.get("delta", {}).get("type") == "thinking_delta")
+    first["delta"]["thinking"] = f"<think>{first['delta']['thinking']}"
+    return made
+
+
+def stopped_twice(made: Turn) -> Turn:
+    """A22: the end of the message comes twice."""
+    return [*made, *deepcopy(made[-2:])]
+
+
 def no_signature(made: Turn) -> Turn:
     """A15: a thinking block starts without a signature (from 0.17 on)."""
     for event in made:
@@ -232,7 +247,8 @@ def call_twice(made: Turn) -> Turn:
 
 def no_last_brace(made: Turn) -> Turn:
     """C46: the last brace of the input is lost."""
-    _inputs(made)[-1]["delta"]["partial_json"] = WEATHER.arguments[-1][:-1]
+    delta = _inputs(made)[-1]["delta"]
+    delta["partial_json"] = delta["partial_json"][:-1]
     return made
 
 
@@ -273,6 +289,8 @@ DAMAGES: tuple[Row, ...] = (
     row_of("no-stop-sequence", no_stop_sequence, *_MAIN),
     row_of("end-turn-with-call", end_turn_with_call, "tools", "parallel"),
     row_of("tool-use-without-call", tool_use_without_call, "text"),
+    row_of("stopped-twice", stopped_twice, *_MAIN),
+    row_of("thought-marker", thought_marker, "thinking", "tools"),
     row_of("no-signature", no_signature, "thinking", "tools"),
     row_of("unsigned", unsigned, "thinking", "tools"),
     row_of("never-stopped", never_stopped, *_MAIN, "parallel"),
@@ -317,8 +335,14 @@ FRAMINGS: tuple[tuple[str, str, str, Callable[[Turn], tuple[Step, ...]]], ...] =
     ("perfect", "", "nothing: the stream is as it should be", steps_of),
     ("one-packet", "", "the whole stream comes in one packet", lambda t: at_once(b"".join(frames(t)))),
     ("crlf", "", "lines end with CRLF", lambda t: at_once(b"".join(frames(t)).replace(b"\n", b"\r\n"))),
+    ("cr", "", "lines end with CR", lambda t: at_once(b"".join(frames(t)).replace(b"\n", b"\r"))),
+    ("byte-wise", "", "every byte comes in a packet of its own", lambda t: in_pieces(b"".join(frames(t)), 1)),
+    ("multi-line", "", "JSON is spread over several `data:` lines", lambda t: at_once(multi_line(b"".join(frames(t))))),
+    ("bom", "", "the stream begins with a byte order mark", lambda t: at_once(BOM + b"".join(frames(t)))),
     ("comments", "", "comments stand between the events", lambda t: _between(t, b": ping\n\n")),
     ("pings", "", "`ping` stands between the events", lambda t: _between(t, frames([PING])[0])),
+    ("no-last-blank-line", "", "the blank line after the last event is missing", lambda t: at_once(b"".join(frames(t))[:-1])),
+    ("cut-after-stop", "A22", "`message_stop` came, the last HTTP chunk did not", lambda t: (*steps_of(t)[:-1], Cut())),
     ("done", "A02", "`[DONE]` follows (to 0.18)", lambda t: (*steps_of(t)[:-1], Chunk(DONE), End())),
     ("no-event-lines", "P01", "there are no `event:` lines", lambda t: at_once(_nameless(t))),
     ("no-json", "P02", "a line of a log between the events", lambda t: _between(t, b"event: log\ndata: INFO 200 OK\n\n")),
@@ -333,6 +357,11 @@ def _begun(made: Turn) -> Turn:
 
 def _ends(*last: Step) -> Callable[[Turn], tuple[Step, ...]]:
     return lambda made: (Head(), *map(Chunk, frames(_begun(made))), *(last or (Wait(asyncio.Event()),)))
+
+
+def _cut_in_event(made: Turn) -> tuple[Step, ...]:
+    begun, all_frames = frames(_begun(made)), frames(made)
+    return (Head(), *map(Chunk, begun), Chunk(all_frames[len(begun)][:-20]), Cut())
 
 
 def _says(*events: Json) -> Callable[[Turn], tuple[Step, ...]]:
@@ -379,6 +408,7 @@ FAILURES: tuple[tuple[str, str, str, Callable[[Turn], tuple[Step, ...]], tuple[s
     ("done-unfinished", "A22", "`[DONE]` comes in the middle", _ends(Chunk(DONE), End()), _MAIN),
     ("stop-unfinished", "A20", "`message_stop` comes in the middle", _only_stop, _MAIN),
     ("cut", "A22", "the connection is closed in the middle, without the last HTTP chunk", _ends(Cut()), _MAIN),
+    ("cut-in-event", "A22", "the connection is closed in the middle of an event", _cut_in_event, ("text",)),
     ("reset", "A22", "the connection is reset in the middle", _ends(Reset()), ("text",)),
     ("silence", "A22", "upstream falls silent in the middle, forever", _ends(), ("text",)),
     ("abort", "A17", "an aborted message: the stop reason is null", _aborted, _MAIN),
@@ -404,14 +434,15 @@ def _error(status: int, reason: str) -> tuple[Step, ...]:
     return json_answer(REPORTED, status=status, reason=reason)
 
 
-def references(_: Tool = WEATHER) -> dict[str, list[tuple[Step, ...]]]:
+def references(tool: Tool = WEATHER) -> dict[str, list[tuple[Step, ...]]]:
     """Return the perfect streams by name: whole, and failed as they should be."""
     made: dict[str, list[tuple[Step, ...]]] = {}
-    for name, turns in conversations().items():
+    for name, turns in conversations(tool).items():
         made[name] = [*map(steps_of, turns)]
         if name in _MAIN:
             made[f"{name} failed"] = [_says(REPORTED)(turns[0]), *map(steps_of, turns[1:])]
-    made["cut by limit"] = [steps_of(cut_by_limit(deepcopy(conversations()["tools"][0]))), steps_of(ANSWER)]
+            made[f"{name} aborted"] = [_says(ABORTED)(turns[0]), *map(steps_of, turns[1:])]
+    made["cut by limit"] = [steps_of(cut_by_limit(conversations(tool)["tools"][0])), steps_of(ANSWER)]
     made["error 502"], made["error 500"] = (
         [_error(502, "Bad Gateway")],
         [_error(500, "Internal Server Error")],
@@ -423,11 +454,11 @@ def references(_: Tool = WEATHER) -> dict[str, list[tuple[Step, ...]]]:
     return made
 
 
-def scenarios(_: Tool = WEATHER) -> list[Scenario]:
+def scenarios(tool: Tool = WEATHER) -> list[Scenario]:
     """Return every scenario, in the order of the table."""
-    make = Protocol(conversations(), steps_of, TOOLS, SAYING_WHY)
+    make = Protocol(conversations(tool), steps_of, TOOLS, SAYING_WHY)
     alone: Sequence[tuple[str, str, tuple[Step, ...]]] = (
-        ("only-stop", "error 502", steps_of([{"type": "message_stop"}])),
+        ("only-stop", "error 500", steps_of([{"type": "message_stop"}])),
         ("empty-body", "error 502", (Head(), End())),
         ("error-first", "error 500", steps_of([REPORTED])),
         ("http-error", "error 500", _error(500, "Internal Server Error")),
@@ -437,11 +468,11 @@ def scenarios(_: Tool = WEATHER) -> list[Scenario]:
         *(make.damaged(row, name, name) for row in DAMAGES for name in row.on),
         *(make.damaged(row, name, f"{name} failed") for row in CUTS for name in row.on),
         *(
-            make.failed(name, on, f"{on} failed", script)
+            make.failed(name, on, f"{on} {'aborted' if name == 'abort' else 'failed'}", script)
             for name, _, _, script, names in FAILURES
             for on in names
         ),
-        Scenario("cut-by-limit", "tools", "cut by limit", references()["cut by limit"], tools=TOOLS),
+        Scenario("cut-by-limit", "tools", "cut by limit", references(tool)["cut by limit"], tools=TOOLS),
         *(make.alone(*one) for one in alone),
         *(make.recorded(golden, ANSWER) for golden in load_goldens(MESSAGES)),
     ]

@@ -23,7 +23,7 @@ from tests.labs.clients.runner import Bench, Driver
 from tests.labs.clients.suites import RESPONSES, SUITES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tests.labs.clients.installation import Client
     from tests.labs.clients.judge import Run
@@ -101,7 +101,7 @@ def read_results(suite: Suite = RESPONSES) -> dict[str, Kept]:
     found = results.read(suite.results)
     names = list(found.get("clients", {}))
     known = scenario_names(suite)
-    rows = {name: row for row, names in found.get("outcomes", {}).items() for name in names.split()}
+    rows = {name: row for row, names in found.get("outcomes", {}).items() for name in _unpacked(names)}
     table = {name: rows[name].split() for name in known if name in rows}
     return {
         name: Kept(
@@ -139,10 +139,26 @@ def write_results(made: dict[str, Kept], suite: Suite = RESPONSES) -> None:
         {
             "clients": {name: {"versions": kept[name].versions, "date": kept[name].date} for name in names},
             "outcomes": {
-                row: " ".join(scenarios) for row, scenarios in table.items() if set(row.split()) != {NOT_RUN}
+                row: _packed(scenarios) for row, scenarios in table.items() if set(row.split()) != {NOT_RUN}
             },
         },
     )
+
+
+def _packed(names: Iterable[str]) -> str:
+    """Return names of scenarios with those of one stream as one word: `cut/text,tools`."""
+    streams: dict[str, list[str]] = {}
+    for name in names:
+        stream, _, conversation = name.partition("/")
+        streams.setdefault(stream, []).append(conversation)
+    return " ".join(f"{stream}/{','.join(conversations)}" for stream, conversations in streams.items())
+
+
+def _unpacked(names: str) -> Iterator[str]:
+    """Yield the names that were packed."""
+    for word in names.split():
+        stream, _, conversations = word.partition("/")
+        yield from (f"{stream}/{conversation}" for conversation in conversations.split(","))
 
 
 def kept_of(made: dict[str, Any]) -> dict[str, Kept]:

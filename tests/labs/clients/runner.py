@@ -33,8 +33,9 @@ START_SECONDS = 90
 """How long a client may take to start: large Python packages on a loaded machine."""
 LIMIT_SECONDS = 45
 """How long a conversation may take. It only runs out when the client hangs."""
-STALL_SECONDS = 6
-"""The same where upstream falls silent forever: by then a client has heard from the proxy, or never will."""
+STALL_SECONDS = 10
+"""The same where upstream falls silent forever: by then a client has heard from the proxy, or never will.
+Claude Code asks four times."""
 IDLE_TIMEOUT_SECONDS = 1.5
 """The proxy's patience with a silent upstream in these runs."""
 LINE_BYTES = 2**24
@@ -57,7 +58,7 @@ class Driver:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._stop()
+        await self.end()
 
     async def _start(self) -> None:
         # What a user's environment may hold must not steer the client: proxies, keys, tracing.
@@ -69,7 +70,8 @@ class Driver:
         )  # fmt: skip
         self.versions = await self._line(START_SECONDS)
 
-    async def _stop(self) -> None:
+    async def end(self) -> None:
+        """End the process, in the middle of a conversation if it has one; the next one starts it again."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -101,7 +103,7 @@ class Driver:
         try:
             answer: dict[str, Any] = await self._line(seconds)
         except TimeoutError:
-            await self._stop()
+            await self.end()
             return None
         return answer
 
@@ -140,11 +142,13 @@ class Bench:
         stalls: bool = False,
         reasoning: str = "raw",
         tools: Sequence[Json] = (),
+        limit: float | None = None,
     ) -> Run:
         """Have one conversation over these answers of upstream.
 
         :param reasoning: what the user wants to see, and how the proxy is set: `raw` or `summary`.
         :param tools: the functions that the client offers, where the stream says which.
+        :param limit: seconds that it may take; without, what all clients may.
         """
         key = f"key-{next(self._keys)}"
         base = await self._base_url(through_proxy=through_proxy, reasoning=reasoning)
@@ -154,10 +158,12 @@ class Bench:
             "reasoning": reasoning, "tools": list(tools),
         }  # fmt: skip
         began = time.monotonic()
-        limit = STALL_SECONDS if stalls else LIMIT_SECONDS
-        result = await driver.converse(job, limit)
+        usual = STALL_SECONDS if stalls else LIMIT_SECONDS
+        result = await driver.converse(job, usual if limit is None else limit)
         seconds = time.monotonic() - began
         posts = self.upstream.posts
         if result is None:
             return Run(posts=len(posts), seconds=seconds, hung=True)
+        if not posts:  # the same on every stream, and so "as on a perfect one"
+            raise DriverError(f"{driver.client.name} has asked nothing: {result['error']}")
         return Run(**result, posts=len(posts), history=history_of(posts), seconds=seconds)

@@ -200,7 +200,8 @@ def steps_of(turn: Turn) -> tuple[Step, ...]:
     return (Head(), *map(Chunk, frames(turn)), End())
 
 
-def _in_pieces(data: bytes, size: int) -> tuple[Step, ...]:
+def in_pieces(data: bytes, size: int) -> tuple[Step, ...]:
+    """Return the steps that send a body in pieces of so many bytes."""
     return (Head(), *(Chunk(data[i : i + size]) for i in range(0, len(data), size)), End())
 
 
@@ -220,25 +221,26 @@ def _between(turn: Turn, data: bytes) -> bytes:
     return b"".join(data + frame for frame in frames(turn)) + data
 
 
-def _at_once(data: bytes) -> tuple[Step, ...]:
+def at_once(data: bytes) -> tuple[Step, ...]:
+    """Return the steps that send a body in one piece."""
     return (Head(), Chunk(data), End())
 
 
 FRAMINGS: tuple[tuple[str, str, str, Callable[[Turn], tuple[Step, ...]]], ...] = (
     ("perfect", "", "nothing: the stream is as it should be", steps_of),
     ("done-sentinel", "R30", "nothing: `[DONE]` follows", lambda t: (*steps_of(t)[:-1], Chunk(encode_data(b"[DONE]")), End())),
-    ("byte-wise", "", "every byte comes in a packet of its own", lambda t: _in_pieces(b"".join(frames(t)), 1)),
-    ("one-packet", "", "the whole stream comes in one packet", lambda t: _at_once(b"".join(frames(t)))),
-    ("crlf", "", "lines end with CRLF", lambda t: _at_once(_lines(t, b"\r\n"))),
-    ("cr", "", "lines end with CR", lambda t: _at_once(_lines(t, b"\r"))),
-    ("multi-line", "", "JSON is spread over several `data:` lines", lambda t: _at_once(_multi_line(t))),
-    ("bom", "", "the stream begins with a byte order mark", lambda t: _at_once(BOM + b"".join(frames(t)))),
-    ("no-event-lines", "", "there are no `event:` lines", lambda t: _at_once(_nameless(t))),
-    ("comments", "R30", "comments stand between the events", lambda t: _at_once(_between(t, b": ping\n\n"))),
-    ("empty-events", "P01", "`event: ping` without data between events", lambda t: _at_once(_between(t, b"event: ping\n\n"))),
-    ("empty-objects", "P01", "`data: {}` between the events", lambda t: _at_once(_between(t, b"data: {}\n\n"))),
-    ("no-json", "P01", "a line of a log between the events", lambda t: _at_once(_between(t, b"data: INFO 200 OK\n\n"))),
-    ("no-last-blank-line", "", "the blank line after the last event is missing", lambda t: _at_once(b"".join(frames(t))[:-1])),
+    ("byte-wise", "", "every byte comes in a packet of its own", lambda t: in_pieces(b"".join(frames(t)), 1)),
+    ("one-packet", "", "the whole stream comes in one packet", lambda t: at_once(b"".join(frames(t)))),
+    ("crlf", "", "lines end with CRLF", lambda t: at_once(_lines(t, b"\r\n"))),
+    ("cr", "", "lines end with CR", lambda t: at_once(_lines(t, b"\r"))),
+    ("multi-line", "", "JSON is spread over several `data:` lines", lambda t: at_once(_multi_line(t))),
+    ("bom", "", "the stream begins with a byte order mark", lambda t: at_once(BOM + b"".join(frames(t)))),
+    ("no-event-lines", "", "there are no `event:` lines", lambda t: at_once(_nameless(t))),
+    ("comments", "R30", "comments stand between the events", lambda t: at_once(_between(t, b": ping\n\n"))),
+    ("empty-events", "P01", "`event: ping` without data between events", lambda t: at_once(_between(t, b"event: ping\n\n"))),
+    ("empty-objects", "P01", "`data: {}` between the events", lambda t: at_once(_between(t, b"data: {}\n\n"))),
+    ("no-json", "P01", "a line of a log between the events", lambda t: at_once(_between(t, b"data: INFO 200 OK\n\n"))),
+    ("no-last-blank-line", "", "the blank line after the last event is missing", lambda t: at_once(b"".join(frames(t))[:-1])),
     ("cut-after-terminal", "", "the terminal event came, the last HTTP chunk did not", lambda t: (*steps_of(t)[:-1], Cut())),
 )  # fmt: skip
 """Name, defects, what is unusual, and the script. Not one of these is broken beyond what a client should bear."""
@@ -397,7 +399,7 @@ def scenarios(tool: Tool) -> list[Scenario]:
     made += [
         Scenario("empty-body", "text", "error 502", [(Head(), End())]),
         Scenario("empty-body-cut", "text", "error 502", [(Head(), Cut())]),
-        Scenario("error-first", "text", "error 500", [_at_once(encode_data(json.dumps(UNTYPED_ERROR).encode()))],
+        Scenario("error-first", "text", "error 500", [at_once(encode_data(json.dumps(UNTYPED_ERROR).encode()))],
                  says_why=True),
         Scenario("http-error", "text", "error 500", [_error_500([])], says_why=True),
     ]  # fmt: skip

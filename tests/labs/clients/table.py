@@ -1,4 +1,4 @@
-"""The tables of docs/compatibility-matrix.md, made from the kept results: which client fails on what, before and after."""
+"""The tables of docs/compatibility-matrix.md, clients-chat.md and clients/: which client fails on what, before and after."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tests.labs.clients.judge import Outcome
 from tests.labs.clients.run import read_results, same, scenario_names
-from tests.labs.clients.suites import RESPONSES
+from tests.labs.clients.suites import RESPONSES, SUITES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +38,22 @@ def client_table(suite: Suite = RESPONSES) -> str:
     ]
     if missing and results:
         lines += ["", f"Not run yet: {', '.join(f'`{name}`' for name in missing)}."]
+    return "\n".join(lines)
+
+
+def page_table(*names: str) -> str:
+    """Return how these clients do on broken streams, for a page about them: a row for each API of each."""
+    lines = [
+        "| broken streams of | client | as on a perfect stream without the proxy | with it |",
+        "|---|---|---|---|",
+    ]
+    for suite in SUITES.values():
+        results = read_results(suite)
+        for client in suite.clients:
+            if client.name in names and client.name in results:
+                before, after = same(results[client.name])
+                total = len(results[client.name].outcomes)
+                lines.append(f"| {suite.name} | {client.title} | {before} of {total} | {after} of {total} |")
     return "\n".join(lines)
 
 

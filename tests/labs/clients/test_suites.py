@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.labs.clients import chat_streams, messages_streams
+from tests.labs import results
+from tests.labs.clients import chat_streams, loops, messages_streams
 from tests.labs.clients.conversations import WEATHER
 from tests.labs.clients.judge import history_of
-from tests.labs.clients.run import read_results
+from tests.labs.clients.run import read_results, scenario_names
 from tests.labs.clients.suites import CHAT, MESSAGES, SUITES
 from tests.labs.clients.table import left_over
 from tests.labs.clients.upstream import brings_output
@@ -75,6 +76,28 @@ def test_every_explanation_is_needed(suite: Suite, explanation: Explanation) -> 
     assert any(explanation.explains(*one) for one in left_over(suite))
 
 
+class TestLoops:
+    def test_what_is_run_exists(self) -> None:
+        assert set(loops.CHOSEN) <= set(scenario_names(CHAT))
+
+    def test_opencode_comes_to_an_end_through_the_proxy(self) -> None:
+        counts = results.read(loops.NAME)["counts"]
+        assert list(counts) == list(loops.CHOSEN)
+        assert any(not loops.Count(*before).ended for before, _ in counts.values())
+        assert all(loops.Count(*after).ended for _, after in counts.values())
+
+    @pytest.mark.parametrize(
+        ("count", "shown"),
+        [
+            (loops.Count(31, 9, ended=False, failed=False), "**31 in 9 s, and on**"),
+            (loops.Count(6, 70, ended=True, failed=True), "6 in 70 s, then the error"),
+            (loops.Count(1, 2, ended=True, failed=False), "1"),
+        ],
+    )
+    def test_shows_what_came_of_it(self, count: loops.Count, shown: str) -> None:
+        assert str(count) == shown
+
+
 def test_suites_have_results_of_their_own() -> None:
     assert len({suite.results for suite in SUITES.values()}) == len(SUITES)
 
@@ -97,6 +120,16 @@ def test_history_of_chat_replaces_ids_by_their_order() -> None:
 
     assert history("a", "a") == [["reasoning", "Hm"], ["call", 0, "f", "{}"], ["output", 0]]
     assert history("a", "b") != history("b", "b") == history("a", "a")
+
+
+def test_history_has_outputs_in_the_order_of_their_calls() -> None:
+    calls = [{"id": id_, "function": {"name": "f", "arguments": "{}"}} for id_ in "ab"]
+    asked: list[dict[str, object]] = [{"role": "assistant", "tool_calls": calls}]
+    outputs = [{"role": "tool", "tool_call_id": id_, "content": "o"} for id_ in "ba"]
+    assert history_of([{"messages": []}, {"messages": [*asked, *outputs]}])[2:] == [
+        ["output", 0],
+        ["output", 1],
+    ]
 
 
 def test_history_of_messages_has_blocks() -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from tests.labs.clients.conversations import REPORT
 from tests.support.upstream import FakeUpstream, json_answer
 
 if TYPE_CHECKING:
@@ -17,6 +18,12 @@ PATHS = frozenset({b"/v1/responses", b"/v1/chat/completions", b"/v1/messages"})
 NOT_HERE = {
     "error": {"message": "There is nothing here.", "type": "not_found", "code": "not_found", "param": None}
 }
+WHOLE_MESSAGE = {
+    "id": "msg_9", "type": "message", "role": "assistant", "model": "tiny", "stop_reason": "end_turn",
+    "stop_sequence": None, "content": [{"type": "text", "text": "".join(REPORT)}],
+    "usage": {"input_tokens": 11, "output_tokens": 7},
+}  # fmt: skip
+"""The answer to whoever asks for a message that is not streamed, as Claude Code does when a stream has failed."""
 
 
 class ReplayingUpstream(FakeUpstream):
@@ -43,6 +50,8 @@ class ReplayingUpstream(FakeUpstream):
             return json_answer(NOT_HERE, status=404, reason="Not Found")
         body = orjson.loads(seen.body)
         self.posts.append(body)
+        if seen.target.startswith(b"/v1/messages") and not body.get("stream"):
+            return json_answer(WHOLE_MESSAGE)
         return self._turns[min(int(brings_output(body)), len(self._turns) - 1)]
 
 

@@ -1,4 +1,4 @@
-"""Every fault of the way to upstream, once in a chat completion and once in a message: each must end as an error."""
+"""Every fault of the way to upstream, once in a stream of each family but responses: each must end as an error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.chunk_streams import wire as chat_wire
 from tests.support.http import RawClient
 from tests.support.messages import wire as messages_wire
 from tests.support.upstream import FakeUpstream, Raw
-from vllm_sse_proxy.families import CHAT
+from vllm_sse_proxy.families import CHAT, COMPLETIONS
 from vllm_sse_proxy.families.messages.conformance import check_stream as check_messages
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 class Case:
     """A whole stream of a family, and how its errors look.
 
+    :ivar stream: `Hi` and more.
     :ivar begun: how many of its frames upstream sends before the fault.
     :ivar error: what an error begins with; ``success``: what only a stream has that ended well.
     """
@@ -57,6 +58,14 @@ CASES: Final = {
         b'data: {"error":',
         b'"finish_reason":"stop"',
     ),
+    "completions": Case(
+        "/v1/completions",
+        chat_wire('"Hi"\n" there"\n"" -> stop\n[DONE]', COMPLETIONS),
+        1,
+        JUDGES["completions"],
+        b'data: {"error":',
+        b'"finish_reason":"stop"',
+    ),
     "messages": Case(
         "/v1/messages",
         messages_wire("start\ntext 0\ntext+ 0 Hi\ntext+ 0  there\nstop 0\nend end_turn\nover"),
@@ -66,6 +75,8 @@ CASES: Final = {
         b"message_stop",
     ),
 }
+QUESTION: Final = orjson.dumps({"model": "m", "stream": True, "messages": [], "prompt": "", "max_tokens": 9})
+"""A request of each family: what one does not know, the proxy hands on."""
 HARMLESS: Final = {Kind.LATENCY}
 
 
@@ -92,8 +103,7 @@ async def _run(
     request_id = next_id()
     client = await RawClient.connect(proxy.port, limit=2**20)
     try:
-        body = orjson.dumps({"model": "m", "stream": True, "messages": [], "max_tokens": 9})
-        await client.send(post(request_id, body, case.path))
+        await client.send(post(request_id, QUESTION, case.path))
         answer = await client.answer()
     except (asyncio.IncompleteReadError, ConnectionError, TimeoutError) as error:
         return "nothing", [f"the client got no answer: {error!r}"]

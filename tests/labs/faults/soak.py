@@ -1,4 +1,5 @@
-"""Many streams at once for a while, with faults at random: nothing may be left behind, neither memory nor tasks nor sockets.
+"""Many streams at once for a while, of all families, with faults at random: nothing may be left behind, neither memory nor
+tasks nor sockets.
 
 SECONDS=600 STREAMS=200 make soak
 """
@@ -13,14 +14,21 @@ import statistics
 import struct
 from collections import Counter
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from tests.labs.faults.judge import gained, judge_count, judge_error, judge_stream
-from tests.labs.faults.paced import PacedUpstream
+import orjson
+
+from tests.labs.faults.family_faults import CASES, QUESTION, Case
+from tests.labs.faults.judge import TERMINAL_OF, gained, judge_count, judge_error, judge_stream
+from tests.labs.faults.paced import PacedUpstream, repeating
 from tests.labs.faults.process import MIB, ProxyProcess, wait_until
 from tests.labs.faults.relay import ByteRelay, Fault, Kind
 from tests.labs.faults.report import Row
 from tests.labs.faults.upstream_faults import next_id, post
 from tests.support.http import RawClient
+
+if TYPE_CHECKING:
+    from tests.support.http import Answer
 
 SECONDS = float(os.environ.get("SECONDS") or 600)
 STREAMS = int(os.environ.get("STREAMS") or 200)
@@ -50,6 +58,10 @@ KINDS = (
 )
 
 
+RESPONSES = "responses"
+FAMILIES = (RESPONSES, *CASES)
+
+
 @dataclass
 class Sample:
     """What the process held at one time; memory in bytes."""
@@ -69,6 +81,7 @@ class Soak:
         self._random = random.Random(SEED)  # noqa: S311 - a load, no secret
         self.over = asyncio.Event()
         self.endings: Counter[str] = Counter()
+        self.families: Counter[str] = Counter()
         self.left = 0
         self.wrong: list[str] = []
 
@@ -94,7 +107,9 @@ class Soak:
 
     async def _ask(self, client: RawClient, *, leaves: bool) -> None:
         request_id = next_id()
-        await client.send(post(request_id))
+        family = self._random.choice(FAMILIES)
+        case = CASES.get(family)
+        await client.send(post(request_id) if case is None else post(request_id, QUESTION, case.path))
         if leaves:
             await asyncio.sleep(self._random.random() * 5)
             if self._random.random() < 0.5:
@@ -105,11 +120,15 @@ class Soak:
         answer = await client.answer()
         if answer.status != 200:
             self.endings[f"HTTP {answer.status}"] += 1
-            self.wrong += judge_error(answer)
+            self.wrong += judge_error(answer) if case is None else judge_family_error(answer)
             return
         line = await self._proxy.request_line(request_id)
         ending = str(line["ending"])
         self.endings[ending] += 1
+        self.families[family] += 1
+        if case is not None:
+            self.wrong += judge_family_stream(case, answer, ending)
+            return
         # The judge costs more than the proxy: one stream in eight is read by the `openai` types too.
         deep = self._random.random() < 1 / 8
         self.wrong += judge_stream(answer, deep=deep) + judge_count(answer, ending)
@@ -126,10 +145,35 @@ class Soak:
         )
 
 
+def judge_family_error(answer: Answer) -> list[str]:
+    """Return what is wrong with an HTTP error of chat completions, completions or messages."""
+    try:
+        error = orjson.loads(answer.body)["error"]
+        found = [] if error["message"] and error["type"] else ["no message or type"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return [f"HTTP {answer.status} with a body that is not an error object: {answer.body[:80]!r}"]
+    return found if answer.complete and answer.value("X-SSE-Proxy-Error") else [*found, "cut, or no reason"]
+
+
+def judge_family_stream(case: Case, answer: Answer, ending: str) -> list[str]:
+    """Return what is wrong with a stream of chat completions, completions or messages, and with how it was counted."""
+    found = [] if answer.complete else ["the body is cut"]
+    found += [f"{case.path}: {violation}" for violation in list(case.judge(answer.body))[:3]]
+    is_error, is_success = case.error in answer.body, case.success in answer.body
+    if is_success == is_error or is_success != (ending in TERMINAL_OF):
+        found.append(f"{case.path}: counted as {ending}, an error: {is_error}, a success: {is_success}")
+    return found
+
+
 async def soak(seconds: float = SECONDS, streams: int = STREAMS) -> list[Row]:
     """Load the proxy for so long, and compare what it holds at the beginning, on the way and at the end."""
     async with (
-        PacedUpstream(deltas=DELTAS, gap_seconds=GAP_SECONDS, seed=SEED) as upstream,
+        PacedUpstream(
+            deltas=DELTAS,
+            gap_seconds=GAP_SECONDS,
+            seed=SEED,
+            others={case.path: repeating(case.stream, b"Hi") for case in CASES.values()},
+        ) as upstream,
         ByteRelay(upstream.port) as relay,
         ProxyProcess(
             relay.url,
@@ -198,6 +242,13 @@ def _rows(
             ", ".join(f"{name}: {count}" for name, count in sorted(load.endings.items())),
             [] if not load.wrong else [f"{len(load.wrong)} wrong: {load.wrong[:3]}"],
             f"{load.endings.total()} answers judged, {load.left} clients left",
+        ),
+        Row(
+            "soak",
+            "streams of",
+            "",
+            ", ".join(f"{name}: {load.families[name]}" for name in FAMILIES),
+            [f"no stream of {name} was judged" for name in FAMILIES if not load.families[name]],
         ),
         Row(
             "soak",

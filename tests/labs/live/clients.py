@@ -17,7 +17,6 @@ from tests.labs.clients import chat_streams, messages_streams
 from tests.labs.clients.conversations import BASH, finished
 from tests.labs.clients.installation import (
     CHAT_CLIENTS,
-    CLAUDE_CODE,
     CLIENTS,
     MESSAGES_CLIENTS,
     Client,
@@ -89,9 +88,8 @@ LIVE_CLIENTS: tuple[LiveClient, ...] = (
     ),
     *(LiveClient(client, "chat") for client in CHAT_CLIENTS),
     *(LiveClient(client, "messages") for client in MESSAGES_CLIENTS),
-    LiveClient(Client("claude-code", "Claude Code", CLAUDE_CODE, "claude_code.py", tool=BASH), "messages"),
 )
-"""The clients of tests/labs/clients, Codex once more without sub-agents, and Claude Code."""
+"""The clients of tests/labs/clients, and Codex once more without sub-agents."""
 
 
 def conversations(client: Client, *, harmony: bool) -> dict[str, Dialogue]:

@@ -73,14 +73,16 @@ def read_results() -> dict[str, dict[str, Kept]]:
 
 def _read(one: dict[str, Any]) -> Kept:
     left = one.get("left", {})
+    outcomes = {
+        client: dict(_outcome(each) for each in same.split(", "))
+        for same, clients in one["clients"].items()
+        for client in clients.split()
+    }
     return Kept(
         one["date"],
         {row: Sums.parse(sums, left.get(row, {})) for row, sums in one["rows"].items()},
         one["endpoints"],
-        {
-            client: dict(_outcome(each) for each in outcomes.split(", "))
-            for client, outcomes in one["clients"].items()
-        },
+        {client.name: outcomes[client.name] for client in LIVE_CLIENTS if client.name in outcomes},
     )
 
 
@@ -131,15 +133,16 @@ def write_results(release: str, made: dict[str, Kept]) -> None:
 
 def _written(one: Kept) -> dict[str, Any]:
     left = {row: sums.left for row, sums in one.rows.items() if sums.left}
+    clients: dict[str, list[str]] = {}  # by their outcomes: most have the same as some other
+    for client, outcomes in one.clients.items():
+        same = ", ".join(f"{conversation} {both}" for conversation, both in outcomes.items())
+        clients.setdefault(same, []).append(client)
     return {
         "date": one.date,
         "rows": {row: str(sums) for row, sums in one.rows.items()},
         **({"left": left} if left else {}),
         "endpoints": one.endpoints,
-        "clients": {
-            client: ", ".join(f"{conversation} {both}" for conversation, both in outcomes.items())
-            for client, outcomes in one.clients.items()
-        },
+        "clients": {same: " ".join(names) for same, names in clients.items()},
     }
 
 

@@ -161,3 +161,56 @@ def test_more_of_a_lost_call_is_lost_too() -> None:
     expected = lines(HEAD.replace('"a"', '"b"').replace('""', '"{}"'))
     becomes(lines(NAMELESS, other, MORE % "x"), expected, request=REQUEST)
     becomes(lines(NAMELESS, other, end=f"{MORE % 'x'} -> tool_calls\n[DONE]"), expected, request=REQUEST)
+
+
+HALF = HEAD.replace("get_time", "get_ti")
+REST = '{"tool_calls":[{"index":0,"function":{"name":"%s","arguments":"%s"}}]}'
+
+
+class TestNamesThatGoOn:
+    @pytest.mark.parametrize("rest", [("me",), ("", "me"), ("m", "e"), ("get_time",)])
+    def test_are_put_together(self, rest: tuple[str, ...]) -> None:
+        pieces = [REST % (name, "") for name in rest]
+        becomes(lines(HALF, *pieces, MORE % "{}"), lines(HEAD, MORE % "{}"), request=REQUEST)
+        last = REST % (rest[-1], "{}")
+        becomes(lines(HALF, *pieces[:-1], last), lines(HEAD.replace('""', '"{}"')), request=REQUEST)
+
+    @pytest.mark.parametrize("again", ["", '"name":"get_ti",', '"name":"no",'])
+    def test_stay_as_they_came_if_they_do_not(self, again: str) -> None:
+        piece = (MORE % "{}").replace('"arguments"', f'{again}"arguments"')
+        becomes(lines(HALF, piece), lines(HALF.replace('""', '"{}"')), request=REQUEST, conforming=False)
+
+    def test_go_on_no_longer_when_arguments_came(self) -> None:
+        piece = REST % ("m", "{}")
+        made = lines(HEAD.replace("get_time", "get_tim").replace('""', '"{}"'))
+        becomes(lines(HALF, piece, MORE % ""), made, request=REQUEST, conforming=False)
+
+    def test_leave_with_the_finish_or_the_next_call(self) -> None:
+        made = repaired(lines(HALF), request=REQUEST, conforming=False)
+        assert made.text == lines(HALF, end="{} -> length\n[DONE]")
+        other = HEAD.replace('"index":0,"id":"a"', '"index":1,"id":"b"').replace('""', '"{}"')
+        made = repaired(lines(HALF, other), request=REQUEST, conforming=False)
+        assert made.text.split("\n")[1:3] == [HALF, other]
+
+    @pytest.mark.parametrize("name", ["look", "get_time_now"])
+    def test_what_no_tool_begins_with_does_not_wait(self, name: str) -> None:
+        stays(
+            lines(HEAD.replace("get_time", name), MORE % "{", MORE % "}"), request=REQUEST, conforming=False
+        )
+
+    def test_nothing_waits_without_tools(self) -> None:
+        stays(lines(HALF, MORE % "{}"))
+
+    @pytest.mark.parametrize(("begun", "rest"), [(HALF, "me"), (NAMELESS, "get_time")], ids=["half", "none"])
+    def test_of_a_second_call_too(self, begun: str, rest: str) -> None:
+        """The piece behind a whole call is more of the one that waits, not another one: its id stays."""
+        first = HEAD.replace('""', '"{}"')
+
+        def second(line: str) -> str:
+            return line.replace('"index":0', '"index":1').replace('"id":"a"', '"id":"b"')
+
+        becomes(
+            lines(first, second(begun), second(REST % (rest, "")), second(MORE % "{}")),
+            lines(first, second(HEAD), second(MORE % "{}")),
+            request=REQUEST,
+        )

@@ -16,6 +16,8 @@ from harness import Job, Result, answer_lines
 
 CLAUDE = Path(sys.argv[1]) / "node_modules" / ".bin" / "claude"
 STARTING_SECONDS = 60
+ITS_OWN = "<synthetic>"
+"""The model of messages that Claude Code writes itself: its errors."""
 
 
 class TurnFailedError(Exception):
@@ -33,6 +35,7 @@ def environment(home: str, job: Job) -> dict[str, str]:
         "ANTHROPIC_MODEL": "tiny",
         "ANTHROPIC_SMALL_FAST_MODEL": "tiny",
         "CLAUDE_CODE_MAX_OUTPUT_TOKENS": "500",
+        "CLAUDE_CODE_MAX_RETRIES": "1",  # so that a run ends soon
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "DISABLE_AUTOUPDATER": "1",
         "DISABLE_TELEMETRY": "1",
@@ -57,7 +60,7 @@ def run(job: Job, result: Result) -> None:
         content = event.get("message", {}).get("content") if event["type"] in ("assistant", "user") else None
         for block in content if isinstance(content, list) else ():
             match block["type"]:
-                case "text" if event["type"] == "assistant":
+                case "text" if event["type"] == "assistant" and event["message"]["model"] != ITS_OWN:
                     texts.append(block["text"])
                 case "thinking":
                     result.reasoning += block["thinking"]
@@ -67,8 +70,8 @@ def run(job: Job, result: Result) -> None:
                 case "tool_result":
                     calls[block["tool_use_id"]] += [block["content"], block.get("is_error")]
         if event["type"] == "result":
-            result.finish, result.final = event["subtype"], event.get("result")
-            failure = result.final if event["is_error"] else None
+            result.finish, said = event["subtype"], event.get("result")
+            result.final, failure = (None, said) if event["is_error"] else (said, None)
     result.text = "|".join(texts)
     if failure is not None:
         raise TurnFailedError(failure)

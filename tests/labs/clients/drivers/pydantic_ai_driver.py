@@ -61,6 +61,7 @@ async def run(job: Job, result: Result) -> None:
         details = part.provider_details or {}
         if not part.content:
             result.reasoning += "".join(details.get("raw_content", []))
+    result.calls.sort(key=str)  # they run side by side, and which is first is chance
     result.finish = last.finish_reason
     result.final = str(steps.result.output)
 

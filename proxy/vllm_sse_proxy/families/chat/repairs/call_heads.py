@@ -1,11 +1,12 @@
-"""The first piece of a call, and the later ones (C04, C05, C18, C19, C43).
+"""The first piece of a call, and the later ones (C04, C05, C18, C19, C22, C43).
 
 The first has ``id``, ``type``, ``function.name`` and ``function.arguments``: without an id nothing can be answered, without a
 type openai-node's helper raises, without a name the AI SDK does. Later pieces have arguments only: openai-python and others
 join the names of all pieces to ``get_weatherget_weather``, and some take every id for a call.
 
 A call whose name has not come waits for it. If the request leaves but one tool to call, it is that. A call that never gets a
-name cannot be run, so it is not emitted; the finish reason then says what became of the choice.
+name cannot be run, so it is not emitted; the finish reason then says what became of the choice. A name that no tool has, and
+with which one begins, waits for the next piece: that may go on with it (C22), and if it does not, the name stays as it came.
 """
 
 from __future__ import annotations
@@ -42,17 +43,19 @@ _OF_HEAD: Final = frozenset({"id", "type"})
 
 
 class _Nameless:
-    """A call whose name has not come.
+    """A call whose name has not come, or may go on.
 
     :ivar event: the chunk of its first piece.
+    :ivar name: what has come of its name.
     :ivar number: upstream's number of it, or the one that an earlier repair gave it.
     """
 
-    __slots__ = ("arguments", "event", "number", "piece")
+    __slots__ = ("arguments", "event", "name", "number", "piece")
 
     def __init__(self, event: Event, piece: Body) -> None:
         self.event = event
         self.piece = piece
+        self.name = name_of(piece)
         self.number = number_of(piece)
         self.arguments = [arguments_of(piece)]
 
@@ -78,7 +81,7 @@ class CallHeads(Repair):
     summary: ClassVar = (
         "the first piece of a call has id, type, name and arguments, later ones have arguments only"
     )
-    fixes: ClassVar = ("C04", "C05", "C18", "C19", "C43")
+    fixes: ClassVar = ("C04", "C05", "C18", "C19", "C22", "C43")
     handles: ClassVar = PIECE_TYPES
 
     def __init__(self, context: StreamContext) -> None:
@@ -110,16 +113,37 @@ class CallHeads(Repair):
         number = number_of(piece) - place
         if number < len(calls):
             bare = _bare(piece, number)
-        elif name_of(piece):
+        elif name_of(piece) and not self._may_go_on(event, piece):
             bare = _whole(piece, number, event, index)
         else:
-            self._nameless[index] = _Nameless(event, piece)
-            return self._settled(event, index) if self._is_over(event, piece) else Released(())
+            waiting = self._nameless[index] = _Nameless(event, piece)
+            return self._settled(event, index) if self._is_over(event, piece, waiting) else Released(())
         return None if bare is piece else [with_piece(event, bare)]
 
-    def _is_over(self, event: Event, piece: Body) -> bool:
+    def _may_go_on(self, event: Event, piece: Body) -> bool:
+        """Return whether the next piece may go on with the name that a first piece has."""
+        return event.type != FINISH and arguments_of(piece) == "" and self._is_half(name_of(piece))
+
+    def _is_half(self, name: str) -> bool:
+        """Return whether no tool of the request has a name, and one begins with it."""
+        tools = self._request.tools
+        return name not in tools and any(tool.startswith(name) for tool in tools)
+
+    def _is_over(self, event: Event, piece: Body, waiting: _Nameless) -> bool:
         """Return whether a call waits no longer: its choice is finished, or it has arguments and only one name is possible."""
-        return event.type == FINISH or (arguments_of(piece) != "" and self._request.only_name != "")
+        if event.type == FINISH:
+            return True
+        return arguments_of(piece) != "" and (waiting.name != "" or self._request.only_name != "")
+
+    def _joined(self, waiting: _Nameless, name: str) -> str:
+        """Return the name of a call that waits, with what a later piece has of it; nothing while it may still go on."""
+        whole = waiting.name + name
+        if waiting.name == "" or name == "" or whole in self._request.tools:
+            return name and whole
+        if self._is_half(whole):
+            waiting.name = whole
+            return ""
+        return name if name in self._request.tools else waiting.name
 
     def _go_on(
         self, waiting: _Nameless, event: Event, piece: Body | None, index: int, view: ChatView
@@ -134,15 +158,15 @@ class CallHeads(Repair):
                 return [*settled, event]
             return settled or rest if isinstance(rest, Verdict) else [*settled, *rest]
         waiting.add(piece)
-        name = name_of(piece)
-        if not name and not self._is_over(event, piece):
+        name = self._joined(waiting, name_of(piece))
+        if not name and not self._is_over(event, piece, waiting):
             return Released(())
         return self._settled(event, index, name)
 
     def _settled(self, event: Event | None, index: int, name: str = "") -> list[Event]:
         """Return a call that was waiting, if it has a name by now, and the finish of its choice."""
         waiting = self._nameless.pop(index)
-        name = name or self._request.only_name
+        name = name or waiting.name or self._request.only_name
         made: list[Event] = []
         if name:
             piece, head = waiting.named(name), waiting.event

@@ -83,7 +83,7 @@ class CallIndexes(Repair):
             calls = self._choices[index] = _Calls()
         last = _last(view, index)
         begun = len(calls.names)
-        number = self._number(piece, calls, last)
+        number = self._number(piece, calls, last, len(view.choice(index).calls))
         right = event if number == number_of(piece) else with_piece(event, {**piece, "index": number})
         if index in self._open:
             return self._waiting(right, index, number)
@@ -106,10 +106,15 @@ class CallIndexes(Repair):
             return None
         return PASS if self.held else None
 
-    def _number(self, piece: Body, calls: _Calls, open_call: CallView | None) -> int:
-        """Return the number of the call that a piece belongs to, and remember what names it."""
+    def _number(self, piece: Body, calls: _Calls, open_call: CallView | None, emitted: int) -> int:
+        """Return the number of the call that a piece belongs to, and remember what names it.
+
+        :param emitted: how many calls the client has: one behind them waits, for its name or for the end of another.
+        """
         given, id_, name = number_of(piece), id_of(piece), name_of(piece)
         known = calls.numbers.get(given)
+        if known is not None and known >= emitted:
+            open_call = None
         if id_ in calls.ids:
             number = calls.ids[id_]
         elif calls.names and not id_ and not name and known is None:
