@@ -142,6 +142,17 @@ class FrameDecoder:
                     yield comment
             self._keep(unfinished)
 
+    def begins_with(self, chunk: bytes) -> bool:
+        """Return whether a frame begins with a chunk, which is no longer than one may be: nothing else has begun before it."""
+        return (
+            self._lead is None
+            and self._held == 0
+            and not self._partial
+            and not self._after_cr
+            and not self._failed
+            and len(chunk) <= self._limit
+        )
+
     def split(self, chunk: bytes) -> list[bytes] | None:
         """Return the blocks of a chunk that is nothing but whole ones: their lines, without the blank line behind them.
 
@@ -149,19 +160,13 @@ class FrameDecoder:
         """
         if self._lead == b"" and chunk and not chunk.startswith(_BOM[:1]):
             self._lead = None
-        if (
-            self._lead is None
-            and self._held == 0
-            and not self._partial
-            and not self._after_cr
-            and not self._failed
-            and len(chunk) <= self._limit
-            and chunk.endswith(b"\n\n")
-            and _CR not in chunk
-        ):
-            lines = chunk[:-2]  # one event has one line end, or none
-            return lines.split(b"\n\n") if lines.count(_LF) > 1 else [lines]
-        return None
+        if not self.begins_with(chunk) or not chunk.endswith(b"\n\n") or _CR in chunk:
+            return None
+        lines = chunk[:-2]
+        first = lines.find(_LF)
+        if first < 0 or lines.find(_LF, first + 1) < 0:  # one event has one line end, or none
+            return [lines]
+        return lines.split(b"\n\n")
 
     def parse(self, block: bytes) -> list[Frame]:
         """Return the frame and the comments of a block that `split` returned."""
@@ -278,8 +283,8 @@ class FrameDecoder:
 def _read_plain(block: bytes) -> Frame | None:
     """Return the frame of a block that is exactly what servers send; None for any other."""
     if block.startswith(_EVENT):
-        end = block.find(b"\n")
-        if block.startswith(_DATA, end + 1) and block.find(b"\n", end + 7) < 0:
+        end = block.find(_LF)
+        if block.startswith(_DATA, end + 1) and block.find(_LF, end + 7) < 0:
             return Frame(block[7:end].decode("utf-8", "replace") or None, block[end + 7 :], block=block)
     elif block.startswith(_DATA) and _LF not in block:
         return Frame(None, block[6:], block=block)

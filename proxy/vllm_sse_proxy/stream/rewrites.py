@@ -36,6 +36,10 @@ _UNNUMBERED: Final = b"-1"
 """What vLLM puts where it has no number."""
 _QUOTE: Final = 34
 _BACKSLASH: Final = 92
+_LF: Final = 10
+_MINUS: Final = 45
+_ZERO: Final = 48
+_NINE: Final = 57
 _MEMBER: Final = b'"sequence_number"'
 _NUMBER: Final = re.compile(rb'"sequence_number":(-?[0-9]+)(?=[,}])')
 # A quote inside a JSON string is escaped, so these bytes are always the name of a member.
@@ -72,10 +76,10 @@ class Form:
         "_after",
         "_before",
         "_echo",
-        "_ending",
         "_ends_in_number",
         "_head",
         "_inner",
+        "_is_plain",
         "_shortest",
         "_tail",
         "idle",
@@ -92,9 +96,9 @@ class Form:
         self._before = before
         self._after = after
         self._tail = tail
-        self._ending = tail + b"\n\n"
         self._ends_in_number = bool(after) and not after[0].is_idle
         self._inner = after[1:]
+        self._is_plain = self._ends_in_number and len(after) == 1 and not before and echo is None
         self._shortest = len(head) + len(tail) + 2
         self.is_numbered = any(not gap.is_idle for gap in (*before, *after))
         self.number = b""
@@ -102,20 +106,24 @@ class Form:
 
     @classmethod
     def of(cls, frame: bytes, words: bytes, idle: bytes = b"", *, twice: bool = False) -> Form | None:
-        """Read the form off a frame without its blank line.
+        """Read the form off a frame.
 
         :param words: the JSON of its words.
         :param idle: name of a member whose value, an index, makes no difference.
         :param twice: whether the words stand in it twice.
         :returns: None if it is not certain where the gaps are.
         """
-        if frame.count(words) != 1 + twice or len(words) <= len(_EMPTY_WORDS):
+        start = frame.find(words)
+        if start < 0 or len(words) <= len(_EMPTY_WORDS):
             return None
-        start = frame.index(words)
-        end = frame.rindex(words) + len(words)
-        echo = frame[start + len(words) : end - len(words)] if twice else None
+        end, echo = start + len(words), None
+        again = frame.find(words, end)
+        if twice and again >= 0:
+            echo = frame[end:again]
+            end = again + len(words)
+            again = frame.find(words, end)
         gaps = _gaps_in(frame, idle)
-        if gaps is None:
+        if gaps is None or again >= 0 or twice != (echo is not None):
             return None
         head_end, tail_start = start, end
         before: list[_Gap] = []
@@ -131,8 +139,8 @@ class Form:
         # With an escape beside the words, or a line end in the JSON, it could be read in another way.
         if (
             len(before) + len(after) != len(gaps)
-            or frame.count(b"\\") != words.count(b"\\") * (1 + twice)
-            or frame.find(b"\n", head_end) >= 0
+            or (_BACKSLASH in frame and frame.count(b"\\") != words.count(b"\\") * (1 + twice))
+            or frame.find(_LF, head_end) != len(frame) - len(_BLANK_LINE)
         ):
             return None
         return cls(frame[:head_end], before, after, frame[tail_start:], echo)
@@ -144,8 +152,8 @@ class Form:
 
         :param number: the one that it should have: looked for first.
         """
-        head, end = self._head, self._tail
-        if len(frame) < self._shortest or not frame.startswith(head):
+        start, end = len(self._head), self._tail
+        if len(frame) < self._shortest or not frame.startswith(self._head):
             return b""
         after = self._after
         self.number = b""
@@ -154,15 +162,23 @@ class Form:
             if frame.endswith(numbered):
                 self.number = number
                 end, after = numbered, self._inner
+                if self._is_plain:
+                    return frame[start : len(frame) - len(end)]
         if end is self._tail and not frame.endswith(end):
             return b""
-        words = frame[len(head) : len(frame) - len(end)]
-        # A number holds no quote, so the literal beside it is where it borders on the number.
+        return self._between(frame, start, len(frame) - len(end), after)
+
+    def _between(self, frame: bytes, start: int, end: int, after: list[_Gap]) -> bytes:
+        """Return the words that stand among the gaps between two places of a frame; nothing if it does not fit."""
         for gap in self._before:
-            value, found, words = words.partition(gap.literal)
-            if not found or not self._note(value, gap):
+            border = _end_of_number(frame, start)
+            if not self._note(frame[start:border], gap):
                 return b""
-        for gap in after:
+            start = border + len(gap.literal)
+            if frame[border:start] != gap.literal:
+                return b""
+        words = frame[start:end]
+        for gap in after:  # a number holds no quote: it borders on the last literal that is found
             words, found, value = words.rpartition(gap.literal)
             if not found or not self._note(value, gap):
                 return b""
@@ -182,7 +198,9 @@ class Form:
         return value == _UNNUMBERED or _is_number(value)
 
     def written(self, number: bytes, words: bytes) -> bytes:
-        """Return a frame that is spelled like this, with its blank line; without gaps that are idle."""
+        """Return a frame that is spelled like this, without gaps that are idle."""
+        if self._is_plain:
+            return b"".join((self._head, words, self._after[0].literal, number, self._tail))
         pieces = [self._head]
         for gap in self._before:
             pieces.append(number)
@@ -194,7 +212,7 @@ class Form:
         for gap in self._after:
             pieces.append(gap.literal)
             pieces.append(number)
-        pieces.append(self._ending)
+        pieces.append(self._tail)
         return b"".join(pieces)
 
     def is_like(self, other: Form) -> bool:
@@ -208,12 +226,6 @@ class Form:
         )
 
 
-def _number_at(frame: bytes, at: int) -> tuple[int, int] | None:
-    """Return where a frame's number begins and ends, whose member begins at ``at``; None if there are two, or it is none."""
-    found = _NUMBER.match(frame, at)
-    return None if found is None or frame.find(_MEMBER, at + 1) >= 0 else found.span(1)
-
-
 def _gaps_in(frame: bytes, idle: bytes) -> list[tuple[int, int, bool]] | None:
     """Return where the number of a frame stands and where an index that makes no difference does, in order.
 
@@ -223,10 +235,10 @@ def _gaps_in(frame: bytes, idle: bytes) -> list[tuple[int, int, bool]] | None:
     gaps: list[tuple[int, int, bool]] = []
     at = frame.find(_MEMBER)
     if at >= 0:
-        number = _number_at(frame, at)
-        if number is None:
+        number = _NUMBER.match(frame, at)
+        if number is None or frame.find(_MEMBER, at + 1) >= 0:
             return None
-        gaps.append((*number, False))
+        gaps.append((number.start(1), number.end(1), False))
     if idle:
         found = _index(idle).search(frame)
         if found is None or frame.count(b'"%b"' % idle) != 1:
@@ -238,6 +250,7 @@ def _gaps_in(frame: bytes, idle: bytes) -> list[tuple[int, int, bool]] | None:
 
 _EMPTY_WORDS: Final = b'""'
 _DATA: Final = b"data: "
+_BLANK_LINE: Final = b"\n\n"
 
 
 WALKED: Final = 0
@@ -320,12 +333,10 @@ def learned(
     rewrite = Rewrite(type_, before, after, text, corrections)
     if corrections:
         return rewrite
-    came, left = _data_of(frame), _data_of(emitted)
+    (came_as, came), (left_as, left) = _line_and_data(frame), _line_and_data(emitted)
     before.read(frame, b"")
     rewrite.idle = before.idle
-    head_is_right = len(frame) - len(came) == len(emitted) - len(left) and emitted.startswith(
-        frame[: -len(came)]
-    )
+    head_is_right = came_as == left_as
     is_spelled_alike = dump_json(orjson.loads(came)) == came
     if came == left:
         rewrite.if_right = WHOLE if head_is_right else KEPT
@@ -336,9 +347,9 @@ def learned(
             rewrite.if_right = WHOLE if head_is_right else KEPT
         return rewrite
     plain, spelled, leaves = (
-        Form.of(dump_json(orjson.loads(came)), words, twice=came_twice),
-        Form.of(came, words, twice=came_twice),
-        Form.of(left, words, twice=left_twice),
+        Form.of(dump_json(orjson.loads(came)) + _BLANK_LINE, words, twice=came_twice),
+        Form.of(came + _BLANK_LINE, words, twice=came_twice),
+        Form.of(left + _BLANK_LINE, words, twice=left_twice),
     )
     if plain is None or spelled is None or leaves is None:
         return None
@@ -366,7 +377,7 @@ class Awaited:
         self.event = event
         self.type = type_
         self._came = came
-        """its frame as it came, without a blank line"""
+        """its frame as it came"""
         self._left = left
         """its frame as it left"""
         self.corrections = corrections
@@ -384,8 +395,8 @@ class Awaited:
         if came is None or not (frame.startswith(came[0]) and frame.endswith(came[1])):
             return None
         self.number = frame[len(came[0]) : len(frame) - len(came[1])]
-        if self._left == self._came + b"\n\n":  # with another number it would be written anew
-            return frame + b"\n\n" if self.number == number else None
+        if self._left == self._came:  # with another number it would be written anew
+            return frame if self.number == number else None
         left = _renamed_halves(self._left, old, new) if self.corrections else None
         if left is None or not (self.number == _UNNUMBERED or _is_number(self.number)):
             return None
@@ -395,23 +406,21 @@ class Awaited:
 def _renamed_halves(frame: bytes, old: bytes, new: bytes) -> tuple[bytes, bytes] | None:
     """Return what stands before and behind a frame's number, under another name.
 
-    :returns: None unless the name stands in the ``event:`` line, and once more as the first or the last member of the object.
+    :returns: None unless the name stands in the ``event:`` line, and as the first or the last member of the object.
     """
-    line, first, last = b"event: " + old + b"\n", b'{"type":"' + old + b'",', b',"type":"' + old + b'"}'
-    at = frame.find(_MEMBER)
-    number = _number_at(frame, at) if at >= 0 else None
-    again = frame.find(old, len(line))
-    if number is None or not frame.startswith(line) or again < 0 or frame.find(old, again + 1) >= 0:
+    line, first, last = b"event: %b\ndata: ", b'{"type":"%b",', b',"type":"%b"}\n\n'
+    at = frame.rfind(_MEMBER)
+    number = _NUMBER.match(frame, at) if at >= 0 else None
+    if number is None or frame.find(_MEMBER, 0, at) >= 0 or not frame.startswith(line % old):
         return None
-    start, end = number
-    head, tail = frame[len(line) : start], frame[end:]
-    if head.startswith(_DATA + first):
-        head = head.replace(old, new)
-    elif tail.rstrip(b"\n").endswith(last):
-        tail = tail.replace(old, new)
-    else:
-        return None
-    return b"event: " + new + b"\n" + head, tail
+    start, (head_end, tail_start) = len(line % old), number.span(1)
+    behind = start + len(first % old)
+    if frame.endswith(last % old):  # of two members of one name, the last counts
+        tail = frame[tail_start : len(frame) - len(last % old)] + last % new
+        return line % new + frame[start:head_end], tail
+    if frame.startswith(first % old, start) and frame.find(old, behind) < 0:
+        return line % new + first % new + frame[behind:head_end], frame[tail_start:]
+    return None
 
 
 def _around_number(data: bytes) -> tuple[bytes, bytes]:
@@ -420,9 +429,10 @@ def _around_number(data: bytes) -> tuple[bytes, bytes]:
     return (data, b"") if found is None else (data[: found.start(1)], data[found.end(1) :])
 
 
-def _data_of(frame: bytes) -> bytes:
-    """Return the payload of a plain frame."""
-    return frame[frame.index(_DATA) + len(_DATA) :]
+def _line_and_data(frame: bytes) -> tuple[bytes, bytes]:
+    """Return the ``event:`` line of a plain frame, empty without one, and its payload."""
+    start = frame.index(_DATA)
+    return frame[:start], frame[start + len(_DATA) : len(frame) - len(_BLANK_LINE)]
 
 
 _LOADS: Final = orjson.loads
@@ -444,6 +454,25 @@ def spelled_words(spelled: bytes, words: str) -> bytes:
     return orjson.dumps(words) if _BACKSLASH in spelled else spelled
 
 
+def _end_of_number(frame: bytes, start: int) -> int:
+    """Return where a number ends that begins at ``start``, in a frame that ends in something else."""
+    end = start + 1 if frame[start] == _MINUS else start
+    while _ZERO <= frame[end] <= _NINE:
+        end += 1
+    return end
+
+
 def _is_number(text: bytes) -> bool:
     """Return whether this is how JSON writes a whole number that is not negative and not longer than 64 bits."""
-    return text.isdigit() and len(text) < _MANY_DIGITS and (len(text) == 1 or not text.startswith(b"0"))
+    if len(text) <= 1:
+        return len(text) == 1 and _ZERO <= text[0] <= _NINE
+    return text.isdigit() and len(text) < _MANY_DIGITS and text[0] != _ZERO
+
+
+def spelled_number(number: int) -> bytes:
+    """Return a number that is not negative as JSON."""
+    return _NUMBERS[number] if number < len(_NUMBERS) else str(number).encode()
+
+
+_NUMBERS: Final = [str(number).encode() for number in range(1024)]
+"""Those of nearly all events, ready made."""
