@@ -452,11 +452,16 @@ def words_in(spelled: bytes) -> str | None:
     """Return the words that a frame spells; None if they are not a JSON string."""
     if len(spelled) < len(_EMPTY_WORDS) or spelled[0] != _QUOTE or spelled[-1] != _QUOTE:
         return None
+    inner = spelled[1:-1]
     try:
-        words = _LOADS(spelled)
+        if _QUOTE not in inner and _BACKSLASH not in inner:
+            words = inner.decode("utf-8")
+            if words.isprintable():  # nothing is escaped, and nothing should be
+                return words
+        other: object = _LOADS(spelled)
     except ValueError:
         return None
-    return words if type(words) is str else None
+    return other if type(other) is str else None
 
 
 def spelled_words(spelled: bytes, words: str) -> bytes:

@@ -119,7 +119,7 @@ def complete_response(response: Mapping[str, Any], view: ClientView, request: Re
     Each field takes upstream's value, else the request's, else a neutral one. ``created_at`` is 0 if it is unknown, because
     the core has no clock.
     """
-    asked = request.body or {}
+    asked: Body = request.body if isinstance(request.body, dict) else {}
     shape = _shape_of(response)
     if shape.is_known and all(_is_usable(name, response[name]) for name in shape.doubtful):
         complete: Body = {**_BEGINNING, **response}
@@ -175,7 +175,7 @@ class _Shape:
 
 def _shape_of(response: Mapping[str, Any]) -> _Shape:
     """Return the shape of a response object: all objects of one server have the same few."""
-    sign = (*response, *map(type, response.values()))
+    sign = (tuple(response), tuple(map(type, response.values())))
     shape = _SHAPES.get(sign)
     if shape is None:
         shape = _Shape(response)

@@ -95,7 +95,7 @@ class ResponsesWriter(Writer):
             self._speak(event)
         data = serialize_event(event)
         # A quote inside a JSON string is escaped, so these bytes are always the name of a member.
-        if self._nests and data.count(_MEMBER) > 1:
+        if self._nests and data.rpartition(_MEMBER)[0].partition(_MEMBER)[1]:
             renumbered = _renumbered(event, None if self._removes else number)
             if renumbered is not event:
                 exit_.correct("nested_numbers")
