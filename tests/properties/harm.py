@@ -57,7 +57,7 @@ def calls_made_up(upstream: Said, client: Said) -> list[str]:
 def half_calls(upstream: Said, client: Said) -> list[str]:
     """Return calls that a client runs though upstream neither closed them nor had them in its final object, and they are half.
 
-    Of the input of a custom tool nobody can say whether it is half.
+    Of the input of a custom tool nobody can say whether it is half: what its own done event said is whole, too.
     """
     made = [call for call in upstream.done if call.get("status") != "incomplete"]
     made += [
@@ -67,7 +67,9 @@ def half_calls(upstream: Said, client: Said) -> list[str]:
     return [
         f"half a call of {tool_of(call)!r}: {call.get(CALLS[call['type']])!r:.80}"
         for call in completed_calls(client)
-        if not _is_whole(call) and (tool_of(call), arguments_of(call)) not in known
+        if not _is_whole(call)
+        and (tool_of(call), arguments_of(call)) not in known
+        and not ("input" in call and upstream.texts_done.holds(tool_of(call), arguments_of(call)))
     ]
 
 

@@ -13,8 +13,8 @@ OWN: Final = Path(sys.executable).parent
 """The environment's programs: its Python, and this project's command."""
 STAND_INS: Final = frozenset({"true", "false"})
 """For a process of this project's own that ends at once."""
-NAME_OF_MACHINE: Final = ["uname", "-p"]
-"""What pytest-xdist asks, through :func:`platform.platform`, when a worker begins."""
+ABOUT_THE_MACHINE: Final = (["uname", "-p"], ["file", "-b"])
+"""What pytest's plugins ask, through :func:`platform.platform` and :func:`platform.architecture`, when they begin."""
 INSTALLERS: Final = frozenset({"pip", "venv", "ensurepip", "virtualenv"})
 
 _any_allowed = False
@@ -37,6 +37,6 @@ def _refuse_foreign(event: str, arguments: tuple[Any, ...]) -> None:
     executable, words, *_ = arguments
     command = [str(word) for word in ([words] if isinstance(words, str | bytes) else words)]
     program = Path(str(executable or command[0]))
-    own = program.parent == OWN or program.name in STAND_INS or command == NAME_OF_MACHINE
+    own = program.parent == OWN or program.name in STAND_INS or command[:2] in ABOUT_THE_MACHINE
     if not own or INSTALLERS & set(command[1:3]):
         raise AssertionError(f"a test starts {' '.join(command)[:200]}: see tests/support/programs.py")

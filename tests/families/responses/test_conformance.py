@@ -241,7 +241,7 @@ def drop(type_: str, nth: int = 0) -> Change:
 
 
 def twice(type_: str, nth: int = 0, **fields: Any) -> Change:
-    """Tell an event a second time, right after the first."""
+    """Send an event a second time, right after the first."""
 
     def change(events: Stream) -> None:
         index = place(events, type_, nth)
@@ -261,7 +261,7 @@ def swap(type_: str, nth: int = 0) -> Change:
 
 
 def move(type_: str, nth: int, before: str, nth_before: int = 0) -> Change:
-    """Tell an event earlier or later."""
+    """Send an event earlier or later."""
 
     def change(events: Stream) -> None:
         event = events.pop(place(events, type_, nth))
@@ -271,7 +271,7 @@ def move(type_: str, nth: int, before: str, nth_before: int = 0) -> Change:
 
 
 def insert(before: str, *new: Any, nth: int = 0) -> Change:
-    """Tell more."""
+    """Send more."""
 
     def change(events: Stream) -> None:
         index = place(events, before, nth)
@@ -281,7 +281,7 @@ def insert(before: str, *new: Any, nth: int = 0) -> Change:
 
 
 def append(*new: Any) -> Change:
-    """Tell more at the end."""
+    """Send more at the end."""
     return lambda events: events.extend(new)
 
 
@@ -483,6 +483,13 @@ CHANGES: dict[str, list[Change]] = {
         put("output_item.added", "item/summary", [{}], 0),
         put("content_part.added", "part/text", "Hel", 1),
         put("content_part.added", "part/annotations", [{}], 1),
+    ],
+    "call_id": [
+        both(
+            put("output_item.added", "item/call_id", "c_1", 3),
+            put("output_item.done", "item/call_id", "c_1", 3),
+            put("completed", "response/output/3/call_id", "c_1"),
+        )
     ],
     "item_open": [
         twice("output_item.done"),

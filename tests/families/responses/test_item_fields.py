@@ -51,7 +51,7 @@ def test_statuses(type_: str) -> None:
 def test_required_fields(type_: str) -> None:
     required = {name for name, field in ITEMS[type_].model_fields.items() if field.is_required()}
     known = {*item_fields.FIELDS.get(type_, {}), *ELSEWHERE.get(type_, ())}
-    known |= {"call_id"} if type_ in item_fields.CALL_IDS else set()
+    known |= {"call_id"} if type_ in grammar.OTHER_CALLS else set()
     assert required - {"id", "type", "status"} - known == set()
     assert known <= {*ITEMS[type_].model_fields}
 

@@ -43,6 +43,8 @@ class Addresser:
         self._exit = exit_
         self._names: dict[str, str] = {}
         """upstream's id → the client's"""
+        self._call_ids: dict[str, str] = {}
+        """upstream's ``call_id`` → the client's, where another call has it"""
         self._places: dict[int, str] = {}
         """upstream's output_index → the client's id of the item last announced there"""
         self._named_calls: Seen = {}
@@ -125,12 +127,24 @@ class Addresser:
         if call is not None:
             self._learn(event, id_, call.id)
             return event.having(item={**item, "id": call.id})
-        if isinstance(id_, str) and id_ and known is None:
-            self._learn(event, id_, id_)
-            return event
-        new = self._derive(item_kind(item["type"]))
-        self._learn(event, id_, new)
-        return event.having(item={**item, "id": new})
+        is_new = isinstance(id_, str) and id_ != "" and known is None
+        names = {} if is_new else {"id": self._derive(item_kind(item["type"]))}
+        self._learn(event, id_, names.get("id", id_))
+        if self._is_of_another_call(item):
+            names["call_id"] = self._own_call_id(item["call_id"])
+        return event.having(item={**item, **names}) if names else event
+
+    def _is_of_another_call(self, item: Body) -> bool:
+        """Return whether another call has the ``call_id`` of this one: the answer to one would be taken for the other's."""
+        call_id = item.get("call_id")
+        call = self._view.by_call_id.get(call_id) if type(call_id) is str else None
+        return call is not None and grammar.has_call_id(call.type) and grammar.has_call_id(item["type"])
+
+    def _own_call_id(self, call_id: str) -> str:
+        view = self._view
+        own = construct.derive_id("call", view.response_id or self._context.request.seed, len(view.items))
+        self._call_ids[call_id] = own
+        return own
 
     def _announced_call(self, item: Body) -> ItemView | None:
         """Return the call that is announced once more under another id, before anything has come of it."""
@@ -181,7 +195,7 @@ class Addresser:
             return named
         call_id = item.get("call_id")
         if isinstance(call_id, str) and call_id:
-            known = view.by_call_id.get(call_id)
+            known = view.by_call_id.get(self._call_ids.get(call_id, call_id))
             if known is not None and known.type == item["type"]:
                 return known
         there = view.by_id.get(self._place(event) or "")

@@ -60,6 +60,7 @@ from vllm_sse_proxy.families.responses.grammar import (
     ItemKind,
     Kind,
     TextRun,
+    has_call_id,
     item_kind,
 )
 from vllm_sse_proxy.sse import FrameDecoder
@@ -104,6 +105,7 @@ RULES: Final[dict[str, str]] = {
     # items
     "output_index": "Items are added with `output_index` 0, 1, 2… in this order, each once.",
     "item_id": "Item ids are strings, not empty, and no two items have the same.",
+    "call_id": "No two calls have one `call_id`: the answer to a call names it by this.",
     "item_fields": "An item has the fields of its type (role, content, summary, name, call_id…), with the right JSON types.",
     "item_status": "A message, reasoning or call is in_progress when added; completed, incomplete or failed when done.",
     "opened_empty": "What is announced is empty yet: content, summary, arguments, input, code, and the text of a part.",
@@ -347,6 +349,7 @@ class ConformanceChecker:
         self._sentinel = False
         self._items: dict[int, _Item] = {}
         self._ids: set[str] = set()
+        self._call_ids: set[str] = set()
 
     def feed(self, event_name: str | None, data: bytes) -> list[Violation]:
         """Judge the next event; return what it breaks."""
@@ -551,6 +554,8 @@ class ConformanceChecker:
         if type(item.get("type")) is not str:
             self._say("item_fields", f"item.type is {_short(item.get('type'))}")
         self._judge_item_id(item.get("id", _ABSENT))
+        if has_call_id(str(item.get("type"))):
+            self._judge_call_id(item.get("call_id"))
         for key in kind.required:
             if type(item.get(key)) is not str or (item[key] == "" and key != _LABEL):
                 self._say("item_fields", f"{kind.type}.{key} is {_short(item.get(key, _ABSENT))} when added")
@@ -576,6 +581,12 @@ class ConformanceChecker:
             self._say("item_id", f"item.id {id_!r} is another item's")
         else:
             self._ids.add(id_)
+
+    def _judge_call_id(self, call_id: object) -> None:
+        if type(call_id) is str and call_id in self._call_ids:
+            self._say("call_id", f"call_id {call_id!r} is another call's")
+        elif type(call_id) is str:
+            self._call_ids.add(call_id)
 
     def _judge_item_shape(self, item: dict[str, Any], kind: ItemKind) -> None:
         for key, expected in _ITEM_FIELDS.get(kind.type, {}).items():

@@ -404,7 +404,7 @@ def required_fields(item: Mapping[str, Any], *, open_responses: bool = False) ->
         return {}
     changes = item_fields.missing_fields(type_, item)
     call_id = item.get("call_id")
-    if type_ in item_fields.CALL_IDS and not (isinstance(call_id, str) and call_id):
+    if type_ in grammar.OTHER_CALLS and not (isinstance(call_id, str) and call_id):
         changes["call_id"] = derive_id("call", item.get("id"), type_)
     return changes
 

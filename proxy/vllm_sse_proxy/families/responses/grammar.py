@@ -360,6 +360,15 @@ _OPENAI_ID: Final = re.compile(r"resp_[0-9a-f]{48,}")
 _OPENAI_ID_LENGTH: Final = 53
 
 
+OTHER_CALLS: Final = frozenset({"computer_call", "local_shell_call", "shell_call", "apply_patch_call"})
+"""Calls beside those of :data:`ITEM_KINDS` whose ``call_id`` the answer to them names."""
+
+
+def has_call_id(type_: str) -> bool:
+    """Return whether an item of this type is a call whose ``call_id`` the answer to it names."""
+    return type_ in OTHER_CALLS or "call_id" in item_kind(type_).required
+
+
 def looks_like_openai(response: Mapping[str, Any] | None) -> bool:
     """Return whether a response object is one of OpenAI's own API, or of Azure's.
 

@@ -156,8 +156,6 @@ OF_OPEN_RESPONSES: Final = frozenset(
     {"message", "reasoning", "function_call", "function_call_output", "compaction"}
 )
 """Item types that the specification of Open Responses knows."""
-CALL_IDS: Final = frozenset({"computer_call", "local_shell_call", "shell_call", "apply_patch_call"})
-"""Calls beside those of the grammar whose ``call_id`` the answer to them must name."""
 _NESTED: Final = ("action", "output", "operation")
 _EXECUTIONS: Final = ("server", "client")
 _TEXT_OR_PARTS: Final = frozenset({"function_call_output", "custom_tool_call_output"})

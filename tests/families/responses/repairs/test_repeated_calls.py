@@ -29,6 +29,7 @@ def calls(events: list[Json]) -> list[tuple[str, str]]:
     made = repaired(events)
     run = [event["item"] for event in made.all("output_item.done") if "call_id" in event["item"]]
     assert made.output == [*run, *(item for item in made.output if "call_id" not in item)]
+    assert len({item["call_id"] for item in run}) == len(run)
     return [(item["name"], item.get("arguments", item.get("input"))) for item in run]
 
 
@@ -72,6 +73,28 @@ def test_its_events_may_have_other_ids_and_its_announcement_may_come_again() -> 
     ]
     nameless = {**life[0], "item": {**life[0]["item"], "id": None}}
     assert calls(opened(*LIFE, nameless, *renamed, life[-1], terminal(DONE))) == [("get_weather", ROME)]
+
+
+@pytest.mark.parametrize(
+    "names", [{"id": "fc_renamed", "call_id": "call_renamed"}, {"id": None, "call_id": "x"}]
+)
+def test_both_its_ids_may_change_in_its_middle(names: Json) -> None:
+    life = again(LIFE)
+    renamed = [{**event, "item_id": "fc_renamed"} for event in life[1:-1]]
+    closing = {**life[-1], "item": {**life[-1]["item"], **names}}
+    assert calls(opened(*LIFE, life[0], *renamed, closing, terminal(closing["item"]))) == [
+        ("get_weather", ROME)
+    ]
+
+
+def test_another_call_that_names_no_id_is_known_by_the_call_id_that_it_shares() -> None:
+    life, done = call(0, OSLO)
+    second = [{key: value for key, value in event.items() if key != "item_id"} for event in again(life)]
+    second[-1] = {**second[-1], "item": {**second[-1]["item"], "id": None}}
+    assert calls(opened(*LIFE, *second, terminal(DONE, done))) == [
+        ("get_weather", ROME),
+        ("get_weather", OSLO),
+    ]
 
 
 def test_its_id_may_be_that_of_the_first() -> None:
@@ -124,7 +147,7 @@ def test_another_tool_under_the_call_id_is_another_call() -> None:
     assert calls(events) == [("get_weather", ROME), ("get_time", ROME)]
 
 
-def test_what_is_no_whole_call_leaves_as_it_came() -> None:
+def test_what_is_no_whole_call_leaves_as_another() -> None:
     """Upstream breaks off in it, or sends something else: nobody knows what it was."""
     life, done = message(2, "Hi")
     made = repaired(opened(*LIFE, *again(LIFE)[:3], *life, terminal(DONE, done)), conforming=False)

@@ -3,7 +3,8 @@
 Clients run a call when it closes, and answer it by its ``call_id``: a call that comes twice is run twice (issue 12, K5). A
 call with the ``call_id`` and the name of one that came before is held until its arguments are whole. If they are the same, it
 is that call again and is left out, whatever its item's id is; if the earlier call broke off in them, it goes on with the rest.
-Otherwise it is another call, and leaves as it came.
+Otherwise it is another call, and gets a ``call_id`` of its own when it leaves
+(:mod:`~vllm_sse_proxy.families.responses.address`): the answer to one would be taken for the other's.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class RepeatedCalls(Repair):
             return [] if is_late else None
         if self._belongs(event, view):
             return HOLD
-        if type_ == grammar.ITEM_DONE and self._is_closed_by(event):
+        if type_ == grammar.ITEM_DONE and self._is_closed_by(event, view):
             call = self._earlier(self.held[0], view)
             made = None if call is None else _once(call, self.held, event)
             if made is not None:
@@ -107,11 +108,20 @@ class RepeatedCalls(Repair):
             if id_:
                 self._left_out[id_] = None
 
-    def _is_closed_by(self, done: Event) -> bool:
-        """Return whether a done item is the held call, which it may name by its ``call_id`` alone."""
-        item, announced = object_in(done.body, "item"), object_in(self.held[0].body, "item")
-        is_named = item.get("id") is not None and item["id"] == announced.get("id")
-        return is_named or bool(item.get("call_id") == announced["call_id"])
+    def _is_closed_by(self, done: Event, view: ClientView) -> bool:
+        """Return whether a done item is the held call.
+
+        It is if it has the ``call_id``, an id of the held events, or neither a known one nor another place: ids may change in
+        the middle of a call (R12).
+        """
+        item, call_id = object_in(done.body, "item"), object_in(self.held[0].body, "item")["call_id"]
+        if item.get("call_id") == call_id:
+            return True
+        id_ = item_id_of(done)
+        if any(item_id_of(event) == id_ for event in self.held):
+            return id_ != ""
+        is_known = id_ in view.by_id or item.get("call_id") in view.by_call_id
+        return not is_known and done.body.get("output_index") == self.held[0].body.get("output_index")
 
 
 def _pieces(held: Sequence[Event]) -> str:
