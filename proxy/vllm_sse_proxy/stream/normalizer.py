@@ -105,7 +105,7 @@ class StreamNormalizer:
             return b""
         if self.ending is not None:  # observe mode, past the end of what is understood
             return chunk
-        tally = self.tally
+        tally = self._engine.exit.tally
         tally.bytes_in += len(chunk)
         self._observed_bytes = self._observed_bytes or bool(chunk)
         begins = self._decoder.begins_with(chunk)

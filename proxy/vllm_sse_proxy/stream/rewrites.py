@@ -466,7 +466,8 @@ def words_in(spelled: bytes) -> str | None:
 
 def spelled_words(spelled: bytes, words: str) -> bytes:
     """Return the JSON of words; the bytes that they came in where there is one way to write them."""
-    return orjson.dumps(words) if _BACKSLASH in spelled else spelled
+    is_plain = len(spelled) == len(words) + len(_EMPTY_WORDS)  # an escape is longer than what it stands for
+    return spelled if is_plain or _BACKSLASH not in spelled else orjson.dumps(words)
 
 
 def _end_of_number(frame: bytes, start: int) -> int:

@@ -93,17 +93,16 @@ class ResponseFields(Repair):
         All objects of a stream repeat the request: tools, instructions and thirty small fields.
         """
         seen = self._seen
-        if list(response) != list(seen) or response.get("error") is not None:
+        if len(response) != len(seen) or response.get("error") is not None:
             return None
         moved: Body = {}
-        for name, value in response.items():
-            kinds = _MOVING.get(name)
-            if kinds is not None:
+        for name, kinds in _MOVING.items():
+            if name in response:
+                value = moved[name] = response[name]
                 if type(value) not in kinds:
                     return None
-                moved[name] = value
-            elif value != seen[name]:
-                return None
+        if {**seen, **moved} != response or list(seen) != list(response):
+            return None
         return response if self._completed is seen else {**self._completed, **moved}
 
 
@@ -231,8 +230,6 @@ def _whole_usage(usage: Body, *, openais: bool) -> Body | None:
     :param openais: it is OpenAI's own, of which no client requires ``cache_write_tokens``.
     :returns: the object that was given if it is whole; None for what counts nothing.
     """
-    if _is_whole_usage(usage):
-        return usage
     read, written, total = _known(usage, _INPUT), _known(usage, _OUTPUT), _known(usage, _TOTAL)
     if read is None and written is None and total is None:
         return None
@@ -255,18 +252,6 @@ def _whole_usage(usage: Body, *, openais: bool) -> Body | None:
             )
             changes[place] = {**known, name: next((count for count in counted if count is not None), 0)}
     return usage | changes if changes else usage
-
-
-def _is_whole_usage(usage: Body) -> bool:
-    """Return whether usage has all counts; so it need not be looked at more closely, as nearly none of a healthy server's."""
-    for name in (_INPUT[0], _OUTPUT[0], _TOTAL[0]):
-        if not _is_count(usage.get(name)):
-            return False
-    for place, _, name, _ in _USAGE_DETAILS:
-        details: object = usage.get(place)
-        if not isinstance(details, dict) or not _is_count(details.get(name)):
-            return False
-    return True
 
 
 def _object(value: object) -> Body:
