@@ -127,7 +127,7 @@ class ResponsesWriter(Writer):
 
 def _has_nodes(body: Body) -> bool:
     """Return whether an event holds anything that could hold a number."""
-    return any(value and type(value) in _NODES for value in body.values())
+    return any(isinstance(value, (dict, list)) and len(value) > 0 for value in body.values())
 
 
 def _counterpart(name: str) -> str:
