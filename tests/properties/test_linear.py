@@ -23,9 +23,9 @@ pytestmark = python_core
 
 COUNTS: Final = (70, 80, 90)
 """Elements of the three streams that are compared: more than repairs look back or ahead."""
-SHORT_ELEMENT_BYTES: Final = 64
+SHORT_ELEMENT_BYTES: Final = 100
 MANY: Final = 16
-"""So many times more, if an element is but a few characters: then it is their number that matters."""
+"""At most so many times more, if an element is but a few characters: then it is their number that matters."""
 FIRST_NUMBER: Final = 20_000
 """Of the events that leave: all of one width, as those that come (`bench/shapes.py`)."""
 TOLERANCE: Final = 0.001
@@ -70,7 +70,8 @@ def growth(core: SimpleNamespace, name: str, how: str, counts: tuple[int, int, i
     """Return by how much the second half of what is added costs more than the first, as a share of what it costs."""
     shape = SHAPES[name]
     unit = len(shape(COUNTS[1])) - len(shape(COUNTS[1] - 1))
-    streams = [cut(shape(count * (MANY if unit < SHORT_ELEMENT_BYTES else 1)), how) for count in counts]
+    times = max(1, min(MANY, SHORT_ELEMENT_BYTES // max(1, unit)))
+    streams = [cut(shape(count * times), how) for count in counts]
     steps(core, cut(shape(counts[0] // 4), how), MOST_STEPS)  # fills the caches
     few = steps(core, streams[0], MOST_STEPS)
     more, most = (steps(core, stream, few * TOO_MANY * counts[2] // counts[0]) for stream in streams[1:])

@@ -143,7 +143,7 @@ class FrameDecoder:
             self._keep(unfinished)
 
     def begins_with(self, chunk: bytes) -> bool:
-        """Return whether a frame begins with a chunk, which is no longer than one may be: nothing else has begun before it."""
+        """Return whether a frame begins with a chunk, and is not too long: nothing else has begun before it."""
         return (
             self._lead is None
             and self._held == 0

@@ -237,7 +237,7 @@ def _value_of(frame: bytes, member: bytes) -> tuple[int, int]:
     """Return where the number begins and ends that is the value of a member.
 
     :param member: its name, in quotes. A quote inside a JSON string is escaped, so these bytes are always a name.
-    :returns: twice 0 without such a member, and -1 if there are two or it is no number.
+    :returns: 0 and 0 if there is none, and -1 and -1 if there are two or it is not a number.
     """
     head, found, rest = frame.partition(member)
     if not found:

@@ -354,6 +354,8 @@ class TestComparing:
             ("", "{]", False),
             ("{]", "{}", False),
             ("{]", "{[", True),
+            ("{[", "{[1", False),
+            ("null", '{"a":1}', False),
             ("\ud800", "{}", False),
             ('{"a":1,"b":[2]}', '{"b": [2], "a": 1}', False),
             ('{"a":1}', '{"a": true}', True),

@@ -47,8 +47,8 @@ class Addresser:
         """upstream's ``call_id`` → the client's, where another call has it"""
         self._places: dict[int, str] = {}
         """upstream's output_index → the client's id of the item last announced there"""
-        self._named_calls: Seen = {}
-        """the client's ids of calls of which upstream has sent something under the id that it announced"""
+        self._named: Seen = {}
+        """the client's ids of items of which upstream has sent something under the id that it announced"""
         self._indexes: dict[int, int] = {}
         """upstream's output_index → the client's, for the events of shell calls, which name no item"""
         self._closed: Seen = {}
@@ -110,8 +110,7 @@ class Addresser:
             if item is not None and _closes_another(event, item, view):
                 return None
             if item is not None and (item.id in self._closed_first or _fits(item, event)):
-                if item.own is not None:
-                    self._named_calls[item.id] = None
+                self._named[item.id] = None
                 return event if known == id_ else event.having(item_id=known)
         item = self._find(event)
         return self._adopt(event, item.id if item is not None else self._new_id(event))
@@ -204,7 +203,9 @@ class Addresser:
         if named is not None:
             return named  # announced as one type, closed as another (0.20.2): it is the announced one
         found = next((known for known in view.youngest() if known.type == item["type"]), None)
-        return None if found is not None and self._is_of_another(event, item.get("id"), found) else found
+        if found is None:
+            return _closed_without_upstream(item, view)
+        return None if self._is_of_another(event, item.get("id"), found) else found
 
     def _find(self, event: Event) -> ItemView | None:
         """Return the open item that an event with an unknown id means: the one at its index, else the youngest that fits."""
@@ -215,19 +216,24 @@ class Addresser:
         id_ = event.body.get("item_id")
         return None if found is not None and self._is_of_another(event, id_, found) else found
 
-    def _is_of_another(self, event: Event, id_: object, call: ItemView) -> bool:
-        """Return whether an event is of a call whose announcement was lost, and not of the open one.
+    def _is_of_another(self, event: Event, id_: object, item: ItemView) -> bool:
+        """Return whether an event is of an item whose announcement was lost, and not of the open one.
 
-        It has an id and a place of its own, and upstream has named the open call rightly before. Its arguments would run the
-        open call twice, or with what was asked of another (issue 12, K5).
+        It has an id and a place of its own, and upstream has named the open item rightly before. Its arguments would run the
+        open call twice, or with what was asked of another (issue 12, K5); its part, if no such part can be in the open item,
+        would be read as something else. An empty part that closes is nobody's (R36).
         """
+        if item.own is None:
+            part = event.body["part"] if event.type in _PARTS else None
+            if part is None or part["type"] in item.kind.parts or not part.get("text"):
+                return False
         index = event.body.get("output_index")
         return (
-            call.id in self._named_calls
+            item.id in self._named
             and type(id_) is str
             and id_ != ""
             and type(index) is int
-            and self._places.get(index) != call.id
+            and self._places.get(index) != item.id
         )
 
     def _adopt(self, event: Event, wanted: str) -> Event:
@@ -292,7 +298,7 @@ class Addresser:
         field = "summary_index" if event.type in grammar.SUMMARY_EVENTS else "content_index"
         theirs = event.body.get(field)
         item = self._view.by_id.get(event.body["item_id"])
-        ours = _index_of_part(event, theirs, item.parts_of(event) if item is not None else [])
+        ours = _index_of_part(event, theirs, item)
         if ours == theirs and type(theirs) is int:
             return event
         self._exit.correct("content_indexes")
@@ -348,6 +354,15 @@ _STRAYS: Final = frozenset({"item_id", "output_index"})
 """Fields of events that vLLM leaves inside the items of function calls (R12, R14); no item has them."""
 
 
+def _closed_without_upstream(done: Body, view: ClientView) -> ItemView | None:
+    """Return the item that was closed before upstream did, if a done item says all that was emitted of it."""
+    said = text_of(done)
+    recent = [item for item in view.items[-_RECENT:] if item.closed and not item.is_closed_by_upstream]
+    return next(
+        (item for item in recent if said and item.type == done["type"] and emitted_text(item) == said), None
+    )
+
+
 def _is_spurious_done(done: Body, item: ItemView, view: ClientView) -> bool:
     """Return whether a reasoning item or a call is closed as a message that is empty, or repeats a recent text (R36, R49).
 
@@ -356,7 +371,7 @@ def _is_spurious_done(done: Body, item: ItemView, view: ClientView) -> bool:
     """
     if item.closed or item.kind is grammar.MESSAGE or item_kind(done["type"]) is not grammar.MESSAGE:
         return False
-    if item.own is not None and construct.is_json(item.own.text):
+    if item.own is not None and construct.are_arguments(item.own.text):
         return False
     return _was_sent(text_of(done), view)
 
@@ -404,14 +419,17 @@ def _fits(item: ItemView, event: Event) -> bool:
     return run is None or run.holder is Holder.ITEM or event.body.get("delta") == ""
 
 
-def _index_of_part(event: Event, theirs: object, parts: list[PartView]) -> int:
+def _index_of_part(event: Event, theirs: object, item: ItemView | None) -> int:
     """Return the index of the part that an event is of: the one that it names if that can be, else the likeliest."""
+    parts = item.parts_of(event) if item is not None else []
     named = part_at(parts, theirs)
     run = grammar.RUN_OF_EVENT.get(event.type)
     if run is not None:
         return _index_of_text(event, run, named, parts, is_next=theirs == len(parts))
     if event.type in _ADDED:
-        again = named is not None and not named.closed and named.type == event.body["part"].get("type")
+        if type(theirs) is not int and parts:  # a part is closed before the next one
+            named = parts[-1]
+        again = named is not None and not named.closed and _announces(event, named, item)
         return named.index if named is not None and again else len(parts)
     if event.type in _DONE:
         if named is not None and not named.closed:
@@ -422,6 +440,14 @@ def _index_of_part(event: Event, theirs: object, parts: list[PartView]) -> int:
     if named is not None:
         return named.index
     return parts[-1].index if parts and event.type not in _DONE else len(parts)
+
+
+def _announces(event: Event, part: PartView, item: ItemView | None) -> bool:
+    """Return whether an announcement can be of this part: it has its type, or one that its item cannot have (R25)."""
+    type_ = event.body["part"].get("type")
+    return type_ == part.type or (
+        item is not None and event.type == grammar.PART_ADDED and type_ not in item.kind.parts
+    )
 
 
 def _index_of_text(

@@ -27,7 +27,7 @@ from vllm_sse_proxy.families.responses import construct, grammar, item_fields
 from vllm_sse_proxy.families.responses.address import Addresser
 from vllm_sse_proxy.families.responses.construct import COMPLETED, INCOMPLETE
 from vllm_sse_proxy.families.responses.events import inserted
-from vllm_sse_proxy.families.responses.final_match import FinalMatch, match_final, text_of
+from vllm_sse_proxy.families.responses.final_match import FinalMatch, match_final, text_of, with_text_in_place
 from vllm_sse_proxy.families.responses.grammar import Holder, TextRun, item_kind
 from vllm_sse_proxy.families.responses.headless import HeadlessArguments
 from vllm_sse_proxy.families.responses.outcome import (
@@ -154,7 +154,8 @@ class ResponsesCompleter(Completer):
     def _response_of(self, event: Event) -> Mapping[str, Any]:
         own = event.body.get("response")
         if self._view.response is None and type(own) is dict and own.get("id"):
-            return construct.complete_response(own, self._view, self._context.request)
+            complete = construct.complete_response(own, self._view, self._context.request)
+            return construct.with_whole_functions(complete)
         return construct.response_so_far(self._view, self._context.request)
 
     # ------------------------------------------------------------------------------------------------------ openings of items
@@ -352,6 +353,7 @@ class ResponsesCompleter(Completer):
             outcome_of(terminal) == grammar.INCOMPLETE
             and item_kind(done.body["item"]["type"]) in _CAN_BE_CUT
             and self._match(response).is_last(item)  # if it is another item, its closings came late
+            and not any(other.item.get("status") == INCOMPLETE for other in self._view.items)
         )
 
     # ---------------------------------------------------------------------------------------------------- parts, texts, items
@@ -430,7 +432,7 @@ class ResponsesCompleter(Completer):
         said: str = event.body[run.done_field]  # the second station leaves out any other
         changes: Body = {}
         index = part_index(event)
-        missing = construct.tail(sent, said)
+        missing = construct.missing_end(run, sent, said)
         stands = (
             said == sent
             or missing
@@ -526,9 +528,11 @@ class ResponsesCompleter(Completer):
                 self._exit.emit(closing)
 
     def _take_waiting(self) -> list[Event]:
-        waiting, self._waiting = self._waiting, []
+        """Return what waits, and forget it; of closings that upstream sent again the last, in the place of the first."""
+        latest = {(closing.type, _item_id_of(closing)): closing for closing in self._waiting}
+        self._waiting = []
         self._waiting_calls.clear()
-        return waiting
+        return list(latest.values())
 
     def _settle(self, done: Event, item: ItemView) -> None:
         """Release the closing of a call's text with what its done item has, since nothing else is held."""
@@ -718,7 +722,7 @@ class ResponsesCompleter(Completer):
         """
         if account.get("type", item.type) != item.type:
             account = {}
-        account = construct.with_text_in_place(account, item)
+        account = with_text_in_place(account, item)
         before = self._exit.tally.events_out
         for parts, field in ((item.summaries, "summary"), (item.parts, "content")):
             said = account.get(field)
@@ -732,9 +736,9 @@ class ResponsesCompleter(Completer):
         own = item.own
         if own is not None and own.run is not None and not own.done:
             said = account.get(own.run.field)
-            if is_final and own.length and own.run.is_json and construct.is_json(own.text):
+            if is_final and own.length and own.run.is_json and construct.are_arguments(own.text):
                 said = None
-            missing = construct.tail(own.text, said)
+            missing = construct.missing_end(own.run, own.text, said)
             if missing:
                 self._exit.emit(construct.delta(item, own.run, 0, missing))
             stands = (
@@ -829,7 +833,7 @@ def _says_less(closing: Event, account: Body) -> bool:
             parts[index] if type(parts) is list and type(index) is int and 0 <= index < len(parts) else None
         )
     said = closing.body[run.done_field]
-    if type(holder) is not dict or (run.is_json and said and construct.is_json(said)):
+    if type(holder) is not dict or (run.is_json and said and construct.are_arguments(said)):
         return False  # arguments that can be read are whole
     return bool(construct.tail(said, holder.get(run.field)))
 
@@ -841,7 +845,7 @@ def _says_more(account: Body, done: Body, item: ItemView) -> bool:
     kind = item_kind(done["type"])
     run = kind.run
     if run is None:
-        account = construct.with_text_in_place(account, item)
+        account = with_text_in_place(account, item)
         adds_summary = bool(account.get("summary")) and not done.get("summary") and not item.summaries
         return adds_summary or bool(construct.tail(text_of(done), text_of(account)))
     said, final = done.get(run.field), account.get(run.field)
@@ -849,7 +853,7 @@ def _says_more(account: Body, done: Body, item: ItemView) -> bool:
         return False
     if run.is_json:
         # Emitted arguments are kept if they can be read (issue 12, K6); a brace too many makes them unreadable (R49).
-        return not construct.is_json(said) and construct.is_json(final)
+        return not construct.are_arguments(said) and construct.are_arguments(final)
     streamed = item.own.text if item.own is not None else ""
     return bool(construct.tail(final, streamed) or construct.tail(said, final))
 
@@ -879,7 +883,7 @@ def _is_unreadable(event: Event, item: ItemView) -> bool:
             return False  # upstream itself reports it
     said = holder.get(run.field) if run is not None else None
     if item.kind is grammar.FUNCTION_CALL:
-        return not construct.is_json(str(said or ""))
+        return not construct.are_arguments(str(said or ""))
     # Any input can be read; but if no delta of it came, it may have been lost.
     return said in ("", None) and (item.own is None or item.own.last is None)
 
@@ -919,10 +923,10 @@ class NamelessCalls:
         if pieces is None or run is None:
             return item
         said, came = item.get(run.field), "".join(pieces)
-        is_readable = said != "" and (not run.is_json or construct.is_json(str(said)))
+        is_readable = said != "" and (not run.is_json or construct.are_arguments(str(said)))
         return (
             item
-            if is_readable or (run.is_json and not construct.is_json(came))
+            if is_readable or (run.is_json and not construct.are_arguments(came))
             else {**item, run.field: came}
         )
 

@@ -443,7 +443,7 @@ def item_done(index: int, item: Body) -> Event:
 def emitted_item(item: ItemView, *, status: str, proven: Mapping[str, Any] | None = None) -> Body:
     """Return the item as its done event must show it to agree with the emitted events.
 
-    :param status: its status; a reasoning item that was announced without one gets none, as in OpenAI's streams.
+    :param status: its status; a reasoning item that has none anywhere gets none, as in OpenAI's streams.
     :param proven: upstream's own account of the item, for what the deltas did not carry (annotations, encrypted
         content, …).
     """
@@ -463,7 +463,8 @@ def emitted_item(item: ItemView, *, status: str, proven: Mapping[str, Any] | Non
         base["summary"] = emitted_parts(item.summaries, base.get("summary"))
     if item.own is not None and item.own.run is not None:
         base[item.own.run.field] = item.own.text
-    if "status" in item.item or item_fields.needs_status(item.type) or status == INCOMPLETE:
+    has_status = "status" in item.item or base.get("status") not in (None, COMPLETED)
+    if has_status or item_fields.needs_status(item.type) or status == INCOMPLETE:
         base["status"] = item_fields.fitting_status(item.type, status)
     return base
 
@@ -696,12 +697,14 @@ def supersedes(said: str, emitted: str) -> bool:
 
     Arguments are executed, not displayed: a done event that contradicts its deltas is better than a tool that runs with half
     of its arguments (R12: first delta lost; R33: input sent again in full). Arguments that differ only in white space or in
-    the order of their members are the same (F01: the fork's done events hold an object).
+    the order of their members are the same (F01: the fork's done events hold an object). Of what cannot be read, the beginning
+    alone is worth less than the whole.
     """
     if not said or said.startswith(emitted):
         return False
-    wanted, own = canonical_json(said), canonical_json(emitted)
-    return own is None if wanted is None else wanted != own
+    if not are_arguments(said):
+        return not are_arguments(emitted) and not emitted.startswith(said)
+    return canonical_json(said) != canonical_json(emitted)
 
 
 def canonical_json(text: str) -> bytes | None:
@@ -714,13 +717,12 @@ def canonical_json(text: str) -> bytes | None:
         return None
 
 
-def is_json(text: str) -> bool:
-    """Return whether a text is JSON: arguments that were cut, or that lost a piece, are not."""
+def are_arguments(text: str) -> bool:
+    """Return whether a text is what a function can be run with: a JSON object. What was cut, or lost a piece, is not."""
     try:
-        orjson.loads(text)
+        return type(orjson.loads(text)) is dict
     except (ValueError, UnicodeEncodeError):
         return False
-    return True
 
 
 def tail(emitted: str, proven: object) -> str:
@@ -728,6 +730,17 @@ def tail(emitted: str, proven: object) -> str:
     if isinstance(proven, str) and len(proven) > len(emitted) and proven.startswith(emitted):
         return proven[len(emitted) :]
     return ""
+
+
+def missing_end(run: TextRun, emitted: str, proven: object) -> str:
+    """Return what a proven text adds to the end of an emitted one; arguments that can be read are whole (issue 12, K6).
+
+    A brace too many makes them unreadable (R49).
+    """
+    missing = tail(emitted, proven)
+    if missing and run.is_json and are_arguments(emitted) and not are_arguments(emitted + missing):
+        return ""
+    return missing
 
 
 def end_of_part(item: ItemView, part: PartView, account: object) -> list[Event]:
@@ -830,23 +843,6 @@ def _without_counterpart(parts: list[Body], texts: list[str]) -> list[Body]:
         elif at == len(texts) or said != "":
             left.append(part)
     return left[len(texts) - at :]
-
-
-def with_text_in_place(account: Body, item: ItemView) -> Body:
-    """Return an account of reasoning with its text as content where it was streamed so and the account has it as a summary.
-
-    A second parse of the answer, or a gateway, may move the thought; it must not be emitted again (issue 12, K9). The reverse
-    is what ``reasoning_summaries`` does on purpose.
-
-    :returns: the account itself if it has any text as content, or another summary.
-    """
-    sent = "".join([part.text for part in item.parts]).strip() if item.kind.summaries else ""
-    if not sent or texts_in(account.get("content")):
-        return account
-    said = texts_in(account.get("summary"))
-    if not said.strip().startswith(sent):
-        return account
-    return {**account, "content": [{"type": item.kind.parts[0], "text": said}], "summary": []}
 
 
 def texts_in(parts: object) -> str:
@@ -981,7 +977,7 @@ def summed_up(item: ItemView, account: Mapping[str, Any] | None) -> Mapping[str,
         # Upstream closed the call in the middle, too long ago for its closing to be held (R19). Clients that run calls from
         # the final output need all of its arguments.
         whole, emitted = account.get(run.field), str(final.get(run.field))
-        if isinstance(whole, str) and whole.startswith(emitted) and not is_json(emitted):
+        if isinstance(whole, str) and whole.startswith(emitted) and not are_arguments(emitted):
             return {**final, run.field: whole}
     return final
 

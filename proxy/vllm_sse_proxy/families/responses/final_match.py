@@ -691,6 +691,25 @@ def _bare(text: str) -> tuple[str, str]:
     return "".join(pieces).strip(), " ".join(piece.strip() for piece in pieces).strip()
 
 
+def with_text_in_place(account: Body, item: ItemView) -> Body:
+    """Return an account of reasoning with its text as content where it was streamed so and the account has it as a summary.
+
+    A second parse of the answer, or a gateway, may move the thought; it must not be emitted again (issue 12, K9). The reverse
+    is what ``reasoning_summaries`` does on purpose.
+
+    :returns: the account itself if it has any text as content, or another summary.
+    """
+    sent = "".join([part.text for part in item.parts]) if item.kind.summaries else ""
+    bare = _bare(sent)[0]
+    if not bare or construct.texts_in(account.get("content")):
+        return account
+    said = _bare(construct.texts_in(account.get("summary")))[0]
+    if not said.startswith(bare):
+        return account
+    whole = sent + said[len(bare) :]
+    return {**account, "content": [{"type": item.kind.parts[0], "text": whole}], "summary": []}
+
+
 def text_of(item: Mapping[str, Any]) -> str:
     """Return all text of the content of a final or done item; of its summary where it has no other."""
     return construct.texts_in(item.get("content")) or construct.texts_in(item.get("summary"))

@@ -76,7 +76,7 @@ def _status_of_half(item: ItemView) -> str | None:
 
 
 def _has_json(item: ItemView) -> bool:
-    return item.own is not None and construct.is_json(item.own.text)
+    return item.own is not None and construct.are_arguments(item.own.text)
 
 
 def can_be_read(account: Body | None) -> bool:
@@ -84,7 +84,10 @@ def can_be_read(account: Body | None) -> bool:
     run = item_kind(account.get("type")).run if account is not None else None
     said = account.get(run.field) if account is not None and run is not None else None
     return (
-        run is not None and type(said) is str and said != "" and (not run.is_json or construct.is_json(said))
+        run is not None
+        and type(said) is str
+        and said != ""
+        and (not run.is_json or construct.are_arguments(said))
     )
 
 
@@ -97,7 +100,7 @@ def _is_unfinished(item: ItemView, account: Body | None) -> bool:
     if item.own is None or run is None:
         return item.kind is grammar.REASONING
     said = (account or {}).get(run.field)
-    return not construct.is_json(said if type(said) is str else item.own.text)
+    return not construct.are_arguments(said if type(said) is str else item.own.text)
 
 
 def is_finished(item: ItemView) -> bool:
@@ -122,7 +125,7 @@ def _is_closed_whole(item: ItemView) -> bool:
     if not item.is_closed_by_upstream:
         return item.kind is grammar.REASONING and is_finished(item)
     return item.kind is not grammar.FUNCTION_CALL or (
-        item.own is not None and construct.is_json(item.own.text)
+        item.own is not None and construct.are_arguments(item.own.text)
     )
 
 
@@ -174,7 +177,7 @@ def is_cut_short(final: Mapping[str, Any], response: Mapping[str, Any]) -> bool:
     if run is None or not run.is_json:
         # An item in progress may just be stale, and nobody sees that free text lacks its end.
         return run is not None and status == construct.INCOMPLETE
-    return not construct.is_json(str(final.get(run.field)))
+    return not construct.are_arguments(str(final.get(run.field)))
 
 
 def typed_terminal(event: Event, *, is_half: bool) -> Event:

@@ -38,6 +38,14 @@ def test_the_search_alone_is_emitted(index: int) -> None:
     assert made.repairs["browser_calls"] == 1
 
 
+@pytest.mark.parametrize("at", [0, 2, 5])
+def test_its_id_may_change_in_its_middle(at: int) -> None:
+    life, _ = mcp_call("browser.search")
+    renamed, _ = mcp_call("browser.search", "mcp_renamed")
+    made = repaired(opened(*life[:at], *renamed[at:], *S_LIFE, terminal(S_DONE)))
+    assert made.output == [S_DONE]
+
+
 def test_a_search_that_only_the_end_shows_is_the_call_that_was_streamed() -> None:
     life, done = mcp_call("browser.search")
     made = repaired(opened(*life, terminal(S_DONE)))

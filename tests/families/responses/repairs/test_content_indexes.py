@@ -114,3 +114,10 @@ def test_a_closing_that_comes_again_without_an_index_is_of_the_closed_part(index
     again = at(index, LIFE[-3])
     made = repaired(opened(*LIFE[:-2], *again, *LIFE[-2:], terminal(DONE)))
     assert [part["text"] for part in made.output[0]["content"]] == ["Hi"]
+
+
+def test_the_announcement_of_a_part_may_come_after_its_first_text_and_with_another_type() -> None:
+    life, done = reasoning(0, "Think", ".")
+    late = {**life[1], "part": text_part("")}
+    made = repaired(opened(life[0], life[2], late, *life[3:], terminal(done)))
+    assert made.output == [done]

@@ -128,3 +128,14 @@ def test_a_done_event_that_repeats_the_calls_before_it_says_nothing_new(said: st
         opened(*first, *message(1, "Hi")[0], *second[:2], closing, second[3], terminal()), conforming=False
     )
     assert made.values("function_call_arguments.done", "arguments")[-1] == stands
+
+
+@pytest.mark.parametrize("closing", [2, 3])
+def test_arguments_that_can_be_read_do_not_become_unreadable(closing: int) -> None:
+    """R49: a brace too many, in one of the closings."""
+    life, done = call(0, "{}")
+    wrong = [life[2] | {"arguments": "{}}"}, life[3] | {"item": {**done, "arguments": "{}}"}}]
+    life[closing] = wrong[closing - 2]
+    made = repaired(opened(*life, terminal(done)))
+    assert made.values("function_call_arguments.delta", "delta") == ["{}"]
+    assert made.output == [done]

@@ -312,3 +312,12 @@ def test_a_lifecycle_event_without_a_response_has_the_one_that_the_client_knows(
         "completed",
     ]
     assert made.output == [M_DONE]
+
+
+@pytest.mark.parametrize("first", [1, 5])
+def test_what_is_left_of_a_message_is_no_thought(first: int) -> None:
+    """Its announcement was lost, and more: what names an item and a place of its own is of another than the open one."""
+    life, done = message(1, "Hi")
+    made = repaired(opened(*R_LIFE[:-3], *life[first:], terminal(R_DONE, done)))
+    assert [item["type"] for item in made.output] == ["reasoning", "message"]
+    assert made.output == [R_DONE, done]

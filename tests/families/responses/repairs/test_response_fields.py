@@ -362,3 +362,12 @@ def test_an_object_that_need_not_be_there_is_whole_or_goes(name: str, value: Any
 def test_such_an_object_stays_if_it_is_whole() -> None:
     fields: Json = {"prompt": {"id": "p"}, "conversation": None}
     assert untouched(opened(terminal(**fields)))
+
+
+@pytest.mark.parametrize(("name", "number"), [("temperature", 1.0), ("top_p", 1), ("top_logprobs", 0)])
+def test_a_truth_value_is_no_number_though_python_calls_them_equal(name: str, number: float) -> None:
+    life, done = message(0, "Hi")
+    end = terminal(done)
+    end["response"][name] = bool(number)
+    made = repaired(opened(*life, end))
+    assert type(made.one("completed")["response"].get(name)) is not bool

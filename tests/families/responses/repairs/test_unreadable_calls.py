@@ -32,6 +32,25 @@ def test_any_of_several_calls_gets_its_arguments_and_the_order_stays(said: str, 
     ]
 
 
+@pytest.mark.parametrize("said", ["null", "7", '"Rome"', "[]"])
+def test_json_that_is_no_object_is_nothing_to_run_a_tool_with(said: str) -> None:
+    life, half = call(0, said)
+    made = repaired(opened(*life[:2], *M_LIFE, terminal(M_DONE)))
+    assert [item["status"] for item in made.output] == ["incomplete", "completed"]
+    made = repaired(opened(*life, *M_LIFE, terminal({**half, "arguments": ROME}, M_DONE)), conforming=False)
+    assert made.output[0]["arguments"] == ROME
+    assert [item["arguments"] for item in made.output[:1]] == made.values(
+        "function_call_arguments.done", "arguments"
+    )
+
+
+def test_a_closing_that_comes_again_while_it_waits_is_emitted_once() -> None:
+    life, half = HALF_LIFE, HALF
+    made = repaired(opened(*life[:-1], *life[1:], terminal(half)))
+    assert len(made.all("function_call_arguments.done")) <= 1
+    assert len(made.all("output_item.done")) == 1
+
+
 def test_input_of_a_custom_tool_too() -> None:
     life, done = custom_call(0)
     made = repaired(opened(*life, terminal({**done, "input": "ls"})))

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import grammar
-from vllm_sse_proxy.families.responses.construct import canonical_json, is_json
+from vllm_sse_proxy.families.responses.construct import are_arguments, canonical_json
 from vllm_sse_proxy.families.responses.events import item_id_of, object_in
 from vllm_sse_proxy.families.responses.grammar import item_kind
 from vllm_sse_proxy.stream.event import COMMENT
@@ -91,7 +91,7 @@ class RepeatedCalls(Repair):
         """Return whether a call that broke off has nothing but the beginning of an earlier one that is whole."""
         call = self._earlier(self.held[0], view)
         own = call.own.text if call is not None and call.own is not None else ""
-        return is_json(own) and own.startswith(_pieces(self.held))
+        return are_arguments(own) and own.startswith(_pieces(self.held))
 
     def _belongs(self, event: Event, view: ClientView) -> bool:
         """Return whether an event announces the held call again, or is of a call that the client does not know."""

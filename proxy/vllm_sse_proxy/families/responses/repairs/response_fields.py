@@ -95,15 +95,18 @@ class ResponseFields(Repair):
         seen = self._seen
         if len(response) != len(seen) or response.get("error") is not None:
             return None
-        moved: Body = {}
-        for name, kinds in _MOVING.items():
-            if name in response:
-                value = moved[name] = response[name]
-                if type(value) not in kinds:
-                    return None
-        if {**seen, **moved} != response or list(seen) != list(response):
+        moved = {name: response[name] for name in _MOVING if name in response}
+        if not all(type(value) in _MOVING[name] for name, value in moved.items()):
+            return None
+        same = {**seen, **moved}
+        if same != response or list(same) != list(response) or _types_in(same) != _types_in(response):
             return None
         return response if self._completed is seen else {**self._completed, **moved}
+
+
+def _types_in(response: Body) -> list[type]:
+    """Return the types of the values, in order: to Python a truth value is equal to the number that it is as one."""
+    return [type(value) for value in response.values()]
 
 
 _MOVING: Final = {
