@@ -121,9 +121,10 @@ class TestLearning:
     """What is not sure is not learned."""
 
     def test_words_that_leave_twice_have_no_place(self) -> None:
-        frame, text = b'data: {"word":"Hi"}', TextView()
+        frame, text = b'data: {"word":"Hi"}\n\n', TextView()
         assert learned("word", frame, frame, b'"Hi"', text, b"", ()) is not None
-        assert learned("word", frame, b'data: {"word":"Hi","again":"Hi"}', b'"Hi"', text, b"", ()) is None
+        twice = b'data: {"word":"Hi","again":"Hi"}\n\n'
+        assert learned("word", frame, twice, b'"Hi"', text, b"", ()) is None
 
     @pytest.mark.parametrize("spelled", [b"", b"5", b'"a"b"', b'"'])
     def test_what_is_no_string_is_no_words(self, spelled: bytes) -> None:

@@ -335,7 +335,6 @@ def test_an_opening_that_is_repeated_under_the_other_name_is_rewritten(
         (vllms(), vllms(model="n")),
         (vllms(), vllms(model="longer")),
         (vllms(), vllms(store=True)),
-        (vllms(instructions="response.created"), vllms(instructions="response.created")),
         (vllms(sequence_number=3), vllms(sequence_number=3)),
         (vllms(status="queued"), vllms(status="queued")),
         (vllms(status=None), vllms(status=None)),
@@ -346,6 +345,17 @@ def test_an_opening_that_differs_or_could_be_read_otherwise_is_walked(
 ) -> None:
     stream = response_openings(first, second)
     assert rewritten(stream, PLAN) == 0
+    assert outcome([stream], BodyEnd.EOF, PLAN) == walked([stream], BodyEnd.EOF, PLAN)
+
+
+@python_core
+@pytest.mark.parametrize("type_first", [False, True])
+def test_an_opening_that_names_its_type_elsewhere_is_repeated_where_the_last_member_counts(
+    *, type_first: bool
+) -> None:
+    fields = vllms(instructions="response.created")
+    stream = response_openings(fields, fields, type_first=type_first)
+    assert rewritten(stream, PLAN) == (not type_first)
     assert outcome([stream], BodyEnd.EOF, PLAN) == walked([stream], BodyEnd.EOF, PLAN)
 
 

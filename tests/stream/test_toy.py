@@ -48,9 +48,9 @@ class TestToy:
         normalizer = StreamNormalizer(Plan.of(TOY, strict=True))
         engine = normalizer._engine
         normalizer.feed(frame('{"word":"a"}') + frame('{"word":"b"}'))
-        assert engine.rewrite(b'data: {"word":"c\\u00e9"}')
-        assert not engine.rewrite(b'data: {"word": "d"}')
-        assert engine.exit.take().endswith(b'data: {"word":"c\\u00e9"}\n\n')
+        assert engine.rewritten(frame('{"word":"c\\u00e9"}')) == b'data: {"word":"c\\u00e9"}\n\n'
+        assert engine.rewritten(frame('{"word": "d"}')) is None
+        assert engine.rewritten(frame('{"word":"d"}') * 2) is None
         assert normalizer.feed(frame('{"kind":"bye"}')).startswith(b'data: {"kind":"bye"}')
 
     def test_a_number_that_the_family_does_not_know_stays_what_it_is(self) -> None:

@@ -142,6 +142,17 @@ class FrameDecoder:
                     yield comment
             self._keep(unfinished)
 
+    def begins_with(self, chunk: bytes) -> bool:
+        """Return whether a frame begins with a chunk, and is not too long: nothing else has begun before it."""
+        return (
+            self._lead is None
+            and self._held == 0
+            and not self._partial
+            and not self._after_cr
+            and not self._failed
+            and len(chunk) <= self._limit
+        )
+
     def split(self, chunk: bytes) -> list[bytes] | None:
         """Return the blocks of a chunk that is nothing but whole ones: their lines, without the blank line behind them.
 
@@ -149,19 +160,17 @@ class FrameDecoder:
         """
         if self._lead == b"" and chunk and not chunk.startswith(_BOM[:1]):
             self._lead = None
-        if (
-            self._lead is None
-            and self._held == 0
-            and not self._partial
-            and not self._after_cr
-            and not self._failed
-            and len(chunk) <= self._limit
-            and chunk.endswith(b"\n\n")
-            and _CR not in chunk
-        ):
-            lines = chunk[:-2]  # one event has one line end, or none
-            return lines.split(b"\n\n") if lines.count(_LF) > 1 else [lines]
-        return None
+        if not self.begins_with(chunk) or not chunk.endswith(b"\n\n") or _CR in chunk:
+            return None
+        return chunk[:-2].split(b"\n\n")
+
+    def plain(self, chunk: bytes) -> Frame | None:
+        """Return the frame of a chunk that is exactly what servers send for one event; None for any other.
+
+        The chunk must be one that a frame begins with.
+        """
+        is_whole = chunk.endswith(b"\n\n") and _CR not in chunk
+        return _read_plain(chunk[:-2]) if is_whole else None
 
     def parse(self, block: bytes) -> list[Frame]:
         """Return the frame and the comments of a block that `split` returned."""
@@ -277,10 +286,11 @@ class FrameDecoder:
 
 def _read_plain(block: bytes) -> Frame | None:
     """Return the frame of a block that is exactly what servers send; None for any other."""
+    # By `partition`, which costs a third of `find`.
     if block.startswith(_EVENT):
-        end = block.find(b"\n")
-        if block.startswith(_DATA, end + 1) and block.find(b"\n", end + 7) < 0:
-            return Frame(block[7:end].decode("utf-8", "replace") or None, block[end + 7 :], block=block)
+        line, _, rest = block.partition(b"\n")
+        if rest.startswith(_DATA) and _LF not in rest:
+            return Frame(line[7:].decode("utf-8", "replace") or None, rest[6:], block=block)
     elif block.startswith(_DATA) and _LF not in block:
         return Frame(None, block[6:], block=block)
     return None

@@ -4,7 +4,6 @@ Whatever the decoder dispatched can be encoded and decodes to the same frame aga
 is not trusted, so no value may begin a line of its own.
 """
 
-from functools import lru_cache
 from typing import Final
 
 _DATA = b"data: %b\n\n"
@@ -23,7 +22,13 @@ def event_pieces(event: str, data: bytes) -> tuple[bytes, bytes, bytes]:
     A name that cannot stand on a line (it holds CR or LF) is left out: the payload says its type too. `data` should
     be one line, since some clients read no more; LF inside it goes out as several `data:` lines. It holds no CR.
     """
-    head = _known_head(event) if len(event) <= _SHORT_NAME else _head(event)
+    head = _HEADS.get(event)
+    if head is None:
+        head = _head(event)
+        if len(event) <= _SHORT_NAME:
+            if len(_HEADS) >= _MANY_HEADS:
+                _HEADS.clear()
+            _HEADS[event] = head
     return head, _one_field_a_line(data), b"\n\n"
 
 
@@ -46,9 +51,11 @@ def _head(event: str) -> bytes:
     return b"event: %b\ndata: " % event.encode("utf-8", "replace")
 
 
-_known_head = lru_cache(maxsize=256)(_head)
-_SHORT_NAME = 100
-"""Characters of a name that may be remembered: names come from upstream, and a long one could fill the memory."""
+_HEADS: Final[dict[str, bytes]] = {}
+"""Name of an event → the lines before its data."""
+_MANY_HEADS: Final = 256
+_SHORT_NAME: Final = 100
+"""How many names are remembered, and how long ones: they come from upstream, and could fill the memory."""
 
 
 def _one_field_a_line(data: bytes) -> bytes:

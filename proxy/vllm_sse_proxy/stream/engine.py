@@ -24,6 +24,7 @@ from vllm_sse_proxy.stream.rewrites import (
     Awaited,
     Rewrite,
     learned,
+    spelled_number,
     spelled_words,
     words_in,
 )
@@ -61,14 +62,14 @@ class Engine:
     def process(self, event: Event, frame: bytes | None = None) -> None:
         """Take one event of upstream, or END, through the stations.
 
-        :param frame: the event's frame as it came, without its blank line, if it is exactly what servers send.
+        :param frame: the event's frame as it came, with its blank line, if it is exactly what servers send.
         """
         self._walks += 1
+        self._awaited = None
         if event.type is not END:
             self.exit.tally.events_in += 1
         if event.type not in self._family.deltas or frame is None:
             self._rewrites.clear()
-            self._awaited = None
             type_ = self._family.repeated_as(event) if frame is not None else None
             if type_ is None or frame is None:
                 self._walk(event, 0)
@@ -156,23 +157,23 @@ class Engine:
 
     # ---------------------------------------------------------------------------------------------------------- the fast path
 
-    def rewrite(self, frame: bytes) -> bool:
-        """Emit a frame by its bytes alone, if it is spelled like one that was walked; return whether it was.
+    def rewritten(self, frame: bytes) -> bytes | None:
+        """Return what becomes of a frame that is spelled like one that was walked; None for any other, which must be.
 
-        :param frame: without its blank line.
+        :param frame: with its blank line. It may be anything else, too.
         """
         if self._rewrites:
-            number = str(self.exit.view.next_number).encode()
+            number = spelled_number(self.exit.view.next_number)
             for rewrite in self._rewrites:
                 spelled = rewrite.before.read(frame, number)
                 if spelled:
-                    return self._rewrite(rewrite, frame, spelled, number)
-        return self._awaited is not None and self._repeat(self._awaited, frame)
+                    return self._rewritten(rewrite, frame, spelled, number)
+        return None if self._awaited is None else self._repeated(self._awaited, frame)
 
-    def _rewrite(self, rewrite: Rewrite, frame: bytes, spelled: bytes, number: bytes) -> bool:
+    def _rewritten(self, rewrite: Rewrite, frame: bytes, spelled: bytes, number: bytes) -> bytes | None:
         words = words_in(spelled)
         if words is None or not self._may_pass(rewrite, words):
-            return False
+            return None
         exit_ = self.exit
         view, tally = exit_.view, exit_.tally
         before, after = rewrite.before, rewrite.after
@@ -180,13 +181,7 @@ class Engine:
         is_right = before.number == wanted and before.idle == rewrite.idle
         change = rewrite.if_right if is_right else rewrite.if_wrong
         if change == WALKED:
-            return False
-        if change == WHOLE:
-            exit_.out.append(frame + b"\n\n")
-        else:
-            exit_.out.append(
-                after.written(wanted, spelled if change == KEPT else spelled_words(spelled, words))
-            )
+            return None
         if after.is_numbered:
             view.next_number += 1
             if before.number != number:
@@ -197,7 +192,9 @@ class Engine:
         tally.events_out += 1
         for name in rewrite.corrections:
             tally.correct(name)
-        return True
+        if change == WHOLE:
+            return frame
+        return after.written(wanted, spelled if change == KEPT else spelled_words(spelled, words))
 
     def _may_pass(self, rewrite: Rewrite, words: str) -> bool:
         """Return whether no repair must see the words, the client is to have them, and there is room for them."""
@@ -227,26 +224,24 @@ class Engine:
             signs += watched
         return signs
 
-    def _repeat(self, awaited: Awaited, frame: bytes) -> bool:
-        """Emit an event that repeats the one before it; return whether it does."""
-        exit_ = self.exit
-        view, tally = exit_.view, exit_.tally
-        self._awaited = None
-        number = str(view.next_number).encode()
+    def _repeated(self, awaited: Awaited, frame: bytes) -> bytes | None:
+        """Return what becomes of an event that repeats the one before it; None if it does not."""
+        view, tally = self.exit.view, self.exit.tally
+        number = spelled_number(view.next_number)
         written = awaited.repeated(frame, number)
         if written is None:
-            return False
+            return None
+        self._awaited = None
         body = {**awaited.event.body, "type": awaited.type, "sequence_number": view.next_number}
         view.apply(Event(awaited.type, body))
         view.next_number += 1
         self._walks += 1
-        exit_.out.append(written)
         tally.events_in += 1
         tally.events_out += 1
         tally.events_renumbered += awaited.number != number
         for name in awaited.corrections:
             tally.correct(name)
-        return True
+        return written
 
     def _walk_and_await(self, event: Event, frame: bytes, type_: str) -> Awaited | None:
         """Walk an event that the next may repeat under another name; None if it is not certain what becomes of that."""
@@ -269,7 +264,7 @@ class Engine:
         text = view.text_of(last) if words is not None else None
         if words is None or text is None or len(exit_.out) == mark or self._signs(event.type) is None:
             return  # what a repair makes of such a delta now, it may not make of the next
-        emitted = b"".join(exit_.out[mark:]).removesuffix(b"\n\n")
+        emitted = b"".join(exit_.out[mark:])
         idle = view.idle_index(last)
         twice = (view.has_words_twice(event), view.has_words_twice(last))
         corrections = tuple(exit_.corrections)

@@ -60,6 +60,10 @@ class Event:
         """Return this event with some fields of its body replaced or added; without upstream's bytes."""
         return Event(self.type, {**self.body, **changes}, inserted=self.inserted)
 
+    def having_member(self, name: str, value: Any) -> Event:
+        """Return this event with one field replaced or added, whose name is not known before."""
+        return Event(self.type, {**self.body, name: value}, inserted=self.inserted)
+
     def renamed(self, type_: str, **changes: Any) -> Event:
         """Return this event under another type, with some fields of its body replaced or added."""
         return Event(type_, {**self.body, **changes, "type": type_}, inserted=self.inserted)

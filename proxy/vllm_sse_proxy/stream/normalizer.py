@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.stream.view import View
 
 _NO_REQUEST: Final = RequestContext()
+_BLANK_LINE: Final = b"\n\n"
 
 
 class StreamNormalizer:
@@ -104,9 +105,25 @@ class StreamNormalizer:
             return b""
         if self.ending is not None:  # observe mode, past the end of what is understood
             return chunk
-        tally = self.tally
+        tally = self._engine.exit.tally
         tally.bytes_in += len(chunk)
         self._observed_bytes = self._observed_bytes or bool(chunk)
+        begins = self._decoder.begins_with(chunk)
+        made = self._engine.rewritten(chunk) if begins else None
+        if made is None:
+            frame = self._decoder.plain(chunk) if begins else None
+            if frame is None:
+                self._take_chunk(chunk)
+            else:
+                self._take_frame(frame)
+            made = self._engine.exit.take()
+        if self._settings.observe:
+            made = chunk
+        tally.bytes_out += len(made)
+        return made
+
+    def _take_chunk(self, chunk: bytes) -> None:
+        """Take a chunk that is anything but one plain frame."""
         blocks = self._decoder.split(chunk)
         if blocks is not None:
             self._take_blocks(blocks)
@@ -116,11 +133,6 @@ class StreamNormalizer:
             except FrameTooLargeError:
                 self.limit = "max_frame_bytes"
                 self._stop(BodyEnd.LIMIT)
-        made = self._made()
-        if self._settings.observe:
-            tally.bytes_out += len(chunk)
-            return chunk
-        return made
 
     def finish(self, end: BodyEnd) -> bytes:
         """Upstream's body is over: return the last bytes to send. A second call returns nothing. Never raises."""
@@ -134,8 +146,11 @@ class StreamNormalizer:
             return b""
         self._take_rest(self._decoder.finish(), end)
         self.ended = True
-        made = self._made()
-        return b"" if self._settings.observe else made
+        made = self._engine.exit.take()
+        if self._settings.observe:
+            return b""
+        self.tally.bytes_out += len(made)
+        return made
 
     def _take_rest(self, rest: Frame | None, end: BodyEnd) -> None:
         """Take the frame that had begun when the body ended, and an error that stands outside of all frames."""
@@ -179,18 +194,22 @@ class StreamNormalizer:
         """Take whole blocks of lines."""
         engine = self._engine
         for block in blocks:
-            if not engine.rewrite(block):
-                for frame in self._decoder.parse(block):
-                    if not self._take_frame(frame):
-                        return
+            made = engine.rewritten(block + _BLANK_LINE)
+            if made is not None:
+                engine.exit.out.append(made)
+                continue
+            for frame in self._decoder.parse(block):
+                if not self._take_frame(frame):
+                    return
 
     def _take(self, frames: Iterable[Frame]) -> bool:
         """Take frames; return whether the stream goes on behind them."""
         engine = self._engine
         for frame in frames:
-            if frame.block and engine.rewrite(frame.block):
-                continue
-            if not self._take_frame(frame):
+            made = engine.rewritten(frame.block + _BLANK_LINE) if frame.block else None
+            if made is not None:
+                engine.exit.out.append(made)
+            elif not self._take_frame(frame):
                 return False
         return True
 
@@ -217,7 +236,7 @@ class StreamNormalizer:
             self._said_done = True
         self.limit = self._family.exceeds(event, view)
         if self.limit is None:
-            self._engine.process(event, frame.block)
+            self._engine.process(event, frame.block + _BLANK_LINE if frame.block else None)
             if view.outcome is not None:
                 self._close(None)
                 return False
@@ -237,12 +256,6 @@ class StreamNormalizer:
         self.ended = not self._settings.observe
         if self._settings.observe:
             self.tally.observed()
-
-    def _made(self) -> bytes:
-        made = self._engine.exit.take()
-        if not self._settings.observe:
-            self.tally.bytes_out += len(made)
-        return made
 
 
 class _StrayText:

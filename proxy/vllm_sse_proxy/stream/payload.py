@@ -30,8 +30,8 @@ def read_strictly(data: bytes) -> Any:
     """
     value = _LOADS(data)
     if (
-        data[::_STEP].translate(_DIGITS_AS_ZEROS).find(_FEW_DIGITS) >= 0
-        and data.translate(_DIGITS_AS_ZEROS).find(_MANY_DIGITS) >= 0
+        data[::_STEP].translate(_DIGITS_AS_ZEROS).partition(_FEW_DIGITS)[1]
+        and data.translate(_DIGITS_AS_ZEROS).partition(_MANY_DIGITS)[1]
     ):
         return json.loads(data, parse_constant=_refuse)
     return value

@@ -18,8 +18,6 @@ event other than a delta clears all forms. Repairs that must see words name the 
 
 from __future__ import annotations
 
-import re
-from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -36,15 +34,13 @@ _UNNUMBERED: Final = b"-1"
 """What vLLM puts where it has no number."""
 _QUOTE: Final = 34
 _BACKSLASH: Final = 92
+_LF: Final = 10
+_MINUS: Final = 45
+_ZERO: Final = 48
+_NINE: Final = 57
+_COMMA: Final = 44
+_BRACE: Final = 125
 _MEMBER: Final = b'"sequence_number"'
-_NUMBER: Final = re.compile(rb'"sequence_number":(-?[0-9]+)(?=[,}])')
-# A quote inside a JSON string is escaped, so these bytes are always the name of a member.
-
-
-@cache
-def _index(name: bytes) -> re.Pattern[bytes]:
-    """Return what finds an index by its name; a family has two or three such names."""
-    return re.compile(rb'"%b":([0-9]+)(?=[,}])' % name)
 
 
 class _Gap:
@@ -72,10 +68,10 @@ class Form:
         "_after",
         "_before",
         "_echo",
-        "_ending",
         "_ends_in_number",
         "_head",
         "_inner",
+        "_is_plain",
         "_shortest",
         "_tail",
         "idle",
@@ -92,9 +88,9 @@ class Form:
         self._before = before
         self._after = after
         self._tail = tail
-        self._ending = tail + b"\n\n"
         self._ends_in_number = bool(after) and not after[0].is_idle
         self._inner = after[1:]
+        self._is_plain = self._ends_in_number and len(after) == 1 and not before and echo is None
         self._shortest = len(head) + len(tail) + 2
         self.is_numbered = any(not gap.is_idle for gap in (*before, *after))
         self.number = b""
@@ -102,21 +98,23 @@ class Form:
 
     @classmethod
     def of(cls, frame: bytes, words: bytes, idle: bytes = b"", *, twice: bool = False) -> Form | None:
-        """Read the form off a frame without its blank line.
+        """Read the form off a frame.
 
         :param words: the JSON of its words.
         :param idle: name of a member whose value, an index, makes no difference.
         :param twice: whether the words stand in it twice.
         :returns: None if it is not certain where the gaps are.
         """
-        if frame.count(words) != 1 + twice or len(words) <= len(_EMPTY_WORDS):
+        head, found, rest = frame.partition(words)
+        if not found or len(words) <= len(_EMPTY_WORDS):
             return None
-        start = frame.index(words)
-        end = frame.rindex(words) + len(words)
-        echo = frame[start + len(words) : end - len(words)] if twice else None
+        start, echo = len(head), None
+        if twice:
+            echo, found, rest = rest.partition(words)
         gaps = _gaps_in(frame, idle)
-        if gaps is None:
+        if gaps is None or not found or rest.partition(words)[1]:
             return None
+        end = len(frame) - len(rest)
         head_end, tail_start = start, end
         before: list[_Gap] = []
         after: list[_Gap] = []
@@ -131,8 +129,8 @@ class Form:
         # With an escape beside the words, or a line end in the JSON, it could be read in another way.
         if (
             len(before) + len(after) != len(gaps)
-            or frame.count(b"\\") != words.count(b"\\") * (1 + twice)
-            or frame.find(b"\n", head_end) >= 0
+            or (_BACKSLASH in frame and frame.count(b"\\") != words.count(b"\\") * (1 + twice))
+            or _LF in frame[head_end : len(frame) - len(_BLANK_LINE)]
         ):
             return None
         return cls(frame[:head_end], before, after, frame[tail_start:], echo)
@@ -144,8 +142,8 @@ class Form:
 
         :param number: the one that it should have: looked for first.
         """
-        head, end = self._head, self._tail
-        if len(frame) < self._shortest or not frame.startswith(head):
+        start, end = len(self._head), self._tail
+        if len(frame) < self._shortest or not frame.startswith(self._head):
             return b""
         after = self._after
         self.number = b""
@@ -154,15 +152,23 @@ class Form:
             if frame.endswith(numbered):
                 self.number = number
                 end, after = numbered, self._inner
+                if self._is_plain:
+                    return frame[start : len(frame) - len(end)]
         if end is self._tail and not frame.endswith(end):
             return b""
-        words = frame[len(head) : len(frame) - len(end)]
-        # A number holds no quote, so the literal beside it is where it borders on the number.
+        return self._between(frame, start, len(frame) - len(end), after)
+
+    def _between(self, frame: bytes, start: int, end: int, after: list[_Gap]) -> bytes:
+        """Return the words that stand among the gaps between two places of a frame; nothing if it does not fit."""
         for gap in self._before:
-            value, found, words = words.partition(gap.literal)
-            if not found or not self._note(value, gap):
+            border = _end_of_number(frame, start)
+            if not self._note(frame[start:border], gap):
                 return b""
-        for gap in after:
+            start = border + len(gap.literal)
+            if frame[border:start] != gap.literal:
+                return b""
+        words = frame[start:end]
+        for gap in after:  # a number holds no quote: it borders on the last literal that is found
             words, found, value = words.rpartition(gap.literal)
             if not found or not self._note(value, gap):
                 return b""
@@ -182,7 +188,9 @@ class Form:
         return value == _UNNUMBERED or _is_number(value)
 
     def written(self, number: bytes, words: bytes) -> bytes:
-        """Return a frame that is spelled like this, with its blank line; without gaps that are idle."""
+        """Return a frame that is spelled like this, without gaps that are idle."""
+        if self._is_plain:
+            return b"".join((self._head, words, self._after[0].literal, number, self._tail))
         pieces = [self._head]
         for gap in self._before:
             pieces.append(number)
@@ -194,7 +202,7 @@ class Form:
         for gap in self._after:
             pieces.append(gap.literal)
             pieces.append(number)
-        pieces.append(self._ending)
+        pieces.append(self._tail)
         return b"".join(pieces)
 
     def is_like(self, other: Form) -> bool:
@@ -208,36 +216,42 @@ class Form:
         )
 
 
-def _number_at(frame: bytes, at: int) -> tuple[int, int] | None:
-    """Return where a frame's number begins and ends, whose member begins at ``at``; None if there are two, or it is none."""
-    found = _NUMBER.match(frame, at)
-    return None if found is None or frame.find(_MEMBER, at + 1) >= 0 else found.span(1)
-
-
 def _gaps_in(frame: bytes, idle: bytes) -> list[tuple[int, int, bool]] | None:
     """Return where the number of a frame stands and where an index that makes no difference does, in order.
 
     :param idle: name of that index; empty if there is none.
     :returns: first byte, the byte behind, and whether it is the index; None if it is not certain where they are.
     """
-    gaps: list[tuple[int, int, bool]] = []
-    at = frame.find(_MEMBER)
-    if at >= 0:
-        number = _number_at(frame, at)
-        if number is None:
-            return None
-        gaps.append((*number, False))
+    start, end = _value_of(frame, _MEMBER)
+    gaps = [(start, end, False)] if end else []
     if idle:
-        found = _index(idle).search(frame)
-        if found is None or frame.count(b'"%b"' % idle) != 1:
+        start, end = _value_of(frame, b'"' + idle + b'"')
+        if end == 0 or frame[start] == _MINUS:
             return None
-        gaps.append((found.start(1), found.end(1), True))
+        gaps.append((start, end, True))
         gaps.sort()
-    return gaps
+    return None if gaps and gaps[0][1] < 0 else gaps
+
+
+def _value_of(frame: bytes, member: bytes) -> tuple[int, int]:
+    """Return where the number begins and ends that is the value of a member.
+
+    :param member: its name, in quotes. A quote inside a JSON string is escaped, so these bytes are always a name.
+    :returns: 0 and 0 if there is none, and -1 and -1 if there are two or it is not a number.
+    """
+    head, found, rest = frame.partition(member)
+    if not found:
+        return 0, 0
+    end = _end_of_number(rest, 1) if rest.startswith(b":") else 1
+    if end == 1 or (rest[end] != _COMMA and rest[end] != _BRACE) or rest.partition(member)[1]:
+        return -1, -1
+    start = len(head) + len(member)
+    return start + 1, start + end
 
 
 _EMPTY_WORDS: Final = b'""'
 _DATA: Final = b"data: "
+_BLANK_LINE: Final = b"\n\n"
 
 
 WALKED: Final = 0
@@ -320,12 +334,10 @@ def learned(
     rewrite = Rewrite(type_, before, after, text, corrections)
     if corrections:
         return rewrite
-    came, left = _data_of(frame), _data_of(emitted)
+    (came_as, came), (left_as, left) = _line_and_data(frame), _line_and_data(emitted)
     before.read(frame, b"")
     rewrite.idle = before.idle
-    head_is_right = len(frame) - len(came) == len(emitted) - len(left) and emitted.startswith(
-        frame[: -len(came)]
-    )
+    head_is_right = came_as == left_as
     is_spelled_alike = dump_json(orjson.loads(came)) == came
     if came == left:
         rewrite.if_right = WHOLE if head_is_right else KEPT
@@ -336,9 +348,9 @@ def learned(
             rewrite.if_right = WHOLE if head_is_right else KEPT
         return rewrite
     plain, spelled, leaves = (
-        Form.of(dump_json(orjson.loads(came)), words, twice=came_twice),
-        Form.of(came, words, twice=came_twice),
-        Form.of(left, words, twice=left_twice),
+        Form.of(dump_json(orjson.loads(came)) + _BLANK_LINE, words, twice=came_twice),
+        Form.of(came + _BLANK_LINE, words, twice=came_twice),
+        Form.of(left + _BLANK_LINE, words, twice=left_twice),
     )
     if plain is None or spelled is None or leaves is None:
         return None
@@ -366,7 +378,7 @@ class Awaited:
         self.event = event
         self.type = type_
         self._came = came
-        """its frame as it came, without a blank line"""
+        """its frame as it came"""
         self._left = left
         """its frame as it left"""
         self.corrections = corrections
@@ -384,8 +396,8 @@ class Awaited:
         if came is None or not (frame.startswith(came[0]) and frame.endswith(came[1])):
             return None
         self.number = frame[len(came[0]) : len(frame) - len(came[1])]
-        if self._left == self._came + b"\n\n":  # with another number it would be written anew
-            return frame + b"\n\n" if self.number == number else None
+        if self._left == self._came:  # with another number it would be written anew
+            return frame if self.number == number else None
         left = _renamed_halves(self._left, old, new) if self.corrections else None
         if left is None or not (self.number == _UNNUMBERED or _is_number(self.number)):
             return None
@@ -395,34 +407,42 @@ class Awaited:
 def _renamed_halves(frame: bytes, old: bytes, new: bytes) -> tuple[bytes, bytes] | None:
     """Return what stands before and behind a frame's number, under another name.
 
-    :returns: None unless the name stands in the ``event:`` line, and once more as the first or the last member of the object.
+    :returns: None unless the name stands in the ``event:`` line, and as the first or the last member of the object.
     """
-    line, first, last = b"event: " + old + b"\n", b'{"type":"' + old + b'",', b',"type":"' + old + b'"}'
-    at = frame.find(_MEMBER)
-    number = _number_at(frame, at) if at >= 0 else None
-    again = frame.find(old, len(line))
-    if number is None or not frame.startswith(line) or again < 0 or frame.find(old, again + 1) >= 0:
+    line, first, last = (
+        b"event: " + old + b"\ndata: ",
+        b'{"type":"' + old + b'",',
+        b',"type":"' + old + b'"}\n\n',
+    )
+    head, found, tail = frame.rpartition(_MEMBER + b":")
+    end = _end_of_number(tail, 0) if found else 0
+    if (
+        end == 0
+        or (tail[end] != _COMMA and tail[end] != _BRACE)
+        or head.partition(_MEMBER)[1]
+        or not head.startswith(line)
+    ):
         return None
-    start, end = number
-    head, tail = frame[len(line) : start], frame[end:]
-    if head.startswith(_DATA + first):
-        head = head.replace(old, new)
-    elif tail.rstrip(b"\n").endswith(last):
-        tail = tail.replace(old, new)
-    else:
-        return None
-    return b"event: " + new + b"\n" + head, tail
+    head, tail = head[len(line) :] + found, tail[end:]
+    line = b"event: " + new + b"\ndata: "
+    if tail.endswith(last):  # of two members of one name, the last counts
+        return line + head, tail[: len(tail) - len(last)] + b',"type":"' + new + b'"}\n\n'
+    rest = head[len(first) :]
+    if head.startswith(first) and not rest.partition(old)[1] and not tail.partition(old)[1]:
+        return line + b'{"type":"' + new + b'",' + rest, tail
+    return None
 
 
 def _around_number(data: bytes) -> tuple[bytes, bytes]:
     """Return what stands before and behind the number of a payload that has one at most."""
-    found = _NUMBER.search(data)
-    return (data, b"") if found is None else (data[: found.start(1)], data[found.end(1) :])
+    start, end = _value_of(data, _MEMBER)
+    return data[:start], data[end:]
 
 
-def _data_of(frame: bytes) -> bytes:
-    """Return the payload of a plain frame."""
-    return frame[frame.index(_DATA) + len(_DATA) :]
+def _line_and_data(frame: bytes) -> tuple[bytes, bytes]:
+    """Return the ``event:`` line of a plain frame, empty without one, and its payload."""
+    start = frame.index(_DATA)
+    return frame[:start], frame[start + len(_DATA) : len(frame) - len(_BLANK_LINE)]
 
 
 _LOADS: Final = orjson.loads
@@ -430,20 +450,45 @@ _LOADS: Final = orjson.loads
 
 def words_in(spelled: bytes) -> str | None:
     """Return the words that a frame spells; None if they are not a JSON string."""
-    if not spelled or spelled[0] != _QUOTE or spelled[-1] != _QUOTE:
+    if len(spelled) < len(_EMPTY_WORDS) or spelled[0] != _QUOTE or spelled[-1] != _QUOTE:
         return None
+    inner = spelled[1:-1]
     try:
-        words = _LOADS(spelled)
+        if _QUOTE not in inner and _BACKSLASH not in inner:
+            words = inner.decode("utf-8")
+            if words.isprintable():  # nothing is escaped, and nothing should be
+                return words
+        other: object = _LOADS(spelled)
     except ValueError:
         return None
-    return words if type(words) is str else None
+    return other if type(other) is str else None
 
 
 def spelled_words(spelled: bytes, words: str) -> bytes:
     """Return the JSON of words; the bytes that they came in where there is one way to write them."""
-    return orjson.dumps(words) if _BACKSLASH in spelled else spelled
+    is_plain = len(spelled) == len(words) + len(_EMPTY_WORDS)  # an escape is longer than what it stands for
+    return spelled if is_plain or _BACKSLASH not in spelled else orjson.dumps(words)
+
+
+def _end_of_number(frame: bytes, start: int) -> int:
+    """Return where a number ends that begins at ``start``, in a frame that ends in something else."""
+    end = start + 1 if frame[start] == _MINUS else start
+    while _ZERO <= frame[end] <= _NINE:
+        end += 1
+    return end
 
 
 def _is_number(text: bytes) -> bool:
     """Return whether this is how JSON writes a whole number that is not negative and not longer than 64 bits."""
-    return text.isdigit() and len(text) < _MANY_DIGITS and (len(text) == 1 or not text.startswith(b"0"))
+    if len(text) <= 1:
+        return len(text) == 1 and _ZERO <= text[0] <= _NINE
+    return text.isdigit() and len(text) < _MANY_DIGITS and text[0] != _ZERO
+
+
+def spelled_number(number: int) -> bytes:
+    """Return a number that is not negative as JSON."""
+    return _NUMBERS[number] if number < len(_NUMBERS) else str(number).encode()
+
+
+_NUMBERS: Final = [str(number).encode() for number in range(1024)]
+"""Those of nearly all events, ready made."""

@@ -17,15 +17,16 @@ class TextView:
     :ivar last: what the last delta added; None before the first.
     """
 
-    __slots__ = ("_pieces", "last")
+    __slots__ = ("_pieces", "_write", "last")
 
     def __init__(self) -> None:
         self._pieces = StringIO()  # which translates no line ends
+        self._write = self._pieces.write  # looked up once: it is called for every delta
         self.last: str | None = None
 
     def grow(self, piece: str) -> None:
         """Add a piece that was emitted."""
-        self._pieces.write(piece)
+        self._write(piece)
         self.last = piece
 
     @property

@@ -302,7 +302,7 @@ class Addresser:
         if ours == theirs and type(theirs) is int:
             return event
         self._exit.correct("content_indexes")
-        return event.having(**{field: ours})
+        return event.having_member(field, ours)
 
     def _index_annotation(self, event: Event) -> Event | None:
         """Return the event with the place of its annotation in the part, and a whole one; None for one without an annotation.

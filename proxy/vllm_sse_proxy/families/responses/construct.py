@@ -119,7 +119,7 @@ def complete_response(response: Mapping[str, Any], view: ClientView, request: Re
     Each field takes upstream's value, else the request's, else a neutral one. ``created_at`` is 0 if it is unknown, because
     the core has no clock.
     """
-    asked = request.body or {}
+    asked: Body = request.body if isinstance(request.body, dict) else {}
     shape = _shape_of(response)
     if shape.is_known and all(_is_usable(name, response[name]) for name in shape.doubtful):
         complete: Body = {**_BEGINNING, **response}
@@ -139,11 +139,14 @@ def complete_response(response: Mapping[str, Any], view: ClientView, request: Re
         }
         lacking = _lacking_in(complete)
     for name in lacking:
-        kinds, neutral = _REQUIRED[name]
         wanted = asked.get(name)
-        is_known = wanted is not None and isinstance(wanted, kinds) and _is_usable(name, wanted)
-        complete[name] = wanted if is_known else neutral
+        complete[name] = wanted if wanted is not None and _may_be_asked(name, wanted) else _NEUTRAL[name]
     return complete
+
+
+def _may_be_asked(name: str, wanted: object) -> bool:
+    """Return whether a request's value is one that a response object may have."""
+    return isinstance(wanted, _REQUIRED[name][0]) and _is_usable(name, wanted)
 
 
 def _lacking_in(response: Mapping[str, Any]) -> tuple[str, ...]:
@@ -175,7 +178,7 @@ class _Shape:
 
 def _shape_of(response: Mapping[str, Any]) -> _Shape:
     """Return the shape of a response object: all objects of one server have the same few."""
-    sign = (*response, *map(type, response.values()))
+    sign = (tuple(response), tuple([type(value) for value in response.values()]))
     shape = _SHAPES.get(sign)
     if shape is None:
         shape = _Shape(response)
@@ -232,6 +235,7 @@ _REQUIRED: Final[dict[str, tuple[tuple[type, ...], Any]]] = {
     "reasoning": ((dict,), {"effort": None, "summary": None}),
 }
 """Field → what a request's value may be, and the neutral value. OpenAI's API sends them all; Open Responses requires them."""
+_NEUTRAL: Final[Body] = {name: neutral for name, (_, neutral) in _REQUIRED.items()}
 _KINDS: Final[dict[str, tuple[type, ...]]] = {
     "error": (dict,),
     "incomplete_details": (dict,),

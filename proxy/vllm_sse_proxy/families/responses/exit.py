@@ -95,7 +95,7 @@ class ResponsesWriter(Writer):
             self._speak(event)
         data = serialize_event(event)
         # A quote inside a JSON string is escaped, so these bytes are always the name of a member.
-        if self._nests and data.count(_MEMBER) > 1:
+        if self._nests and _has_nodes(body) and data.count(_MEMBER) > 1:
             renumbered = _renumbered(event, None if self._removes else number)
             if renumbered is not event:
                 exit_.correct("nested_numbers")
@@ -123,6 +123,11 @@ class ResponsesWriter(Writer):
         if wanted != name:
             event.body["type"] = wanted
             event.raw = None
+
+
+def _has_nodes(body: Body) -> bool:
+    """Return whether an event holds anything that could hold a number."""
+    return any(isinstance(value, (dict, list)) and len(value) > 0 for value in body.values())
 
 
 def _counterpart(name: str) -> str:

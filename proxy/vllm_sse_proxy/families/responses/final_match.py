@@ -18,7 +18,7 @@ repeats an earlier text, or is a part of it, still counts as an answer of its ow
 *Everything else* is matched by id, then by type and name in order.
 
 Every step is linear in the number of items and in their text. Only the search for one text within another may meet the same
-text again; it has a budget (:class:`_Budget`), and beyond it a text counts as unsent.
+text again; it has a budget (:class:`_Search`), and beyond it a text counts as unsent.
 """
 
 from __future__ import annotations
@@ -362,18 +362,26 @@ def _type_and_names_of(item: Mapping[str, Any]) -> list[tuple[object, ...]]:
 # ------------------------------------------------------------------------------------------------------------------ texts
 
 
-class _Budget:
-    """How much text may be searched again: as much as there is, and a little."""
+class _Search:
+    """The search for texts in texts: how much may be searched again (as much as there is, and a little), and bare forms."""
 
-    __slots__ = ("_left",)
+    __slots__ = ("_bare", "_left")
 
     def __init__(self, size: int) -> None:
         self._left = 8 * size + 65_536
+        self._bare: dict[str, tuple[str, str]] = {}
 
     def allows(self, size: int) -> bool:
         """Return whether a text of this size may be searched once more."""
         self._left -= size
         return self._left >= 0
+
+    def bare(self, text: str) -> tuple[str, str]:
+        """Return the bare forms of a text, each of which is compared with several others."""
+        known = self._bare.get(text)
+        if known is None:
+            known = self._bare[text] = _bare(text)
+        return known
 
 
 class _TextMatch:
@@ -389,7 +397,7 @@ class _TextMatch:
         self.growing: list[ItemView] = []
         self._elsewhere: dict[str, list[str]] | None = None
         self._is_only = is_only and len(items) > 1
-        self._budget = _Budget(sum(emitted.size for emitted in self._emitted))
+        self._search = _Search(sum(emitted.size for emitted in self._emitted))
         self._pools: dict[str, _Pool] = {}
 
     def match(self, finals: list[_Placed]) -> list[_Placed]:
@@ -426,11 +434,11 @@ class _TextMatch:
         for emitted in reversed(self._emitted):
             if emitted.is_free:
                 for text in emitted.texts:
-                    waiting.setdefault((emitted.item.type, _bare(text)[0]), []).append(emitted)
+                    waiting.setdefault((emitted.item.type, self._search.bare(text)[0]), []).append(emitted)
         left: list[_Placed] = []
         for placed in finals:
             final = placed[1]
-            text = _bare(text_of(final))[0]
+            text = self._search.bare(text_of(final))[0]
             same = waiting.get((final.get("type"), text)) if text else None
             while same and not same[-1].is_free:
                 same.pop()
@@ -483,7 +491,7 @@ class _TextMatch:
         """Note the account of an emitted item if it is one: what was sent holds all of it, or may still grow to it."""
         if not emitted.is_free or emitted.item.type != final.get("type"):
             return False
-        rest = emitted.beyond(text_of(final), self._budget)
+        rest = emitted.beyond(text_of(final), self._search)
         if rest is None:
             return False
         if not emitted.item.closed and text_of(final) not in emitted.texts:
@@ -522,7 +530,7 @@ class _TextMatch:
     def _is_sent(self, final: Body) -> bool:
         """Return whether the client has all that a text says, though no emitted item corresponds to it."""
         said = text_of(final)
-        bare = _bare(said)[0]
+        bare = self._search.bare(said)[0]
         kind = item_kind(final.get("type"))
         if not bare:
             return not final.get("encrypted_content") or any(
@@ -534,7 +542,7 @@ class _TextMatch:
                 return True  # the last token alone, whatever kind it was taken for (R04)
         # One item sent as several (R17), or under the other kind (a server without a reasoning parser), or as the code of a
         # built-in tool's call (R23).
-        if self._pool(kind).holds(said, self._budget):
+        if self._pool(kind).holds(said, self._search):
             return True
         if self._elsewhere is None:
             self._elsewhere = self._texts_elsewhere()
@@ -546,7 +554,7 @@ class _TextMatch:
         for emitted in self._emitted:
             if emitted.is_free:
                 for text in emitted.texts:
-                    texts.setdefault(_bare(text)[0], []).append(emitted.item.type)
+                    texts.setdefault(self._search.bare(text)[0], []).append(emitted.item.type)
         for call in self._calls:
             texts.setdefault(emitted_text(call).strip(), []).append(call.type)
         return texts
@@ -583,7 +591,7 @@ class _Emitted:
             self.texts = [content, summary, summary + content] if content else [summary]
         self.size = sum(map(len, self.texts))
 
-    def beyond(self, said: str, budget: _Budget) -> str | None:
+    def beyond(self, said: str, search: _Search) -> str | None:
         """Return what the item says beyond a final text; None if it does not hold it.
 
         An open item may grow: it holds what it begins. Special tokens, and white space at the edges, say nothing (R46).
@@ -591,10 +599,10 @@ class _Emitted:
         for text in self.texts:
             if text == said or (not self.item.closed and said.startswith(text)):
                 return ""
-        if not said or not budget.allows(self.size + len(said)):
+        if not said or not search.allows(self.size + len(said)):
             return None
         for text in self.texts:
-            for words, whole in ((said, text), *zip(_bare(said), _bare(text), strict=True)):
+            for words, whole in ((said, text), *zip(search.bare(said), search.bare(text), strict=True)):
                 place = whole.find(words) if words else -1
                 if place >= 0:
                     return whole[:place] + whole[place + len(words) :]
@@ -631,11 +639,14 @@ class _Pool:
     def __init__(self, text: str) -> None:
         self._text = text
 
-    def holds(self, said: str, budget: _Budget) -> bool:
+    def holds(self, said: str, search: _Search) -> bool:
         """Return whether the text stands in what is left."""
-        if not budget.allows(len(self._text) + len(said)):
+        if not search.allows(len(self._text) + len(said)):
             return False
-        for words, whole in ((said, self._text), *zip(_bare(said), _bare(self._text), strict=True)):
+        for words, whole in (
+            (said, self._text),
+            *zip(search.bare(said), _bare(self._text), strict=True),
+        ):
             place = whole.find(words) if words else -1
             if place >= 0:
                 self._text = whole[:place] + whole[place + len(words) :]

@@ -357,6 +357,7 @@ _OPENAI_FIELDS: Final = frozenset(
 )
 _OPENAI_BEGINNING: Final = ("id", "object", "created_at", "status", "background")
 _OPENAI_ID: Final = re.compile(r"resp_[0-9a-f]{48,}")
+_OPENAI_ID_LENGTH: Final = 53
 
 
 OTHER_CALLS: Final = frozenset({"computer_call", "local_shell_call", "shell_call", "apply_patch_call"})
@@ -375,12 +376,12 @@ def looks_like_openai(response: Mapping[str, Any] | None) -> bool:
     event, the ``query`` of a web search that begins), and every client is made for them, so they keep their bytes. Such an
     object has all of these fields, and in their order, or an id of their form.
     """
-    if response is None or "error" not in response or not response.keys() >= _OPENAI_FIELDS:
+    if response is None or "error" not in response:
         return False
-    id_ = response["id"]
-    return tuple(response)[: len(_OPENAI_BEGINNING)] == _OPENAI_BEGINNING or (
-        isinstance(id_, str) and _OPENAI_ID.fullmatch(id_) is not None
-    )
+    id_ = response.get("id")
+    has_id = isinstance(id_, str) and len(id_) >= _OPENAI_ID_LENGTH and _OPENAI_ID.fullmatch(id_) is not None
+    is_theirs = has_id or tuple(response)[: len(_OPENAI_BEGINNING)] == _OPENAI_BEGINNING
+    return is_theirs and response.keys() >= _OPENAI_FIELDS
 
 
 _RESPONSE: Final = {"response": Kind.OBJECT}

@@ -138,9 +138,18 @@ OPTIONAL_OTHERS: Final[dict[str, dict[str, type]]] = {
     "shell_call_output": {"max_output_length": int},
 }
 """Item type → its fields that may be a word of a list, a number or a truth value, or null, or absent."""
-_HAVE_FIELDS: Final = frozenset(
-    {*FIELDS, *OPTIONAL_TEXTS, *OPTIONAL_OBJECTS, *OPTIONAL_LISTS, *OPTIONAL_OTHERS}
-)
+_HAVE_OPTIONS: Final = frozenset({*OPTIONAL_TEXTS, *OPTIONAL_OBJECTS, *OPTIONAL_LISTS, *OPTIONAL_OTHERS})
+_HAVE_FIELDS: Final = frozenset({*FIELDS, *_HAVE_OPTIONS})
+_OPTIONS: Final[dict[str, tuple[tuple[str, type, bool], ...]]] = {
+    type_: (
+        *((name, str, True) for name in OPTIONAL_TEXTS.get(type_, ())),
+        *((name, dict, False) for name in OPTIONAL_OBJECTS.get(type_, ())),
+        *((name, list, False) for name in OPTIONAL_LISTS.get(type_, ())),
+        *((name, wanted, False) for name, wanted in OPTIONAL_OTHERS.get(type_, {}).items()),
+    )
+    for type_ in _HAVE_OPTIONS
+}
+"""Item type → its fields that may be null or absent, what else they may be, and whether the JSON of another value is kept."""
 _TOOL_ERROR: Final = "mcp_tool_execution_error"
 _TOOL_ERRORS: Final = frozenset({"mcp_protocol_error", _TOOL_ERROR, "http_error"})
 OF_OPEN_RESPONSES: Final = frozenset(
@@ -191,17 +200,10 @@ def missing_fields(type_: str, item: Mapping[str, Any]) -> Body:
 def _readable_options(type_: str, item: Mapping[str, Any]) -> Body:
     """Return what to change in the fields that may be null, and have another JSON type than their own."""
     changes: Body = {}
-    for name in OPTIONAL_TEXTS.get(type_, ()):
+    for name, wanted, is_text in _OPTIONS.get(type_, ()):
         value = item.get(name)
-        if value is not None and type(value) is not str:
-            changes[name] = dump_json(value).decode()
-    for fields, json_type in ((OPTIONAL_OBJECTS, dict), (OPTIONAL_LISTS, list)):
-        for name in fields.get(type_, ()):
-            if item.get(name) is not None and type(item[name]) is not json_type:
-                changes[name] = None
-    for name, wanted in OPTIONAL_OTHERS.get(type_, {}).items():
-        if item.get(name) is not None and type(item[name]) is not wanted:
-            changes[name] = None
+        if value is not None and type(value) is not wanted:
+            changes[name] = dump_json(value).decode() if is_text else None
     if type_ == "mcp_call" and item.get("error") is not None:
         error = item["error"]
         kind = error.get("type") if type(error) is dict else None

@@ -228,7 +228,7 @@ class ClientView(View):
         """Return the words of a delta; None if it carries more (logprobs, vendors' fields), which must be read each time."""
         words: object = event.body.get("delta")
         if type(words) is not str or any(
-            type(value) in (dict, list) and value for value in event.body.values()
+            isinstance(value, (dict, list)) and len(value) > 0 for value in event.body.values()
         ):
             return None
         return words

@@ -106,7 +106,7 @@ class ResponseFields(Repair):
 
 def _types_in(response: Body) -> list[type]:
     """Return the types of the values, in order: to Python a truth value is equal to the number that it is as one."""
-    return list(map(type, response.values()))
+    return [type(value) for value in response.values()]
 
 
 _MOVING: Final = {
