@@ -15,6 +15,7 @@ from abc import abstractmethod
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+from vllm_sse_proxy.families.texts.passing_text import PassingText
 from vllm_sse_proxy.sse import encode_data
 from vllm_sse_proxy.stream.ending import REPORTS, BodyEnd, Ending, Failure, reported_failure
 from vllm_sse_proxy.stream.event import END, OPAQUE, SENTINEL, Event, serialize_event
@@ -23,7 +24,7 @@ from vllm_sse_proxy.stream.family import Family
 from vllm_sse_proxy.stream.payload import is_too_deep, read_leniently, read_strictly, with_whole_characters
 from vllm_sse_proxy.stream.repair import RequestContext
 from vllm_sse_proxy.stream.stations import Completer
-from vllm_sse_proxy.stream.view import TextView, View
+from vllm_sse_proxy.stream.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.stream.event import Body
     from vllm_sse_proxy.stream.exit import Exit
     from vllm_sse_proxy.stream.repair import StreamContext
+    from vllm_sse_proxy.stream.view import TextView
 
 ERROR: Final = "error"
 """Type of a payload that reports an error."""
@@ -126,39 +128,6 @@ class Part(Event):
         self.place = place
 
 
-class WordCount(TextView):
-    """A text of which only its length is remembered.
-
-    :ivar is_blank: whether it is nothing but white space.
-    :ivar is_line_blank: whether its last line is.
-    """
-
-    __slots__ = ("_length", "is_blank", "is_line_blank")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._length = 0
-        self.is_blank = True
-        self.is_line_blank = True
-
-    def grow(self, piece: str) -> None:
-        """Count a piece that was emitted."""
-        self._length += len(piece)
-        self.last = piece
-        if self.is_blank and not piece.isspace():
-            self.is_blank = False
-        line_end = piece.rfind("\n")
-        if line_end >= 0:
-            self.is_line_blank = line_end + 1 == len(piece) or piece[line_end + 1 :].isspace()
-        elif self.is_line_blank:
-            self.is_line_blank = piece.isspace()
-
-    @property
-    def length(self) -> int:
-        """How many characters were emitted."""
-        return self._length
-
-
 class ChoiceView:
     """One choice, as the client has it.
 
@@ -170,13 +139,13 @@ class ChoiceView:
 
     def __init__(self) -> None:
         self.finish: str | None = None
-        self.texts: dict[str, WordCount] = {}
+        self.texts: dict[str, PassingText] = {}
 
-    def text(self, name: str) -> WordCount:
+    def text(self, name: str) -> PassingText:
         """Return one of the texts, from the first delta on."""
         known = self.texts.get(name)
         if known is None:
-            known = self.texts[name] = WordCount()
+            known = self.texts[name] = PassingText()
         return known
 
     def is_blank(self, name: str) -> bool:

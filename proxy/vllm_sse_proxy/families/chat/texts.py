@@ -50,6 +50,14 @@ def with_texts(event: Event, texts: list[tuple[str, str]]) -> list[Event]:
     return made
 
 
+def emptied(event: Event) -> list[Event]:
+    """Return a chunk without its words, if it has anything beside them that clients may want: else none."""
+    choice = choice_of(event)
+    if not (choice.get("logprobs") or choice.get("token_ids")):
+        return []
+    return [with_choice(event, {**choice, "delta": {"content": ""}})]
+
+
 def remainder_of(event: Event, name: str, text: str) -> Event:
     """Return a chunk with the rest of a text whose beginning has left with all that its choice has once."""
     return with_choice(event, {**_unfinished(choice_of(event)), "delta": {name: text}})
@@ -59,12 +67,3 @@ def _unfinished(choice: Body) -> Body:
     """Return a choice with nothing but its index."""
     made: dict[str, Any] = {name: None for name in choice if name in ("logprobs", "finish_reason")}
     return {"index": choice.get("index"), **made}
-
-
-def partial_marker(text: str, markers: tuple[str, ...]) -> int:
-    """Return where at the end of a text the beginning of a marker stands; the length of the text if none does."""
-    longest = max(map(len, markers)) - 1
-    for at in range(max(0, len(text) - longest), len(text)):
-        if any(marker.startswith(text[at:]) for marker in markers):
-            return at
-    return len(text)

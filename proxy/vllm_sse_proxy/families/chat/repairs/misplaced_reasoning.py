@@ -17,16 +17,10 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from vllm_sse_proxy.families.chat.chunks import CHAT_CHOICE_TYPES, REASONING, piece_of
 from vllm_sse_proxy.families.chat.request import ChatRequest
-from vllm_sse_proxy.families.chat.texts import (
-    content_of,
-    partial_marker,
-    reasoning_of,
-    remainder_of,
-    with_texts,
-)
+from vllm_sse_proxy.families.chat.texts import content_of, reasoning_of, remainder_of, with_texts
 from vllm_sse_proxy.families.chat.view import MOST_CHOICES
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
-from vllm_sse_proxy.families.markup import THOUGHT_MARKERS
+from vllm_sse_proxy.families.markup import THOUGHT_MARKERS, partial_marker
 from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
 
 if TYPE_CHECKING:
@@ -58,15 +52,17 @@ class _Choice:
     """What is known of a choice.
 
     :ivar held: chunks with the beginning of what may be a tag.
+    :ivar known: how many characters of the first of them stand before that.
     :ivar name: the member in which that came.
     :ivar has_reasoned: whether reasoning has begun, with or without a tag.
     :ivar thoughts: the reasoning, where there should be none.
     """
 
-    __slots__ = ("has_reasoned", "held", "name", "phase", "thoughts")
+    __slots__ = ("has_reasoned", "held", "known", "name", "phase", "thoughts")
 
     def __init__(self) -> None:
         self.held: list[Event] = []
+        self.known = 0
         self.name = ""
         self.phase = _Phase.ANYTHING
         self.has_reasoned = False
@@ -75,6 +71,7 @@ class _Choice:
     def take(self) -> list[Event]:
         """Return what is held, and hold nothing."""
         held, self.held = self.held, []
+        self.known = 0
         return held
 
     def answer(self) -> str:
@@ -153,42 +150,28 @@ class MisplacedReasoning(Repair):
             before = known.take()
         if not text:
             return Released([*before, event]) if before else None
+        skipped = known.known
         held = known.take()
-        rest = "".join(reasoning_of(each) or content_of(each) for each in held)
+        whole = "".join(reasoning_of(each) or content_of(each) for each in held) + text
+        begun, rest = whole[:skipped], whole[skipped:]
         texts, left = (
-            self._reasoning(rest + text, known, seen)
+            self._reasoning(rest, known, seen)
             if name == REASONING
-            else self._content(rest + text, known, seen)
+            else self._content(rest, begun, known, seen)
         )
         kind = REASONING if known.phase is _Phase.THOUGHTS else name
         if left and event.type == FINISH:
             texts, left = _joined([*texts, (kind, left)]), ""
         known.name = name
-        is_same = (
-            all(each == name for each, _ in texts)
-            and "".join(part for _, part in texts) + left == rest + text
-        )
+        is_same = all(each == name for each, _ in texts) and "".join(part for _, part in texts) + left == rest
         if is_same:
-            return self._unchanged(event, known, before, held, (name, text, left))
+            passing = [*before, *_passing(known, [*held, event], len(whole) - len(left))]
+            return None if passing == [event] else Released(passing)
         if left:
             known.held = [remainder_of(event, kind, left)]
+        if begun:
+            texts = _joined([(name, begun), *texts])
         return [*before, *with_texts(event, texts)]
-
-    def _unchanged(
-        self, event: Event, known: _Choice, before: list[Event], held: list[Event], text: tuple[str, str, str]
-    ) -> Verdict | None:
-        """Let a chunk go on as it came, with what was held; hold the end that may be a tag.
-
-        :param text: its name, the text of the chunk, and what of it and of the chunks that are held must wait.
-        """
-        name, came, left = text
-        if not left:
-            return Released([*before, *held, event]) if before or held else None
-        if len(left) >= len(came):
-            known.held = [*held, event]
-            return Released(before)
-        known.held = [remainder_of(event, name, left)]
-        return Released([*before, *held, *with_texts(event, [(name, came[: -len(left)])])])
 
     def _reasoning(self, text: str, known: _Choice, seen: ChatChoiceView) -> tuple[Texts, str]:
         """Return reasoning without the tag that it begins with, and what must wait."""
@@ -206,12 +189,14 @@ class MisplacedReasoning(Repair):
         known.has_reasoned = stripped != ""
         return [(REASONING, text)], ""
 
-    def _content(self, text: str, known: _Choice, seen: ChatChoiceView) -> tuple[Texts, str]:
-        """Return content with its thoughts as reasoning, and what must wait."""
+    def _content(self, text: str, begun: str, known: _Choice, seen: ChatChoiceView) -> tuple[Texts, str]:
+        """Return content with its thoughts as reasoning, and what must wait.
+
+        :param begun: what stands before it in the chunks that waited.
+        """
         if known.phase is _Phase.TEXT:
             return [("content", text)], ""
-        texts: Texts = []
-        if known.phase is _Phase.ANYTHING and seen.is_blank("content"):
+        if known.phase is _Phase.ANYTHING and seen.is_blank("content") and not begun.strip():
             stripped = text.lstrip()
             for tag in _OPENING:
                 if stripped.startswith(tag):
@@ -222,7 +207,7 @@ class MisplacedReasoning(Repair):
                     return [], text
         if known.phase is _Phase.THOUGHTS:
             return self._thoughts(text, known)
-        return self._closed(text, known, seen, texts)
+        return self._closed(text, begun, known, seen)
 
     def _thoughts(self, text: str, known: _Choice) -> tuple[Texts, str]:
         """Return thoughts up to the closing tag as reasoning."""
@@ -234,22 +219,36 @@ class MisplacedReasoning(Repair):
         end = partial_marker(text, _CLOSING)
         return ([(REASONING, text[:end])] if end else []), text[end:]
 
-    def _closed(self, text: str, known: _Choice, seen: ChatChoiceView, texts: Texts) -> tuple[Texts, str]:
+    def _closed(self, text: str, begun: str, known: _Choice, seen: ChatChoiceView) -> tuple[Texts, str]:
         """Return content without the first closing tag that begins a line, unless an opening one comes before it."""
         opening, _ = _first(text, _OPENING)
         at, tag = _first(text, _CLOSING)
         if opening >= 0 and (at < 0 or opening < at):
             known.phase = _Phase.TEXT
-            return [*texts, ("content", text)], ""
+            return [("content", text)], ""
         if at >= 0:
             known.phase = _Phase.TEXT
-            *lines, line = text[:at].split("\n")
+            *lines, line = (begun + text[:at]).split("\n")
             if line.strip() or not (lines or seen.text("content").is_line_blank):
-                return [*texts, ("content", text)], ""
+                return [("content", text)], ""
             rest = text[:at] + text[at + len(tag) :]
-            return ([*texts, ("content", rest)] if rest else texts), ""
+            return ([("content", rest)] if rest else []), ""
         end = partial_marker(text, THOUGHT_MARKERS)
-        return ([*texts, ("content", text[:end])] if end else texts), text[end:]
+        return ([("content", text[:end])] if end else []), text[end:]
+
+
+def _passing(known: _Choice, events: list[Event], end: int) -> list[Event]:
+    """Return chunks up to the one in which a tag may begin; hold the rest.
+
+    :param end: how many characters of the text of all of them need not wait.
+    """
+    for place, event in enumerate(events):
+        size = len(reasoning_of(event) or content_of(event))
+        if size > end:
+            known.held, known.known = events[place:], end
+            return events[:place]
+        end -= size
+    return events
 
 
 def _first(text: str, tags: tuple[str, ...]) -> tuple[int, str]:
