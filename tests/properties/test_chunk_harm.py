@@ -383,7 +383,8 @@ def test_any_objects_may_come(family: ChunkFamily, bodies: list[Any], reasoning:
 def test_recordings(family: ChunkFamily) -> None:
     """A conforming one leaves as it came, and what was repaired is not repaired again.
 
-    Where several choices take turns, one may overtake another whose text might begin a call (docs/limits.md).
+    Where several choices take turns, one may overtake another whose text might begin a call (docs/limits.md). A call in Python
+    that comes as text is not seen by the judge, and is made one.
     """
     for path in PATHS[family]:
         recorded = recording(path)
@@ -391,7 +392,8 @@ def test_recordings(family: ChunkFamily) -> None:
         made, normalizer = repaired(
             family, recorded.body, end, request, chat_reasoning=ChatReasoning.UPSTREAM
         )
-        if not JUDGES[family.name](recorded.body, request=request):
+        is_python = "pythonic" in path.name and "call_texts" in normalizer.tally.repairs
+        if not is_python and not JUDGES[family.name](recorded.body, request=request):
             several = family is CHAT and (recorded.request or {}).get("n", 1) > 1
             assert (
                 (sorted(frames_of(made)) == sorted(frames_of(recorded.body)))

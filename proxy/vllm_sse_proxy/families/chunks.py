@@ -128,6 +128,14 @@ class Part(Event):
         self.place = place
 
 
+def varies(event: Event) -> bool:
+    """Return whether a delta has more than words that is another in each: no two of them are spelled alike but for words."""
+    if event.body.get("usage") is not None:
+        return True
+    choice = choice_of(event)
+    return choice.get("logprobs") is not None or choice.get("token_ids") is not None
+
+
 class ChoiceView:
     """One choice, as the client has it.
 

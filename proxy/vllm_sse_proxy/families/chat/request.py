@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from vllm_sse_proxy.families.chunks import positive, request_body
+from vllm_sse_proxy.families.chunks import positive
 from vllm_sse_proxy.families.texts.stop_strings import stop_strings_of
 from vllm_sse_proxy.families.texts.tagged_calls import types_of
 
@@ -92,8 +92,11 @@ class ChatRequest:
 
     @classmethod
     def of(cls, context: StreamContext) -> ChatRequest:
-        """Return the request of a stream."""
-        return cls(request_body(context) if context.request.body is not None else None)
+        """Return the request of a stream, which is read once."""
+        asked = context.asked
+        if not isinstance(asked, ChatRequest):
+            asked = context.asked = cls(context.request.body)
+        return asked
 
     def _read_choice(self, choice: object) -> None:
         if type(choice) is dict:

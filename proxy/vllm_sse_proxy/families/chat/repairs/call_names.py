@@ -23,7 +23,7 @@ from vllm_sse_proxy.families.chat.chunks import (
     with_piece,
 )
 from vllm_sse_proxy.families.chat.request import ChatRequest
-from vllm_sse_proxy.families.chunks import FINISH, OVER, choice_of, index_of
+from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
 from vllm_sse_proxy.families.texts.function_names import clean_name, may_be_half
 from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
 
@@ -56,6 +56,8 @@ class CallNames(Repair):
         if event.type in OVER:
             halves = list(self._half.values())
             return Released([*halves, event]) if halves else None
+        if event.type == TEXT and not self._half:
+            return None
         index = index_of(choice_of(event))
         half = self._half.pop(index, None)
         piece = piece_of(event)

@@ -18,6 +18,7 @@ from vllm_sse_proxy.families.chat.request import ChatRequest, Choice
 from vllm_sse_proxy.families.chat.texts import content_of, with_texts
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
 from vllm_sse_proxy.families.texts.call_texts import SIGNS, LeakedCall, find_call, read_calls
+from vllm_sse_proxy.families.texts.signs import has_sign
 from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS, Released, Repair, StreamContext
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ class CallTexts(Repair):
         if event.type == FINISH:
             return self._finish(event, known, view)
         text = content_of(event)
+        if known is None and event.type == TEXT and not has_sign(text, SIGNS):
+            return None
         if not text or view.choice(index).calls or piece_of(event) is not None:
             return None if known is None else Released([*known.events, event])
         return self._text(event, known or _Held(), index, text, view)

@@ -15,6 +15,7 @@ from vllm_sse_proxy.families.chat.request import ChatRequest
 from vllm_sse_proxy.families.chat.texts import content_of, emptied, reasoning_of, remainder_of, with_texts
 from vllm_sse_proxy.families.chat.view import MOST_CHOICES
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
+from vllm_sse_proxy.families.texts.signs import has_sign
 from vllm_sse_proxy.families.texts.thought_spans import SIGNS, Kind, Spans, ThoughtSpans, spread
 from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS, Released, Repair, StreamContext
 
@@ -84,6 +85,8 @@ class LaterThoughts(Repair):
                 return None
             choice = self._choices[index] = _Choice()
         text = content_of(event)
+        if not choice.held and not has_sign(text, SIGNS):
+            return None
         if text and not reasoning_of(event):
             return self._sorted(event, choice, text)
         return Released([*choice.take(), event]) if choice.held else None

@@ -45,10 +45,12 @@ class LeakedHeaders(Repair):
         if event.type in OVER:
             waiting = [each for events in self._waiting.values() for each in events]
             return [*waiting, event] if waiting else None
+        text = content_of(event)
+        if not self._waiting and not text.startswith("<|"):
+            return None
         choice = choice_of(event)
         index = index_of(choice)
         held = self._waiting.pop(index, None)
-        text = content_of(event)
         if held is None and not text.startswith("<|"):
             return None
         whole = "".join(map(content_of, held or [])) + text

@@ -21,6 +21,7 @@ from vllm_sse_proxy.families.chat.texts import content_of, reasoning_of, remaind
 from vllm_sse_proxy.families.chat.view import MOST_CHOICES
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
 from vllm_sse_proxy.families.markup import THOUGHT_MARKERS, partial_marker
+from vllm_sse_proxy.families.texts.signs import has_sign
 from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
 
 if TYPE_CHECKING:
@@ -115,6 +116,12 @@ class MisplacedReasoning(Repair):
                 texts = [(REASONING, reasoning)] if reasoning else []
                 return with_texts(event, [*texts, ("content", known.answer())])
         if self._request.keeps_tokens:
+            return None
+        if (
+            not known.held
+            and known.phase is not _Phase.THOUGHTS
+            and not has_sign(reasoning or content, _SIGNS)
+        ):
             return None
         return self._sorted(event, known, view.choice(index), content, reasoning)
 

@@ -16,6 +16,7 @@ from vllm_sse_proxy.families.chat.chunks import CHAT_CHOICE_TYPES, REASONING
 from vllm_sse_proxy.families.chat.request import ChatRequest
 from vllm_sse_proxy.families.chat.texts import content_of, emptied, reasoning_of, with_texts
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
+from vllm_sse_proxy.families.texts.signs import has_sign
 from vllm_sse_proxy.families.texts.stop_strings import begun_at, holds_stop, signs_of
 from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
 
@@ -47,7 +48,7 @@ class _Held:
 class StopStrings(Repair):
     """Let a text end before the stop string that ended it."""
 
-    __slots__ = ("_held", "_stops")
+    __slots__ = ("_held", "_signs", "_stops")
 
     name: ClassVar = "stop_strings"
     summary: ClassVar = "a text that a stop string of the request ended does not hold that string"
@@ -57,12 +58,15 @@ class StopStrings(Repair):
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
         self._stops = ChatRequest.of(context).stops
+        self._signs = signs_of(self._stops)
         self._held: dict[int, _Held] = {}
         """by the index of the choice"""
 
     def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:  # noqa: ARG002 - the text says it all
         """Hold what may be a stop string, and cut the text at one when its choice is finished."""
         if not self._stops:
+            return None
+        if event.type == TEXT and not self._held and not self._may_begin(event):
             return None
         if event.type in OVER:
             held = [each for known in self._held.values() for each in known.events]
@@ -84,7 +88,11 @@ class StopStrings(Repair):
         """Watch for what stop strings begin with; see everything while one may go on."""
         if type_ != TEXT or not self._stops:
             return ""
-        return None if self._held else signs_of(self._stops)
+        return None if self._held else self._signs
+
+    def _may_begin(self, event: Event) -> bool:
+        """Return whether a delta has a character that a stop string begins with."""
+        return has_sign(reasoning_of(event) or content_of(event), self._signs)
 
     def _text(
         self, event: Event, index: int, passing: list[Event], known: _Held, text: str
