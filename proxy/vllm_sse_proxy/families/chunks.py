@@ -254,6 +254,10 @@ class ChunkView(View):
         """Return whether the client knows of a choice."""
         return index in self._choices
 
+    def may_wait(self, index: int) -> bool:
+        """Return whether a chunk of a choice may be held: of several, each begins before the next (openai-python's helper)."""
+        return self.expected <= 1 or self.has_begun(index)
+
     def failure(self) -> Failure:
         """Return what upstream's error says."""
         return reported_failure(self._error)

@@ -51,7 +51,7 @@ class CallNames(Repair):
         self._half: dict[int, Event] = {}
         """index of a choice → the first piece of a call whose name may be cut"""
 
-    def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:  # noqa: ARG002 - a name is wrong in itself
+    def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:
         """Return the piece with the name alone; hold one whose name no tool has."""
         if event.type in OVER:
             halves = list(self._half.values())
@@ -74,7 +74,7 @@ class CallNames(Repair):
         if name and not arguments_of(piece) and may_be_half(name, self._request.tools):
             if is_cut:
                 return [_without_call(event)]
-            if event.type != FINISH:
+            if event.type != FINISH and view.may_wait(index):
                 self._half[index] = event
                 return Released(())
         return None

@@ -82,7 +82,7 @@ class CallTexts(Repair):
         """Hold content that may be a call; at the finish, return the calls that it is."""
         if event.type in OVER:
             held = [each for known in self._held.values() for each in known.events]
-            return [*held, event] if held else None
+            return Released([*held, event]) if held else None
         if not self._may_call():
             return None
         index = index_of(choice_of(event))
@@ -94,6 +94,8 @@ class CallTexts(Repair):
             return None
         if not text or view.choice(index).calls or piece_of(event) is not None:
             return None if known is None else Released([*known.events, event])
+        if not view.may_wait(index):
+            return None
         return self._text(event, known or _Held(), index, text, view)
 
     def watches(self, type_: str, view: ChatView) -> str | None:  # noqa: ARG002 - any text may begin a call

@@ -40,11 +40,11 @@ class LeakedHeaders(Repair):
         self._waiting: dict[int, list[Event]] = {}
         """choice → the chunks of a header that may be all there is until the finish"""
 
-    def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:  # noqa: ARG002 - only the end counts
+    def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:
         """Hold what may be a header, until it is known whether the choice ends with it."""
         if event.type in OVER:
             waiting = [each for events in self._waiting.values() for each in events]
-            return [*waiting, event] if waiting else None
+            return Released([*waiting, event]) if waiting else None
         text = content_of(event)
         if not self._waiting and not text.startswith("<|"):
             return None
@@ -58,7 +58,7 @@ class LeakedHeaders(Repair):
         may_be = not self._request.keeps_tokens and (is_end or is_header(whole))
         if event.type == FINISH and may_be and (is_end or choice.get("finish_reason") == "length"):
             return with_texts(event, [])
-        if event.type == TEXT and may_be:
+        if event.type == TEXT and may_be and view.may_wait(index):
             self._waiting[index] = [*(held or []), event]
             return Released(())
         return None if held is None else Released([*held, event])

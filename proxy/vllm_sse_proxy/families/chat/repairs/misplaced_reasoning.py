@@ -102,7 +102,7 @@ class MisplacedReasoning(Repair):
         """Return the chunk with its texts in their places."""
         if event.type in OVER:
             held = [each for known in self._choices.values() for each in known.take()]
-            return [*held, event] if held else None
+            return Released([*held, event]) if held else None
         index = index_of(choice_of(event))
         known = self._choices.get(index)
         content, reasoning = content_of(event), reasoning_of(event)
@@ -122,6 +122,8 @@ class MisplacedReasoning(Repair):
             and known.phase is not _Phase.THOUGHTS
             and not has_sign(reasoning or content, _SIGNS)
         ):
+            return None
+        if not view.may_wait(index):
             return None
         return self._sorted(event, known, view.choice(index), content, reasoning)
 

@@ -62,7 +62,7 @@ class StopStrings(Repair):
         self._held: dict[int, _Held] = {}
         """by the index of the choice"""
 
-    def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:  # noqa: ARG002 - the text says it all
+    def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:
         """Hold what may be a stop string, and cut the text at one when its choice is finished."""
         if not self._stops:
             return None
@@ -80,7 +80,7 @@ class StopStrings(Repair):
             passing, known = known.events, None
         if event.type == FINISH:
             return self._finish(event, passing, known or _Held(name), text)
-        if text:
+        if text and view.may_wait(index):
             return self._text(event, index, passing, known or _Held(name), text)
         return Released([*passing, event]) if passing else None
 
