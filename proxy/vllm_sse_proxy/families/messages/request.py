@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vllm_sse_proxy.families.texts.stop_strings import stop_strings_of
-from vllm_sse_proxy.families.texts.tagged_calls import Types, types_of
+from vllm_sse_proxy.families.texts.tagged_calls import types_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vllm_sse_proxy.stream.repair import RequestContext
+    from vllm_sse_proxy.stream.repair import RequestContext, StreamContext
 
 
 def kept_of(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,13 +54,16 @@ def required_of(request: RequestContext, name: str) -> list[Any] | None:
     return None
 
 
-def types_of_tools(request: RequestContext) -> dict[str, Types]:
-    """Return the tools of the request, and the types of the arguments of each."""
-    return {
-        tool["name"]: types_of(tool.get("input_schema"))
-        for tool in _tools(request)
-        if type(tool) is dict and type(tool.get("name")) is str and tool["name"]
-    }
+def schemas_of(context: StreamContext) -> dict[str, Any]:
+    """Return the schemas of the tools of the request by their names, read once a stream; do not change them."""
+    schemas = context.asked
+    if type(schemas) is not dict:
+        schemas = context.asked = {
+            tool["name"]: tool.get("input_schema")
+            for tool in _tools(context.request)
+            if type(tool) is dict and type(tool.get("name")) is str and tool["name"]
+        }
+    return schemas
 
 
 def may_call(request: RequestContext) -> bool:

@@ -120,3 +120,12 @@ def test_many_choices_are_looked_at_one_by_one() -> None:
     ends = [f"{index}: {{}} -> stop" for index in range(70)]
     made = repaired("\n".join([*lines, *ends, "[DONE]"]), conforming=False)
     assert made.text.count('"content":"a"') == len(lines)
+
+
+def test_what_follows_thoughts_in_one_chunk_may_begin_others() -> None:
+    texts = [("content", "a<think>\nb\n</think>c<thi"), ("content", "nk>\nd\n</think>e")]
+    made = repaired(stream(("reasoning", "r"), *texts))
+    assert joined(made.text) == {"reasoning": "r\nb\n\nd\n", "content": "ace"}
+    end = compact({"content": texts[0][1]}) + " -> stop\n[DONE]"
+    made = repaired(stream(("reasoning", "r"), end=end))
+    assert joined(made.text) == {"reasoning": "r\nb\n", "content": "ac<thi"}

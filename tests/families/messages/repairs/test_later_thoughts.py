@@ -82,3 +82,21 @@ def test_too_many_deltas_leave_as_they_came() -> None:
 def test_without_the_start_of_blocks_nothing_is_moved() -> None:
     stream = wire(f"{BEGUN}{spelled(WHOLE, 100)}{REST}")
     assert run(stream, disabled=["block_kinds"])[0] == stream
+
+
+def test_thinking_between_two_texts_releases_the_first() -> None:
+    text = f"{BEGUN}text+ 1 a_<th\nthink+ 1 b\ntext+ 1 ink>~c"
+    lines, _ = repaired(f"{text}{REST}")
+    assert joined(lines)[1:] == [("text", "a_<th"), ("think", "b"), ("text", "ink>~c")]
+
+
+def test_what_follows_thoughts_in_one_delta_may_begin_others() -> None:
+    first, second = "a<think>~b~</think>c<thi", "nk>~d~</think>e"
+    lines, _ = repaired(f"{BEGUN}text+ 1 {first}\ntext+ 1 {second}{REST}")
+    assert joined(lines)[1:] == [
+        ("text", "a"),
+        ("think", "~b~"),
+        ("text", "c"),
+        ("think", "~d~"),
+        ("text", "e"),
+    ]

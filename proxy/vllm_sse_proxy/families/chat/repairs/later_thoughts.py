@@ -102,10 +102,12 @@ class LaterThoughts(Repair):
     def _sorted(self, event: Event, choice: _Choice, text: str) -> Sequence[Event] | Verdict | None:
         spans = choice.feed(text)
         choice.held.append(event)
-        if event.type == FINISH or len(choice.held) > MAX_HELD_EVENTS:
+        if event.type == FINISH:
             choice.spans.give_up()
         if any(kind is not Kind.TEXT for kind, _ in spans):
             return self._made(choice, spans)
+        if len(choice.held) > MAX_HELD_EVENTS:
+            choice.spans.give_up()
         passing = choice.take() if not choice.spans.is_waiting else _known(choice, spans)
         return None if passing == [event] else Released(passing)
 
@@ -117,13 +119,11 @@ class LaterThoughts(Repair):
         if not choice.spans.is_waiting and spans[-1][1] < sum(sizes):
             spans = [*spans, (Kind.TEXT, sum(sizes))]
         for each, own in zip(held, spread(spans, sizes), strict=True):
-            text = content_of(each)
-            end = own[-1][2] if own else 0
-            texts = [(_NAMES[kind], text[start:end]) for kind, start, end in own if kind in _NAMES]
-            if own:
-                made += [each] if texts == [("content", text)] else with_texts(each, texts) or emptied(each)
+            text, end = content_of(each), own[-1][2]
+            texts = [(_NAMES[kind], text[start:behind]) for kind, start, behind in own if kind in _NAMES]
+            made += [each] if texts == [("content", text)] else with_texts(each, texts) or emptied(each)
             if end < len(text):
-                choice.held.append(remainder_of(each, "content", text[end:]) if own else each)
+                choice.held.append(remainder_of(each, "content", text[end:]))
         return made
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from vllm_sse_proxy.families.messages import grammar
 from vllm_sse_proxy.families.messages.events import IDLE, delta_of, delta_type
-from vllm_sse_proxy.families.messages.request import types_of_tools
+from vllm_sse_proxy.families.messages.request import schemas_of
 from vllm_sse_proxy.families.messages.results import reason_of
 from vllm_sse_proxy.families.texts.function_names import clean_name, may_be_half
 from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, StreamContext, Verdict
@@ -36,16 +36,16 @@ class CallNames(Repair):
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
-        self._tools = types_of_tools(context.request)
+        self._tools = schemas_of(context)
 
     def repair(self, event: Event, view: MessageView) -> Sequence[Event] | Verdict | None:  # noqa: ARG002 - a name is wrong in itself
         """Return the start of a call with the name alone; hold one whose name no tool has."""
-        if event.type in IDLE:
-            return PASS
         if self.held:
-            return self._decide(event)
+            return PASS if event.type in IDLE else self._decide(event)
+        if event.type != grammar.BLOCK_START:
+            return None
         content = event.body.get("content_block")
-        if event.type != grammar.BLOCK_START or type(content) is not dict:
+        if type(content) is not dict:
             return None
         name = content.get("name")
         if content.get("type") != grammar.TOOL_USE or type(name) is not str or not name:

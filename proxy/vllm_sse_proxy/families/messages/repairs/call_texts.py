@@ -24,10 +24,12 @@ from vllm_sse_proxy.families.messages.events import (
     said_by,
     saying,
 )
-from vllm_sse_proxy.families.messages.request import may_call, types_of_tools
+from vllm_sse_proxy.families.messages.request import may_call, schemas_of
 from vllm_sse_proxy.families.messages.results import reason_of
 from vllm_sse_proxy.families.texts.call_texts import SIGNS, LeakedCall, find_call, read_calls
 from vllm_sse_proxy.families.texts.passing_text import PassingText
+from vllm_sse_proxy.families.texts.signs import has_sign
+from vllm_sse_proxy.families.texts.tagged_calls import types_of
 from vllm_sse_proxy.stream.repair import HOLD, PASS, Released, Repair, StreamContext, Verdict
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ class CallTexts(Repair):
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
-        self._tools = types_of_tools(context.request)
+        self._tools = schemas_of(context)
         self._is_on = bool(self._tools) and may_call(context.request)
         self._text = ""
         """that of the deltas that are held"""
@@ -69,12 +71,17 @@ class CallTexts(Repair):
         if not self._is_on:
             return None
         type_ = event.type
-        if type_ in IDLE:
-            return PASS
         if type_ == grammar.BLOCK_START:
             return self._start(event)
-        if type_ == grammar.BLOCK_DELTA and delta_type(event) == grammar.TEXT_DELTA and said_by(event):
-            return self._take(event, view)
+        if type_ == grammar.BLOCK_DELTA and delta_type(event) == grammar.TEXT_DELTA:
+            words = said_by(event)
+            if self._text or has_sign(words, SIGNS):
+                return self._take(event, words, view)
+            return None
+        if not self.held:
+            return None
+        if type_ in IDLE:
+            return PASS
         if not self._text:
             return None
         if type_ == grammar.BLOCK_STOP:
@@ -99,9 +106,8 @@ class CallTexts(Repair):
             self._is_on = False  # the parser works
         return None
 
-    def _take(self, event: Event, view: MessageView) -> Verdict | None:
+    def _take(self, event: Event, words: str, view: MessageView) -> Verdict | None:
         """Let deltas pass up to the one in which a call may begin, and hold the rest."""
-        words = said_by(event)
         if self._begins:
             self._text += words
             return HOLD
@@ -124,8 +130,11 @@ class CallTexts(Repair):
     def _made(self, event: Event, view: MessageView) -> list[Event] | None:
         """Return the calls that the held text consists of, and the end of the message; None if it is none."""
         at = self._at
-        calls = read_calls(self._text[at:], self._tools, self._tools) if reason_of(event) in _WHOLE else []
-        if not calls or view.has_calls:
+        if view.has_calls or reason_of(event) not in _WHOLE:
+            return None
+        types = {name: types_of(schema) for name, schema in self._tools.items()}
+        calls = read_calls(self._text[at:], self._tools, types)
+        if not calls:
             return None
         held = self.take()
         deltas = [each for each in held if said_by(each)]

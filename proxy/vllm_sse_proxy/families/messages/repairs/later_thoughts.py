@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from vllm_sse_proxy.families.messages import grammar
 from vllm_sse_proxy.families.messages.events import IDLE, delta_type, said_by, saying
 from vllm_sse_proxy.families.texts.passing_text import PassingText
+from vllm_sse_proxy.families.texts.signs import has_sign
 from vllm_sse_proxy.families.texts.thought_spans import SIGNS, Kind, Spans, ThoughtSpans, spread
 from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS, PASS, Released, Repair, StreamContext, Verdict
 
@@ -55,18 +56,22 @@ class LaterThoughts(Repair):
 
     def repair(self, event: Event, view: MessageView) -> Sequence[Event] | Verdict | None:
         """Hold text from an opening tag on; return it as thinking once the closing one has come."""
-        if event.type in IDLE:
-            return PASS
-        if delta_type(event) == grammar.TEXT_DELTA and self._thinks and not self._is_off:
+        type_ = event.type
+        if type_ == grammar.BLOCK_DELTA and not self.held:
+            if not self._thinks or self._is_off or delta_type(event) != grammar.TEXT_DELTA:
+                return None
             words = said_by(event)
-            if words:
-                return self._take(event, words, view)
-        if event.type == grammar.BLOCK_START:
+            return self._take(event, words, view) if has_sign(words, SIGNS) else None
+        if type_ == grammar.BLOCK_DELTA and delta_type(event) == grammar.TEXT_DELTA and said_by(event):
+            return self._take(event, said_by(event), view)
+        if type_ in IDLE:
+            return PASS
+        if type_ == grammar.BLOCK_START:
             content = event.body.get("content_block")
-            type_ = content.get("type") if type(content) is dict else None
-            if type_ != grammar.TEXT:
-                self._block = type_ if type(type_) is str else ""
-            self._thinks = self._thinks or type_ == grammar.THINKING
+            kind = content.get("type") if type(content) is dict else None
+            if kind != grammar.TEXT:
+                self._block = kind if type(kind) is str else ""
+            self._thinks = self._thinks or kind == grammar.THINKING
         self._spans = None
         self._known = 0
         return None
@@ -81,10 +86,10 @@ class LaterThoughts(Repair):
         if self._known:
             found = [(Kind.TEXT, self._known), *((kind, self._known + end) for kind, end in found)]
         held = [*self.take(), event]
-        if len(held) > MAX_HELD_EVENTS:
-            self._spans.give_up()
         if any(kind is not Kind.TEXT for kind, _ in found):
             return self._made(held, found)
+        if len(held) > MAX_HELD_EVENTS:
+            self._spans.give_up()
         passing: list[Event] = []
         end = found[-1][1] if found else 0
         while held and (not self._spans.is_waiting or len(said_by(held[0])) <= end):
@@ -98,12 +103,11 @@ class LaterThoughts(Repair):
         made: list[Event] = []
         self._known = 0
         for each, own in zip(held, spread(spans, [len(said_by(each)) for each in held]), strict=True):
-            words = said_by(each)
-            end = own[-1][2] if own else 0
+            words, end = said_by(each), own[-1][2]
             for kind, start, behind in own:
                 if kind in _DELTAS:
                     is_whole = kind is Kind.TEXT and behind - start == len(words)
                     made.append(each if is_whole else saying(each, _DELTAS[kind], words[start:behind]))
             if end < len(words):
-                self.held.append(saying(each, grammar.TEXT_DELTA, words[end:]) if own else each)
+                self.held.append(saying(each, grammar.TEXT_DELTA, words[end:]))
         return made

@@ -16,6 +16,7 @@ from vllm_sse_proxy.families.messages import grammar
 from vllm_sse_proxy.families.messages.events import IDLE, delta_of, delta_type, said_by, saying
 from vllm_sse_proxy.families.messages.request import stops_of
 from vllm_sse_proxy.families.messages.results import reason_of
+from vllm_sse_proxy.families.texts.signs import has_sign
 from vllm_sse_proxy.families.texts.stop_strings import begun_at, holds_stop, signs_of
 from vllm_sse_proxy.stream.repair import HOLD, PASS, Released, Repair, StreamContext, Verdict
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 class StopStrings(Repair):
     """Let a text end before the stop sequence that ended it."""
 
-    __slots__ = ("_has_stop", "_stops", "_text")
+    __slots__ = ("_has_stop", "_signs", "_stops", "_text")
 
     name: ClassVar = "stop_strings"
     summary: ClassVar = "a text that a stop sequence of the request ended does not hold that sequence"
@@ -39,25 +40,26 @@ class StopStrings(Repair):
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
         self._stops = stops_of(context.request)
+        self._signs = signs_of(self._stops)
         self._text = ""
         """that of the deltas that are held"""
         self._has_stop = False
 
     def watches(self, type_: str, view: MessageView) -> str | None:  # noqa: ARG002 - there is one type of deltas
         """Watch for what stop sequences begin with."""
-        return signs_of(self._stops)
+        return self._signs
 
     def repair(self, event: Event, view: MessageView) -> Sequence[Event] | Verdict | None:  # noqa: ARG002 - the text says it all
         """Hold what may be a stop sequence, and cut the text at one when the message ends."""
         if not self._stops:
             return None
-        if event.type in IDLE:
-            return PASS
         words = said_by(event)
-        if words:
+        if words and (self.held or has_sign(words, self._signs)):
             return self._take(event, words)
         if not self.held:
             return None
+        if event.type in IDLE:
+            return PASS
         if event.type == grammar.BLOCK_STOP or delta_type(event) == grammar.SIGNATURE_DELTA:
             return HOLD
         return self._finish(event) if event.type == grammar.MESSAGE_DELTA else None
