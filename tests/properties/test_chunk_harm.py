@@ -105,6 +105,8 @@ def lose_member(frames: list[bytes], choose: Callable[[int], int]) -> list[bytes
         holders = [choice, choice.get("delta"), *((choice.get("delta") or {}).get("tool_calls") or ())]
         holders += [holder.get("function") for holder in holders if isinstance(holder, dict)]
         full = [holder for holder in holders if isinstance(holder, dict) and holder]
+        if not full:  # it was the last one that was lost before
+            return
         holder = full[choose(len(full))]
         del holder[sorted(holder)[choose(len(holder))]]
 

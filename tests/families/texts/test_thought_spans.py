@@ -61,12 +61,14 @@ def test_it_does_not_matter_how_a_text_is_cut(parts: list[str], takes_closing: b
     [
         ("ps.\n</think>\n\nHi", "ps.\n\n\nHi"),
         ("</think>Hi</think>", "Hi</think>"),
+        ("</think>\n</think>Hi\n</think></think>", "\nHi\n"),
+        ("x</think>\n</think>", "x</think>\n</think>"),
         ("so </think>", "so </think>"),
         ("so <think> so\n</think>", "so <think> so\n</think>"),
         ("`\n</think>`", "`\n</think>`"),
     ],
 )
-def test_a_closing_tag_on_a_line_of_its_own_goes_once(text: str, kept: str) -> None:
+def test_closing_tags_on_lines_of_their_own_go(text: str, kept: str) -> None:
     assert sorted_text([text], takes_closing=True) == (kept, "")
     assert sorted_text([text]) == (text, "")
 

@@ -29,5 +29,7 @@ def clean_name(name: str, tools: Collection[str]) -> str:
 
 
 def may_be_half(name: str, tools: Collection[str]) -> bool:
-    """Return whether a limit may have cut a name: tools are known, and none has it."""
-    return bool(tools) and name not in tools
+    """Return whether a name may have been cut: it is the beginning of that of a tool, by itself or in kimi's spelling."""
+    return name not in tools and any(
+        tool.startswith(name) or f"functions.{tool}".startswith(name) for tool in tools
+    )

@@ -51,7 +51,7 @@ class ThoughtSpans:
     def __init__(self, *, takes_closing: bool = False) -> None:
         """Begin a text.
 
-        :param takes_closing: whether a closing tag on a line of its own may be left over from the thoughts before the text.
+        :param takes_closing: whether closing tags on lines of their own may be left over from the thoughts before the text.
         """
         self._pieces: list[str] = []
         self._tail = ""
@@ -113,8 +113,8 @@ class ThoughtSpans:
                 if self._takes_closing and self._is_line_blank:
                     spans += [(Kind.TEXT, tag.start()), (Kind.TAG, at)]
                     done = at
-                self._takes_closing = False
-                self._is_line_blank = False
+                else:
+                    self._takes_closing = self._is_line_blank = False
                 continue
             is_opening = _opens(text, at)
             closed = _CLOSED.search(text, at) if is_opening else None

@@ -47,14 +47,16 @@ def begun(name: str, *rest: str) -> str:
 
 def test_half_a_name_is_no_call() -> None:
     expected = f'{ROLE}\n{{"content":"Hi"}}\n{{}} -> length\n[DONE]'
-    becomes(begun("functions", "{} -> length", "[DONE]"), expected, request=REQUEST)
+    for name in ("functions", "functions.get_", "get", "get_weathe"):
+        for reason in ("length", "stop", "tool_calls"):
+            becomes(begun(name, f"{{}} -> {reason}", "[DONE]"), expected, request=REQUEST)
     becomes(begun("functions") + " -> length\n[DONE]", expected, request=REQUEST)
 
 
 @pytest.mark.parametrize(
     "rest",
     [
-        ("{} -> tool_calls",),
+        ("{} -> content_filter",),
         ('{"tool_calls":[{"index":0,"function":{"arguments":"{"}}]}', "{} -> length"),
         ('{"tool_calls":[{"index":0,"function":{"arguments":"{"}}]} -> length',),
         ('{"content":"x"}', "{} -> length"),

@@ -4,13 +4,14 @@ gpt-oss writes tokens between the name and the arguments, and vLLM up to 0.24 (i
 ``functions.`` for the name. What stands before them is the name, if the request has such a tool. With a list of tools, any
 character that no name can have ends it; without one, only the beginning of a token.
 
-If the token limit falls into a name, its call comes all the same (kimi, 0.32: ``functions``). A call that no tool of the
-request has, without any arguments, in a choice that ends with ``length``, is left out: it waits for what follows it.
+If the token limit falls into a name, its call comes all the same (kimi, 0.32: ``functions``). A call with the beginning of
+a tool's name and without any arguments waits for what follows it. If that is the end of its choice, the call was cut, whoever
+cut it: it is left out, and the finish reason is ``length``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from vllm_sse_proxy.families.chat.chunks import (
     CHAT_CHOICE_TYPES,
@@ -19,7 +20,7 @@ from vllm_sse_proxy.families.chat.chunks import (
     function_of,
     name_of,
     piece_of,
-    with_delta,
+    with_choice,
     with_piece,
 )
 from vllm_sse_proxy.families.chat.request import ChatRequest
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.families.chat.view import ChatView
     from vllm_sse_proxy.stream.event import Event
     from vllm_sse_proxy.stream.repair import Verdict
+
+
+_ENDS: Final = frozenset({"length", "stop", "tool_calls"})
 
 
 class CallNames(Repair):
@@ -61,10 +65,9 @@ class CallNames(Repair):
         index = index_of(choice_of(event))
         half = self._half.pop(index, None)
         piece = piece_of(event)
-        is_cut = event.type == FINISH and choice_of(event).get("finish_reason") == "length"
+        is_over = event.type == FINISH and _ends(choice_of(event).get("finish_reason"))
         if half is not None:
-            is_left_out = is_cut and piece is None
-            return [event] if is_left_out else Released([half, event])
+            return [_cut(event)] if is_over and piece is None else Released([half, event])
         if piece is None:
             return None
         name = name_of(piece)
@@ -72,8 +75,8 @@ class CallNames(Repair):
         if clean != name:
             return [with_piece(event, {**piece, "function": {**function_of(piece), "name": clean}})]
         if name and not arguments_of(piece) and may_be_half(name, self._request.tools):
-            if is_cut:
-                return [_without_call(event)]
+            if is_over:
+                return [_cut(event)]
             if event.type != FINISH and view.may_wait(index):
                 self._half[index] = event
                 return Released(())
@@ -84,7 +87,13 @@ class CallNames(Repair):
         return None if self._half else ""
 
 
-def _without_call(event: Event) -> Event:
-    """Return a finish without its piece of a call."""
-    delta = delta_of(choice_of(event))
-    return with_delta(event, {name: value for name, value in delta.items() if name != "tool_calls"})
+def _ends(reason: object) -> bool:
+    """Return whether a finish reason is one with which a choice ends, and may have had calls."""
+    return type(reason) is str and reason in _ENDS
+
+
+def _cut(event: Event) -> Event:
+    """Return the finish of a choice whose last call was cut in its name, without that call."""
+    choice = choice_of(event)
+    delta = {name: value for name, value in delta_of(choice).items() if name != "tool_calls"}
+    return with_choice(event, {**choice, "delta": delta, "finish_reason": "length"})

@@ -141,7 +141,8 @@ class CallTexts(Repair):
         at, _ = find_call(
             whole, self._request.tools, at_start=seen.is_blank("content") and not self._request.wants_json
         )
-        is_whole = choice.get("finish_reason") in _WHOLE and not seen.calls and piece_of(event) is None
+        reason = choice.get("finish_reason")
+        is_whole = type(reason) is str and reason in _WHOLE and not seen.calls and piece_of(event) is None
         request = self._request
         calls = read_calls(whole[at:], request.tools, request.types()) if is_whole and at < len(whole) else []
         if not calls:

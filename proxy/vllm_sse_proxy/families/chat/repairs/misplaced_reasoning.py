@@ -5,13 +5,14 @@ without one, whose operator wants ``<think>`` in the content, is left alone.
 
 - Reasoning that begins with the opening tag leaves without it.
 - Content that begins with the opening tag is reasoning up to the closing one.
-- A closing tag on a line of its own, without an opening one before it, is the end of the reasoning before it, and goes.
+- Closing tags on lines of their own, without any other tag before them, are the ends of the reasoning before them, and go.
 - If the request turned thinking off, and a choice stops with reasoning alone, that was the answer (0.19): it comes again as
   content. Models that think all the same, and answer then, are left alone.
 """
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _OPENING: Final = THOUGHT_MARKERS[::2]
 _CLOSING: Final = THOUGHT_MARKERS[1::2]
+_TAG: Final = re.compile("|".join(map(re.escape, THOUGHT_MARKERS)))
 _SIGNS: Final = "<["
 """What tags begin with."""
 
@@ -183,20 +185,20 @@ class MisplacedReasoning(Repair):
         return [*before, *with_texts(event, texts)]
 
     def _reasoning(self, text: str, known: _Choice, seen: ChatChoiceView) -> tuple[Texts, str]:
-        """Return reasoning without the tag that it begins with, and what must wait."""
+        """Return reasoning without the tags that it begins with, and what must wait."""
         if known.has_reasoned or not seen.is_blank(REASONING):
             known.has_reasoned = True
             return [(REASONING, text)], ""
-        stripped = text.lstrip()
-        for tag in _OPENING:
-            if stripped.startswith(tag):
-                known.has_reasoned = True
-                rest = stripped[len(tag) :]
-                return ([(REASONING, rest)] if rest else []), ""
-            if stripped and tag.startswith(stripped):
-                return [], text
+        while True:
+            stripped = text.lstrip()
+            tag = next((one for one in _OPENING if stripped.startswith(one)), None)
+            if tag is None:
+                break
+            text = stripped[len(tag) :]
+        if stripped and any(one.startswith(stripped) for one in _OPENING):
+            return [], text
         known.has_reasoned = stripped != ""
-        return [(REASONING, text)], ""
+        return ([(REASONING, text)] if text else []), ""
 
     def _content(self, text: str, begun: str, known: _Choice, seen: ChatChoiceView) -> tuple[Texts, str]:
         """Return content with its thoughts as reasoning, and what must wait.
@@ -229,21 +231,31 @@ class MisplacedReasoning(Repair):
         return ([(REASONING, text[:end])] if end else []), text[end:]
 
     def _closed(self, text: str, begun: str, known: _Choice, seen: ChatChoiceView) -> tuple[Texts, str]:
-        """Return content without the first closing tag that begins a line, unless an opening one comes before it."""
-        opening, _ = _first(text, _OPENING)
-        at, tag = _first(text, _CLOSING)
-        if opening >= 0 and (at < 0 or opening < at):
-            known.phase = _Phase.TEXT
-            return [("content", text)], ""
-        if at >= 0:
-            known.phase = _Phase.TEXT
-            *lines, line = (begun + text[:at]).split("\n")
-            if line.strip() or not (lines or seen.text("content").is_line_blank):
-                return [("content", text)], ""
-            rest = text[:at] + text[at + len(tag) :]
-            return ([("content", rest)] if rest else []), ""
-        end = partial_marker(text, THOUGHT_MARKERS)
-        return ([("content", text[:end])] if end else []), text[end:]
+        """Return content without closing tags that begin a line, up to any other tag."""
+        is_blank = seen.text("content").is_line_blank
+        if begun:
+            is_blank = _is_line_blank(begun, is_blank=is_blank)
+        kept: list[str] = []
+        at = 0
+        for tag in _TAG.finditer(text):
+            is_blank = _is_line_blank(text[at : tag.start()], is_blank=is_blank)
+            if tag.group() in _OPENING or not is_blank:
+                known.phase = _Phase.TEXT
+                return [("content", "".join([*kept, text[at:]]))], ""
+            kept.append(text[at : tag.start()])
+            at = tag.end()
+        end = max(at, partial_marker(text, THOUGHT_MARKERS))
+        whole = "".join([*kept, text[at:end]])
+        return ([("content", whole)] if whole else []), text[end:]
+
+
+def _is_line_blank(text: str, *, is_blank: bool) -> bool:
+    """Return whether the last line is blank behind a text.
+
+    :param is_blank: whether it was before that.
+    """
+    _, line_end, last = text.rpartition("\n")
+    return (line_end != "" or is_blank) and not last.strip()
 
 
 def _passing(known: _Choice, events: list[Event], end: int) -> list[Event]:

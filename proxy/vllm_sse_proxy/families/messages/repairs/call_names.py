@@ -1,9 +1,9 @@
 """Names of functions: control tokens behind them (C21), ``query_dataset<|channel|>commentary``, and halves of them (C49).
 
 The parsers are those of chat completions. What stands before a token is the name, if the request has such a tool. If the token
-limit falls into a name, its call comes all the same, and clients run what they take for a tool, with nothing. A call that no
-tool of the request has, without any input, in a message that ends with ``max_tokens``, is left out: its start waits for what
-follows.
+limit falls into a name, its call comes all the same, and clients run what they take for a tool, with nothing. A call with
+the beginning of a tool's name and without any input, in a message that ends with ``max_tokens``, is left out: its start waits
+for what follows.
 """
 
 from __future__ import annotations
