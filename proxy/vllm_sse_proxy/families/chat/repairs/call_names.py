@@ -23,6 +23,7 @@ from vllm_sse_proxy.families.chat.chunks import (
     with_choice,
     with_piece,
 )
+from vllm_sse_proxy.families.chat.reasons import reason_of
 from vllm_sse_proxy.families.chat.request import ChatRequest
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
 from vllm_sse_proxy.families.texts.function_names import clean_name, may_be_half
@@ -65,7 +66,7 @@ class CallNames(Repair):
         index = index_of(choice_of(event))
         half = self._half.pop(index, None)
         piece = piece_of(event)
-        is_over = event.type == FINISH and _ends(choice_of(event).get("finish_reason"))
+        is_over = event.type == FINISH and reason_of(event) in _ENDS
         if half is not None:
             return [_cut(event)] if is_over and piece is None else Released([half, event])
         if piece is None:
@@ -85,11 +86,6 @@ class CallNames(Repair):
     def watches(self, type_: str, view: ChatView) -> str | None:  # noqa: ARG002 - texts and arguments have no names
         """See everything while a call waits."""
         return None if self._half else ""
-
-
-def _ends(reason: object) -> bool:
-    """Return whether a finish reason is one with which a choice ends, and may have had calls."""
-    return type(reason) is str and reason in _ENDS
 
 
 def _cut(event: Event) -> Event:

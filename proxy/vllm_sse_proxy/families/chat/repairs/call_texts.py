@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_sse_proxy.families.chat.chunks import CHAT_CHOICE_TYPES, inserted_delta, piece_of
 from vllm_sse_proxy.families.chat.grammar import FUNCTION
+from vllm_sse_proxy.families.chat.reasons import reason_of
 from vllm_sse_proxy.families.chat.request import ChatRequest, Choice
 from vllm_sse_proxy.families.chat.texts import content_of, with_texts
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
@@ -141,8 +142,7 @@ class CallTexts(Repair):
         at, _ = find_call(
             whole, self._request.tools, at_start=seen.is_blank("content") and not self._request.wants_json
         )
-        reason = choice.get("finish_reason")
-        is_whole = type(reason) is str and reason in _WHOLE and not seen.calls and piece_of(event) is None
+        is_whole = reason_of(event) in _WHOLE and not seen.calls and piece_of(event) is None
         request = self._request
         calls = read_calls(whole[at:], request.tools, request.types()) if is_whole and at < len(whole) else []
         if not calls:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from vllm_sse_proxy.families.chat.chunks import CHAT_CHOICE_TYPES
+from vllm_sse_proxy.families.chat.reasons import reason_of
 from vllm_sse_proxy.families.chat.request import ChatRequest
 from vllm_sse_proxy.families.chat.texts import content_of, with_texts
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
@@ -56,7 +57,7 @@ class LeakedHeaders(Repair):
         whole = "".join(map(content_of, held or [])) + text
         is_end = whole in END_TOKENS
         may_be = not self._request.keeps_tokens and (is_end or is_header(whole))
-        if event.type == FINISH and may_be and (is_end or choice.get("finish_reason") == "length"):
+        if event.type == FINISH and may_be and (is_end or reason_of(event) == "length"):
             return with_texts(event, [])
         if event.type == TEXT and may_be and view.may_wait(index):
             self._waiting[index] = [*(held or []), event]

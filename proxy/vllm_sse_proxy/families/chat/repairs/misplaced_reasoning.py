@@ -17,6 +17,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from vllm_sse_proxy.families.chat.chunks import CHAT_CHOICE_TYPES, REASONING, piece_of
+from vllm_sse_proxy.families.chat.reasons import reason_of
 from vllm_sse_proxy.families.chat.request import ChatRequest
 from vllm_sse_proxy.families.chat.texts import content_of, reasoning_of, remainder_of, with_texts
 from vllm_sse_proxy.families.chat.view import MOST_CHOICES
@@ -141,7 +142,7 @@ class MisplacedReasoning(Repair):
 
     def _is_answer(self, event: Event, seen: ChatChoiceView, content: str) -> bool:
         """Return whether a choice is finished by itself, with nothing but reasoning."""
-        is_stop = event.type == FINISH and choice_of(event).get("finish_reason") == "stop"
+        is_stop = event.type == FINISH and reason_of(event) == "stop"
         return (
             is_stop
             and content == ""

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from vllm_sse_proxy.families.chat.chunks import CHAT_CHOICE_TYPES, REASONING
+from vllm_sse_proxy.families.chat.reasons import reason_of
 from vllm_sse_proxy.families.chat.request import ChatRequest
 from vllm_sse_proxy.families.chat.texts import content_of, emptied, reasoning_of, with_texts
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
@@ -131,7 +132,7 @@ class StopStrings(Repair):
         choice = choice_of(event)
         stop = choice.get("stop_reason")
         at = -1
-        if choice.get("finish_reason") == "stop" and type(stop) is str and stop in self._stops:
+        if reason_of(event) == "stop" and type(stop) is str and stop in self._stops:
             at = (known.text + text).find(stop)
         events = [*known.events, event]
         if at < 0:
