@@ -58,6 +58,8 @@ CUT_REASONS: Final = frozenset({"length", "content_filter"})
 
 UNFINISHED: Final = "unfinished_streams"
 """Name of the correction of a stream that ends too early."""
+ERROR_PAYLOADS: Final = "error_payloads"
+"""Name of the repair of errors."""
 
 _SIZE_OF_CHOICE: Final = 500
 """What a choice costs in memory beside its text, in characters."""
@@ -286,6 +288,7 @@ class ChunkCompleter(Completer):
         self._view = view
         self._exit = exit_
         self._ends = UNFINISHED not in context.disabled
+        self._checks_codes = ERROR_PAYLOADS not in context.disabled
         self._parts: list[Part] = []
 
     def complete(self, event: Event) -> None:
@@ -299,7 +302,19 @@ class ChunkCompleter(Completer):
         if event.type is END:
             self._end(event)
         else:
-            self._exit.emit(event)
+            self._exit.emit(self._with_true_code(event) if event.type == ERROR else event)
+
+    def _with_true_code(self, event: Event) -> Event:
+        """Return an error whose code is true for what left right before it, held by a repair when the code was looked at."""
+        error = event.body.get("error")
+        code = error.get("code") if type(error) is dict else None
+        is_false = type(code) is int and HTTPStatus.BAD_REQUEST <= code < HTTPStatus.INTERNAL_SERVER_ERROR
+        if type(error) is not dict or not is_false or not self._view.has_content or not self._checks_codes:
+            return event
+        self._exit.correct(ERROR_PAYLOADS)
+        return event.having(
+            error={**error, "type": SERVER_ERROR, "code": int(HTTPStatus.INTERNAL_SERVER_ERROR)}
+        )
 
     def release(self) -> None:
         """Emit the parts of a chunk that are still waiting for the others."""
