@@ -113,3 +113,25 @@ def test_no_choice_begins_before_the_one_before_it(first: Json) -> None:
     request = {"n": 2, "stop": "END", "tools": TOOLS}
     made = repaired("\n".join(lines), request=request, conforming=False)
     assert made.text.split("\n")[0] == begun
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            ['{"content":"<tool_call>{\\"name\\": \\"get_time\\","}'],
+            '{"content":" \\"arguments\\": {}}</tool_call>"}',
+        ),
+        (['{"content":"a E"}'], '{"content":"ND"}'),
+        (['{"reasoning":"<th"}'], '{"reasoning":"ink>Hm"}'),
+        (['{"reasoning":"r"}', '{"content":"a <think>\\nb"}'], '{"content":"\\n</think>c"}'),
+    ],
+)
+def test_what_says_nothing_parts_nothing(before: list[str], after: str) -> None:
+    request = {"tools": TOOLS, "stop": "END"}
+    end = ['{} -> stop + {"stop_reason":"END"}', "[DONE]"]
+    lines = [ROLE, *before, after, *end]
+    expected = repaired("\n".join(lines), request=request)
+    lines.insert(-3, "{}")
+    assert expected.repairs
+    assert repaired("\n".join(lines), request=request).text == expected.text

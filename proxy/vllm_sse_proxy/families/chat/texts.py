@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from vllm_sse_proxy.families.chat.chunks import delta_of, with_choice
 from vllm_sse_proxy.families.chat.grammar import REASONING_NAMES
-from vllm_sse_proxy.families.chunks import FINISH, choice_of
+from vllm_sse_proxy.families.chunks import CHOICE, FINISH, choice_of
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.stream.event import Body, Event
@@ -26,6 +26,13 @@ def reasoning_of(event: Event) -> str:
         if type(text) is str and text:
             return text
     return ""
+
+
+def is_silent(event: Event) -> bool:
+    """Return whether a chunk adds nothing to its choice: what is held for that need not leave before it."""
+    if event.type != CHOICE:
+        return False
+    return not any(value for name, value in delta_of(choice_of(event)).items() if name != "role")
 
 
 def with_texts(event: Event, texts: list[tuple[str, str]]) -> list[Event]:

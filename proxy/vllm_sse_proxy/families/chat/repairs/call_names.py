@@ -25,6 +25,7 @@ from vllm_sse_proxy.families.chat.chunks import (
 )
 from vllm_sse_proxy.families.chat.reasons import reason_of
 from vllm_sse_proxy.families.chat.request import ChatRequest
+from vllm_sse_proxy.families.chat.texts import is_silent
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
 from vllm_sse_proxy.families.texts.function_names import clean_name, may_be_half
 from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
@@ -61,7 +62,7 @@ class CallNames(Repair):
         if event.type in OVER:
             halves = list(self._half.values())
             return Released([*halves, event]) if halves else None
-        if event.type == TEXT and not self._half:
+        if (event.type == TEXT and not self._half) or is_silent(event):
             return None
         index = index_of(choice_of(event))
         half = self._half.pop(index, None)

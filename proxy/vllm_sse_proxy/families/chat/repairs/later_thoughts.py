@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from vllm_sse_proxy.families.chat.chunks import CHAT_CHOICE_TYPES, REASONING
 from vllm_sse_proxy.families.chat.request import ChatRequest
-from vllm_sse_proxy.families.chat.texts import content_of, emptied, reasoning_of, remainder_of, with_texts
+from vllm_sse_proxy.families.chat.texts import (
+    content_of,
+    emptied,
+    is_silent,
+    reasoning_of,
+    remainder_of,
+    with_texts,
+)
 from vllm_sse_proxy.families.chat.view import MOST_CHOICES
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
 from vllm_sse_proxy.families.texts.signs import has_sign
@@ -78,6 +85,8 @@ class LaterThoughts(Repair):
         if event.type in OVER:
             held = [each for choice in self._choices.values() for each in choice.take()]
             return Released([*held, event]) if held else None
+        if is_silent(event):
+            return None
         index = index_of(choice_of(event))
         choice = self._choices.get(index)
         if choice is None:
