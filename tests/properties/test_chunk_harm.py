@@ -98,11 +98,18 @@ def _in_choice(
     return [*frames[:at], frame_of(body, named=False), *frames[at + 1 :]]
 
 
+def pieces_of(choice: dict[str, Any]) -> list[Any]:
+    """Return the pieces of calls in a choice, whatever earlier damage has left of it."""
+    delta = choice.get("delta")
+    pieces = delta.get("tool_calls") if isinstance(delta, dict) else None
+    return pieces if isinstance(pieces, list) else []
+
+
 def lose_member(frames: list[bytes], choose: Callable[[int], int]) -> list[bytes]:
     """Lose a member of a choice, its delta, a call or a function."""
 
     def change(choice: dict[str, Any]) -> None:
-        holders = [choice, choice.get("delta"), *((choice.get("delta") or {}).get("tool_calls") or ())]
+        holders = [choice, choice.get("delta"), *pieces_of(choice)]
         holders += [holder.get("function") for holder in holders if isinstance(holder, dict)]
         full = [holder for holder in holders if isinstance(holder, dict) and holder]
         if not full:  # it was the last one that was lost before

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from vllm_sse_proxy.families.chat.chunks import delta_of, with_choice
 from vllm_sse_proxy.families.chat.grammar import REASONING_NAMES
 from vllm_sse_proxy.families.chunks import CHOICE, FINISH, choice_of
+from vllm_sse_proxy.stream.repair import Released
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.stream.event import Body, Event
+    from vllm_sse_proxy.stream.repair import Verdict
 
 
 def content_of(event: Event) -> str:
@@ -29,10 +31,18 @@ def reasoning_of(event: Event) -> str:
 
 
 def is_silent(event: Event) -> bool:
-    """Return whether a chunk adds nothing to its choice: what is held for that need not leave before it."""
+    """Return whether a chunk adds nothing to its choice: it parts no text."""
     if event.type != CHOICE:
         return False
     return not any(value for name, value in delta_of(choice_of(event)).items() if name != "role")
+
+
+def keep_behind(event: Event, held: list[Event]) -> Verdict | None:
+    """Hold a chunk that adds nothing behind those of its choice that are held; let it go on if none is."""
+    if not held:
+        return None
+    held.append(event)
+    return Released(())
 
 
 def with_texts(event: Event, texts: list[tuple[str, str]]) -> list[Event]:

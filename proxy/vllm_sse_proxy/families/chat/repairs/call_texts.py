@@ -16,7 +16,7 @@ from vllm_sse_proxy.families.chat.chunks import CHAT_CHOICE_TYPES, inserted_delt
 from vllm_sse_proxy.families.chat.grammar import FUNCTION
 from vllm_sse_proxy.families.chat.reasons import reason_of
 from vllm_sse_proxy.families.chat.request import ChatRequest, Choice
-from vllm_sse_proxy.families.chat.texts import content_of, is_silent, with_texts
+from vllm_sse_proxy.families.chat.texts import content_of, is_silent, keep_behind, with_texts
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
 from vllm_sse_proxy.families.texts.call_texts import SIGNS, LeakedCall, find_call, read_calls
 from vllm_sse_proxy.families.texts.signs import has_sign
@@ -84,9 +84,11 @@ class CallTexts(Repair):
         if event.type in OVER:
             held = [each for known in self._held.values() for each in known.events]
             return Released([*held, event]) if held else None
-        if not self._may_call() or is_silent(event):
+        if not self._may_call():
             return None
         index = index_of(choice_of(event))
+        if is_silent(event):
+            return keep_behind(event, self._held[index].events) if index in self._held else None
         known = self._held.pop(index, None)
         if event.type == FINISH:
             return self._finish(event, known, view)

@@ -16,6 +16,7 @@ from vllm_sse_proxy.families.chat.texts import (
     content_of,
     emptied,
     is_silent,
+    keep_behind,
     reasoning_of,
     remainder_of,
     with_texts,
@@ -85,10 +86,10 @@ class LaterThoughts(Repair):
         if event.type in OVER:
             held = [each for choice in self._choices.values() for each in choice.take()]
             return Released([*held, event]) if held else None
-        if is_silent(event):
-            return None
         index = index_of(choice_of(event))
         choice = self._choices.get(index)
+        if is_silent(event):
+            return None if choice is None else keep_behind(event, choice.held)
         if choice is None:
             if self._request.keeps_tokens or view.choice(index).is_blank(REASONING):
                 return None
@@ -128,6 +129,9 @@ class LaterThoughts(Repair):
         if not choice.spans.is_waiting and spans[-1][1] < sum(sizes):
             spans = [*spans, (Kind.TEXT, sum(sizes))]
         for each, own in zip(held, spread(spans, sizes), strict=True):
+            if not own:  # it says nothing
+                made.append(each)
+                continue
             text, end = content_of(each), own[-1][2]
             texts = [(_NAMES[kind], text[start:behind]) for kind, start, behind in own if kind in _NAMES]
             made += [each] if texts == [("content", text)] else with_texts(each, texts) or emptied(each)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from vllm_sse_proxy.families.chat.chunks import CHAT_CHOICE_TYPES
 from vllm_sse_proxy.families.chat.reasons import reason_of
 from vllm_sse_proxy.families.chat.request import ChatRequest
-from vllm_sse_proxy.families.chat.texts import content_of, is_silent, with_texts
+from vllm_sse_proxy.families.chat.texts import content_of, is_silent, keep_behind, with_texts
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
 from vllm_sse_proxy.families.markup import END_TOKENS, is_header
 from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
@@ -47,10 +47,12 @@ class LeakedHeaders(Repair):
             waiting = [each for events in self._waiting.values() for each in events]
             return Released([*waiting, event]) if waiting else None
         text = content_of(event)
-        if (not self._waiting and not text.startswith("<|")) or is_silent(event):
+        if not self._waiting and not text.startswith("<|"):
             return None
         choice = choice_of(event)
         index = index_of(choice)
+        if is_silent(event):
+            return keep_behind(event, self._waiting[index]) if index in self._waiting else None
         held = self._waiting.pop(index, None)
         if held is None and not text.startswith("<|"):
             return None

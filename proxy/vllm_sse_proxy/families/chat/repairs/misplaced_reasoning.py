@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from vllm_sse_proxy.families.chat.chunks import CHAT_CHOICE_TYPES, REASONING, piece_of
 from vllm_sse_proxy.families.chat.reasons import reason_of
 from vllm_sse_proxy.families.chat.request import ChatRequest
-from vllm_sse_proxy.families.chat.texts import content_of, is_silent, reasoning_of, remainder_of, with_texts
+from vllm_sse_proxy.families.chat.texts import (
+    content_of,
+    is_silent,
+    keep_behind,
+    reasoning_of,
+    remainder_of,
+    with_texts,
+)
 from vllm_sse_proxy.families.chat.view import MOST_CHOICES
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
 from vllm_sse_proxy.families.markup import THOUGHT_MARKERS, partial_marker
@@ -106,10 +113,10 @@ class MisplacedReasoning(Repair):
         if event.type in OVER:
             held = [each for known in self._choices.values() for each in known.take()]
             return Released([*held, event]) if held else None
-        if is_silent(event):
-            return None
         index = index_of(choice_of(event))
         known = self._choices.get(index)
+        if is_silent(event):
+            return None if known is None else keep_behind(event, known.held)
         content, reasoning = content_of(event), reasoning_of(event)
         if known is None:
             if not reasoning and view.choice(index).is_blank(REASONING):

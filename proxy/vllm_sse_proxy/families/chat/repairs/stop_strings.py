@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, ClassVar
 from vllm_sse_proxy.families.chat.chunks import CHAT_CHOICE_TYPES, REASONING
 from vllm_sse_proxy.families.chat.reasons import reason_of
 from vllm_sse_proxy.families.chat.request import ChatRequest
-from vllm_sse_proxy.families.chat.texts import content_of, emptied, is_silent, reasoning_of, with_texts
+from vllm_sse_proxy.families.chat.texts import (
+    content_of,
+    emptied,
+    is_silent,
+    keep_behind,
+    reasoning_of,
+    with_texts,
+)
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
 from vllm_sse_proxy.families.texts.signs import has_sign
 from vllm_sse_proxy.families.texts.stop_strings import begun_at, holds_stop, signs_of
@@ -72,9 +79,9 @@ class StopStrings(Repair):
         if event.type in OVER:
             held = [each for known in self._held.values() for each in known.events]
             return Released([*held, event]) if held else None
-        if is_silent(event):
-            return None
         index = index_of(choice_of(event))
+        if is_silent(event):
+            return keep_behind(event, self._held[index].events) if index in self._held else None
         known = self._held.pop(index, None)
         reasoning = reasoning_of(event)
         name, text = (REASONING, reasoning) if reasoning else ("content", content_of(event))
