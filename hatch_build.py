@@ -24,12 +24,14 @@ CORE: Final = (
     "vllm_sse_proxy/stream",
     "vllm_sse_proxy/families/chunk_repairs.py",
     "vllm_sse_proxy/families/chunks.py",
+    "vllm_sse_proxy/families/markup.py",
     "vllm_sse_proxy/families/partial_json.py",
     "vllm_sse_proxy/families/chat",
     "vllm_sse_proxy/families/completions",
     "vllm_sse_proxy/families/messages",
     "vllm_sse_proxy/families/requests",
     "vllm_sse_proxy/families/responses",
+    "vllm_sse_proxy/families/texts",
     "vllm_sse_proxy/families/transcriptions",
 )
 """Packages, and modules that stand alone."""

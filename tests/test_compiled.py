@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -36,3 +37,32 @@ def test_streams_are_damaged_in_the_same_way_each_time() -> None:
     emitted = list(made(20, SEED))
     assert emitted == list(made(20, SEED))
     assert len(set(emitted)) > 10
+
+
+NEVER_COMPILED = {
+    "__init__": "lists the families",
+    "chunk_judging": "is for judges only",
+    "judging": "is for judges only",
+    "recognition": "is for commands, and for what has no path of its own",
+}
+
+
+def test_every_module_of_the_families_is_compiled() -> None:
+    """A class of Python's that extends a compiled one raises when it is first made."""
+    tree = ast.parse((ROOT / "hatch_build.py").read_text("utf-8"))
+    core = next(
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
+        and node.target.id == "CORE"
+        and node.value is not None
+    )
+    families = ROOT / "proxy" / "vllm_sse_proxy" / "families"
+    there = {
+        path.relative_to(ROOT / "proxy").as_posix()
+        for path in families.iterdir()
+        if path.name != "__pycache__"
+    }
+    missing = there - set(core)
+    assert {Path(one).stem for one in missing} == set(NEVER_COMPILED)

@@ -98,13 +98,22 @@ def _in_choice(
     return [*frames[:at], frame_of(body, named=False), *frames[at + 1 :]]
 
 
+def pieces_of(choice: dict[str, Any]) -> list[Any]:
+    """Return the pieces of calls in a choice, whatever earlier damage has left of it."""
+    delta = choice.get("delta")
+    pieces = delta.get("tool_calls") if isinstance(delta, dict) else None
+    return pieces if isinstance(pieces, list) else []
+
+
 def lose_member(frames: list[bytes], choose: Callable[[int], int]) -> list[bytes]:
     """Lose a member of a choice, its delta, a call or a function."""
 
     def change(choice: dict[str, Any]) -> None:
-        holders = [choice, choice.get("delta"), *((choice.get("delta") or {}).get("tool_calls") or ())]
+        holders = [choice, choice.get("delta"), *pieces_of(choice)]
         holders += [holder.get("function") for holder in holders if isinstance(holder, dict)]
         full = [holder for holder in holders if isinstance(holder, dict) and holder]
+        if not full:  # it was the last one that was lost before
+            return
         holder = full[choose(len(full))]
         del holder[sorted(holder)[choose(len(holder))]]
 
@@ -383,7 +392,8 @@ def test_any_objects_may_come(family: ChunkFamily, bodies: list[Any], reasoning:
 def test_recordings(family: ChunkFamily) -> None:
     """A conforming one leaves as it came, and what was repaired is not repaired again.
 
-    Where several choices take turns, one may overtake another whose text might begin a call (docs/limits.md).
+    Where several choices take turns, one may overtake another whose text might begin a call (docs/limits.md). A call in Python
+    that comes as text is not seen by the judge, and is made one.
     """
     for path in PATHS[family]:
         recorded = recording(path)
@@ -391,7 +401,8 @@ def test_recordings(family: ChunkFamily) -> None:
         made, normalizer = repaired(
             family, recorded.body, end, request, chat_reasoning=ChatReasoning.UPSTREAM
         )
-        if not JUDGES[family.name](recorded.body, request=request):
+        is_python = "pythonic" in path.name and "call_texts" in normalizer.tally.repairs
+        if not is_python and not JUDGES[family.name](recorded.body, request=request):
             several = family is CHAT and (recorded.request or {}).get("n", 1) > 1
             assert (
                 (sorted(frames_of(made)) == sorted(frames_of(recorded.body)))

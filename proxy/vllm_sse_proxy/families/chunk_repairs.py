@@ -219,7 +219,7 @@ def _status(code: object) -> int | None:
 class ChunkFields(ChunkRepair):
     """Give every chunk the members that all chunks have, the same in each."""
 
-    __slots__ = ("_identity",)
+    __slots__ = ("_created", "_id", "_identity", "_model")
 
     name: ClassVar = "chunk_fields"
     summary: ClassVar = (
@@ -235,11 +235,16 @@ class ChunkFields(ChunkRepair):
         super().__init__(context)
         self._identity: Body = {}
         """``id``, ``created`` and ``model``, as the first chunk had them"""
+        self._id: object = None
+        self._created: object = None
+        self._model: object = None
 
     def repair(self, event: Event, view: ChunkView) -> Sequence[Event] | None:  # noqa: ARG002 - a chunk may still be held
         """Return the chunk with what it lacks; nothing for one that is not a chunk (a heartbeat, a notice)."""
         body = event.body
         choices = body.get("choices")
+        if type(choices) is list and choices and self._is_right(body):
+            return None
         if (type(choices) not in (list, dict) or not choices) and type(body.get("usage")) is not dict:
             return []
         wrong = self._wrong_identity(body)
@@ -258,6 +263,20 @@ class ChunkFields(ChunkRepair):
         fixed.pop("error", None)
         return [Event(self.kind_of(fixed), fixed)]
 
+    def _is_right(self, body: Body) -> bool:
+        """Return whether a chunk has what all have, quickly; False if that needs a closer look."""
+        return (
+            self._id is not None
+            and body.get("id") == self._id
+            and type(body.get("created")) is int
+            and body["created"] == self._created
+            and body.get("model") == self._model
+            and body.get("object") == self.object_name
+            and body.get("system_fingerprint") is None
+            and body.get("obfuscation") is None
+            and body.get("error") is None
+        )
+
     def _wrong_identity(self, body: Body) -> Body:
         """Return what the stream is known by, where a chunk says otherwise."""
         identity = self._identity
@@ -265,6 +284,7 @@ class ChunkFields(ChunkRepair):
             for name in ("id", "created", "model"):
                 value = body.get(name)
                 identity[name] = value if _is_identity(name, value) else self._invent(name, body)
+            self._id, self._created, self._model = identity["id"], identity["created"], identity["model"]
         return {name: value for name, value in identity.items() if not _equals(body.get(name), value)}
 
     def _invent(self, name: str, body: Body) -> object:

@@ -15,6 +15,7 @@ from abc import abstractmethod
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+from vllm_sse_proxy.families.texts.passing_text import PassingText
 from vllm_sse_proxy.sse import encode_data
 from vllm_sse_proxy.stream.ending import REPORTS, BodyEnd, Ending, Failure, reported_failure
 from vllm_sse_proxy.stream.event import END, OPAQUE, SENTINEL, Event, serialize_event
@@ -23,7 +24,7 @@ from vllm_sse_proxy.stream.family import Family
 from vllm_sse_proxy.stream.payload import is_too_deep, read_leniently, read_strictly, with_whole_characters
 from vllm_sse_proxy.stream.repair import RequestContext
 from vllm_sse_proxy.stream.stations import Completer
-from vllm_sse_proxy.stream.view import TextView, View
+from vllm_sse_proxy.stream.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.stream.event import Body
     from vllm_sse_proxy.stream.exit import Exit
     from vllm_sse_proxy.stream.repair import StreamContext
+    from vllm_sse_proxy.stream.view import TextView
 
 ERROR: Final = "error"
 """Type of a payload that reports an error."""
@@ -56,6 +58,8 @@ CUT_REASONS: Final = frozenset({"length", "content_filter"})
 
 UNFINISHED: Final = "unfinished_streams"
 """Name of the correction of a stream that ends too early."""
+ERROR_PAYLOADS: Final = "error_payloads"
+"""Name of the repair of errors."""
 
 _SIZE_OF_CHOICE: Final = 500
 """What a choice costs in memory beside its text, in characters."""
@@ -126,37 +130,12 @@ class Part(Event):
         self.place = place
 
 
-class WordCount(TextView):
-    """A text of which only its length is remembered.
-
-    :ivar is_blank: whether it is nothing but white space.
-    :ivar is_line_blank: whether its last line is.
-    """
-
-    __slots__ = ("_length", "is_blank", "is_line_blank")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._length = 0
-        self.is_blank = True
-        self.is_line_blank = True
-
-    def grow(self, piece: str) -> None:
-        """Count a piece that was emitted."""
-        self._length += len(piece)
-        self.last = piece
-        if self.is_blank and not piece.isspace():
-            self.is_blank = False
-        line_end = piece.rfind("\n")
-        if line_end >= 0:
-            self.is_line_blank = line_end + 1 == len(piece) or piece[line_end + 1 :].isspace()
-        elif self.is_line_blank:
-            self.is_line_blank = piece.isspace()
-
-    @property
-    def length(self) -> int:
-        """How many characters were emitted."""
-        return self._length
+def varies(event: Event) -> bool:
+    """Return whether a delta has more than words that is another in each: no two of them are spelled alike but for words."""
+    if event.body.get("usage") is not None:
+        return True
+    choice = choice_of(event)
+    return choice.get("logprobs") is not None or choice.get("token_ids") is not None
 
 
 class ChoiceView:
@@ -170,13 +149,13 @@ class ChoiceView:
 
     def __init__(self) -> None:
         self.finish: str | None = None
-        self.texts: dict[str, WordCount] = {}
+        self.texts: dict[str, PassingText] = {}
 
-    def text(self, name: str) -> WordCount:
+    def text(self, name: str) -> PassingText:
         """Return one of the texts, from the first delta on."""
         known = self.texts.get(name)
         if known is None:
-            known = self.texts[name] = WordCount()
+            known = self.texts[name] = PassingText()
         return known
 
     def is_blank(self, name: str) -> bool:
@@ -277,6 +256,10 @@ class ChunkView(View):
         """Return whether the client knows of a choice."""
         return index in self._choices
 
+    def may_wait(self, index: int) -> bool:
+        """Return whether a chunk of a choice may be held: of several, each begins before the next (openai-python's helper)."""
+        return self.expected <= 1 or self.has_begun(index)
+
     def failure(self) -> Failure:
         """Return what upstream's error says."""
         return reported_failure(self._error)
@@ -305,6 +288,7 @@ class ChunkCompleter(Completer):
         self._view = view
         self._exit = exit_
         self._ends = UNFINISHED not in context.disabled
+        self._checks_codes = ERROR_PAYLOADS not in context.disabled
         self._parts: list[Part] = []
 
     def complete(self, event: Event) -> None:
@@ -318,7 +302,19 @@ class ChunkCompleter(Completer):
         if event.type is END:
             self._end(event)
         else:
-            self._exit.emit(event)
+            self._exit.emit(self._with_true_code(event) if event.type == ERROR else event)
+
+    def _with_true_code(self, event: Event) -> Event:
+        """Return an error whose code is true for what left right before it, held by a repair when the code was looked at."""
+        error = event.body.get("error")
+        code = error.get("code") if type(error) is dict else None
+        is_false = type(code) is int and HTTPStatus.BAD_REQUEST <= code < HTTPStatus.INTERNAL_SERVER_ERROR
+        if type(error) is not dict or not is_false or not self._view.has_content or not self._checks_codes:
+            return event
+        self._exit.correct(ERROR_PAYLOADS)
+        return event.having(
+            error={**error, "type": SERVER_ERROR, "code": int(HTTPStatus.INTERNAL_SERVER_ERROR)}
+        )
 
     def release(self) -> None:
         """Emit the parts of a chunk that are still waiting for the others."""

@@ -80,3 +80,12 @@ def first_marker(text: str, markers: tuple[str, ...]) -> str | None:
         if marker in text:
             return marker
     return None
+
+
+def partial_marker(text: str, markers: tuple[str, ...]) -> int:
+    """Return where at the end of a text the beginning of a marker stands; the length of the text if none does."""
+    longest = max(map(len, markers)) - 1
+    for at in range(max(0, len(text) - longest), len(text)):
+        if any(marker.startswith(text[at:]) for marker in markers):
+            return at
+    return len(text)

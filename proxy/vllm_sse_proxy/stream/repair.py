@@ -97,14 +97,16 @@ class StreamContext:
 
     :ivar settings: the family's own.
     :ivar disabled: names of what is switched off.
+    :ivar asked: what the family reads off the request, once it has: all of a stream's repairs share it.
     """
 
-    __slots__ = ("disabled", "request", "settings")
+    __slots__ = ("asked", "disabled", "request", "settings")
 
     def __init__(self, settings: Any, disabled: frozenset[str], request: RequestContext) -> None:
         self.settings = settings
         self.disabled = disabled
         self.request = request
+        self.asked: Any = None
 
 
 class Verdict:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.support.chunk_streams import ROLE, TOOLS, repaired, wire
+import pytest
+
+from tests.support.chunk_streams import ROLE, TOOLS, Json, compact, repaired, wire
 from vllm_sse_proxy import Plan, RequestContext, StreamNormalizer
 from vllm_sse_proxy.families import CHAT
 from vllm_sse_proxy.families.chat.request import ChatRequest, Choice
@@ -80,3 +82,56 @@ def test_chunks_may_come_in_any_pieces() -> None:
     made = b"".join(normalizer.feed(stream[at : at + 1]) for at in range(len(stream)))
     assert made == stream
     assert normalizer.ended
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        {"content": "["},
+        {"content": "<tool_call>"},
+        {"content": "E"},
+        {"reasoning": "<think"},
+        {
+            "tool_calls": [
+                {"index": 0, "id": "a", "type": "function", "function": {"name": "other", "arguments": ""}}
+            ]
+        },
+    ],
+)
+def test_no_choice_begins_before_the_one_before_it(first: Json) -> None:
+    """openai-python's helper numbers choices by their first appearance."""
+    begun = compact({"role": "assistant", **first})
+    lines = [
+        begun,
+        f"1: {ROLE}",
+        '1: {"content":"b"}',
+        '{"content":"a"}',
+        "{} -> length",
+        "1: {} -> stop",
+        "[DONE]",
+    ]
+    request = {"n": 2, "stop": "END", "tools": TOOLS}
+    made = repaired("\n".join(lines), request=request, conforming=False)
+    assert made.text.split("\n")[0] == begun
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            ['{"content":"<tool_call>{\\"name\\": \\"get_time\\","}'],
+            '{"content":" \\"arguments\\": {}}</tool_call>"}',
+        ),
+        (['{"content":"a E"}'], '{"content":"ND"}'),
+        (['{"reasoning":"<th"}'], '{"reasoning":"ink>Hm"}'),
+        (['{"reasoning":"r"}', '{"content":"a <think>\\nb"}'], '{"content":"\\n</think>c"}'),
+    ],
+)
+def test_what_says_nothing_parts_nothing(before: list[str], after: str) -> None:
+    request = {"tools": TOOLS, "stop": "END"}
+    end = ['{} -> stop + {"stop_reason":"END"}', "[DONE]"]
+    lines = [ROLE, *before, after, *end]
+    expected = repaired("\n".join(lines), request=request)
+    lines.insert(-3, "{}")
+    assert expected.repairs
+    assert repaired("\n".join(lines), request=request).text == expected.text

@@ -24,6 +24,7 @@ DOCUMENT = (Path(__file__).parents[3] / "docs" / "repairs-messages.md").read_tex
 CORRECTIONS = corrections_of(MESSAGES)
 ENDS = {"(silence)": BodyEnd.IDLE_TIMEOUT}
 NEXT = "(next)"
+ASKED = "(asked with "
 
 
 def entry(name: str) -> str:
@@ -32,15 +33,18 @@ def entry(name: str) -> str:
 
 def made_of(block: str, disabled: Collection[str] = ()) -> list[str]:
     """Return the lines that leave. Above `data:` stands the `event:` line of its type where the example has none."""
-    frames, name = [], ""
+    frames, name, request = [], "", None
     lines = [line for line in block.splitlines() if line]
     for line in lines:
         if line.startswith("event: "):
             name = line
+        elif line.startswith(ASKED):
+            request = json.loads(line[len(ASKED) : -1])
         elif not line.startswith("("):
             frames.append(f"{name or 'event: ' + json.loads(line[6:])['type']}\n{line}\n\n")
             name = ""
-    made, _ = run("".join(frames).encode(), end=ENDS.get(lines[-1], BodyEnd.EOF), disabled=disabled)
+    end = ENDS.get(lines[-1], BodyEnd.EOF)
+    made, _ = run("".join(frames).encode(), end=end, disabled=disabled, request=request)
     return [line for line in made.decode().splitlines() if line]
 
 

@@ -46,15 +46,17 @@ def test_a_keepalive_is_a_ping() -> None:
 
 
 def test_what_is_kept_of_a_request() -> None:
-    request = {**REQUEST, "stop_sequences": ["a"], "system": "long", "max_tokens": 5}
+    number = {"type": "object", "properties": {"b": {"type": "integer", "description": "long"}}}
+    tools = [REQUEST["tools"][0], {"name": "list", "input_schema": number}]
+    request = {**REQUEST, "tools": tools, "stop_sequences": ["a"], "system": "long", "max_tokens": 5}
     kept = MESSAGES.context("", request).body
     assert kept == {
         "model": "m",
         "max_tokens": 5,
         "stop_sequences": ["a"],
         "tools": [
-            {"name": "look", "input_schema": {"required": ["a"]}},
-            {"name": "list", "input_schema": {"required": []}},
+            {"name": "look", "input_schema": {"required": ["a"], "properties": {}}},
+            {"name": "list", "input_schema": {"required": [], "properties": {"b": {"type": ["integer"]}}}},
         ],
     }
     assert MESSAGES.context("", None).body is None

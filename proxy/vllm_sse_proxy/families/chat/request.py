@@ -5,11 +5,14 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from vllm_sse_proxy.families.chunks import positive, request_body
+from vllm_sse_proxy.families.chunks import positive
+from vllm_sse_proxy.families.texts.stop_strings import stop_strings_of
+from vllm_sse_proxy.families.texts.tagged_calls import types_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from vllm_sse_proxy.families.texts.tagged_calls import Types
     from vllm_sse_proxy.stream.repair import StreamContext
 
 
@@ -30,14 +33,20 @@ _CHOICES: Final = {choice.value: choice for choice in (Choice.AUTO, Choice.NONE,
 class Tool:
     """A tool of the request.
 
-    :ivar requires: whether it has parameters that it requires.
+    :ivar schema: of its parameters; whatever the request has in its place.
     """
 
-    __slots__ = ("name", "requires")
+    __slots__ = ("name", "schema")
 
-    def __init__(self, name: str, *, requires: bool) -> None:
+    def __init__(self, name: str, schema: object) -> None:
         self.name = name
-        self.requires = requires
+        self.schema = schema
+
+    @property
+    def requires(self) -> bool:
+        """Whether it has parameters that it requires."""
+        required = self.schema.get("required") if type(self.schema) is dict else None
+        return type(required) is list and bool(required)
 
 
 class ChatRequest:
@@ -49,6 +58,7 @@ class ChatRequest:
     :ivar choice: what ``tool_choice`` asks for.
     :ivar named: the tool that has to be called; empty if none is named.
     :ivar keeps_tokens: whether special tokens are to stay in the texts.
+    :ivar stops: the strings that end a choice, and are not to stand in it.
     :ivar wants_json: whether the answer is to be JSON.
     :ivar has_thinking_off: whether the model was asked not to think.
     """
@@ -60,6 +70,7 @@ class ChatRequest:
         "keeps_tokens",
         "n",
         "named",
+        "stops",
         "tools",
         "wants_json",
     )
@@ -70,6 +81,8 @@ class ChatRequest:
         self.n = (positive(body.get("n")) or 1) if self.is_known else 0
         self.tools = _tools_of(body.get("tools"))
         self.keeps_tokens = body.get("skip_special_tokens") is False
+        keeps_stops = body.get("include_stop_str_in_output") is True
+        self.stops = () if keeps_stops else stop_strings_of(body.get("stop"))
         self.has_thinking_off = _has_thinking_off(body)
         self.wants_json = _wants_json(body.get("response_format"))
         self.named = ""
@@ -79,8 +92,11 @@ class ChatRequest:
 
     @classmethod
     def of(cls, context: StreamContext) -> ChatRequest:
-        """Return the request of a stream."""
-        return cls(request_body(context) if context.request.body is not None else None)
+        """Return the request of a stream, which is read once."""
+        asked = context.asked
+        if not isinstance(asked, ChatRequest):
+            asked = context.asked = cls(context.request.body)
+        return asked
 
     def _read_choice(self, choice: object) -> None:
         if type(choice) is dict:
@@ -102,6 +118,10 @@ class ChatRequest:
         """Return whether a tool of the request is known to require no arguments."""
         tool = self.tools.get(name)
         return tool is not None and not tool.requires
+
+    def types(self) -> dict[str, Types]:
+        """Return the types of the parameters of each tool."""
+        return {name: types_of(tool.schema) for name, tool in self.tools.items()}
 
     def requires_arguments(self, name: str) -> bool:
         """Return whether a tool of the request is known to require arguments."""
@@ -129,15 +149,10 @@ def _tools_of(tools: object) -> dict[str, Tool]:
             function = tool.get("function") if type(tool) is dict else None
             name = _name_of(function)
             if name and type(function) is dict:
-                found[name] = Tool(name, requires=_requires(function.get("parameters")))
+                found[name] = Tool(name, function.get("parameters"))
     return found
 
 
 def _name_of(function: object) -> str:
     name = function.get("name") if type(function) is dict else None
     return name if type(name) is str else ""
-
-
-def _requires(parameters: object) -> bool:
-    required = parameters.get("required") if type(parameters) is dict else None
-    return type(required) is list and bool(required)

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from vllm_sse_proxy.families.chat.chunks import delta_of, with_choice
 from vllm_sse_proxy.families.chat.grammar import REASONING_NAMES
-from vllm_sse_proxy.families.chunks import FINISH, choice_of
+from vllm_sse_proxy.families.chunks import CHOICE, FINISH, choice_of
+from vllm_sse_proxy.stream.repair import Released
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.stream.event import Body, Event
+    from vllm_sse_proxy.stream.repair import Verdict
 
 
 def content_of(event: Event) -> str:
@@ -26,6 +28,21 @@ def reasoning_of(event: Event) -> str:
         if type(text) is str and text:
             return text
     return ""
+
+
+def is_silent(event: Event) -> bool:
+    """Return whether a chunk adds nothing to its choice: it parts no text."""
+    if event.type != CHOICE:
+        return False
+    return not any(value for name, value in delta_of(choice_of(event)).items() if name != "role")
+
+
+def keep_behind(event: Event, held: list[Event]) -> Verdict | None:
+    """Hold a chunk that adds nothing behind those of its choice that are held; let it go on if none is."""
+    if not held:
+        return None
+    held.append(event)
+    return Released(())
 
 
 def with_texts(event: Event, texts: list[tuple[str, str]]) -> list[Event]:
@@ -50,6 +67,14 @@ def with_texts(event: Event, texts: list[tuple[str, str]]) -> list[Event]:
     return made
 
 
+def emptied(event: Event) -> list[Event]:
+    """Return a chunk without its words, if it has anything beside them that clients may want: else none."""
+    choice = choice_of(event)
+    if not (choice.get("logprobs") or choice.get("token_ids")):
+        return []
+    return [with_choice(event, {**choice, "delta": {"content": ""}})]
+
+
 def remainder_of(event: Event, name: str, text: str) -> Event:
     """Return a chunk with the rest of a text whose beginning has left with all that its choice has once."""
     return with_choice(event, {**_unfinished(choice_of(event)), "delta": {name: text}})
@@ -59,12 +84,3 @@ def _unfinished(choice: Body) -> Body:
     """Return a choice with nothing but its index."""
     made: dict[str, Any] = {name: None for name in choice if name in ("logprobs", "finish_reason")}
     return {"index": choice.get("index"), **made}
-
-
-def partial_marker(text: str, markers: tuple[str, ...]) -> int:
-    """Return where at the end of a text the beginning of a marker stands; the length of the text if none does."""
-    longest = max(map(len, markers)) - 1
-    for at in range(max(0, len(text) - longest), len(text)):
-        if any(marker.startswith(text[at:]) for marker in markers):
-            return at
-    return len(text)

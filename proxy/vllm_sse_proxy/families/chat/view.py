@@ -17,7 +17,7 @@ from vllm_sse_proxy.families.chat.chunks import (
     words_of,
 )
 from vllm_sse_proxy.families.chat.grammar import REASONING_NAMES
-from vllm_sse_proxy.families.chunks import TEXT, ChoiceView, ChunkView, choice_of, index_of
+from vllm_sse_proxy.families.chunks import TEXT, ChoiceView, ChunkView, choice_of, index_of, varies
 from vllm_sse_proxy.families.partial_json import JsonScanner
 from vllm_sse_proxy.stream.view import TextView
 
@@ -144,7 +144,9 @@ class ChatView(ChunkView):
         return None if call is None else call.arguments
 
     def words_of(self, event: Event) -> str | None:
-        """Return the words of a delta."""
+        """Return the words of a delta; None if those that follow are spelled in another way anyhow."""
+        if varies(event):
+            return None
         if event.type == CALL:
             piece = piece_of(event)
             return None if piece is None else arguments_of(piece)

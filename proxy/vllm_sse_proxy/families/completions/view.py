@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from vllm_sse_proxy.families.chunks import ChunkView, choice_of, index_of
+from vllm_sse_proxy.families.chunks import ChunkView, choice_of, index_of, varies
 from vllm_sse_proxy.families.completions.chunks import text_of
 
 if TYPE_CHECKING:
@@ -30,5 +30,5 @@ class CompletionsView(ChunkView):
         return None if view is None else view.text(TEXT_NAME)
 
     def words_of(self, event: Event) -> str | None:
-        """Return the words of a delta."""
-        return text_of(choice_of(event))
+        """Return the words of a delta; None if those that follow are spelled in another way anyhow."""
+        return None if varies(event) else text_of(choice_of(event))

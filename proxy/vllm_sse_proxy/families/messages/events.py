@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 
 from vllm_sse_proxy.families.messages import grammar
-from vllm_sse_proxy.stream.event import OPAQUE, Body, Event
+from vllm_sse_proxy.stream.event import COMMENT, OPAQUE, Body, Event
 from vllm_sse_proxy.stream.payload import is_too_deep, read_leniently, read_strictly, with_whole_characters
 
 _TYPE_NAME: Final = re.compile(r"[^<\x00-\x20][^\x00-\x1f]*")
@@ -64,3 +64,20 @@ def delta_type(event: Event) -> str:
     """Return the type of an event's ``delta``; empty if it has none."""
     type_ = delta_of(event).get("type")
     return type_ if type(type_) is str else ""
+
+
+IDLE: Final = frozenset({grammar.PING, grammar.MESSAGE_START, COMMENT})
+"""Types of what says nothing of blocks: it passes what a repair holds."""
+_SAID: Final = {grammar.TEXT_DELTA: "text", grammar.THINKING_DELTA: "thinking"}
+
+
+def said_by(event: Event) -> str:
+    """Return the words of a delta of text or thinking; empty for anything else."""
+    member = _SAID.get(delta_type(event)) if event.type == grammar.BLOCK_DELTA else None
+    words = delta_of(event).get(member) if member is not None else None
+    return words if type(words) is str else ""
+
+
+def saying(event: Event, type_: str, words: str) -> Event:
+    """Return a delta of text or thinking with these words in place of an event's."""
+    return event.having(delta={"type": type_, _SAID[type_]: words})

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from vllm_sse_proxy.families.texts.stop_strings import stop_strings_of
+from vllm_sse_proxy.families.texts.tagged_calls import types_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vllm_sse_proxy.stream.repair import RequestContext
+    from vllm_sse_proxy.stream.repair import RequestContext, StreamContext
 
 
 def kept_of(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is kept of a request's body while its stream lasts: no messages, and of tools only what they require."""
+    """Return what is kept of a request's body while its stream lasts: no messages, and of tools only what they take."""
     kept = {
         name: body[name] for name in ("model", "max_tokens", "tool_choice", "stop_sequences") if name in body
     }
     tools = body.get("tools")
     if type(tools) is list:
         kept["tools"] = [
-            {"name": tool.get("name"), "input_schema": {"required": _required(tool)}}
+            {"name": tool.get("name"), "input_schema": _schema_of(tool)}
             for tool in tools
             if type(tool) is dict
         ]
     return kept
+
+
+def _schema_of(tool: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is kept of the schema of a tool: what it requires, and the types of all that it takes."""
+    types = types_of(tool.get("input_schema"))
+    properties = {name: {"type": list(named)} for name, named in types.items()}
+    return {"required": _required(tool), "properties": properties}
 
 
 def _required(tool: Mapping[str, Any]) -> list[Any]:
@@ -42,6 +52,29 @@ def required_of(request: RequestContext, name: str) -> list[Any] | None:
         if type(tool) is dict and tool.get("name") == name:
             return _required(tool)
     return None
+
+
+def schemas_of(context: StreamContext) -> dict[str, Any]:
+    """Return the schemas of the tools of the request by their names, read once a stream; do not change them."""
+    schemas = context.asked
+    if type(schemas) is not dict:
+        schemas = context.asked = {
+            tool["name"]: tool.get("input_schema")
+            for tool in _tools(context.request)
+            if type(tool) is dict and type(tool.get("name")) is str and tool["name"]
+        }
+    return schemas
+
+
+def may_call(request: RequestContext) -> bool:
+    """Return whether the request wants calls, or at least does not say that it wants none."""
+    choice = None if request.body is None else request.body.get("tool_choice")
+    return not (type(choice) is dict and choice.get("type") == "none")
+
+
+def stops_of(request: RequestContext) -> tuple[str, ...]:
+    """Return the stop sequences of the request."""
+    return () if request.body is None else stop_strings_of(request.body.get("stop_sequences"))
 
 
 def ended_by_itself(request: RequestContext, output_tokens: object) -> bool:

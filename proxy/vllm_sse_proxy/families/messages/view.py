@@ -12,6 +12,7 @@ from vllm_sse_proxy.families.messages import grammar
 from vllm_sse_proxy.families.messages.error_reports import failure_of
 from vllm_sse_proxy.families.messages.events import delta_of, delta_type
 from vllm_sse_proxy.families.partial_json import JsonScanner
+from vllm_sse_proxy.families.texts.passing_text import PassingText
 from vllm_sse_proxy.stream.ending import Ending
 from vllm_sse_proxy.stream.view import TextView, View
 
@@ -21,25 +22,6 @@ if TYPE_CHECKING:
 
 _BLOCK_SIZE: Final = 256
 """What a block takes beside its text, counted like so many characters of it: bounds how many blocks are remembered."""
-
-
-class PassingText(TextView):
-    """A text that grows and is not kept: nobody reads it again.
-
-    :ivar is_blank: whether it holds nothing but white space.
-    """
-
-    __slots__ = ("is_blank",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.is_blank = True
-
-    def grow(self, piece: str) -> None:
-        """Add a piece that was emitted."""
-        if self.is_blank and piece.strip():
-            self.is_blank = False
-        self.last = piece
 
 
 class InputText(TextView):

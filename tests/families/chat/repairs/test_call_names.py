@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.chunk_streams import REQUEST, ROLE, becomes, compact, repaired, stays
+from vllm_sse_proxy import BodyEnd
 
 
 def stream(name: str) -> str:
@@ -36,3 +37,55 @@ def test_without_tools_only_a_control_token_ends_a_name() -> None:
 @pytest.mark.parametrize("name", ["other<|channel|>commentary", "get_timer", "get", "<|get_time"])
 def test_names_are_never_guessed(name: str) -> None:
     assert not repaired(stream(name), request=REQUEST, conforming=False).repairs
+
+
+def begun(name: str, *rest: str) -> str:
+    function = {"name": name, "arguments": ""}
+    piece = {"index": 0, "id": "a", "type": "function", "function": function}
+    return "\n".join((ROLE, '{"content":"Hi"}', compact({"tool_calls": [piece]}), *rest))
+
+
+def test_half_a_name_is_no_call() -> None:
+    expected = f'{ROLE}\n{{"content":"Hi"}}\n{{}} -> length\n[DONE]'
+    for name in ("functions", "functions.get_", "get", "get_weathe"):
+        for reason in ("length", "stop", "tool_calls"):
+            becomes(begun(name, f"{{}} -> {reason}", "[DONE]"), expected, request=REQUEST)
+    becomes(begun("functions") + " -> length\n[DONE]", expected, request=REQUEST)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        ("{} -> content_filter",),
+        ('{"tool_calls":[{"index":0,"function":{"arguments":"{"}}]}', "{} -> length"),
+        ('{"tool_calls":[{"index":0,"function":{"arguments":"{"}}]} -> length',),
+        ('{"content":"x"}', "{} -> length"),
+        ('! {"error":{"message":"no","type":"InternalServerError","param":null,"code":500}}',),
+    ],
+)
+def test_other_calls_of_tools_that_are_not_known_stay(rest: tuple[str, ...]) -> None:
+    text = begun("functions", *rest, "[DONE]")
+    made = repaired(text, request=REQUEST, conforming=False)
+    assert "call_names" not in made.repairs
+    assert '"functions"' in made.text
+    stays(begun("functions", "{} -> length", "[DONE]"))
+
+
+def test_half_a_name_at_the_end_of_a_cut_stream() -> None:
+    made = repaired(begun("functions"), request=REQUEST, end=BodyEnd.CUT, conforming=False)
+    assert '"functions"' in made.text
+
+
+def test_choices_are_looked_at_one_by_one() -> None:
+    text = begun(
+        "functions",
+        f"1: {ROLE}",
+        '1: {"content":"a"}',
+        '1: {"content":"b"}',
+        "1: {} -> stop",
+        "{} -> length",
+        "[DONE]",
+    )
+    made = repaired(text, request={**REQUEST, "n": 2})
+    assert '"functions"' not in made.text
+    assert made.text.count("content") == len(["role", "role", "Hi", "a", "b"])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.chunk_streams import ROLE, becomes, repaired, stays
-from vllm_sse_proxy import BodyEnd, Ending
+from tests.support.chunk_streams import ROLE, TOOLS, becomes, repaired, stays, wire
+from vllm_sse_proxy import BodyEnd, Ending, Plan, StreamNormalizer
+from vllm_sse_proxy.families import CHAT
 
 SHAPED = '{"error":{"message":"It broke.","type":"InternalServerError","param":null,"code":500}}'
 
@@ -141,3 +142,16 @@ def test_an_error_outside_of_all_frames_is_the_last_word(text: str) -> None:
 def test_other_stray_text_is_not() -> None:
     made = repaired(b'{"errors":[5]}\n')
     assert made.ending is Ending.EMPTY
+
+
+@pytest.mark.parametrize("disabled", [(), ("error_payloads",)])
+def test_text_that_waited_is_content_before_the_error(disabled: tuple[str, ...]) -> None:
+    asked = {"tools": TOOLS}
+    bad = '{"error":{"message":"No.","type":"BadRequestError","param":null,"code":400}}'
+    stream = f'{ROLE}\n{{"content":"["}}\n! {bad}\n[DONE]'
+    plan = Plan.of(CHAT, disabled, strict=True)
+    normalizer = StreamNormalizer(plan, CHAT.context("", asked))
+    made = normalizer.feed(wire(stream)) + normalizer.finish(BodyEnd.EOF)
+    assert (b'"code":500' in made) == (not disabled)
+    assert (b"InternalServerError" in made) == (not disabled)
+    becomes(f"{ROLE}\n! {bad}\n[DONE]", f"{ROLE}\n! {bad}\n[DONE]", request=asked)

@@ -43,6 +43,16 @@ def test_reasoning_begins_without_its_tag(tag: str, pieces: int) -> None:
     assert repaired(made.made).made == made.made
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [["<think>\n", "<think>\n", "I see"], ["<think> <think>\n\nI see"], ["<think><th", "ink>\n\nI see"]],
+)
+def test_a_tag_that_comes_twice_goes_twice(parts: list[str]) -> None:
+    made = repaired(stream(*(("reasoning", part) for part in parts), ("content", "Hi")))
+    assert joined(made.text) == {"reasoning": "\n\nI see", "content": "Hi"}
+    assert repaired(made.made).made == made.made
+
+
 def test_a_tag_alone_is_nothing() -> None:
     becomes(stream(("reasoning", "<think>"), ("content", "Hi")), stream(("content", "Hi")))
 

@@ -3,21 +3,23 @@
 It happens where the parser does not fit the model, where reasoning hides the opening token from it, where several tokens come
 in one step, and to every parser now and then. The agent then shows markup, and stops.
 
-From a marker on, with a tool of the request behind it, content waits for the finish of its choice: only then it is known that
-the parser did not send the call as well. If what waited consists of whole calls of tools of the request, it leaves as these;
-otherwise as it came. Text before the marker never waits, and neither does any text of a request without tools.
+From the chunk with a marker on, with a tool of the request behind it, content waits for the finish of its choice: only then
+it is known that the parser did not send the call as well. If what waited consists of whole calls of tools of the request, it
+leaves as these; otherwise as it came. Chunks before that never wait, and neither does any text of a request without tools.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from vllm_sse_proxy.families.chat.call_texts import SIGNS, LeakedCall, find_call, read_calls
 from vllm_sse_proxy.families.chat.chunks import CHAT_CHOICE_TYPES, inserted_delta, piece_of
 from vllm_sse_proxy.families.chat.grammar import FUNCTION
+from vllm_sse_proxy.families.chat.reasons import reason_of
 from vllm_sse_proxy.families.chat.request import ChatRequest, Choice
-from vllm_sse_proxy.families.chat.texts import content_of, remainder_of, with_texts
+from vllm_sse_proxy.families.chat.texts import content_of, is_silent, keep_behind, with_texts
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
+from vllm_sse_proxy.families.texts.call_texts import SIGNS, LeakedCall, find_call, read_calls
+from vllm_sse_proxy.families.texts.signs import has_sign
 from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS, Released, Repair, StreamContext
 
 if TYPE_CHECKING:
@@ -36,15 +38,30 @@ class _Held:
 
     :ivar events: its chunks.
     :ivar begins: whether it begins like a call, not only like the beginning of one.
-    :ivar head: its text, while that is not known.
+    :ivar text: its text, while that is not known.
+    :ivar at: where in that text the call may begin.
     """
 
-    __slots__ = ("begins", "events", "head")
+    __slots__ = ("at", "begins", "events", "text")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.begins = False
-        self.head = ""
+        self.text = ""
+        self.at = 0
+
+    def passing(self) -> list[Event]:
+        """Take and return the chunks before the one in which the call may begin."""
+        passed = 0
+        for event in self.events:
+            size = len(content_of(event))
+            if size > self.at:
+                break
+            self.at -= size
+            self.text = self.text[size:]
+            passed += 1
+        passing, self.events = self.events[:passed], self.events[passed:]
+        return passing
 
 
 class CallTexts(Repair):
@@ -66,16 +83,22 @@ class CallTexts(Repair):
         """Hold content that may be a call; at the finish, return the calls that it is."""
         if event.type in OVER:
             held = [each for known in self._held.values() for each in known.events]
-            return [*held, event] if held else None
+            return Released([*held, event]) if held else None
         if not self._may_call():
             return None
         index = index_of(choice_of(event))
+        if is_silent(event):
+            return keep_behind(event, self._held[index].events) if index in self._held else None
         known = self._held.pop(index, None)
         if event.type == FINISH:
             return self._finish(event, known, view)
         text = content_of(event)
+        if known is None and event.type == TEXT and not has_sign(text, SIGNS):
+            return None
         if not text or view.choice(index).calls or piece_of(event) is not None:
             return None if known is None else Released([*known.events, event])
+        if not view.may_wait(index):
+            return None
         return self._text(event, known or _Held(), index, text, view)
 
     def watches(self, type_: str, view: ChatView) -> str | None:  # noqa: ARG002 - any text may begin a call
@@ -92,31 +115,24 @@ class CallTexts(Repair):
         )
 
     def _text(self, event: Event, known: _Held, index: int, text: str, view: ChatView) -> Verdict | None:
-        """Let text pass up to where a call may begin, and hold the rest."""
+        """Let chunks pass up to the one in which a call may begin, and hold the rest."""
+        known.events.append(event)
         if known.begins:
-            known.events.append(event)
             if len(known.events) > MAX_HELD_EVENTS:
                 return Released(known.events)
             self._held[index] = known
             return Released(())
-        at_start = view.choice(index).is_blank("content") and not self._request.wants_json
-        whole = known.head + text
-        at, known.begins = find_call(whole, self._request.tools, at_start=at_start)
-        if at >= len(whole):
-            return Released([*known.events, event]) if known.events else None
-        self._held[index] = known
-        cut = at - len(known.head)
-        if known.events and cut < 0:  # where a call could begin before, it still can
-            known.events.append(event)
-            known.head = whole
-            return Released(())
-        passing = known.events
-        known.head = whole[at:]
-        if cut == 0:
-            known.events = [event]
-            return Released(passing)
-        known.events = [remainder_of(event, "content", known.head)]
-        return Released([*passing, *with_texts(event, [("content", text[:cut])])])
+        begun = known.text[: known.at]
+        at_start = (
+            view.choice(index).is_blank("content") and not begun.strip() and not self._request.wants_json
+        )
+        known.text += text
+        at, known.begins = find_call(known.text[known.at :], self._request.tools, at_start=at_start)
+        known.at += at
+        passing = known.passing()
+        if known.events:
+            self._held[index] = known
+        return None if passing == [event] else Released(passing)
 
     def _finish(self, event: Event, known: _Held | None, view: ChatView) -> Sequence[Event] | Verdict | None:
         """Return the calls that the held content consists of, with the finish; or all as it came."""
@@ -128,8 +144,9 @@ class CallTexts(Repair):
         at, _ = find_call(
             whole, self._request.tools, at_start=seen.is_blank("content") and not self._request.wants_json
         )
-        is_whole = choice.get("finish_reason") in _WHOLE and not seen.calls and piece_of(event) is None
-        calls = read_calls(whole[at:], self._request.tools) if is_whole and at < len(whole) else []
+        is_whole = reason_of(event) in _WHOLE and not seen.calls and piece_of(event) is None
+        request = self._request
+        calls = read_calls(whole[at:], request.tools, request.types()) if is_whole and at < len(whole) else []
         if not calls:
             return Released([*held, event]) if held else None
         before = [inserted_delta(event, {"content": whole[:at]})] if at else []

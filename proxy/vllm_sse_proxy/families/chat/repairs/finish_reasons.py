@@ -25,8 +25,9 @@ from vllm_sse_proxy.families.chat.chunks import (
     with_choice,
 )
 from vllm_sse_proxy.families.chat.grammar import CUT_REASONS, FINISH_REASONS
+from vllm_sse_proxy.families.chat.reasons import reason_of
 from vllm_sse_proxy.families.chat.request import ChatRequest, Choice
-from vllm_sse_proxy.families.chunk_repairs import SAME_REASONS, unknown_end
+from vllm_sse_proxy.families.chunk_repairs import unknown_end
 from vllm_sse_proxy.families.chunks import FINISH, SERVER_ERROR, choice_of, error_event, index_of
 from vllm_sse_proxy.families.partial_json import scan
 from vllm_sse_proxy.stream.repair import Repair, StreamContext
@@ -37,12 +38,6 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.families.chat.view import ChatChoiceView, ChatView
     from vllm_sse_proxy.stream.event import Body, Event
 
-_SAME: Final = {
-    **SAME_REASONS,
-    "tool_use": "tool_calls",
-    "tool_call": "tool_calls",
-    "function_calls": "tool_calls",
-}
 _LEFT_ALONE: Final = (Choice.UNKNOWN, Choice.NONE)
 """Where nobody knows whether calls were wanted, or they were not."""
 _LOST: Final = "The upstream server reported tool calls, and sent none."
@@ -68,7 +63,7 @@ class FinishReasons(Repair):
         """Return the chunk with the true reason; an error if the answer was not finished at all."""
         choice = choice_of(event)
         given = choice.get("finish_reason")
-        reason = _SAME.get(given, given) if type(given) is str else given
+        reason = reason_of(event) if type(given) is str else given
         seen = view.choice(index_of(choice))
         if view.finish_of(index_of(choice)) is not None:
             return None

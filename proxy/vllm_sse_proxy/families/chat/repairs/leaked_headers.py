@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from vllm_sse_proxy.families.chat.chunks import CHAT_CHOICE_TYPES
+from vllm_sse_proxy.families.chat.reasons import reason_of
 from vllm_sse_proxy.families.chat.request import ChatRequest
-from vllm_sse_proxy.families.chat.texts import content_of, with_texts
+from vllm_sse_proxy.families.chat.texts import content_of, is_silent, keep_behind, with_texts
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
 from vllm_sse_proxy.families.markup import END_TOKENS, is_header
 from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
@@ -40,23 +41,27 @@ class LeakedHeaders(Repair):
         self._waiting: dict[int, list[Event]] = {}
         """choice → the chunks of a header that may be all there is until the finish"""
 
-    def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:  # noqa: ARG002 - only the end counts
+    def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:
         """Hold what may be a header, until it is known whether the choice ends with it."""
         if event.type in OVER:
             waiting = [each for events in self._waiting.values() for each in events]
-            return [*waiting, event] if waiting else None
+            return Released([*waiting, event]) if waiting else None
+        text = content_of(event)
+        if not self._waiting and not text.startswith("<|"):
+            return None
         choice = choice_of(event)
         index = index_of(choice)
+        if is_silent(event):
+            return keep_behind(event, self._waiting[index]) if index in self._waiting else None
         held = self._waiting.pop(index, None)
-        text = content_of(event)
         if held is None and not text.startswith("<|"):
             return None
         whole = "".join(map(content_of, held or [])) + text
         is_end = whole in END_TOKENS
         may_be = not self._request.keeps_tokens and (is_end or is_header(whole))
-        if event.type == FINISH and may_be and (is_end or choice.get("finish_reason") == "length"):
+        if event.type == FINISH and may_be and (is_end or reason_of(event) == "length"):
             return with_texts(event, [])
-        if event.type == TEXT and may_be:
+        if event.type == TEXT and may_be and view.may_wait(index):
             self._waiting[index] = [*(held or []), event]
             return Released(())
         return None if held is None else Released([*held, event])

@@ -5,28 +5,32 @@ without one, whose operator wants ``<think>`` in the content, is left alone.
 
 - Reasoning that begins with the opening tag leaves without it.
 - Content that begins with the opening tag is reasoning up to the closing one.
-- A closing tag on a line of its own, without an opening one before it, is the end of the reasoning before it, and goes.
+- Closing tags on lines of their own, without any other tag before them, are the ends of the reasoning before them, and go.
 - If the request turned thinking off, and a choice stops with reasoning alone, that was the answer (0.19): it comes again as
   content. Models that think all the same, and answer then, are left alone.
 """
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from vllm_sse_proxy.families.chat.chunks import CHAT_CHOICE_TYPES, REASONING, piece_of
+from vllm_sse_proxy.families.chat.reasons import reason_of
 from vllm_sse_proxy.families.chat.request import ChatRequest
 from vllm_sse_proxy.families.chat.texts import (
     content_of,
-    partial_marker,
+    is_silent,
+    keep_behind,
     reasoning_of,
     remainder_of,
     with_texts,
 )
 from vllm_sse_proxy.families.chat.view import MOST_CHOICES
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
-from vllm_sse_proxy.families.markup import THOUGHT_MARKERS
+from vllm_sse_proxy.families.markup import THOUGHT_MARKERS, partial_marker
+from vllm_sse_proxy.families.texts.signs import has_sign
 from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
 
 if TYPE_CHECKING:
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 
 _OPENING: Final = THOUGHT_MARKERS[::2]
 _CLOSING: Final = THOUGHT_MARKERS[1::2]
+_TAG: Final = re.compile("|".join(map(re.escape, THOUGHT_MARKERS)))
 _SIGNS: Final = "<["
 """What tags begin with."""
 
@@ -58,15 +63,17 @@ class _Choice:
     """What is known of a choice.
 
     :ivar held: chunks with the beginning of what may be a tag.
+    :ivar known: how many characters of the first of them stand before that.
     :ivar name: the member in which that came.
     :ivar has_reasoned: whether reasoning has begun, with or without a tag.
     :ivar thoughts: the reasoning, where there should be none.
     """
 
-    __slots__ = ("has_reasoned", "held", "name", "phase", "thoughts")
+    __slots__ = ("has_reasoned", "held", "known", "name", "phase", "thoughts")
 
     def __init__(self) -> None:
         self.held: list[Event] = []
+        self.known = 0
         self.name = ""
         self.phase = _Phase.ANYTHING
         self.has_reasoned = False
@@ -75,6 +82,7 @@ class _Choice:
     def take(self) -> list[Event]:
         """Return what is held, and hold nothing."""
         held, self.held = self.held, []
+        self.known = 0
         return held
 
     def answer(self) -> str:
@@ -104,9 +112,11 @@ class MisplacedReasoning(Repair):
         """Return the chunk with its texts in their places."""
         if event.type in OVER:
             held = [each for known in self._choices.values() for each in known.take()]
-            return [*held, event] if held else None
+            return Released([*held, event]) if held else None
         index = index_of(choice_of(event))
         known = self._choices.get(index)
+        if is_silent(event):
+            return None if known is None else keep_behind(event, known.held)
         content, reasoning = content_of(event), reasoning_of(event)
         if known is None:
             if not reasoning and view.choice(index).is_blank(REASONING):
@@ -118,6 +128,14 @@ class MisplacedReasoning(Repair):
                 texts = [(REASONING, reasoning)] if reasoning else []
                 return with_texts(event, [*texts, ("content", known.answer())])
         if self._request.keeps_tokens:
+            return None
+        if (
+            not known.held
+            and known.phase is not _Phase.THOUGHTS
+            and not has_sign(reasoning or content, _SIGNS)
+        ):
+            return None
+        if not view.may_wait(index):
             return None
         return self._sorted(event, known, view.choice(index), content, reasoning)
 
@@ -133,7 +151,7 @@ class MisplacedReasoning(Repair):
 
     def _is_answer(self, event: Event, seen: ChatChoiceView, content: str) -> bool:
         """Return whether a choice is finished by itself, with nothing but reasoning."""
-        is_stop = event.type == FINISH and choice_of(event).get("finish_reason") == "stop"
+        is_stop = event.type == FINISH and reason_of(event) == "stop"
         return (
             is_stop
             and content == ""
@@ -153,65 +171,53 @@ class MisplacedReasoning(Repair):
             before = known.take()
         if not text:
             return Released([*before, event]) if before else None
+        skipped = known.known
         held = known.take()
-        rest = "".join(reasoning_of(each) or content_of(each) for each in held)
+        whole = "".join(reasoning_of(each) or content_of(each) for each in held) + text
+        begun, rest = whole[:skipped], whole[skipped:]
         texts, left = (
-            self._reasoning(rest + text, known, seen)
+            self._reasoning(rest, known, seen)
             if name == REASONING
-            else self._content(rest + text, known, seen)
+            else self._content(rest, begun, known, seen)
         )
         kind = REASONING if known.phase is _Phase.THOUGHTS else name
         if left and event.type == FINISH:
             texts, left = _joined([*texts, (kind, left)]), ""
         known.name = name
-        is_same = (
-            all(each == name for each, _ in texts)
-            and "".join(part for _, part in texts) + left == rest + text
-        )
+        is_same = all(each == name for each, _ in texts) and "".join(part for _, part in texts) + left == rest
         if is_same:
-            return self._unchanged(event, known, before, held, (name, text, left))
+            passing = [*before, *_passing(known, [*held, event], len(whole) - len(left))]
+            return None if passing == [event] else Released(passing)
         if left:
             known.held = [remainder_of(event, kind, left)]
+        if begun:
+            texts = _joined([(name, begun), *texts])
         return [*before, *with_texts(event, texts)]
 
-    def _unchanged(
-        self, event: Event, known: _Choice, before: list[Event], held: list[Event], text: tuple[str, str, str]
-    ) -> Verdict | None:
-        """Let a chunk go on as it came, with what was held; hold the end that may be a tag.
-
-        :param text: its name, the text of the chunk, and what of it and of the chunks that are held must wait.
-        """
-        name, came, left = text
-        if not left:
-            return Released([*before, *held, event]) if before or held else None
-        if len(left) >= len(came):
-            known.held = [*held, event]
-            return Released(before)
-        known.held = [remainder_of(event, name, left)]
-        return Released([*before, *held, *with_texts(event, [(name, came[: -len(left)])])])
-
     def _reasoning(self, text: str, known: _Choice, seen: ChatChoiceView) -> tuple[Texts, str]:
-        """Return reasoning without the tag that it begins with, and what must wait."""
+        """Return reasoning without the tags that it begins with, and what must wait."""
         if known.has_reasoned or not seen.is_blank(REASONING):
             known.has_reasoned = True
             return [(REASONING, text)], ""
-        stripped = text.lstrip()
-        for tag in _OPENING:
-            if stripped.startswith(tag):
-                known.has_reasoned = True
-                rest = stripped[len(tag) :]
-                return ([(REASONING, rest)] if rest else []), ""
-            if stripped and tag.startswith(stripped):
-                return [], text
+        while True:
+            stripped = text.lstrip()
+            tag = next((one for one in _OPENING if stripped.startswith(one)), None)
+            if tag is None:
+                break
+            text = stripped[len(tag) :]
+        if stripped and any(one.startswith(stripped) for one in _OPENING):
+            return [], text
         known.has_reasoned = stripped != ""
-        return [(REASONING, text)], ""
+        return ([(REASONING, text)] if text else []), ""
 
-    def _content(self, text: str, known: _Choice, seen: ChatChoiceView) -> tuple[Texts, str]:
-        """Return content with its thoughts as reasoning, and what must wait."""
+    def _content(self, text: str, begun: str, known: _Choice, seen: ChatChoiceView) -> tuple[Texts, str]:
+        """Return content with its thoughts as reasoning, and what must wait.
+
+        :param begun: what stands before it in the chunks that waited.
+        """
         if known.phase is _Phase.TEXT:
             return [("content", text)], ""
-        texts: Texts = []
-        if known.phase is _Phase.ANYTHING and seen.is_blank("content"):
+        if known.phase is _Phase.ANYTHING and seen.is_blank("content") and not begun.strip():
             stripped = text.lstrip()
             for tag in _OPENING:
                 if stripped.startswith(tag):
@@ -222,7 +228,7 @@ class MisplacedReasoning(Repair):
                     return [], text
         if known.phase is _Phase.THOUGHTS:
             return self._thoughts(text, known)
-        return self._closed(text, known, seen, texts)
+        return self._closed(text, begun, known, seen)
 
     def _thoughts(self, text: str, known: _Choice) -> tuple[Texts, str]:
         """Return thoughts up to the closing tag as reasoning."""
@@ -234,22 +240,46 @@ class MisplacedReasoning(Repair):
         end = partial_marker(text, _CLOSING)
         return ([(REASONING, text[:end])] if end else []), text[end:]
 
-    def _closed(self, text: str, known: _Choice, seen: ChatChoiceView, texts: Texts) -> tuple[Texts, str]:
-        """Return content without the first closing tag that begins a line, unless an opening one comes before it."""
-        opening, _ = _first(text, _OPENING)
-        at, tag = _first(text, _CLOSING)
-        if opening >= 0 and (at < 0 or opening < at):
-            known.phase = _Phase.TEXT
-            return [*texts, ("content", text)], ""
-        if at >= 0:
-            known.phase = _Phase.TEXT
-            *lines, line = text[:at].split("\n")
-            if line.strip() or not (lines or seen.text("content").is_line_blank):
-                return [*texts, ("content", text)], ""
-            rest = text[:at] + text[at + len(tag) :]
-            return ([*texts, ("content", rest)] if rest else texts), ""
-        end = partial_marker(text, THOUGHT_MARKERS)
-        return ([*texts, ("content", text[:end])] if end else texts), text[end:]
+    def _closed(self, text: str, begun: str, known: _Choice, seen: ChatChoiceView) -> tuple[Texts, str]:
+        """Return content without closing tags that begin a line, up to any other tag."""
+        is_blank = seen.text("content").is_line_blank
+        if begun:
+            is_blank = _is_line_blank(begun, is_blank=is_blank)
+        kept: list[str] = []
+        at = 0
+        for tag in _TAG.finditer(text):
+            is_blank = _is_line_blank(text[at : tag.start()], is_blank=is_blank)
+            if tag.group() in _OPENING or not is_blank:
+                known.phase = _Phase.TEXT
+                return [("content", "".join([*kept, text[at:]]))], ""
+            kept.append(text[at : tag.start()])
+            at = tag.end()
+        end = max(at, partial_marker(text, THOUGHT_MARKERS))
+        whole = "".join([*kept, text[at:end]])
+        return ([("content", whole)] if whole else []), text[end:]
+
+
+def _is_line_blank(text: str, *, is_blank: bool) -> bool:
+    """Return whether the last line is blank behind a text.
+
+    :param is_blank: whether it was before that.
+    """
+    _, line_end, last = text.rpartition("\n")
+    return (line_end != "" or is_blank) and not last.strip()
+
+
+def _passing(known: _Choice, events: list[Event], end: int) -> list[Event]:
+    """Return chunks up to the one in which a tag may begin; hold the rest.
+
+    :param end: how many characters of the text of all of them need not wait.
+    """
+    for place, event in enumerate(events):
+        size = len(reasoning_of(event) or content_of(event))
+        if size > end:
+            known.held, known.known = events[place:], end
+            return events[:place]
+        end -= size
+    return events
 
 
 def _first(text: str, tags: tuple[str, ...]) -> tuple[int, str]:

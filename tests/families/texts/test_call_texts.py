@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vllm_sse_proxy.families.chat.call_texts import MARKERS, find_call, read_calls
+from vllm_sse_proxy.families.texts.call_texts import MARKERS, find_call, read_calls
 
 
 @pytest.mark.parametrize(

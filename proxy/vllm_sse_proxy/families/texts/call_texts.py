@@ -1,8 +1,7 @@
 """Calls that are written in the content: how they begin, and what they say.
 
-A server whose tool parser does not fit the model, or fails, sends calls as text. Here is what the models of vLLM's JSON
-parsers write: hermes and its kin, mistral, kimi, deepseek, llama. Formats whose arguments are not JSON (qwen3_coder, glm,
-minimax) are left out: their types would have to be guessed.
+A server whose tool parser does not fit the model, or fails, sends calls as text. Here is what the models of vLLM's parsers
+write: JSON (hermes and its kin, mistral, kimi, deepseek, llama), and what :mod:`.tagged_calls` reads, tags and Python.
 """
 
 # ruff: noqa: RUF001 - the fullwidth bars are the markers' own characters
@@ -13,8 +12,12 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from vllm_sse_proxy.families.texts.tagged_calls import PYTHON_TAGS, read_python, read_tagged
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
+
+    from vllm_sse_proxy.families.texts.tagged_calls import Types
 
 
 class LeakedCall:
@@ -39,14 +42,46 @@ _TAGGED: Final = {
     "<function_call>": "",
     "<TOOLCALL>": "</TOOLCALL>",
     "<longcat_tool_call>": "</longcat_tool_call>",
+    "<ifm|tool_call>": "</ifm|tool_call>",
+    "<|function_call|>": "",
     "<|python_tag|>": "",
     "<|action_start|><|plugin|>": "<|action_end|>",
 }
 """What opens JSON that is a call, or a list of calls → what closes it, if anything does."""
 _MISTRAL: Final = "[TOOL_CALLS]"
-_KIMI: Final = "<|tool_calls_section_begin|>"
-_DEEPSEEK: Final = "<｜tool▁calls▁begin｜>"
-MARKERS: Final = (*_TAGGED, _MISTRAL, _KIMI, _DEEPSEEK)
+_KIMI_CALL: Final = "<|tool_call_begin|>"
+_DEEPSEEK_CALL: Final = "<｜tool▁call▁begin｜>"
+_FUNCTION: Final = ("<function=%s>", '<functionname="%s">')
+_INVOKE: Final = ('<invokename="%s">',)
+_DSML_INVOKE: Final = ('<｜DSML｜invokename="%s">',)
+_TAGS: Final = {
+    "<function=": ("%s>",),
+    '<function name="': ('%s">',),
+    '<invoke name="': ('%s">',),
+    "<minimax:tool_call>": _INVOKE,
+    "<seed:tool_call>": _FUNCTION,
+    "<dots_function_call>": _INVOKE,
+    "<｜DSML｜function_calls>": _DSML_INVOKE,
+    "<｜DSML｜tool_calls>": _DSML_INVOKE,
+    "<｜DSML｜ calls>": _DSML_INVOKE,
+    '<｜DSML｜invoke name="': ('%s">',),
+    '<｜DSML｜ invoke name="': ('%s">',),
+    '<steptml:invoke name="': ('%s">',),
+    "<atem:function_calls>": ('<atem:invokename="%s">',),
+    '<atem:invoke name="': ('%s">',),
+}
+"""What opens calls in tags → what must follow."""
+_KIMI_NAMES: Final = (f"{_KIMI_CALL}functions.%s:", f"{_KIMI_CALL}%s")
+_DEEPSEEK_NAMES: Final = ("function<｜tool▁sep｜>%s", "%s<｜tool▁sep｜>")
+_TOKENS: Final = {
+    "<|tool_calls_section_begin|>": _KIMI_NAMES,
+    "<|tool_call_section_begin|>": _KIMI_NAMES,
+    _KIMI_CALL: ("functions.%s:",),
+    "<｜tool▁calls▁begin｜>": tuple(_DEEPSEEK_CALL + name for name in _DEEPSEEK_NAMES),
+    _DEEPSEEK_CALL: _DEEPSEEK_NAMES,
+}
+"""The same for those of kimi and deepseek."""
+MARKERS: Final = (*_TAGGED, _MISTRAL, *_TOKENS, *_TAGS, *PYTHON_TAGS)
 SIGNS: Final = "<[{"
 """What a call begins with, whatever the format."""
 
@@ -57,7 +92,11 @@ _JSON_HEADS: Final = (
     '{"type":"function","name":"%s"',
     '{"type":"function","function":{"name":"%s"',
 )
-_HEADS: Final = {
+_PYTHON_HEADS: Final = ("[%s(", "%s(", *_INVOKE)
+_HEADS: Final[dict[str, tuple[str, ...]]] = {
+    **_TOKENS,
+    **_TAGS,
+    **dict.fromkeys(PYTHON_TAGS, _PYTHON_HEADS),
     _MISTRAL: (
         "%s{",
         "%s[ARGS]",
@@ -67,12 +106,17 @@ _HEADS: Final = {
         '[{"arguments":',
         '{"arguments":',
     ),
-    _KIMI: ("<|tool_call_begin|>functions.%s:", "<|tool_call_begin|>%s"),
-    _DEEPSEEK: ("<｜tool▁call▁begin｜>function<｜tool▁sep｜>%s", "<｜tool▁call▁begin｜>%s<｜tool▁sep｜>"),
 }
 """What must follow a marker, without white space; ``%s`` is the name of a tool."""
-_BARE_HEADS: Final = _JSON_HEADS
-_TAGGED_HEADS: Final = (*_JSON_HEADS, '{"arguments":', '{"parameters":')
+_BARE_HEADS: Final = (*_JSON_HEADS, "[%s(")
+_TAGGED_HEADS: Final = (
+    *_JSON_HEADS,
+    '{"arguments":',
+    '{"parameters":',
+    *_FUNCTION,
+    "%s<arg_key>",
+    "%s</tool_call>",
+)
 _LONGEST_HEAD: Final = 300
 """Characters behind a marker that are looked at: the name of a tool has 64 at most."""
 _MOST_MARKERS: Final = 20
@@ -117,57 +161,68 @@ def _fit(text: str, heads: tuple[str, ...], tools: Collection[str]) -> bool | No
     return False if may_fit else None
 
 
-def read_calls(text: str, tools: Collection[str]) -> list[LeakedCall]:
-    """Return the calls that a text consists of; none if it is anything else, or calls anything but the tools."""
+def read_calls(
+    text: str, tools: Collection[str], types: Mapping[str, Types] | None = None
+) -> list[LeakedCall]:
+    """Return the calls that a text consists of; none if it is anything else, or calls anything but the tools.
+
+    :param types: tool → the types of its parameters, for arguments that do not say them.
+    """
     try:
-        calls = list(_read(text.strip()))
+        calls = list(_read(text.strip(), types or {}))
     except (ValueError, RecursionError):
         return []
     return calls if calls and all(call.name in tools for call in calls) else []
 
 
-def _read(text: str) -> Iterator[LeakedCall]:
+def _read(text: str, types: Mapping[str, Types]) -> Iterator[LeakedCall]:
     """Yield the calls of a text.
 
     :raises ValueError: for a text that has anything else in it.
     """
-    if text.startswith(_KIMI):
-        yield from _kimi(text)
-    elif text.startswith(_DEEPSEEK):
-        yield from _deepseek(text)
+    if (kimi := _OF_KIMI.match(text)) is not None:
+        yield from _kimi(text, kimi.end())
+    elif (deepseek := _OF_DEEPSEEK.match(text)) is not None:
+        yield from _deepseek(text, deepseek.end())
     elif text.startswith(_MISTRAL):
         yield from _mistral(text)
+    elif _OF_PYTHON.match(text) is not None:
+        yield from (LeakedCall(name, arguments) for name, arguments in read_python(text))
+    elif _OF_TAGS.match(text) is not None:
+        yield from (LeakedCall(name, arguments) for name, arguments in read_tagged(text, types))
     else:
         yield from _json(text)
 
 
-_KIMI_CALL: Final = re.compile(
+_OF_PYTHON: Final = re.compile(rf"(?:{'|'.join(map(re.escape, PYTHON_TAGS))})?\s*(?:\[\s*)?[\w.]+\(")
+_OF_TAGS: Final = re.compile(r"(?:<[^<>]+>\s*)?<(?![|_])[^<>]*[=｜ ]|<tool_call>\s*[\w.:/-]+\s*<")
+_OF_KIMI: Final = re.compile(r"(?:<\|tool_calls?_section_begin\|>)?\s*(?=<\|tool_call_begin\|>)")
+_OF_DEEPSEEK: Final = re.compile(r"(?:<｜tool▁calls▁begin｜>)?\s*(?=<｜tool▁call▁begin｜>)")
+_KIMI_HEAD: Final = re.compile(
     r"\s*<\|tool_call_begin\|>\s*((?:functions\.)?([\w.-]+)(?::\d+)?)\s*<\|tool_call_argument_begin\|>\s*"
 )
 _KIMI_END: Final = re.compile(r"\s*<\|tool_call_end\|>")
-_KIMI_OVER: Final = re.compile(r"\s*(?:<\|tool_calls_section_end\|>)?\s*\Z")
+_KIMI_OVER: Final = re.compile(r"\s*(?:<\|tool_calls?_section_end\|>)?\s*\Z")
 
 
-def _kimi(text: str) -> Iterator[LeakedCall]:
-    at = len(_KIMI)
+def _kimi(text: str, at: int) -> Iterator[LeakedCall]:
     while _KIMI_OVER.match(text, at) is None:
-        head = _wanted(_KIMI_CALL, text, at)
+        head = _wanted(_KIMI_HEAD, text, at)
         arguments, at = _arguments(text, head.end())
         at = _wanted(_KIMI_END, text, at).end()
         yield LeakedCall(head[2], arguments, head[1] if ":" in head[1] else "")
 
 
-_DEEPSEEK_CALL: Final = re.compile(
+_DEEPSEEK_HEAD: Final = re.compile(
     r"\s*<｜tool▁call▁begin｜>\s*(?:function\s*<｜tool▁sep｜>\s*([\w.-]+)\s*```json\s*|([\w.-]+)\s*<｜tool▁sep｜>\s*)"
 )
 _DEEPSEEK_END: Final = re.compile(r"\s*(?:```)?\s*<｜tool▁call▁end｜>")
 _DEEPSEEK_OVER: Final = re.compile(r"\s*(?:<｜tool▁calls▁end｜>)?\s*\Z")
 
 
-def _deepseek(text: str) -> Iterator[LeakedCall]:
-    at = len(_DEEPSEEK)
+def _deepseek(text: str, at: int) -> Iterator[LeakedCall]:
     while _DEEPSEEK_OVER.match(text, at) is None:
-        head = _wanted(_DEEPSEEK_CALL, text, at)
+        head = _wanted(_DEEPSEEK_HEAD, text, at)
         arguments, at = _arguments(text, head.end())
         at = _wanted(_DEEPSEEK_END, text, at).end()
         yield LeakedCall(head[1] or head[2], arguments)
