@@ -119,7 +119,8 @@ class RepairedRequest:
     async def first(self, raw: bytes, request: dict[str, Any]) -> bytes:
         """Return what is sent first: nearly always the request as it came.
 
-        :param raw: the request's body; ``request``: the same as a JSON object.
+        :param raw: the request's body.
+        :param request: the same as a JSON object.
         """
         repairs = self.repairs
         model = request.get("model")
