@@ -1,4 +1,4 @@
-"""Documentation is tested: what the code has, the documents tell, and what they show is what the code does."""
+"""Documentation is tested: what the code has, the documents say, and what they show is what the code does."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def lines_of(block: str) -> list[str]:
 
 
 def contains(whole: Any, part: Any) -> bool:
-    """Tell whether `part` is `whole` with some members left out."""
+    """Return whether `part` is `whole` with some members left out."""
     if isinstance(part, dict):
         return isinstance(whole, dict) and all(k in whole and contains(whole[k], v) for k, v in part.items())
     if isinstance(part, list):

@@ -302,7 +302,7 @@ async def test_shutdown_closes_it(upstream: FakeUpstream, start: Start, connect:
 async def test_a_plain_request_may_follow_a_stream(
     upstream: FakeUpstream, proxy: Server, connect: Connect
 ) -> None:
-    """An Upgrade header that Connection does not name is no upgrade."""
+    """An Upgrade header that Connection does not name is not an upgrade."""
     upstream.answer(Head(headers=()), Chunk(b"x"), Raw(b"0\r\n\r\n"))
     client = await connect(proxy)
     await client.get("/x", "Upgrade: websocket")

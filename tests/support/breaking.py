@@ -22,7 +22,7 @@ class Case:
 
     request: Any
     events: list[Any]
-    """Bodies of events, and bytes for what is no event."""
+    """Bodies of events, and bytes for what is not an event."""
     named: bool = False
     """Whether frames have an `event:` line."""
     extra: dict[str, Any] = field(default_factory=dict)

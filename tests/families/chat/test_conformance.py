@@ -362,7 +362,7 @@ CONFORMING: dict[str, Case] = {
     "usage that was not asked for": Case(
         {}, [*bare({"content": "Hi"}).events[:1], {**chunk(0, {}, 1), "choices": []}, DONE]
     ),
-    "a request that is no object": Case("{", bare({"content": "Hi"}).events),
+    "a request that is not an object": Case("{", bare({"content": "Hi"}).events),
     "a request that makes no sense": Case(
         {"n": "2", "tools": {}, "tool_choice": 1, "stop": 2, "stream_options": [], "logprobs": 1},
         bare({"content": "Hi"}).events,

@@ -133,7 +133,7 @@ CONFORMING: dict[str, Case] = {
     "the echo of a stop string": bare("STOP", prompt="x", stop=["STOP"], echo=True),
     "a stop string that is shown": bare("STOP", prompt="x", stop=["STOP"], include_stop_str_in_output=True),
     "an error first": Case({"prompt": "x", "n": 4}, [ERROR, DONE]),
-    "a request that is no object": Case(None, bare("Hi").events),
+    "a request that is not an object": Case(None, bare("Hi").events),
     "a request that makes no sense": Case(
         {"n": -1, "stop": 1, "prompt": {}, "logprobs": True}, bare("Hi").events
     ),

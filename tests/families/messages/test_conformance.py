@@ -242,7 +242,7 @@ CONFORMING: dict[str, Case] = {
     "an error after the last event but one": Case({}, [*bare(*TEXT).events[:-1], ERROR], named=True),
     "a block that comes whole": bare(started(0, type="container_upload", file_id="f"), stopped(0)),
     "a citation": bare(TEXT[0], delta(0, "citations_delta", citation={}), TEXT[2]),
-    "a request that is no object": Case([], bare(*TEXT).events, named=True),
+    "a request that is not an object": Case([], bare(*TEXT).events, named=True),
     "a request that makes no sense": Case(
         {"tools": 1, "tool_choice": "auto", "stop_sequences": {}}, bare(*TEXT).events, named=True
     ),
