@@ -14,6 +14,7 @@ from tests.support.breaking import (
     Change,
     asking,
     both,
+    by_rule,
     ending,
     inserting,
     rules_of,
@@ -388,18 +389,14 @@ def test_conforms(name: str) -> None:
     assert check_stream(case.encode(), request=case.request) == []
 
 
-@pytest.mark.parametrize(
-    ("rule", "change"), BROKEN, ids=[f"{at}-{rule}" for at, (rule, _) in enumerate(BROKEN)]
-)
+@by_rule("rule, change", BROKEN)
 def test_breaks_this_rule_and_no_other(rule: str, change: Change) -> None:
     case = perfect()
     change(case)
     assert judge(case) == {rule}
 
 
-@pytest.mark.parametrize(
-    ("rule", "case"), OTHERS, ids=[f"{at}-{rule}" for at, (rule, _) in enumerate(OTHERS)]
-)
+@by_rule("rule, case", OTHERS)
 def test_a_small_stream_breaks_this_rule_and_no_other(rule: str, case: Case) -> None:
     assert judge(case) == {rule}
 

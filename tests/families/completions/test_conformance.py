@@ -13,6 +13,7 @@ from tests.support.breaking import (
     Change,
     asking,
     both,
+    by_rule,
     ending,
     inserting,
     rules_of,
@@ -155,9 +156,7 @@ def test_conforms(name: str) -> None:
     assert check_stream(case.encode(), request=case.request) == []
 
 
-@pytest.mark.parametrize(
-    ("rule", "change"), BROKEN, ids=[f"{at}-{rule}" for at, (rule, _) in enumerate(BROKEN)]
-)
+@by_rule("rule, change", BROKEN)
 def test_breaks_this_rule_and_no_other(rule: str, change: Change) -> None:
     case = perfect()
     change(case)
