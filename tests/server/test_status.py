@@ -35,6 +35,7 @@ from vllm_sse_proxy.server.responses.stored import RefusedError, StoredResponses
 
 if TYPE_CHECKING:
     from tests.server.conftest import Connect, Start
+    from tests.support.http import RawClient
     from tests.support.upstream import FakeUpstream, Seen, Step
     from vllm_sse_proxy.server.app import Server
 
@@ -65,6 +66,24 @@ def polls(proxy: Server) -> dict[str, float]:
         for result in ("ended", "pending", "failed")
         if metric(proxy, "status_polls_total", result=result)
     }
+
+
+async def opened(proxy: Server, connect: Connect) -> RawClient:
+    """Ask for a background stream, and return the client that has got its head."""
+    client = await connect(proxy)
+    await client.post("/v1/responses", BACKGROUND)
+    await client.head()
+    return client
+
+
+async def being_polled(upstream: FakeUpstream, proxy: Server, connect: Connect) -> tuple[RawClient, Seen]:
+    """Return the client of a stream that has fallen silent, and the question to upstream that is not answered."""
+    upstream.answer(*silent(*BEGUN))
+    upstream.answer(Wait(asyncio.Event()))
+    client = await opened(proxy, connect)
+    await client.until(DELTA)
+    await upstream.next_request()
+    return client, await upstream.next_request()
 
 
 async def is_counted(proxy: Server, result: str, count: int = 1) -> None:
@@ -197,9 +216,7 @@ class TestSilence:
         upstream.answer(Head(), *map(Chunk, BEGUN), Wait(go_on), *map(Chunk, WHOLE[len(BEGUN) :]), End())
         for status in ("queued", "in_progress", "cancelling"):
             upstream.answer(*json_answer(response(status)))
-        client = await connect(proxy)
-        await client.post("/v1/responses", BACKGROUND)
-        await client.head()
+        client = await opened(proxy, connect)
         got = await client.until(DELTA)
         await is_counted(proxy, "pending", 3)
         go_on.set()
@@ -243,9 +260,7 @@ class TestSilence:
         """vLLM without its engine stops listening, and leaves the streams of background responses open."""
         proxy = await start(status_poll_seconds=SOON)
         upstream.answer(*silent(*BEGUN))
-        client = await connect(proxy)
-        await client.post("/v1/responses", BACKGROUND)
-        await client.head()
+        client = await opened(proxy, connect)
         begun = await client.until(DELTA)
         upstream.refuse()
         got = begun + await client.rest()
@@ -278,9 +293,7 @@ class TestSilence:
             return await read(stored, response_id)
 
         monkeypatch.setattr(StoredResponses, "read", refused_five_times)
-        client = await connect(proxy)
-        await client.post("/v1/responses", BACKGROUND)
-        await client.head()
+        client = await opened(proxy, connect)
         got = await client.until(PING)
         went_on.set()
         assert events_of(got + await client.rest())[-1]["type"] == "response.completed"
@@ -336,9 +349,7 @@ class TestSilence:
         upstream.answer(Reached(asked), Wait(went_on), *json_answer(FINISHED))
         for _ in range(1000):
             upstream.answer(*json_answer(RUNNING))
-        client = await connect(proxy)
-        await client.post("/v1/responses", BACKGROUND)
-        await client.head()
+        client = await opened(proxy, connect)
         got = await client.until(DELTA)
         went_on.set()
         await is_counted(proxy, "pending")
@@ -374,14 +385,7 @@ class TestSilence:
         self, upstream: FakeUpstream, start: Start, connect: Connect
     ) -> None:
         proxy = await start(status_poll_seconds=SOON)
-        upstream.answer(*silent(*BEGUN))
-        upstream.answer(Wait(asyncio.Event()))
-        client = await connect(proxy)
-        await client.post("/v1/responses", BACKGROUND)
-        await client.head()
-        await client.until(DELTA)
-        await upstream.next_request()
-        poll = await upstream.next_request()
+        client, poll = await being_polled(upstream, proxy, connect)
         client.leave()
         await happens(poll.closed)
         await until_idle(proxy)
@@ -392,14 +396,7 @@ class TestSilence:
         self, upstream: FakeUpstream, start: Start, connect: Connect
     ) -> None:
         proxy = await start(status_poll_seconds=SOON)
-        upstream.answer(*silent(*BEGUN))
-        upstream.answer(Wait(asyncio.Event()))
-        client = await connect(proxy)
-        await client.post("/v1/responses", BACKGROUND)
-        await client.head()
-        await client.until(DELTA)
-        await upstream.next_request()
-        poll = await upstream.next_request()
+        client, poll = await being_polled(upstream, proxy, connect)
         stopping = asyncio.create_task(proxy.stop())
         assert b"event: response.failed\n" in await client.rest()
         assert await stopping == 1
@@ -449,9 +446,7 @@ class TestSilence:
         upstream.answer(*silent(*BEGUN))
         over = asyncio.Event()
         upstream.answer(Wait(over), *json_answer(CANCELLED))
-        client = await connect(proxy)
-        await client.post("/v1/responses", BACKGROUND)
-        await client.head()
+        client = await opened(proxy, connect)
         got = await client.until(b": keep-alive\n\n")
         got += await client.until(b": keep-alive\n\n")
         over.set()
