@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.families.chunks import ChunkFamily
     from vllm_sse_proxy.stream.repair import Correction
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 GOLDENS = [golden for family in FAMILIES for golden in load_goldens(family)]
 CORRECTIONS = {
     one.name if family is RESPONSES else f"{family.name}-{one.name}": one
