@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.examples import holds_in_order
 from vllm_sse_proxy import BodyEnd, Plan, StreamNormalizer
 from vllm_sse_proxy.families import CHAT, COMPLETIONS
 from vllm_sse_proxy.stream.plan import corrections_of
@@ -17,28 +18,6 @@ DOCUMENT = (Path(__file__).parents[1] / "docs" / "repairs-chat.md").read_text("u
 ENTRIES = {part.partition("\n")[0]: part for part in re.split(r"^## ", DOCUMENT, flags=re.MULTILINE)[1:]}
 CORRECTIONS = [*corrections_of(CHAT), *corrections_of(COMPLETIONS)]
 NEEDED = {one.name for one in CORRECTIONS if one.needed}
-
-
-def contains(whole: Any, part: Any) -> bool:
-    """Return whether a part is a whole with some members left out."""
-    if isinstance(part, dict):
-        return isinstance(whole, dict) and all(
-            name in whole and contains(whole[name], value) for name, value in part.items()
-        )
-    if isinstance(part, list):
-        return isinstance(whole, list) and len(whole) == len(part) and all(map(contains, whole, part))
-    return bool(whole == part and type(whole) is type(part))
-
-
-def holds_in_order(lines: list[str], wanted: list[str]) -> bool:
-    left = iter(lines)
-
-    def shows(line: str, one: str) -> bool:
-        if not one.startswith("data: {") or not line.startswith("data: {"):
-            return line == one
-        return contains(json.loads(line[6:]), json.loads(one[6:]))
-
-    return all(any(shows(line, one) for line in left) for one in wanted)
 
 
 def blocks(name: str) -> tuple[list[str], list[str]]:

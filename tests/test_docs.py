@@ -1,17 +1,17 @@
-"""Documentation is tested: what the code has, the documents tell, and what they show is what the code does."""
+"""Documentation is tested: what the code has, the documents say, and what they show is what the code does."""
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import pytest
 
 from docs.generate import PARTS, ROOT, in_order, readme_after, with_example, with_part
 from tests.labs.clients.releases import releases_of
+from tests.support.examples import holds_in_order
 from vllm_sse_proxy import BodyEnd, Dialect, Ending, Reasoning, StreamNormalizer, __version__, build_plan
 from vllm_sse_proxy.advice import ADVICE
 from vllm_sse_proxy.cli import main
@@ -87,30 +87,6 @@ def test_every_repair_entry_names_its_defects(repair: type[Repair]) -> None:
 
 def lines_of(block: str) -> list[str]:
     return [line for line in block.splitlines() if line]
-
-
-def contains(whole: Any, part: Any) -> bool:
-    """Tell whether `part` is `whole` with some members left out."""
-    if isinstance(part, dict):
-        return isinstance(whole, dict) and all(k in whole and contains(whole[k], v) for k, v in part.items())
-    if isinstance(part, list):
-        return (
-            isinstance(whole, list)
-            and len(whole) == len(part)
-            and all(contains(one, other) for one, other in zip(whole, part, strict=True))
-        )
-    return bool(whole == part and type(whole) is type(part))
-
-
-def shows(line: str, wanted: str) -> bool:
-    if not wanted.startswith("data: {"):
-        return line == wanted
-    return line.startswith("data: {") and contains(json.loads(line[6:]), json.loads(wanted[6:]))
-
-
-def holds_in_order(lines: list[str], wanted: list[str]) -> bool:
-    left = iter(lines)
-    return all(any(shows(line, one) for line in left) for one in wanted)
 
 
 _ENDS = {"(the connection breaks)": BodyEnd.CUT, "(silence)": BodyEnd.IDLE_TIMEOUT}

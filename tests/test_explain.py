@@ -1,4 +1,4 @@
-"""`repair --explain`, what `check` says of input that is no stream, and folders of recordings as input."""
+"""`repair --explain`, what `check` says of input that is not a stream, and folders of recordings as input."""
 
 from __future__ import annotations
 

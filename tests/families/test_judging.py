@@ -1,4 +1,4 @@
-"""What all judges share: how far a text is JSON, that nothing raises, that nothing is slow, and who imports whom."""
+"""What all judges share: how far a text is JSON, that nothing raises, that nothing is slow, and which module imports which."""
 
 from __future__ import annotations
 
@@ -314,7 +314,7 @@ def test_many_pieces_and_many_blocks_of_messages() -> None:
     assert messages.check_stream(case.encode()) == []
 
 
-# ------------------------------------------------------------------------------------------------ who imports whom
+# ------------------------------------------------------------------------------------------------ which module imports which
 
 JUDGE_FILES = [*FAMILIES.glob("*/conformance.py")]
 SHARED = {f"{PACKAGE}.judging", f"{PACKAGE}.chunk_judging", f"{PACKAGE}.markup"}

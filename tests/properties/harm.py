@@ -136,7 +136,7 @@ def copies_that_differ(client: Said) -> list[str]:
     """Return calls that are run by who reads the final object and not by who reads the stream, or the reverse.
 
     A call that upstream closed in the middle is half in the stream; who runs it from the final object gets all of it (R19).
-    Half are arguments that are no object, and an input with which a final one begins.
+    Half are arguments that are not an object, and an input with which a final one begins.
     """
     final = [item for item in client.final or () if is_call(item) and item.get("status") != "incomplete"]
     streamed = completed_calls(client)

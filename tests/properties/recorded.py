@@ -120,7 +120,7 @@ def _end_of_run(frames: Frames, at: int) -> int:
 
 
 def _envelope(frame: bytes) -> dict[str, Any] | None:
-    """Return all of a delta but its words and its number; None for what is no plain delta."""
+    """Return all of a delta but its words and its number; None for what is not a plain delta."""
     body = body_of(frame)
     if body is None or not isinstance(body.get("delta"), str) or body.get("logprobs"):
         return None

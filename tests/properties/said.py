@@ -68,7 +68,7 @@ def events_of(stream: bytes) -> Iterator[Json]:
 
 
 def _reports_error(body: Json) -> bool:
-    """Return whether a payload that is no event of the protocol reports an error, as vLLM and gateways write one."""
+    """Return whether a payload that is not an event of the protocol reports an error, as vLLM and gateways write one."""
     if str(body.get("type")).startswith("response."):
         return False
     return bool(body.get("error")) or body.get("object") == "error" or isinstance(body.get("detail"), str)

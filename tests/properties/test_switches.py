@@ -44,7 +44,7 @@ def repaired(stream: bytes, end: BodyEnd, disabled: Collection[str]) -> tuple[by
 def worsened(stream: bytes, end: BodyEnd, disabled: Collection[str]) -> list[str]:
     """Return what the judge finds wrong with the repaired stream if it is more than before; nothing else.
 
-    A stream of which nothing but an error leaves is no stream: the client gets an HTTP error instead.
+    A stream of which nothing but an error leaves is not a stream: the client gets an HTTP error instead.
     """
     made, normalizer = repaired(stream, end, disabled)
     after = violations_in(made)
@@ -72,7 +72,7 @@ def violations_in(stream: bytes) -> set[tuple[int, str]]:
 def misnumbered(made: bytes) -> list[str]:
     """Return the events that do not have the next number; heartbeats repeat the last, or are 0 before the first.
 
-    A payload that is no event has whatever number upstream gave it, if it was let through as it came.
+    A payload that is not an event has whatever number upstream gave it, if it was let through as it came.
     """
     expected, wrong = {0}, []
     for frame in FrameDecoder(max_frame_bytes=len(made) + 1).feed(made):

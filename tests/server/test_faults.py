@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import orjson
 import pytest
 
-from tests.support.http import metric
-from tests.support.upstream import PATIENCE_SECONDS, Chunk, Cut, Head, Raw, Reset, Wait, stream
+from tests.support.http import happens, metric, until_idle
+from tests.support.upstream import Chunk, Cut, Head, Raw, Reset, Wait, stream
 from tests.support.whole_stream import BODY, CREATED, WHOLE
 from vllm_sse_proxy.families.responses.family import Responses
 
@@ -30,13 +30,6 @@ def assert_error(got: Answer, status: int, code: str) -> None:
     assert error["code"] == code
     assert error["message"]
     assert b"127.0.0.1" not in got.body
-
-
-async def settled(server: Server) -> None:
-    """Wait until every request is over, so that it has been counted."""
-    assert server.gateway is not None
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        await server.gateway.wait_idle()
 
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/x"])
@@ -67,8 +60,7 @@ async def test_no_answer_in_time(upstream: FakeUpstream, start: Start, connect: 
     await client.post(path, BODY)
     assert_error(await client.answer(), 504, "upstream_timeout")
     assert metric(proxy, "upstream_failures_total", **{"class": "timeout"}) == 1
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        await (await upstream.next_request()).closed.wait()
+    await happens((await upstream.next_request()).closed)
 
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/x"])
@@ -169,8 +161,7 @@ async def test_unused_connections_that_upstream_closed_are_not_used(
     await client.get("/warm-up")
     await client.answer()
     upstream.close_idle()
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        await upstream.requests[0].closed.wait()
+    await happens(upstream.requests[0].closed)
     await client.post("/x", BODY)
     assert (await client.answer()).status == 200
 
@@ -196,9 +187,8 @@ async def test_a_client_that_leaves(
     elif phase == "after its head" and path != "/v1/responses":
         await client.head()
     client.leave()
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        await seen.closed.wait()
-    await settled(proxy)
+    await happens(seen.closed)
+    await until_idle(proxy)
     if path == "/v1/responses" and phase == "mid-stream":
         assert metric(proxy, "streams_total", ending="client_gone") == 1
         assert metric(proxy, "streams_in_flight") == 0
@@ -215,9 +205,8 @@ async def test_a_client_that_leaves_while_uploading(
     await client.send(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf")
     seen = await upstream.next_request()
     client.leave()
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        await seen.closed.wait()
-    await settled(proxy)
+    await happens(seen.closed)
+    await until_idle(proxy)
 
 
 async def test_an_early_answer_to_a_long_upload(
@@ -265,5 +254,4 @@ async def test_after_a_committed_answer_a_fault_of_our_own_is_a_cut(
     monkeypatch.setattr("vllm_sse_proxy.stream.normalizer.StreamNormalizer.feed", fail)
     go_on.set()
     assert await client.closed()
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        await upstream.requests[0].closed.wait()
+    await happens(upstream.requests[0].closed)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from tests.support.http import metric, until_open
+from tests.support.http import happens, metric, until_open
 from tests.support.upstream import PATIENCE_SECONDS, Chunk, End, Head, Wait, stream
 from tests.support.whole_stream import BODY, CREATED, DELTA, WHOLE, event, message, response
 from vllm_sse_proxy.config import Limit, ServerSettings
@@ -216,8 +216,7 @@ async def test_a_body_that_turns_out_too_large(
     assert_refused(await client.answer(), 413, "body_too_large")
     assert hits(proxy) == {"max_request_body_bytes": 1}
     for seen in upstream.requests:  # upstream never sees it as whole
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await seen.closed.wait()
+        await happens(seen.closed)
         assert not seen.complete.is_set()
 
 
@@ -268,8 +267,7 @@ async def test_a_client_that_takes_nothing(
         await client.post(path, BODY)
     await client.head()
     seen = await upstream.next_request()
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        await seen.closed.wait()
+    await happens(seen.closed)
     await until_open(proxy, 0)
     assert hits(proxy) == {"client_write_timeout_seconds": 1}
     if path == "/v1/responses":

@@ -7,7 +7,7 @@ import json
 import os
 import stat
 import tomllib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
@@ -23,29 +23,63 @@ from vllm_sse_proxy.server.app import Server
 from vllm_sse_proxy.server.supervisor import supervise
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from tests.server.conftest import Connect, Start
-    from tests.support.upstream import FakeUpstream
+    from tests.support.upstream import FakeUpstream, Step
 
 BROKEN = [frame.replace(b'"delta":"Hi."', b'"delta":{"content":"Hi."}') for frame in WHOLE]
 SECRET = "sk-very-secret-1"
 
 
-async def ask(
-    server: Server, connect: Connect, path: str = "/v1/responses", body: bytes = BODY, *headers: str
-) -> bytes:
-    client = await connect(server)
-    await client.post(path, body, *headers)
-    return (await client.answer()).body
+class Desk:
+    """A proxy that records into a folder, with its upstream and its clients.
+
+    :ivar server: the proxy, once it was started.
+    """
+
+    server: Server
+
+    def __init__(self, upstream: FakeUpstream, start: Start, connect: Connect, folder: Path) -> None:
+        self.upstream = upstream
+        self.folder = folder
+        self._start = start
+        self.connect = connect
+
+    async def start(self, **settings: Any) -> None:
+        self.server = await self._start(record=str(self.folder), **settings)
+
+    async def ask(
+        self, steps: Iterable[Step], *headers: str, path: str = "/v1/responses", body: bytes = BODY
+    ) -> bytes:
+        """Send a request, to which upstream answers so; return what the client gets."""
+        self.upstream.answer(*steps)
+        client = await self.connect(self.server)
+        await client.post(path, body, *headers)
+        return (await client.answer()).body
+
+    async def recorded(self, number: int = 1) -> list[Path]:
+        """Stop the proxy, which writes what is left, and return the recordings, the oldest first."""
+        await self.server.stop()
+        found = await asyncio.to_thread(lambda: sorted(self.folder.iterdir()))
+        assert len(found) == number, found
+        return found
+
+    @property
+    def recorder(self) -> recording.Recorder:
+        assert self.server.gateway is not None
+        assert self.server.gateway.recorder is not None
+        return self.server.gateway.recorder
 
 
-async def recorded(server: Server, folder: Path, number: int = 1) -> list[Path]:
-    """Stop the proxy, which writes what is left, and return the recordings, the oldest first."""
-    await server.stop()
-    found = await asyncio.to_thread(lambda: sorted(folder.iterdir()))
-    assert len(found) == number, found
-    return found
+@pytest.fixture
+def desk(upstream: FakeUpstream, start: Start, connect: Connect, tmp_path: Path) -> Desk:
+    return Desk(upstream, start, connect, tmp_path / "made" / "here")
+
+
+def json_of(folder: Path, name: str = "exchange.json") -> Any:
+    return json.loads((folder / name).read_bytes())
 
 
 def check(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
@@ -57,125 +91,96 @@ class TestRecording:
     async def test_what_is_in_it(
         self,
         capsys: pytest.CaptureFixture[str],
-        upstream: FakeUpstream,
-        start: Start,
-        connect: Connect,
-        tmp_path: Path,
+        desk: Desk,
     ) -> None:
-        server = await start(record=str(tmp_path / "made" / "here"))
-        upstream.answer(*stream(*BROKEN))
-        got = await ask(server, connect, "/v1/responses", BODY, "X-Request-Id: id-1", "User-Agent: me")
-        (folder,) = await recorded(server, tmp_path / "made" / "here")
+        await desk.start()
+        got = await desk.ask(stream(*BROKEN), "X-Request-Id: id-1", "User-Agent: me")
+        (folder,) = await desk.recorded()
         assert (folder / "upstream.sse").read_bytes() == b"".join(BROKEN[:-1]), "[DONE] was not waited for"
         assert "done_sentinel" not in check(folder, capsys)
         assert (folder / "client.sse").read_bytes() == got
-        assert json.loads((folder / "request.json").read_bytes()) == json.loads(BODY)
-        exchange = json.loads((folder / "exchange.json").read_bytes())
+        assert json_of(folder, "request.json") == json.loads(BODY)
+        exchange = json_of(folder)
         assert exchange["repairs"] == {"string_deltas": 1}
         assert (exchange["family"], exchange["ending"], exchange["status"]) == ("responses", "completed", 200)
         assert (exchange["path"], exchange["request_id"]) == ("/v1/responses", "id-1")
         assert exchange["headers"] == {"User-Agent": "me"}
         assert exchange["is_whole"] is True
-        assert metric(server, "recordings_total", outcome="written") == 1
+        assert metric(desk.server, "recordings_total", outcome="written") == 1
 
-    async def test_only_its_owner_may_read_it(
-        self, upstream: FakeUpstream, start: Start, connect: Connect, tmp_path: Path
-    ) -> None:
-        server = await start(record=str(tmp_path / "new"))
-        upstream.answer(*stream(*WHOLE))
-        await ask(server, connect)
-        (folder,) = await recorded(server, tmp_path / "new")
-        assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+    async def test_only_its_owner_may_read_it(self, desk: Desk) -> None:
+        await desk.start()
+        await desk.ask(stream(*WHOLE))
+        (folder,) = await desk.recorded()
+        assert stat.S_IMODE(desk.folder.stat().st_mode) == 0o700
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
 
-    async def test_the_commands_and_the_tests_read_it(
-        self, upstream: FakeUpstream, start: Start, connect: Connect, tmp_path: Path
-    ) -> None:
-        server = await start(record=str(tmp_path))
-        upstream.answer(Head(), *map(Chunk, BROKEN[:5]), Cut())
-        got = await ask(server, connect)
-        (folder,) = await recorded(server, tmp_path)
+    async def test_the_commands_and_the_tests_read_it(self, desk: Desk) -> None:
+        await desk.start()
+        got = await desk.ask((Head(), *map(Chunk, BROKEN[:5]), Cut()))
+        (folder,) = await desk.recorded()
         assert tomllib.loads((folder / "origin.toml").read_text("utf-8"))["end"] == "cut"
-        made = tmp_path / "made.sse"
+        made = desk.folder.parent / "made.sse"
         assert main(["repair", str(folder), "-o", str(made)]) == 0
         assert made.read_bytes() == got
         assert main(["check", str(folder)]) == 1
         golden = load_golden(folder)
         assert golden.repaired()[0] == got
 
-    async def test_a_request_that_was_repaired(
-        self, upstream: FakeUpstream, start: Start, connect: Connect, tmp_path: Path
-    ) -> None:
-        server = await start(record=str(tmp_path))
+    async def test_a_request_that_was_repaired(self, desk: Desk) -> None:
+        await desk.start()
         refusal = {"error": {"message": "Encrypted content is not supported."}}
-        upstream.answer(*json_answer(refusal, status=400))
-        upstream.answer(*stream(*WHOLE))
+        desk.upstream.answer(*json_answer(refusal, status=400))
         item = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAA"}
         body = orjson.dumps(
             {"model": "m", "stream": True, "input": [item, {"role": "user", "content": "hi"}]}
         )
-        await ask(server, connect, "/v1/responses", body)
-        (folder,) = await recorded(server, tmp_path)
-        assert json.loads((folder / "request.json").read_bytes()) == json.loads(body)
-        sent = json.loads((folder / "sent.json").read_bytes())
+        await desk.ask(stream(*WHOLE), body=body)
+        (folder,) = await desk.recorded()
+        assert json_of(folder, "request.json") == json.loads(body)
+        sent = json_of(folder, "sent.json")
         assert sent != json.loads(body)
-        seen = [await upstream.next_request() for _ in upstream.requests]
+        seen = [await desk.upstream.next_request() for _ in desk.upstream.requests]
         assert sent == json.loads(seen[-1].body)
 
-    async def test_chat_on_a_shared_path(
-        self, upstream: FakeUpstream, start: Start, connect: Connect, tmp_path: Path
-    ) -> None:
-        server = await start(record=str(tmp_path))
+    async def test_chat_on_a_shared_path(self, desk: Desk) -> None:
+        await desk.start()
         chunk = b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[]}\n\n'
-        upstream.answer(*stream(chunk))
-        await ask(server, connect, "/invocations", b'{"messages":[],"stream":true}')
-        (folder,) = await recorded(server, tmp_path)
-        assert json.loads((folder / "exchange.json").read_bytes())["family"] == "chat"
+        await desk.ask(stream(chunk), path="/invocations", body=b'{"messages":[],"stream":true}')
+        (folder,) = await desk.recorded()
+        assert json_of(folder)["family"] == "chat"
 
-    async def test_what_is_not_a_stream_is_not_recorded(
-        self, upstream: FakeUpstream, start: Start, connect: Connect, tmp_path: Path
-    ) -> None:
-        server = await start(record=str(tmp_path))
-        upstream.answer(*json_answer({"error": {"message": "no"}}, status=404))
-        upstream.answer(*json_answer({"data": []}))
-        await ask(server, connect)
-        await ask(server, connect, "/other")
-        await recorded(server, tmp_path, 0)
-        assert server.gateway is not None
-        assert server.gateway.recorder is not None
-        assert server.gateway.recorder.held == 0
+    async def test_what_is_not_a_stream_is_not_recorded(self, desk: Desk) -> None:
+        await desk.start()
+        await desk.ask(json_answer({"error": {"message": "no"}}, status=404))
+        await desk.ask(json_answer({"data": []}), path="/other")
+        await desk.recorded(0)
+        assert desk.recorder.held == 0
 
-    async def test_observe_mode(
-        self, upstream: FakeUpstream, start: Start, connect: Connect, tmp_path: Path
-    ) -> None:
-        server = await start(record=str(tmp_path), mode="observe")
-        upstream.answer(*stream(*BROKEN))
-        await ask(server, connect)
-        (folder,) = await recorded(server, tmp_path)
+    async def test_observe_mode(self, desk: Desk) -> None:
+        await desk.start(mode="observe")
+        await desk.ask(stream(*BROKEN))
+        (folder,) = await desk.recorded()
         assert (folder / "client.sse").read_bytes() == (folder / "upstream.sse").read_bytes()
 
-    async def test_a_client_that_leaves(
-        self, upstream: FakeUpstream, start: Start, connect: Connect, tmp_path: Path
-    ) -> None:
-        server = await start(record=str(tmp_path))
+    async def test_a_client_that_leaves(self, desk: Desk) -> None:
+        await desk.start()
         waiting = asyncio.Event()
-        upstream.answer(Head(), Chunk(WHOLE[0]), Wait(waiting))
-        client = await connect(server)
+        desk.upstream.answer(Head(), Chunk(WHOLE[0]), Wait(waiting))
+        client = await desk.connect(desk.server)
         await client.post("/v1/responses", BODY)
         await client.reader.readuntil(b"response.created")
         client.leave()
-        seen = await upstream.next_request()
+        seen = await desk.upstream.next_request()
         await seen.closed.wait()
-        (folder,) = await recorded(server, tmp_path)
-        assert json.loads((folder / "exchange.json").read_bytes())["ending"] == "client_gone"
+        (folder,) = await desk.recorded()
+        assert json_of(folder)["ending"] == "client_gone"
 
 
 class TestCredentials:
-    async def test_they_are_nowhere(
-        self, upstream: FakeUpstream, start: Start, connect: Connect, tmp_path: Path
-    ) -> None:
-        server = await start(record=str(tmp_path))
+    async def test_they_are_nowhere(self, desk: Desk) -> None:
+        await desk.start()
         tool = {
             "type": "mcp",
             "server_url": f"https://user:{SECRET}@mcp.example/x",
@@ -192,120 +197,94 @@ class TestCredentials:
             "x": properties,
         }
         echo = orjson.dumps({"tools": [tool], "said": [f"{SECRET}-{n}" for n in (4, 5, 6, 7)]})
-        upstream.answer(*stream(WHOLE[0], b"data: " + echo + b"\n\n", DELTA))
-        await ask(
-            server,
-            connect,
-            f"/v1/responses?key={SECRET}-5&stream=true&limit=3",
-            orjson.dumps(body),
+        await desk.ask(
+            stream(WHOLE[0], b"data: " + echo + b"\n\n", DELTA),
             f"Authorization: Bearer {SECRET}-6",
             f"X-Api-Key: {SECRET}-7",
             f"Cookie: a={SECRET}-8",
+            path=f"/v1/responses?key={SECRET}-5&stream=true&limit=3",
+            body=orjson.dumps(body),
         )
-        (folder,) = await recorded(server, tmp_path)
+        (folder,) = await desk.recorded()
         for file in folder.iterdir():
             assert SECRET not in file.read_text("utf-8"), file.name
-        kept = json.loads((folder / "request.json").read_bytes())
+        kept = json_of(folder, "request.json")
         assert kept["x"] == properties
         assert kept["tools"][0]["server_url"] == "https://mcp.example/x"
-        exchange = json.loads((folder / "exchange.json").read_bytes())
+        exchange = json_of(folder)
         assert exchange["query"] == {"key": "[left out]", "stream": "true", "limit": "3"}
         assert exchange["headers"] == {}
 
 
 class TestLimits:
-    async def test_the_oldest_make_room(
-        self, upstream: FakeUpstream, start: Start, connect: Connect, tmp_path: Path
-    ) -> None:
-        (tmp_path / "somebody-elses").mkdir()
-        server = await start(record=str(tmp_path), record_max_streams=2)
+    async def test_the_oldest_make_room(self, desk: Desk) -> None:
+        (desk.folder / "somebody-elses").mkdir(parents=True)
+        await desk.start(record_max_streams=2)
         for number in range(4):
-            upstream.answer(*stream(*WHOLE))
-            await ask(server, connect, "/v1/responses", b'{"input":"%d"}' % number)
-            assert server.gateway is not None
-            assert server.gateway.recorder is not None
-            await server.gateway.recorder.close()
-        *found, other = await recorded(server, tmp_path, 3)
+            await desk.ask(stream(*WHOLE), body=b'{"input":"%d"}' % number)
+            await desk.recorder.close()
+        *found, other = await desk.recorded(3)
         assert other.name == "somebody-elses"
-        assert [json.loads((one / "request.json").read_bytes())["input"] for one in found] == ["2", "3"]
+        assert [json_of(one, "request.json")["input"] for one in found] == ["2", "3"]
 
-    async def test_bytes(
-        self, upstream: FakeUpstream, start: Start, connect: Connect, tmp_path: Path
-    ) -> None:
-        server = await start(record=str(tmp_path), record_max_bytes=1)
+    async def test_bytes(self, desk: Desk) -> None:
+        await desk.start(record_max_bytes=1)
         for _ in range(2):
-            upstream.answer(*stream(*WHOLE))
-            await ask(server, connect)
-        await recorded(server, tmp_path, 1)
+            await desk.ask(stream(*WHOLE))
+        await desk.recorded(1)
 
     async def test_a_stream_that_is_too_long(
         self,
-        upstream: FakeUpstream,
-        start: Start,
-        connect: Connect,
-        tmp_path: Path,
+        desk: Desk,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(recording, "MAX_STREAM_BYTES", len(BODY) + 2 * len(WHOLE[0]))
-        server = await start(record=str(tmp_path))
-        upstream.answer(*stream(*WHOLE))
-        assert await ask(server, connect) == b"".join(WHOLE)
-        (folder,) = await recorded(server, tmp_path)
-        assert json.loads((folder / "exchange.json").read_bytes())["is_whole"] is False
+        await desk.start()
+        assert await desk.ask(stream(*WHOLE)) == b"".join(WHOLE)
+        (folder,) = await desk.recorded()
+        assert json_of(folder)["is_whole"] is False
         assert (folder / "upstream.sse").read_bytes() in {WHOLE[0], b""}
 
     async def test_a_request_that_is_too_long(
         self,
-        upstream: FakeUpstream,
-        start: Start,
-        connect: Connect,
-        tmp_path: Path,
+        desk: Desk,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(recording, "MAX_STREAM_BYTES", 1)
-        server = await start(record=str(tmp_path))
-        upstream.answer(*stream(*WHOLE))
-        await ask(server, connect)
-        (folder,) = await recorded(server, tmp_path)
+        await desk.start()
+        await desk.ask(stream(*WHOLE))
+        (folder,) = await desk.recorded()
         assert not (folder / "request.json").exists()
 
     async def test_memory(
         self,
-        upstream: FakeUpstream,
-        start: Start,
-        connect: Connect,
-        tmp_path: Path,
+        desk: Desk,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(recording, "MAX_HELD_BYTES", -1)
-        server = await start(record=str(tmp_path))
-        upstream.answer(*stream(*WHOLE))
-        assert await ask(server, connect) == b"".join(WHOLE)
-        await recorded(server, tmp_path, 0)
-        assert metric(server, "recordings_total", outcome="skipped") == 1
+        await desk.start()
+        assert await desk.ask(stream(*WHOLE)) == b"".join(WHOLE)
+        await desk.recorded(0)
+        assert metric(desk.server, "recordings_total", outcome="skipped") == 1
 
 
 class TestFailures:
     async def test_a_disk_that_fails(
         self,
-        upstream: FakeUpstream,
-        start: Start,
-        connect: Connect,
-        tmp_path: Path,
+        desk: Desk,
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         def fail(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        server = await start(record=str(tmp_path))
+        await desk.start()
         monkeypatch.setattr(os, "fdopen", fail)
         for _ in range(2):
-            upstream.answer(*stream(*WHOLE))
-            assert await ask(server, connect) == b"".join(WHOLE)
-        await recorded(server, tmp_path, 0)
+            assert await desk.ask(stream(*WHOLE)) == b"".join(WHOLE)
+        await desk.recorded(0)
         monkeypatch.undo()
-        assert metric(server, "recordings_total", outcome="failed") == 2
+        assert metric(desk.server, "recordings_total", outcome="failed") == 2
         said = [record for record in caplog.records if "could not be written" in record.message]
         assert len(said) == 1
 

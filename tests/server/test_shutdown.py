@@ -282,9 +282,7 @@ async def test_signals_and_exit_codes(
                 lines.append(orjson.loads(await running.stdout.readline()))
         if code == 0:
             go_on.set()
-        rest = b""
-        while piece := await client.chunk():
-            rest += piece
+        rest = await client.rest()
         assert rest.endswith(DONE)
         assert (b"event: response.failed\n" in rest) is bool(code)
         async with asyncio.timeout(PATIENCE_SECONDS):

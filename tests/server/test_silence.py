@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+from tests.support.http import happens
 from tests.support.upstream import PATIENCE_SECONDS
 from vllm_sse_proxy.server.silence import SilenceWatch
 
@@ -63,8 +64,7 @@ async def test_polls_come_at_their_pace_between_keep_alives() -> None:
     watch = SilenceWatch(keepalive_seconds=0.01, idle_timeout_seconds=0.0, status_poll_seconds=0.02)
     silent, blocked = Relay(), Relay(waiting=False)
     with watch.watching(silent), watch.watching(blocked):
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await silent.polled_twice.wait()
+        await happens(silent.polled_twice)
     assert silent.kept.is_set()
     assert blocked.polls == 0
 
@@ -74,8 +74,7 @@ async def test_a_limit_of_zero_is_none() -> None:
         watch = SilenceWatch(keepalive_seconds=keepalive, idle_timeout_seconds=idle)
         relay = Relay()
         with watch.watching(relay):
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                await (relay.kept if keepalive else relay.ended).wait()
+            await happens(relay.kept if keepalive else relay.ended)
         assert relay.kept.is_set() is bool(keepalive)
         assert relay.ended.is_set() is bool(idle)
 
@@ -99,7 +98,6 @@ async def test_a_client_that_takes_nothing_is_aborted_and_not_kept_alive() -> No
     relay = Relay(waiting=False)
     relay.slow = True
     with watch.watching(relay):
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await relay.aborted.wait()
+        await happens(relay.aborted)
     assert not relay.kept.is_set()
     assert not relay.ended.is_set()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from tests.support.http import metric
+from tests.support.http import happens, metric, until_idle
 from tests.support.streams import events_of
 from tests.support.upstream import (
     EVENT_STREAM,
@@ -68,31 +68,22 @@ def polls(proxy: Server) -> dict[str, float]:
     }
 
 
-async def until(client: RawClient, wanted: bytes) -> bytes:
-    got = b""
-    while wanted not in got:
-        piece = await client.chunk()
-        assert piece, got
-        got += piece
-    return got
+async def opened(proxy: Server, connect: Connect) -> RawClient:
+    """Ask for a background stream, and return the client that has got its head."""
+    client = await connect(proxy)
+    await client.post("/v1/responses", BACKGROUND)
+    await client.head()
+    return client
 
 
-async def until_end(client: RawClient) -> bytes:
-    got = b""
-    while piece := await client.chunk():
-        got += piece
-    return got
-
-
-async def happens(event: asyncio.Event) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        await event.wait()
-
-
-async def idle(proxy: Server) -> None:
-    assert proxy.gateway is not None
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        await proxy.gateway.wait_idle()
+async def being_polled(upstream: FakeUpstream, proxy: Server, connect: Connect) -> tuple[RawClient, Seen]:
+    """Return the client of a stream that has fallen silent, and the question to upstream that is not answered."""
+    upstream.answer(*silent(*BEGUN))
+    upstream.answer(Wait(asyncio.Event()))
+    client = await opened(proxy, connect)
+    await client.until(DELTA)
+    await upstream.next_request()
+    return client, await upstream.next_request()
 
 
 async def is_counted(proxy: Server, result: str, count: int = 1) -> None:
@@ -140,7 +131,7 @@ class TestSilence:
         assert check_stream(got.body) == []
         assert events_of(got.body)[-1]["type"] == type_
         assert got.body == as_if_sent(*BEGUN, document=document)
-        await idle(proxy)
+        await until_idle(proxy)
         assert polls(proxy) == {"ended": 1}
         assert metric(proxy, "streams_total", ending=ending) == 1
         assert metric(proxy, "upstream_failures_total", **{"class": "idle"}) == 0
@@ -225,14 +216,12 @@ class TestSilence:
         upstream.answer(Head(), *map(Chunk, BEGUN), Wait(go_on), *map(Chunk, WHOLE[len(BEGUN) :]), End())
         for status in ("queued", "in_progress", "cancelling"):
             upstream.answer(*json_answer(response(status)))
-        client = await connect(proxy)
-        await client.post("/v1/responses", BACKGROUND)
-        await client.head()
-        got = await until(client, DELTA)
+        client = await opened(proxy, connect)
+        got = await client.until(DELTA)
         await is_counted(proxy, "pending", 3)
         go_on.set()
-        assert got + await until_end(client) == b"".join(WHOLE)
-        await idle(proxy)
+        assert got + await client.rest() == b"".join(WHOLE)
+        await until_idle(proxy)
         assert metric(proxy, "status_polls_total", result="ended") == 0
 
     @pytest.mark.parametrize(
@@ -262,7 +251,7 @@ class TestSilence:
         client = await connect(proxy)
         await client.post("/v1/responses", BACKGROUND)
         assert (await client.answer()).body == as_if_sent(*BEGUN)
-        await idle(proxy)
+        await until_idle(proxy)
         assert polls(proxy) == {"failed": 1, "ended": 1}
 
     async def test_an_upstream_that_listens_no_more_is_dead(
@@ -271,16 +260,14 @@ class TestSilence:
         """vLLM without its engine stops listening, and leaves the streams of background responses open."""
         proxy = await start(status_poll_seconds=SOON)
         upstream.answer(*silent(*BEGUN))
-        client = await connect(proxy)
-        await client.post("/v1/responses", BACKGROUND)
-        await client.head()
-        begun = await until(client, DELTA)
+        client = await opened(proxy, connect)
+        begun = await client.until(DELTA)
         upstream.refuse()
-        got = begun + await until_end(client)
+        got = begun + await client.rest()
         assert check_stream(got) == []
         assert events_of(got)[-1]["type"] == "response.failed"
         assert events_of(got)[-2]["code"] == "upstream_cut"
-        await idle(proxy)
+        await until_idle(proxy)
         assert polls(proxy) == {"failed": 3}
         assert metric(proxy, "streams_total", ending="cut") == 1
         await happens((await upstream.next_request()).closed)
@@ -306,13 +293,11 @@ class TestSilence:
             return await read(stored, response_id)
 
         monkeypatch.setattr(StoredResponses, "read", refused_five_times)
-        client = await connect(proxy)
-        await client.post("/v1/responses", BACKGROUND)
-        await client.head()
-        got = await until(client, PING)
+        client = await opened(proxy, connect)
+        got = await client.until(PING)
         went_on.set()
-        assert events_of(got + await until_end(client))[-1]["type"] == "response.completed"
-        await idle(proxy)
+        assert events_of(got + await client.rest())[-1]["type"] == "response.completed"
+        await until_idle(proxy)
         assert polls(proxy) == {"failed": 5, "ended": 1}
 
     async def test_an_answer_that_does_not_come_fails_in_time(
@@ -325,7 +310,7 @@ class TestSilence:
         client = await connect(proxy)
         await client.post("/v1/responses", BACKGROUND)
         assert (await client.answer()).body == as_if_sent(*BEGUN)
-        await idle(proxy)
+        await until_idle(proxy)
         # One at a time, however long it takes: several polling times fit into the timeout.
         assert len(upstream.requests) == 3
         assert polls(proxy) == {"failed": 1, "ended": 1}
@@ -339,7 +324,7 @@ class TestSilence:
         got = await client.answer()
         assert events_of(got.body)[-1]["type"] == "response.failed"
         assert check_stream(got.body) == []
-        await idle(proxy)
+        await until_idle(proxy)
         assert metric(proxy, "streams_total", ending="idle_timeout") == 1
         assert polls(proxy) == {}
         await happens(
@@ -364,14 +349,12 @@ class TestSilence:
         upstream.answer(Reached(asked), Wait(went_on), *json_answer(FINISHED))
         for _ in range(1000):
             upstream.answer(*json_answer(RUNNING))
-        client = await connect(proxy)
-        await client.post("/v1/responses", BACKGROUND)
-        await client.head()
-        got = await until(client, DELTA)
+        client = await opened(proxy, connect)
+        got = await client.until(DELTA)
         went_on.set()
         await is_counted(proxy, "pending")
         last.set()
-        assert got + await until_end(client) == b"".join(WHOLE)
+        assert got + await client.rest() == b"".join(WHOLE)
         assert metric(proxy, "status_polls_total", result="ended") == 0
 
     async def test_the_stream_may_end_while_the_answer_is_on_its_way(
@@ -384,7 +367,7 @@ class TestSilence:
         client = await connect(proxy)
         await client.post("/v1/responses", BACKGROUND)
         assert (await client.answer()).body == b"".join(WHOLE)
-        await idle(proxy)
+        await until_idle(proxy)
         await happens(upstream.requests[1].closed)
         assert polls(proxy) == {}
 
@@ -402,17 +385,10 @@ class TestSilence:
         self, upstream: FakeUpstream, start: Start, connect: Connect
     ) -> None:
         proxy = await start(status_poll_seconds=SOON)
-        upstream.answer(*silent(*BEGUN))
-        upstream.answer(Wait(asyncio.Event()))
-        client = await connect(proxy)
-        await client.post("/v1/responses", BACKGROUND)
-        await client.head()
-        await until(client, DELTA)
-        await upstream.next_request()
-        poll = await upstream.next_request()
+        client, poll = await being_polled(upstream, proxy, connect)
         client.leave()
         await happens(poll.closed)
-        await idle(proxy)
+        await until_idle(proxy)
         assert metric(proxy, "streams_total", ending="client_gone") == 1
         assert polls(proxy) == {}
 
@@ -420,16 +396,9 @@ class TestSilence:
         self, upstream: FakeUpstream, start: Start, connect: Connect
     ) -> None:
         proxy = await start(status_poll_seconds=SOON)
-        upstream.answer(*silent(*BEGUN))
-        upstream.answer(Wait(asyncio.Event()))
-        client = await connect(proxy)
-        await client.post("/v1/responses", BACKGROUND)
-        await client.head()
-        await until(client, DELTA)
-        await upstream.next_request()
-        poll = await upstream.next_request()
+        client, poll = await being_polled(upstream, proxy, connect)
         stopping = asyncio.create_task(proxy.stop())
-        assert b"event: response.failed\n" in await until_end(client)
+        assert b"event: response.failed\n" in await client.rest()
         assert await stopping == 1
         await happens(poll.closed)
         assert metric(proxy, "streams_total", ending="shutdown") == 1
@@ -477,13 +446,11 @@ class TestSilence:
         upstream.answer(*silent(*BEGUN))
         over = asyncio.Event()
         upstream.answer(Wait(over), *json_answer(CANCELLED))
-        client = await connect(proxy)
-        await client.post("/v1/responses", BACKGROUND)
-        await client.head()
-        got = await until(client, b": keep-alive\n\n")
-        got += await until(client, b": keep-alive\n\n")
+        client = await opened(proxy, connect)
+        got = await client.until(b": keep-alive\n\n")
+        got += await client.until(b": keep-alive\n\n")
         over.set()
-        got += await until_end(client)
+        got += await client.rest()
         assert check_stream(got.replace(b": keep-alive\n\n", b"")) == []
 
 
@@ -511,7 +478,7 @@ class TestCancel:
         await clients[3].post("/v1/responses/resp_1/cancel", b"")
         assert (await clients[3].answer()).status == 200
         for client in clients[:2]:
-            rest = await until_end(client)
+            rest = await client.rest()
             assert events_of(rest)[-1]["type"] == "response.failed"
             assert rest.endswith(DONE)
         assert polls(proxy) == {"ended": 2}
@@ -534,7 +501,7 @@ class TestCancel:
         streaming, cancelling = await connect(proxy), await connect(proxy)
         await streaming.post("/v1/responses", BACKGROUND)
         await streaming.head()
-        await until(streaming, DELTA)
+        await streaming.until(DELTA)
         await upstream.next_request()
         upstream.answer(Wait(first), *json_answer(RUNNING))
         await upstream.next_request()  # the question of the silence, which is answered late
@@ -543,7 +510,7 @@ class TestCancel:
         await cancelling.post("/v1/responses/resp_1/cancel", b"{}")
         assert (await cancelling.answer()).status == 200
         first.set()
-        assert events_of(await until_end(streaming))[-1]["type"] == "response.failed"
+        assert events_of(await streaming.rest())[-1]["type"] == "response.failed"
         assert polls(proxy) == {"pending": 1, "ended": 1}
 
     async def test_what_came_before_the_end_is_not_lost(
@@ -562,16 +529,16 @@ class TestCancel:
         streaming, cancelling = await connect(proxy), await connect(proxy)
         await streaming.post("/v1/responses", BACKGROUND)
         await streaming.head()
-        await until(streaming, BEGUN[-2])
+        await streaming.until(BEGUN[-2])
         upstream.answer(*json_answer(CANCELLED))
         late = asyncio.Event()
         upstream.answer(Reached(asked), Wait(late), *json_answer(CANCELLED))
         await cancelling.post("/v1/responses/resp_1/cancel", b"")
         await cancelling.answer()
         await happens(rest_sent)
-        got = await until(streaming, DELTA)
+        got = await streaming.until(DELTA)
         late.set()
-        got += await until_end(streaming)
+        got += await streaming.rest()
         assert events_of(got)[-1]["type"] == "response.failed"
         assert polls(proxy) == {"ended": 1}
 
@@ -599,7 +566,7 @@ class TestCancel:
             upstream.answer(*json_answer(CANCELLED))
         await cancelling.post("/v1/responses/resp_1/cancel", b"")
         await cancelling.answer()
-        got = await until_end(streaming)
+        got = await streaming.rest()
         assert DELTA in got
         assert events_of(got.replace(piece, b""))[-1]["type"] == "response.failed"
         assert polls(proxy) == {"ended": 1}
@@ -613,12 +580,12 @@ class TestCancel:
         streaming, cancelling = await connect(proxy), await connect(proxy)
         await streaming.post("/v1/responses", BACKGROUND)
         await streaming.head()
-        await until(streaming, BEGUN[-2])
+        await streaming.until(BEGUN[-2])
         upstream.answer(*json_answer(CANCELLED))
         upstream.answer(*json_answer(CANCELLED), Reached(answered))
         await cancelling.post("/v1/responses/resp_1/cancel", b"")
         await cancelling.answer()
-        got = await until_end(streaming)
+        got = await streaming.rest()
         assert DELTA in got
         assert events_of(got)[-1]["type"] == "response.failed"
         assert polls(proxy) == {"ended": 1}
@@ -640,12 +607,12 @@ class TestCancel:
         streaming, cancelling = await connect(proxy), await connect(proxy)
         await streaming.post("/v1/responses", BACKGROUND)
         await streaming.head()
-        got = await until(streaming, DELTA)
+        got = await streaming.until(DELTA)
         upstream.answer(*json_answer({}, status=status))
         await cancelling.post(target, b"")
         assert (await cancelling.answer()).status == status
         go_on.set()
-        assert got + await until_end(streaming) == b"".join(WHOLE)
+        assert got + await streaming.rest() == b"".join(WHOLE)
         assert len(upstream.requests) == 2
 
     @pytest.mark.parametrize("settings", [{"mode": "observe"}, {"status_poll_seconds": 0}])
@@ -658,12 +625,12 @@ class TestCancel:
         streaming, cancelling = await connect(proxy), await connect(proxy)
         await streaming.post("/v1/responses", BACKGROUND)
         await streaming.head()
-        got = await until(streaming, DELTA)
+        got = await streaming.until(DELTA)
         upstream.answer(*json_answer(CANCELLED))
         await cancelling.post("/v1/responses/resp_1/cancel", b"")
         await cancelling.answer()
         go_on.set()
-        assert got + await until_end(streaming) == b"".join(WHOLE)
+        assert got + await streaming.rest() == b"".join(WHOLE)
         assert len(upstream.requests) == 2
 
 
@@ -743,7 +710,7 @@ class TestEmptyStream:
         assert [event["type"] for event in events_of(got.body)] == types[first:]
         if after is None:
             assert check_stream(got.body) == []
-        await idle(proxy)
+        await until_idle(proxy)
         assert polls(proxy) == {"ended": 1}
         assert metric(proxy, "streams_total", ending="completed") == 1
         poll: Seen = upstream.requests[1]
@@ -826,7 +793,7 @@ class TestEmptyStream:
         poll = await upstream.next_request()
         client.leave()
         await happens(poll.closed)
-        await idle(proxy)
+        await until_idle(proxy)
         assert metric(proxy, "streams_total", ending="client_gone") == 1
 
     async def test_a_shutdown_waits_for_no_answer(

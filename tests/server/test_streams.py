@@ -31,17 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.server.conftest import Connect, Start
-    from tests.support.http import RawClient
     from tests.support.upstream import FakeUpstream, Step
     from vllm_sse_proxy.server.app import Server
     from vllm_sse_proxy.stream.repair import RequestContext
-
-
-async def until_end(client: RawClient) -> bytes:
-    got = b""
-    while piece := await client.chunk():
-        got += piece
-    return got
 
 
 async def test_a_conforming_stream_is_unchanged(
@@ -124,7 +116,7 @@ async def test_events_are_passed_on_as_they_come(
         assert await client.chunk() == frame
     for gate in gates[last + 1 :]:  # a closing may be held until the next event shows that it is right
         gate.set()
-    assert await until_end(client) == b"".join(WHOLE[last + 1 :])
+    assert await client.rest() == b"".join(WHOLE[last + 1 :])
 
 
 async def test_the_body_ends_at_the_terminal_event(
@@ -173,11 +165,9 @@ async def test_every_bad_end_is_reported(
     client = await connect(proxy)
     await client.post("/v1/responses", BODY)
     await client.head()
-    got = b""
-    while DELTA not in got:
-        got += await client.chunk()
+    got = await client.until(DELTA)
     go_on.set()
-    got += await until_end(client)
+    got += await client.rest()
     assert b"event: response.failed\n" in got
     assert got.endswith(DONE)
     assert check_stream(got) == []
@@ -299,7 +289,7 @@ async def test_keep_alive(
     assert await client.chunk() == frame
     assert await client.chunk() == frame
     go_on.set()
-    rest = await until_end(client)
+    rest = await client.rest()
     assert rest.replace(frame, b"") == b"".join(WHOLE[5:])
     assert metric(proxy, "keepalives_total") >= 2
 
@@ -316,7 +306,7 @@ async def test_observe_mode_changes_nothing(upstream: FakeUpstream, start: Start
     while not got.endswith(broken[-1]):
         got += await client.chunk()
     quiet.set()
-    got += await until_end(client)
+    got += await client.rest()
     assert got == b"".join((*broken, *WHOLE[5:]))
     assert metric(proxy, "repairs_total", repair="string_deltas") == 1
     assert metric(proxy, "keepalives_total") == 0

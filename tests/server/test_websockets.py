@@ -11,7 +11,7 @@ from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer as AppServer
 from yarl import URL
 
-from tests.support.http import metric
+from tests.support.http import happens, metric
 from tests.support.upstream import PATIENCE_SECONDS, Chunk, Cut, Head, Raw, Reset, Wait, answer
 
 if TYPE_CHECKING:
@@ -284,8 +284,7 @@ async def test_silence_of_both_sides_ends_it(upstream: FakeUpstream, start: Star
     await client.get("/ws", *ASK)
     await client.head()
     assert await client.closed()
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        await upstream.requests[0].closed.wait()
+    await happens(upstream.requests[0].closed)
 
 
 async def test_shutdown_closes_it(upstream: FakeUpstream, start: Start, connect: Connect) -> None:
@@ -302,7 +301,7 @@ async def test_shutdown_closes_it(upstream: FakeUpstream, start: Start, connect:
 async def test_a_plain_request_may_follow_a_stream(
     upstream: FakeUpstream, proxy: Server, connect: Connect
 ) -> None:
-    """An Upgrade header that Connection does not name is no upgrade."""
+    """An Upgrade header that Connection does not name is not an upgrade."""
     upstream.answer(Head(headers=()), Chunk(b"x"), Raw(b"0\r\n\r\n"))
     client = await connect(proxy)
     await client.get("/x", "Upgrade: websocket")

@@ -51,7 +51,7 @@ def comment(text: bytes) -> Frame:
 
 
 def stray(text: bytes, data: bytes = b"", event: str | None = None) -> Frame:
-    """Build a frame with text that is no field."""
+    """Build a frame with text that is not a field."""
     return Frame(event, data, None, text)
 
 

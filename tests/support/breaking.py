@@ -8,7 +8,11 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vllm_sse_proxy.families.judging import Violation
 
 Body = dict[str, Any]
@@ -22,7 +26,7 @@ class Case:
 
     request: Any
     events: list[Any]
-    """Bodies of events, and bytes for what is no event."""
+    """Bodies of events, and bytes for what is not an event."""
     named: bool = False
     """Whether frames have an `event:` line."""
     extra: dict[str, Any] = field(default_factory=dict)
@@ -52,6 +56,15 @@ def frame(event: Any, *, named: bool = False) -> bytes:
 def rules_of(violations: list[Violation]) -> set[str]:
     """Return the names of the rules that are broken."""
     return {violation.rule for violation in violations}
+
+
+def by_rule(names: str, rows: Sequence[tuple[Any, ...]]) -> pytest.MarkDecorator:
+    """Run a test for each row, under the name of the rule that the row breaks.
+
+    :param names: of the row's members, one of which is `rule`.
+    """
+    place = names.split(", ").index("rule")
+    return pytest.mark.parametrize(names, rows, ids=[f"{at}-{row[place]}" for at, row in enumerate(rows)])
 
 
 def setting(*path: Any) -> Change:

@@ -86,6 +86,22 @@ class RawClient:
             await self.reader.readexactly(2)
         return data
 
+    async def until(self, wanted: bytes) -> bytes:
+        """Read chunks until these bytes have come; return all that came."""
+        got = b""
+        while wanted not in got:
+            piece = await self.chunk()
+            assert piece, got
+            got += piece
+        return got
+
+    async def rest(self) -> bytes:
+        """Read the chunks that are left."""
+        got = b""
+        while piece := await self.chunk():
+            got += piece
+        return got
+
     async def answer(self, *, method: str = "GET") -> Answer:
         """Read a whole answer."""
         answer = await self.head()
@@ -123,6 +139,19 @@ async def until_open(server: Server, count: int) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while len(server.gateway.open) != count:  # noqa: ASYNC110 - gives other tasks their turn, waits for no time
             await asyncio.sleep(0)
+
+
+async def until_idle(server: Server) -> None:
+    """Wait until every request is over, so that it has been counted."""
+    assert server.gateway is not None
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await server.gateway.wait_idle()
+
+
+async def happens(event: asyncio.Event) -> None:
+    """Wait until an event is set; fail if that takes too long."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await event.wait()
 
 
 def metric(server: Server, name: str, **labels: str) -> float:

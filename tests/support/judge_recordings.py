@@ -94,7 +94,7 @@ class Judged:
 
 
 def load(path: Path, *, repaired: bool = False) -> Judged | None:
-    """Load and judge one recording; None for what is no stream of these families.
+    """Load and judge one recording; None for what is not a stream of these families.
 
     :param repaired: judge what the proxy makes of it.
     """

@@ -27,7 +27,7 @@ class LocalServer:
     """A server on a free port of 127.0.0.1 with a task for each connection; a context manager.
 
     A subclass implements :meth:`serve`; the connection is closed when that returns or raises. A peer that leaves in the middle
-    is no error; asyncio reports any other exception. On exit the server stops listening and cancels the tasks that are left.
+    is not an error; asyncio reports any other exception. On exit the server stops listening and cancels the remaining tasks.
 
     :param limit: the most bytes that a read up to a separator may take.
     :param backlog: how many connections may wait to be accepted.

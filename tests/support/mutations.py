@@ -55,7 +55,7 @@ def stream_of(frames: Frames) -> bytes:
 
 
 def body_of(frame: bytes) -> Json | None:
-    """Return the object in a frame; None for a comment, for ``[DONE]`` and for what is no object."""
+    """Return the object in a frame; None for a comment, for ``[DONE]`` and for what is not an object."""
     data = frame.partition(b"data: ")[2]
     try:
         body = json.loads(data)

@@ -97,7 +97,7 @@ def terminal(*items: Json, name: str = "completed", **fields: Any) -> Json:
 
 
 def untouched(events: list[Json]) -> bool:
-    """Tell whether a stream needs no repair and leaves with the same data."""
+    """Return whether a stream needs no repair and leaves with the same data."""
     made = repaired(events)
     return not made.repairs and made.events == _numbered(events)
 

@@ -234,7 +234,7 @@ def _is_forced_calls(text: str, called: list[str]) -> bool:
 def holds(said: str, text: str) -> bool:
     """Whether every word of `text` is in `said`, in its order, with nothing but other words between.
 
-    Special tokens are no words: vLLM leaves them out of a text in one of its two parses only.
+    Special tokens are not words: vLLM leaves them out of a text in one of its two parses only.
     """
     if text in said or _SPECIAL_TOKENS.sub("", text) in _SPECIAL_TOKENS.sub("", said):
         return True

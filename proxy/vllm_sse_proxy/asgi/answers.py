@@ -14,6 +14,7 @@ import orjson
 
 from vllm_sse_proxy.asgi.protocol import BODY, START, body, encoded, headers_of, raw_headers, start
 from vllm_sse_proxy.config import Limit, Mode
+from vllm_sse_proxy.server.content import EVENT_STREAM, JSON, has_type
 from vllm_sse_proxy.server.headers import ERROR_HEADER, rewritten_headers, stream_headers
 from vllm_sse_proxy.server.posting import MAX_REFUSAL_BYTES
 from vllm_sse_proxy.stream.ending import BodyEnd
@@ -45,12 +46,6 @@ class Head:
         self.status = int(message["status"])
         self.raw = raw_headers(message.get("headers", ()))
         self.headers: CIMultiDict[str] = headers_of(self.raw)
-
-    def has_type(self, media_type: str) -> bool:
-        """Return whether the body is of this type, and can be read: it is not compressed."""
-        coding = self.headers.get("content-encoding", "identity").strip().lower()
-        found = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return found == media_type and coding in {"", "identity"}
 
 
 class Answers:
@@ -140,20 +135,18 @@ class Answers:
     async def _begin(self, head: Head) -> None:
         self._head, stream = head, self._stream
         self._exchange.status = self._exchange.upstream_status = head.status
-        if stream is not None and stream.may_be_refused(head.status) and head.has_type("application/json"):
+        if stream is not None and stream.may_be_refused(head.status) and has_type(head.headers, JSON):
             self._pieces = []
             return
         if stream is not None:
             stream.settle(head.status)
-            if head.status == HTTPStatus.OK and head.has_type("text/event-stream"):
+            if head.status == HTTPStatus.OK and has_type(head.headers, EVENT_STREAM):
                 self._relay = StreamAnswer(
                     self._settings, self._exchange, self._incoming, self._send, stream, head
                 )
                 return
             self._rewrite = stream.rewrite()
-        is_read = (
-            self._rewrite is not None and head.status == HTTPStatus.OK and head.has_type("application/json")
-        )
+        is_read = self._rewrite is not None and head.status == HTTPStatus.OK and has_type(head.headers, JSON)
         if is_read:
             self._pieces = []
             return

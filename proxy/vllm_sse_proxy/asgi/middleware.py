@@ -15,8 +15,8 @@ from vllm_sse_proxy.asgi.upstream import AppUpstream, current
 from vllm_sse_proxy.config import ServerSettings, load
 from vllm_sse_proxy.families import FAMILIES
 from vllm_sse_proxy.metrics import Metrics, code_class
+from vllm_sse_proxy.server.content import parse_body
 from vllm_sse_proxy.server.exchange import Exchange
-from vllm_sse_proxy.server.gateway import parse_body
 from vllm_sse_proxy.server.handlers import handlers_of
 from vllm_sse_proxy.server.headers import REQUEST_ID_HEADER, end_to_end, request_id_of
 from vllm_sse_proxy.server.routes import RouteTable

@@ -1,8 +1,10 @@
 """The protocols whose streams are repaired, one package each.
 
-Each package opens with the life of a stream, and has modules of the same names: ``grammar`` (the protocol as
-tables), ``conformance`` (its judge), and for a family that is repaired ``family`` (what :mod:`vllm_sse_proxy.stream` asks
-of it), ``view``, ``complete`` and ``repairs``. A family never imports another; what two of them use stands beside them.
+Each package opens with the life of a stream, and has modules of the same names: ``grammar`` (the protocol as tables),
+``conformance`` (its judge), ``family`` (what :mod:`vllm_sse_proxy.stream` asks of it), ``view`` and ``repairs``. Where one
+needs more, it has ``address``, ``complete`` and ``exit`` (the later stations; those of chunk streams are in :mod:`.chunks`),
+``settings``, and ``requests`` (the repair of refused requests). A family never imports another; what two of them use stands
+beside them.
 
 :data:`FAMILIES` is the one list that the routes, the metrics, the configuration and the documentation enumerate.
 """

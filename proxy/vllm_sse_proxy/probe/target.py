@@ -14,6 +14,7 @@ from aiohttp import hdrs
 
 from vllm_sse_proxy.demo.clients import mapping, object_of
 from vllm_sse_proxy.demo.report import printable
+from vllm_sse_proxy.server.content import media_type_of
 from vllm_sse_proxy.server.headers import ERROR_HEADER
 from vllm_sse_proxy.spelling import nearest
 
@@ -59,8 +60,7 @@ class _Page:
     @property
     def is_html(self) -> bool:
         """Whether it is a page for people."""
-        media_type = self.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
-        return media_type == "text/html" or self.body.lstrip()[:14].lower().startswith(
+        return media_type_of(self.headers) == "text/html" or self.body.lstrip()[:14].lower().startswith(
             (b"<!doctype html", b"<html")
         )
 

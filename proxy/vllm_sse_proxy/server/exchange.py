@@ -45,13 +45,15 @@ class Exchange:
 
     :ivar metrics: where everything about this request is counted.
     :ivar route: the label of the route in metrics.
-    :ivar client_ip: the client's address; ``peer_ip``: the one that connected, if that is a trusted proxy.
+    :ivar client_ip: the client's address.
+    :ivar peer_ip: the address that connected, if that is a trusted proxy.
     :ivar family: the family of the stream that answered it; None for other answers.
     :ivar raw_headers: the client's, as they came.
     :ivar user_agent: what the client calls itself.
     :ivar model: the model that is asked for, as far as the request was read.
     :ivar status: the status that the client was sent; None before that.
-    :ivar bytes_in: bytes of upstream's body; ``bytes_out``: bytes of body written to the client.
+    :ivar bytes_in: bytes of upstream's body.
+    :ivar bytes_out: bytes of body written to the client.
     :ivar first_byte_at: when the client was sent the first bytes of the body.
     :ivar ending: how it ended: ``ok``, ``upstream_4xx`` or ``upstream_5xx`` (passed through to their ends), an
         :class:`~vllm_sse_proxy.stream.ending.Ending` or the code of a proxy error.

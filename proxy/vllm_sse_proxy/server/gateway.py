@@ -14,10 +14,9 @@ import re
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
-import orjson
 from aiohttp import hdrs, web
 
 from vllm_sse_proxy.config import Mode
@@ -26,10 +25,11 @@ from vllm_sse_proxy.server import errors
 from vllm_sse_proxy.server.admission import check_request, is_upgrade
 from vllm_sse_proxy.server.answers import ClientGoneError
 from vllm_sse_proxy.server.body import UpstreamBody
+from vllm_sse_proxy.server.content import EVENT_STREAM, JSON, has_type, media_type_of, parse_body
 from vllm_sse_proxy.server.errors import ProxyError
 from vllm_sse_proxy.server.exchange import Exchange, shortened
 from vllm_sse_proxy.server.headers import REQUEST_ID_HEADER, Forwarding, request_id_of
-from vllm_sse_proxy.server.posting import Answer, Posting, is_json
+from vllm_sse_proxy.server.posting import Answer, Posting
 from vllm_sse_proxy.server.relay import ObservedRelay, PassThrough, UnrepairedStream, WholeRelay
 from vllm_sse_proxy.server.stream_relay import StreamRelay
 from vllm_sse_proxy.server.tunnel import Tunnel
@@ -106,20 +106,7 @@ class Gateway:
             target = _ABSOLUTE_FORM.sub("", target, count=1) or "/"
         path, _, query = target.partition("?")
         route = self.routes.find(request.method, path, query)
-        client = self._client_of(request)
-        user_agent = request.headers.get(hdrs.USER_AGENT)
-        exchange = Exchange(
-            metrics=self.metrics,
-            request_id=request_id_of(request.headers.getall(REQUEST_ID_HEADER, ())),
-            method=request.method,
-            path=path,
-            route=route.label,
-            client_ip=client,
-            peer_ip=None if client == request.remote else request.remote,
-            raw_headers=request.raw_headers,
-            user_agent=None if user_agent is None else shortened(user_agent),
-            started_at=loop.time(),
-        )
+        exchange = self._exchange_of(request, path, route, loop.time())
         self.open.add(exchange)
         self.metrics.requests_in_flight.inc()
         lasting = may_last(request, route)
@@ -153,6 +140,23 @@ class Gateway:
             exchange.relay = None  # else the two would keep each other in memory
             self._note_end(exchange, loop.time())
         return response
+
+    def _exchange_of(self, request: web.BaseRequest, path: str, route: Route, now: float) -> Exchange:
+        """Return the facts of a request that are known when it comes."""
+        client = self._client_of(request)
+        user_agent = request.headers.get(hdrs.USER_AGENT)
+        return Exchange(
+            metrics=self.metrics,
+            request_id=request_id_of(request.headers.getall(REQUEST_ID_HEADER, ())),
+            method=request.method,
+            path=path,
+            route=route.label,
+            client_ip=client,
+            peer_ip=None if client == request.remote else request.remote,
+            raw_headers=request.raw_headers,
+            user_agent=None if user_agent is None else shortened(user_agent),
+            started_at=now,
+        )
 
     def _client_of(self, request: web.BaseRequest) -> str | None:
         """Return the client's address, as far as it can be relied on."""
@@ -239,7 +243,7 @@ class Gateway:
                 self._note_unrepaired(exchange, stream.handler.family.name)
         elif is_event_stream(body.answer):
             return UnrepairedStream(exchange, body, request, note=partial(self._note_unrepaired, exchange))
-        if rewrite is None or body.answer.status != HTTPStatus.OK or not is_json(body.answer):
+        if rewrite is None or body.answer.status != HTTPStatus.OK or not has_type(body.answer.headers, JSON):
             return PassThrough(exchange, body, request)
         relay = ObservedRelay if self.settings.mode is Mode.OBSERVE else WholeRelay
         return relay(exchange, body, request, rewrite=rewrite, max_bytes=self.settings.max_frame_bytes)
@@ -382,20 +386,9 @@ def may_last(request: web.BaseRequest, route: Route) -> bool:
 
 def is_event_stream(answer: aiohttp.ClientResponse) -> bool:
     """Return whether an answer is a stream that can be read: 200, ``text/event-stream``, not compressed after all."""
-    coding = answer.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
-    return has_event_stream(answer) and coding in {"", "identity"}
+    return answer.status == HTTPStatus.OK and has_type(answer.headers, EVENT_STREAM)
 
 
 def has_event_stream(answer: aiohttp.ClientResponse) -> bool:
     """Return whether an answer is a stream of events, readable or not."""
-    media_type = answer.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
-    return answer.status == HTTPStatus.OK and media_type == "text/event-stream"
-
-
-def parse_body(body: bytes) -> dict[str, Any] | None:
-    """Return the request as JSON, or None if it is not a JSON object: vLLM will say what is wrong with it."""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    return document if isinstance(document, dict) else None
+    return answer.status == HTTPStatus.OK and media_type_of(answer.headers) == EVENT_STREAM

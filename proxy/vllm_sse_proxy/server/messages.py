@@ -11,7 +11,7 @@ import orjson
 from vllm_sse_proxy.config import Mode
 from vllm_sse_proxy.families.messages.requests import MessagesPlanner, has_budget, misread_in
 from vllm_sse_proxy.server.handling import FamilyHandler, StreamRequest
-from vllm_sse_proxy.server.repairing import RepairedRequest, RepairingRequest, RequestRepairs
+from vllm_sse_proxy.server.repairing import RepairingRequest, RequestPosts, RequestRepairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,7 +54,7 @@ class MessagesHandler(FamilyHandler):
         if self.settings.mode is Mode.OBSERVE:
             return super().begin(exchange, target, resource, headers)
         return MessagesRequest(
-            self, exchange, target, resource, RepairedRequest(self.repairs, exchange, headers)
+            self, exchange, target, resource, RequestPosts(self.repairs, exchange, headers)
         )
 
     def note_unreachable(self) -> None:
@@ -79,4 +79,4 @@ class MessagesRequest(RepairingRequest):
         """Learn from a stream that was nothing but a 400: no budgets, very likely, which no refusal would have shown."""
         failure = normalizer.failure
         if self._has_budget and failure is not None and failure.status == HTTPStatus.BAD_REQUEST:
-            self.repaired.note_no_budgets()
+            self.posts.note_no_budgets()

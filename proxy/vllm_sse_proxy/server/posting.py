@@ -14,6 +14,7 @@ import aiohttp
 from aiohttp import hdrs
 
 from vllm_sse_proxy.metrics import code_class
+from vllm_sse_proxy.server.content import JSON, has_type
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -64,7 +65,7 @@ class Posting:
         if reader is None:
             return answer
         answers = [answer]
-        while reader.may_be_refused(answer.head.status) and is_json(answer.head):
+        while reader.may_be_refused(answer.head.status) and has_type(answer.head.headers, JSON):
             refusal, is_whole = await self._refusal(answer.head)
             answers[-1] = Answer(answer.head, refusal)
             again = reader.after_refusal(answer.head.status, refusal) if is_whole else None
@@ -99,10 +100,3 @@ class Posting:
             raise
         self.exchange.bytes_in += size
         return b"".join(pieces), size <= MAX_REFUSAL_BYTES
-
-
-def is_json(head: aiohttp.ClientResponse) -> bool:
-    """Return whether an answer's body is JSON that can be read: not compressed."""
-    media_type = head.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
-    coding = head.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
-    return media_type == "application/json" and coding in {"", "identity"}

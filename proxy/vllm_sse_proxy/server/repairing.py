@@ -99,7 +99,7 @@ class RequestRepairs:
 
 
 @dataclass(eq=False)
-class RepairedRequest:
+class RequestPosts:
     """The posts of one request.
 
     :param headers: makes the client's own end-to-end headers, as they are forwarded.
@@ -119,7 +119,8 @@ class RepairedRequest:
     async def first(self, raw: bytes, request: dict[str, Any]) -> bytes:
         """Return what is sent first: nearly always the request as it came.
 
-        :param raw: the request's body; ``request``: the same as a JSON object.
+        :param raw: the request's body.
+        :param request: the same as a JSON object.
         """
         repairs = self.repairs
         model = request.get("model")
@@ -227,27 +228,27 @@ class RepairedRequest:
 class RepairingRequest(StreamRequest):
     """A request that is sent again in another form if upstream refuses it.
 
-    :ivar repaired: its posts.
+    :ivar posts: what it was sent as.
     """
 
-    repaired: RepairedRequest
+    posts: RequestPosts
 
     async def take_body(self, body: bytes, document: Mapping[str, Any] | None) -> bytes:
         """Return the body for upstream: repaired where no refusal will come."""
         await super().take_body(body, document)
-        return body if document is None else await self.repaired.first(body, dict(document))
+        return body if document is None else await self.posts.first(body, dict(document))
 
     def may_be_refused(self, status: int) -> bool:
         """Return whether an answer with this status may be a refusal after which the request is sent again."""
-        return self.repaired.may_be_refused(status)
+        return self.posts.may_be_refused(status)
 
     def after_refusal(self, status: int, refusal: bytes) -> bytes | None:
         """Return the body that is sent instead of a refused one; None if the request is not sent again."""
-        return self.repaired.after_refusal(status, refusal)
+        return self.posts.after_refusal(status, refusal)
 
     def settle(self, status: int) -> int:
         """Take note that the request is not sent again; return which of upstream's answers the client gets."""
-        return self.repaired.settle(status)
+        return self.posts.settle(status)
 
 
 def _is_success(status: int) -> bool:

@@ -1,8 +1,9 @@
 """The engine: events pass the repairs in their order, are completed, and leave by one exit. It knows no protocol.
 
 A replacement goes, depth first, to the later repairs only, so no repair sees its own work and termination is plain. The exit
-alone writes the client's view and gives numbers; it can be neither reordered nor switched off. A repair that raises is left
-out for that event and counted (fail open): the proxy never makes a stream worse than upstream made it.
+writes the client's view and gives numbers; it can be neither reordered nor switched off, and the fast path only does again
+what it did. A repair that raises is left out for that event and counted (fail open): the proxy never makes a stream worse
+than upstream made it.
 
 Holding is the engine's. It keeps what a repair holds, in order, and releases it before the next event that the repair lets
 pass, and when there is too much of it.

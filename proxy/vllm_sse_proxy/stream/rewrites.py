@@ -8,7 +8,7 @@ neither parsed nor walked; the corrections that the walk counted are counted aga
 
 A form has a gap for the words, found by value: where the JSON of the emitted words stands, exactly once, or exactly twice if
 the family says that the delta has them twice (:meth:`.view.View.has_words_twice`). It may have one for
-the number, and one for an index that makes no difference (:meth:`.family.View.idle_index`): up to 0.16 vLLM counts it up with
+the number, and one for an index that makes no difference (:meth:`.view.View.idle_index`): up to 0.16 vLLM counts it up with
 every delta (R05).
 
 Guards. Words are a JSON string; literals hold no escapes; numbers are spelled as JSON spells them; the text has room left. An

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Completer(ABC):
-    """The station that emits: an event, after whatever must come before it."""
+    """The station that completes: it hands an event to the exit, after whatever must come before it."""
 
     @abstractmethod
     def complete(self, event: Event) -> None:

@@ -14,6 +14,9 @@ class Tally:
     :ivar events_renumbered: upstream's events that left with another number.
     :ivar events_inserted: events that the proxy made.
     :ivar events_dropped: upstream's events that did not leave.
+    :ivar comments: upstream's comments.
+    :ivar bytes_in: bytes of upstream's body.
+    :ivar bytes_out: bytes for the client.
     :ivar repairs: name of a repair → how many corrections it made.
     :ivar repair_failures: name of a repair → how often it raised, and was left out for that event.
     """

@@ -14,6 +14,7 @@ from tests.support.breaking import (
     Change,
     asking,
     both,
+    by_rule,
     ending,
     inserting,
     rules_of,
@@ -362,7 +363,7 @@ CONFORMING: dict[str, Case] = {
     "usage that was not asked for": Case(
         {}, [*bare({"content": "Hi"}).events[:1], {**chunk(0, {}, 1), "choices": []}, DONE]
     ),
-    "a request that is no object": Case("{", bare({"content": "Hi"}).events),
+    "a request that is not an object": Case("{", bare({"content": "Hi"}).events),
     "a request that makes no sense": Case(
         {"n": "2", "tools": {}, "tool_choice": 1, "stop": 2, "stream_options": [], "logprobs": 1},
         bare({"content": "Hi"}).events,
@@ -388,18 +389,14 @@ def test_conforms(name: str) -> None:
     assert check_stream(case.encode(), request=case.request) == []
 
 
-@pytest.mark.parametrize(
-    ("rule", "change"), BROKEN, ids=[f"{at}-{rule}" for at, (rule, _) in enumerate(BROKEN)]
-)
+@by_rule("rule, change", BROKEN)
 def test_breaks_this_rule_and_no_other(rule: str, change: Change) -> None:
     case = perfect()
     change(case)
     assert judge(case) == {rule}
 
 
-@pytest.mark.parametrize(
-    ("rule", "case"), OTHERS, ids=[f"{at}-{rule}" for at, (rule, _) in enumerate(OTHERS)]
-)
+@by_rule("rule, case", OTHERS)
 def test_a_small_stream_breaks_this_rule_and_no_other(rule: str, case: Case) -> None:
     assert judge(case) == {rule}
 

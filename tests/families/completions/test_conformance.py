@@ -13,6 +13,7 @@ from tests.support.breaking import (
     Change,
     asking,
     both,
+    by_rule,
     ending,
     inserting,
     rules_of,
@@ -133,7 +134,7 @@ CONFORMING: dict[str, Case] = {
     "the echo of a stop string": bare("STOP", prompt="x", stop=["STOP"], echo=True),
     "a stop string that is shown": bare("STOP", prompt="x", stop=["STOP"], include_stop_str_in_output=True),
     "an error first": Case({"prompt": "x", "n": 4}, [ERROR, DONE]),
-    "a request that is no object": Case(None, bare("Hi").events),
+    "a request that is not an object": Case(None, bare("Hi").events),
     "a request that makes no sense": Case(
         {"n": -1, "stop": 1, "prompt": {}, "logprobs": True}, bare("Hi").events
     ),
@@ -155,9 +156,7 @@ def test_conforms(name: str) -> None:
     assert check_stream(case.encode(), request=case.request) == []
 
 
-@pytest.mark.parametrize(
-    ("rule", "change"), BROKEN, ids=[f"{at}-{rule}" for at, (rule, _) in enumerate(BROKEN)]
-)
+@by_rule("rule, change", BROKEN)
 def test_breaks_this_rule_and_no_other(rule: str, change: Change) -> None:
     case = perfect()
     change(case)

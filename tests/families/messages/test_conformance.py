@@ -14,6 +14,7 @@ from tests.support.breaking import (
     Change,
     asking,
     both,
+    by_rule,
     ending,
     frame,
     inserting,
@@ -242,7 +243,7 @@ CONFORMING: dict[str, Case] = {
     "an error after the last event but one": Case({}, [*bare(*TEXT).events[:-1], ERROR], named=True),
     "a block that comes whole": bare(started(0, type="container_upload", file_id="f"), stopped(0)),
     "a citation": bare(TEXT[0], delta(0, "citations_delta", citation={}), TEXT[2]),
-    "a request that is no object": Case([], bare(*TEXT).events, named=True),
+    "a request that is not an object": Case([], bare(*TEXT).events, named=True),
     "a request that makes no sense": Case(
         {"tools": 1, "tool_choice": "auto", "stop_sequences": {}}, bare(*TEXT).events, named=True
     ),
@@ -264,18 +265,14 @@ def test_conforms(name: str) -> None:
     assert check_stream(case.encode(), request=case.request) == []
 
 
-@pytest.mark.parametrize(
-    ("rule", "change"), BROKEN, ids=[f"{at}-{rule}" for at, (rule, _) in enumerate(BROKEN)]
-)
+@by_rule("rule, change", BROKEN)
 def test_breaks_this_rule_and_no_other(rule: str, change: Change) -> None:
     case = perfect()
     change(case)
     assert judge(case) == {rule}
 
 
-@pytest.mark.parametrize(
-    ("rule", "case"), OTHERS, ids=[f"{at}-{rule}" for at, (rule, _) in enumerate(OTHERS)]
-)
+@by_rule("rule, case", OTHERS)
 def test_a_small_stream_breaks_this_rule_and_no_other(rule: str, case: Case) -> None:
     assert judge(case) == {rule}
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.catalogue import DEFECTS
+from tests.support.examples import holds_in_order
 from tests.support.messages import run
 from vllm_sse_proxy import BodyEnd
 from vllm_sse_proxy.families import MESSAGES
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "repairs-messages.md").read_text("utf-8")
 CORRECTIONS = corrections_of(MESSAGES)
 ENDS = {"(silence)": BodyEnd.IDLE_TIMEOUT}
-NEXT = "(next)"
 ASKED = "(asked with "
 
 
@@ -48,33 +48,6 @@ def made_of(block: str, disabled: Collection[str] = ()) -> list[str]:
     return [line for line in made.decode().splitlines() if line]
 
 
-def contains(whole: Any, part: Any) -> bool:
-    if isinstance(part, dict):
-        return isinstance(whole, dict) and all(k in whole and contains(whole[k], v) for k, v in part.items())
-    return bool(whole == part)
-
-
-def shows(line: str, wanted: str) -> bool:
-    if not wanted.startswith("data: "):
-        return line == wanted
-    return line.startswith("data: ") and contains(json.loads(line[6:]), json.loads(wanted[6:]))
-
-
-def holds(lines: list[str], wanted: list[str]) -> bool:
-    """Return whether the lines hold those that are wanted, in order; behind `(next)`, in the very next frame."""
-    left = [line for line in lines if line.startswith("data: ")] if NEXT in wanted else lines
-    at = 0
-    for position, one in enumerate(wanted):
-        if one == NEXT:
-            continue
-        is_next = position > 0 and wanted[position - 1] == NEXT
-        found = next((i for i in range(at, len(left)) if shows(left[i], one)), None)
-        if found is None or (is_next and found != at):
-            return False
-        at = found + 1
-    return True
-
-
 def test_entries_stand_in_the_order_of_the_corrections() -> None:
     assert re.findall(r"^### (.*)", DOCUMENT, flags=re.MULTILINE) == [one.name for one in CORRECTIONS]
 
@@ -95,5 +68,5 @@ class TestEntry:
         before, after = re.findall(r"```\n(.*?)```", entry(one.name), flags=re.DOTALL)
         wanted = after.splitlines()
         made = made_of(before)
-        assert holds(made, wanted), "\n".join(made)
-        assert not holds(made_of(before, [one.name]), wanted)
+        assert holds_in_order(made, wanted), "\n".join(made)
+        assert not holds_in_order(made_of(before, [one.name]), wanted)

@@ -13,7 +13,7 @@ from vllm_sse_proxy.families.responses.conformance import RULES, ConformanceChec
 
 Body = dict[str, Any]
 Stream = list[Any]
-"""Bodies of events without their numbers, and bytes for what is no event."""
+"""Bodies of events without their numbers, and bytes for what is not an event."""
 
 DONE = b"data: [DONE]\n\n"
 ABSENT = object()
@@ -669,7 +669,7 @@ def without(node: Body, name: str) -> Body:
 
 
 def in_open_responses(events: Stream) -> Stream:
-    """Tell the stream in dialect open-responses."""
+    """Return the stream in dialect open-responses."""
     for event in events:
         if not isinstance(event, bytes):
             event["type"] = event["type"].replace("reasoning_text", "reasoning")

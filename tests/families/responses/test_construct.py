@@ -177,7 +177,7 @@ class TestItems:
         assert construct.emitted_item(item, status="completed") == done
         assert construct.is_as_emitted(item, done)
 
-    def test_a_proven_item_lends_what_the_deltas_cannot_tell(self) -> None:
+    def test_a_proven_item_lends_what_the_deltas_cannot_say(self) -> None:
         events, done = reasoning(0, "Hm")
         made = construct.emitted_item(
             emitted(events[:-1]), status="completed", proven={**done, "encrypted_content": "x"}

@@ -125,7 +125,7 @@ def test_an_input_that_is_not_the_first_member_is_read_from_the_whole() -> None:
     ],
 )
 def test_escapes(escapes: str, text: str) -> None:
-    """Half a pair becomes the sign for what cannot be read; what is no escape, for strict readers, says itself."""
+    """Half a pair becomes the sign for what cannot be read; what is not an escape, for strict readers, says itself."""
     arguments = f'{{"input": "a{escapes}b"}}'
     wanted = f"a{text}b" if escapes != "\\u00" else "a\\u00b"
     assert input_of(arguments) == wanted

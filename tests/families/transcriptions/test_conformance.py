@@ -13,6 +13,7 @@ from tests.support.breaking import (
     Change,
     asking,
     both,
+    by_rule,
     ending,
     inserting,
     rules_of,
@@ -169,9 +170,7 @@ def test_conforms(name: str) -> None:
     assert judge(CONFORMING[name]) == set()
 
 
-@pytest.mark.parametrize(
-    ("perfect", "rule", "change"), BROKEN, ids=[f"{at}-{rule}" for at, (_, rule, _) in enumerate(BROKEN)]
-)
+@by_rule("perfect, rule, change", BROKEN)
 def test_breaks_this_rule_and_no_other(perfect: Any, rule: str, change: Change) -> None:
     case = perfect()
     change(case)

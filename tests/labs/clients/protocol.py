@@ -76,7 +76,7 @@ class Protocol:
         )  # fmt: skip
 
     def alone(self, name: str, reference: str, steps: tuple[Step, ...]) -> Scenario:
-        """Return an answer that is no conversation's."""
+        """Return an answer that belongs to no conversation."""
         return Scenario(name, "text", reference, [steps], tools=self.tools, says_why=name in self.saying_why)
 
     def recorded(self, golden: Golden, answer: Turn, tools: Sequence[Json] | None = None) -> Scenario:

@@ -90,7 +90,7 @@ def run(data: bytes, places: Sequence[int], end: BodyEnd, plan: Plan) -> tuple[b
 def check_family(data: bytes, places: Sequence[int], end: BodyEnd, plan: Plan) -> None:
     """Hold for any family that cuts do not matter, and that what left stays as it is when it comes again.
 
-    The judges of the other families are not asked: they know what a model should say, and any bytes are no model's.
+    The judges of the other families are not asked: they know what a model should say, and these bytes are not a model's.
     """
     made, normalizer = run(data, places, end, plan)
     assert made == run(data, [], end, plan)[0], "what leaves depends on the cuts"

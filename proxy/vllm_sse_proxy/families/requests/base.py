@@ -84,6 +84,8 @@ class RequestRepair(ABC):
     :cvar name: the one name of the repair: module, counter label, configuration, docs anchor.
     :cvar summary: one line for tables.
     :cvar lossless: whether the model sees all that the client sent.
+    :cvar accepted_since: the first release that accepts what the repair would change; None if none does, or that does not
+        decide it.
     :cvar first: why, and under which condition, it is applied before the first send; empty if it never is.
     :cvar answers_500: whether some release answers its feature with 500 instead of 400.
     :cvar enabled: whether it is switched on unless the configuration says otherwise.
@@ -94,12 +96,15 @@ class RequestRepair(ABC):
     name: ClassVar[str]
     summary: ClassVar[str]
     lossless: ClassVar[bool]
+    accepted_since: ClassVar[tuple[int, int] | None] = None
     first: ClassVar[str] = ""
     answers_500: ClassVar[bool] = False
     enabled: ClassVar[bool] = True
 
-    def step(self, facts: Facts) -> Step:  # noqa: ARG002 - most do not depend on upstream
+    def step(self, facts: Facts) -> Step:
         """Return when the repair is applied to requests for this upstream."""
+        if self.accepted_since is not None and facts.is_since(self.accepted_since):
+            return Step.NEVER
         return Step.LOSSLESS if self.lossless else Step.LOSSY
 
     @abstractmethod

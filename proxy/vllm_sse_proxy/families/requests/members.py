@@ -19,6 +19,11 @@ def text_of(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+def name_of(value: object) -> str:
+    """Return the ``name`` of a tool; the empty string if it has none."""
+    return text_of(value.get("name")) if isinstance(value, dict) else ""
+
+
 def tools_of(body: Body) -> list[Any]:
     """Return the request's tools; empty if it has none."""
     tools = body.get("tools")

@@ -112,8 +112,8 @@ class RequestPlanner:
     def is_urgent(self, request: Body, facts: Facts) -> bool:
         """Return whether a request may have to be repaired before its first send.
 
-        If it need not, and the memory knows nothing of its
-        model, it can be sent as it came, and :class:`RequestAttempts` be made when it is refused.
+        If it need not, and the memory knows nothing of its model, it can be sent as it came, and :class:`RequestAttempts` be
+        made when it is refused.
         """
         upstream = (facts.release, facts.harmony, facts.budgets)
         urgent = self._urgent.get(upstream)

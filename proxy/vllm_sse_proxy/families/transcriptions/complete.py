@@ -1,4 +1,4 @@
-"""The station that emits: in vLLM's own form or in OpenAI's, with an error for what has no end.
+"""The third station: an event leaves in vLLM's own form or in OpenAI's, and what has no end gets an error.
 
 vLLM cuts long audio into pieces of 30 seconds, finishes each, and says nowhere how many there are (T03). So only ``[DONE]``
 behind the end of a piece shows that a transcript is whole.

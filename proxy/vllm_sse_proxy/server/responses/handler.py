@@ -15,7 +15,7 @@ from vllm_sse_proxy.config import Mode
 from vllm_sse_proxy.families.responses.answers import answer_plan
 from vllm_sse_proxy.families.responses.view import ClientView
 from vllm_sse_proxy.server.handling import FamilyHandler, StreamRequest
-from vllm_sse_proxy.server.repairing import RepairedRequest, RepairingRequest
+from vllm_sse_proxy.server.repairing import RepairingRequest, RequestPosts
 from vllm_sse_proxy.server.responses.call_ids import answered_response, with_stored_ids
 from vllm_sse_proxy.server.responses.json_answers import answered, items_of
 from vllm_sse_proxy.server.responses.polling import StatusPoller
@@ -83,7 +83,7 @@ class ResponsesHandler(FamilyHandler):
             exchange,
             resume.target,
             resource,
-            RepairedRequest(self.repairs, exchange, headers),
+            RequestPosts(self.repairs, exchange, headers),
             stored,
             self.pollers,
             resume.starting_after,
@@ -159,7 +159,7 @@ class ResponsesRequest(RepairingRequest):
             return body
         translated = await self._translated(body, document)
         request = dict(document) if translated is body else orjson.loads(translated)
-        return await self.repaired.first(translated, request)
+        return await self.posts.first(translated, request)
 
     async def _translated(self, body: bytes, document: Mapping[str, Any]) -> bytes:
         """Return the body with the call_ids that upstream has stored, if it answers calls of a stored response."""
@@ -179,8 +179,8 @@ class ResponsesRequest(RepairingRequest):
     def settle(self, status: int) -> int:
         """Take note that the request is not sent again; return which of upstream's answers the client gets."""
         settled = super().settle(status)
-        if self.repaired.conversion:
-            self.context = replace(self.context, conversion=self.repaired.conversion)
+        if self.posts.conversion:
+            self.context = replace(self.context, conversion=self.posts.conversion)
         return settled
 
     def rewrite(self) -> Rewrite | None:

@@ -1,4 +1,4 @@
-"""P01: an `event:` line that is not the `type`, and payloads that are no event."""
+"""P01: an `event:` line that is not the `type`, and payloads that are not events."""
 
 from __future__ import annotations
 

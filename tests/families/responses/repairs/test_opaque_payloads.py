@@ -1,4 +1,4 @@
-"""Payloads that are no event: named by their `event:` line, or dropped."""
+"""Payloads that are not events: named by their `event:` line, or dropped."""
 
 from __future__ import annotations
 

@@ -197,7 +197,7 @@ class TestBytes:
 
 
 def test_a_request_that_only_seems_urgent() -> None:
-    """An instruction that is no text is not moved."""
+    """An instruction that is not text is not moved."""
     picture = {"type": "input_image", "image_url": "data:,"}
     body = request(input=[{"role": "developer", "content": [picture]}, {"role": "user", "content": "Hi"}])
     attempts = attempts_for(body, Facts(release=(0, 12), harmony=False))

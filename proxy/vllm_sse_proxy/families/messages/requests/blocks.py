@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from vllm_sse_proxy.families.requests.base import Facts, Repaired, RequestRepair, Step
+from vllm_sse_proxy.families.requests.base import Facts, Repaired, RequestRepair
 from vllm_sse_proxy.families.requests.members import text_of, type_of
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ def shortened(text: str) -> str:
 class BlockRepair(RequestRepair):
     """A repair of single blocks. A message that is left without any goes.
 
-    :cvar in_messages: whether it looks at the blocks of messages; ``in_tool_results``: at those of tools' results.
+    :cvar in_messages: whether it looks at the blocks of messages.
+    :cvar in_tool_results: whether it looks at those of tools' results.
     """
 
     __slots__ = ()
@@ -120,18 +121,12 @@ class LeftOutBlocks(BlockRepair):
     """A repair that leaves out the blocks of messages of one type, which old releases refuse.
 
     :cvar left_out: the type.
-    :cvar taken_since: the first release that takes them.
     """
 
     __slots__ = ()
 
     in_tool_results: ClassVar[bool] = False
     left_out: ClassVar[str]
-    taken_since: ClassVar[tuple[int, int]]
-
-    def step(self, facts: Facts) -> Step:
-        """Return NEVER where upstream takes them."""
-        return Step.NEVER if facts.is_since(self.taken_since) else super().step(facts)
 
     def replacement(self, block: Body, facts: Facts) -> list[Any] | None:  # noqa: ARG002 - step() has looked at them
         """Return nothing for such a block."""

@@ -1,4 +1,4 @@
-"""Documents that are no text."""
+"""Documents that are not text."""
 
 from __future__ import annotations
 

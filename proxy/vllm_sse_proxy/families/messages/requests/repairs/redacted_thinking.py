@@ -19,4 +19,4 @@ class RedactedThinking(LeftOutBlocks):
     summary: ClassVar = "`redacted_thinking` blocks are left out"
     lossless: ClassVar = True
     left_out: ClassVar = "redacted_thinking"
-    taken_since: ClassVar = (0, 20)
+    accepted_since: ClassVar = (0, 20)

@@ -19,4 +19,4 @@ class RefusedThinking(LeftOutBlocks):
     summary: ClassVar = "`thinking` blocks, which old releases refuse, are left out"
     lossless: ClassVar = False
     left_out: ClassVar = "thinking"
-    taken_since: ClassVar = (0, 17)
+    accepted_since: ClassVar = (0, 17)

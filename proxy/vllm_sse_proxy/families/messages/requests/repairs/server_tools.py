@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from vllm_sse_proxy.families.messages.requests.repairs.client_tools import spelled_out
 from vllm_sse_proxy.families.requests.base import Facts, Repaired, RequestRepair
-from vllm_sse_proxy.families.requests.members import text_of, tools_of, type_of
+from vllm_sse_proxy.families.requests.members import name_of, text_of, tools_of, type_of
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.families.requests.document import Body
@@ -37,7 +37,7 @@ class ServerTools(RequestRepair):
             return None
         choice = body.get("tool_choice")
         if isinstance(choice, dict) and choice.get("type") == "tool":
-            if not any(_name(tool) == text_of(choice.get("name")) for tool in kept):
+            if not any(name_of(tool) == text_of(choice.get("name")) for tool in kept):
                 return None
         elif not kept and type_of(choice) == "any":
             return None
@@ -53,10 +53,6 @@ def _is_left_out(tool: object) -> bool:
     if not isinstance(tool, dict) or "input_schema" in tool or type_of(tool) in ("", "custom"):
         return False
     return spelled_out(tool) is None
-
-
-def _name(tool: Any) -> str:
-    return text_of(tool.get("name")) if isinstance(tool, dict) else ""
 
 
 def _shown(tool: Any) -> Any:

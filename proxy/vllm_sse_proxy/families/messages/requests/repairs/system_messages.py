@@ -8,16 +8,14 @@ beginning of the prompt stays as it is from turn to turn.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from vllm_sse_proxy.families.messages.requests.blocks import messages_of, text_block
-from vllm_sse_proxy.families.requests.base import Facts, Repaired, RequestRepair, Step
+from vllm_sse_proxy.families.requests.base import Facts, Repaired, RequestRepair
 from vllm_sse_proxy.families.requests.members import text_of, type_of
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.families.requests.document import Body
-
-_ACCEPTED_SINCE: Final = (0, 24)
 
 
 class SystemMessages(RequestRepair):
@@ -28,10 +26,7 @@ class SystemMessages(RequestRepair):
     name: ClassVar = "system_messages"
     summary: ClassVar = "`system` messages among the others become reminders in the user's"
     lossless: ClassVar = True
-
-    def step(self, facts: Facts) -> Step:
-        """Return NEVER where upstream takes them."""
-        return Step.NEVER if facts.is_since(_ACCEPTED_SINCE) else Step.LOSSLESS
+    accepted_since: ClassVar = (0, 24)
 
     def repair(self, body: Body, facts: Facts) -> Repaired | None:  # noqa: ARG002 - step() has looked at them
         """Return the request without such messages; None if it has none, or one says something else than text."""

@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_sse_proxy.families.messages.requests.blocks import blocks_of, messages_of
-from vllm_sse_proxy.families.requests.base import Facts, Repaired, RequestRepair, Step
-from vllm_sse_proxy.families.requests.members import text_of, tools_of, type_of
+from vllm_sse_proxy.families.requests.base import Facts, Repaired, RequestRepair
+from vllm_sse_proxy.families.requests.members import name_of, tools_of, type_of
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.families.requests.document import Body
 
-_APPLIED_SINCE: Final = (0, 32)
 _CHANGES: Final = frozenset({"tool_addition", "tool_removal"})
 
 
@@ -27,14 +26,11 @@ class ToolChanges(RequestRepair):
     name: ClassVar = "tool_changes"
     summary: ClassVar = "`tool_addition` and `tool_removal` blocks are applied to `tools`"
     lossless: ClassVar = True
-
-    def step(self, facts: Facts) -> Step:
-        """Return NEVER where upstream applies them itself."""
-        return Step.NEVER if facts.is_since(_APPLIED_SINCE) else Step.LOSSLESS
+    accepted_since: ClassVar = (0, 32)
 
     def repair(self, body: Body, facts: Facts) -> Repaired | None:  # noqa: ARG002 - step() has looked at them
         """Return the request with the tools as they are at its end; None if none changes."""
-        known: dict[str, Any] = {_name(tool): tool for tool in tools_of(body)}
+        known: dict[str, Any] = {name_of(tool): tool for tool in tools_of(body)}
         removed: set[str] = set()
         kept: list[Any] = []
         found = False
@@ -61,7 +57,7 @@ def _apply(block: Body, known: dict[str, Any], removed: set[str]) -> None:
     """Apply one change; one that names no known tool changes nothing."""
     change = block.get("tool")
     definition = change.get("definition") if isinstance(change, dict) else None
-    name = _name(definition) if isinstance(definition, dict) else _name(change)
+    name = name_of(definition) if isinstance(definition, dict) else name_of(change)
     if isinstance(definition, dict):
         known[name] = definition
     if name not in known:
@@ -73,7 +69,3 @@ def _apply(block: Body, known: dict[str, Any], removed: set[str]) -> None:
     tool = known[name]
     if isinstance(tool, dict) and "defer_loading" in tool:
         known[name] = {member: value for member, value in tool.items() if member != "defer_loading"}
-
-
-def _name(tool: object) -> str:
-    return text_of(tool.get("name")) if isinstance(tool, dict) else ""
