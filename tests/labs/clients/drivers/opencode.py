@@ -25,7 +25,7 @@ NOWHERE = "http://127.0.0.1:9"
 """A proxy that is not there: whatever opencode would load from elsewhere fails at once."""
 TOOL = "export default {{ description: {description}, args: {properties}, execute: async () => '21 degrees' }};\n"
 INSTALLED = {"lockfileVersion": 3, "packages": {"": {"dependencies": {"@opencode-ai/plugin": "*"}}}}
-"""What tells opencode that the types for tools are installed, which it would load from npm otherwise."""
+"""By this opencode knows that the types for tools are installed, which it would load from npm otherwise."""
 
 
 class SessionError(Exception):
