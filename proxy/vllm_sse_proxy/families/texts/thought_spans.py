@@ -129,6 +129,7 @@ class ThoughtSpans:
             done = at = closed.end()
             spans.append((Kind.TAG, at))
             self._is_line_blank = False
+            self._takes_closing = True  # another one would have nothing to close
         end = max(done, partial_marker(text, THOUGHT_MARKERS)) if not self._is_code else len(text)
         self._note(text[at:end])
         return _without_empty([*spans, (Kind.TEXT, end)])

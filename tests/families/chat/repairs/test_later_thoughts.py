@@ -129,3 +129,11 @@ def test_what_follows_thoughts_in_one_chunk_may_begin_others() -> None:
     end = compact({"content": texts[0][1]}) + " -> stop\n[DONE]"
     made = repaired(stream(("reasoning", "r"), end=end))
     assert joined(made.text) == {"reasoning": "r\nb\n", "content": "ac<thi"}
+
+
+@pytest.mark.parametrize("size", [1, 4, 100])
+def test_a_closing_tag_that_comes_twice_goes_twice(size: int) -> None:
+    text = "a <think>\nb\n</think>\n</think>\nc"
+    made = repaired(stream(("reasoning", "r"), *pieces(text, size)))
+    assert joined(made.text) == {"reasoning": "r\nb\n", "content": "a \n\nc"}
+    assert repaired(made.made).made == made.made

@@ -30,7 +30,7 @@ from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS, Released, Repair, Stre
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vllm_sse_proxy.families.chat.view import ChatView
+    from vllm_sse_proxy.families.chat.view import ChatChoiceView, ChatView
     from vllm_sse_proxy.stream.event import Event
     from vllm_sse_proxy.stream.repair import Verdict
 
@@ -51,9 +51,9 @@ class _Choice:
         self.known = 0
         self.spans = ThoughtSpans()
 
-    def feed(self, text: str) -> Spans:
+    def feed(self, text: str, *, is_line_blank: bool) -> Spans:
         """Add a piece; return the known spans of all chunks that are held, and the piece."""
-        spans = self.spans.feed(text)
+        spans = self.spans.feed(text, is_line_blank=is_line_blank)
         if not self.known:
             return spans
         return [(Kind.TEXT, self.known), *((kind, self.known + end) for kind, end in spans)]
@@ -98,7 +98,7 @@ class LaterThoughts(Repair):
         if not choice.held and not has_sign(text, SIGNS):
             return None
         if text and not reasoning_of(event):
-            return self._sorted(event, choice, text)
+            return self._sorted(event, choice, text, view.choice(index))
         return Released([*choice.take(), event]) if choice.held else None
 
     def watches(self, type_: str, view: ChatView) -> str | None:  # noqa: ARG002 - texts alone
@@ -109,8 +109,10 @@ class LaterThoughts(Repair):
             return None
         return SIGNS
 
-    def _sorted(self, event: Event, choice: _Choice, text: str) -> Sequence[Event] | Verdict | None:
-        spans = choice.feed(text)
+    def _sorted(
+        self, event: Event, choice: _Choice, text: str, seen: ChatChoiceView
+    ) -> Sequence[Event] | Verdict | None:
+        spans = choice.feed(text, is_line_blank=seen.text("content").is_line_blank)
         choice.held.append(event)
         if event.type == FINISH:
             choice.spans.give_up()
