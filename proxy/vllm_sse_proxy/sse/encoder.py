@@ -22,14 +22,7 @@ def event_pieces(event: str, data: bytes) -> tuple[bytes, bytes, bytes]:
     A name that cannot stand on a line (it holds CR or LF) is left out: the payload says its type too. `data` should
     be one line, since some clients read no more; LF inside it goes out as several `data:` lines. It holds no CR.
     """
-    head = _HEADS.get(event)
-    if head is None:
-        head = _head(event)
-        if len(event) <= _SHORT_NAME:
-            if len(_HEADS) >= _MANY_HEADS:
-                _HEADS.clear()
-            _HEADS[event] = head
-    return head, _one_field_a_line(data), b"\n\n"
+    return _head(event), _one_field_a_line(data), b"\n\n"
 
 
 def encode_data(data: bytes) -> bytes:
@@ -49,13 +42,6 @@ def _head(event: str) -> bytes:
     if "\n" in event or "\r" in event:
         return b"data: "
     return b"event: %b\ndata: " % event.encode("utf-8", "replace")
-
-
-_HEADS: Final[dict[str, bytes]] = {}
-"""Name of an event → the lines before its data."""
-_MANY_HEADS: Final = 256
-_SHORT_NAME: Final = 100
-"""How many names are remembered, and how long ones: they come from upstream, and could fill the memory."""
 
 
 def _one_field_a_line(data: bytes) -> bytes:
