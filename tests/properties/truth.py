@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from vllm_sse_proxy.families.responses.grammar import ALIASES
+from vllm_sse_proxy.families.responses.grammar import ALIASES, WORDS_OF_FAILURE
 from vllm_sse_proxy.sse import FrameDecoder
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ Json = dict[str, Any]
 
 STALE: Final = (None, "completed", "in_progress", "queued")
 """What the status of a response says that has not ended otherwise."""
+OTHERWISE: Final = ("incomplete", *WORDS_OF_FAILURE)
+"""What it says of a response that has. Any other word says nothing; then a reason for which it is incomplete does."""
 _OPENING: Final = ("response.created", "response.queued", "response.in_progress")
 _ANSWERS: Final = ("message", "function_call", "custom_tool_call")
 
@@ -48,12 +50,19 @@ def _end_in(type_: object, body: Json) -> bool | None:
     response = body.get("response")
     status = response.get("status") if isinstance(response, dict) else None
     if type_ == "response.completed":
-        return status in STALE
+        if not isinstance(status, str) or status in STALE:
+            return True
+        return status not in OTHERWISE and not _has_reason(response)
     if type_ in ("response.incomplete", "response.failed"):
         return bool(status == "completed")
     if not isinstance(type_, str) or type_ in _OPENING or status in (None, "in_progress", "queued"):
         return None
     return bool(status == "completed")  # a private end
+
+
+def _has_reason(response: Any) -> bool:
+    details = response.get("incomplete_details")
+    return isinstance(details, dict) and isinstance(details.get("reason"), str)
 
 
 class _Items:

@@ -43,6 +43,8 @@ class Addresser:
         self._exit = exit_
         self._names: dict[str, str] = {}
         """upstream's id → the client's"""
+        self._unannounced: Seen = {}
+        """ids of items of which something came before their announcement"""
         self._call_ids: dict[str, str] = {}
         """upstream's ``call_id`` → the client's, where another call has it"""
         self._places: dict[int, str] = {}
@@ -122,16 +124,24 @@ class Addresser:
         if known is not None and known.type == item["type"] and self._comes_again(event, known):
             self._learn(event, id_, known.id)
             return event
-        call = self._announced_call(item)
-        if call is not None:
-            self._learn(event, id_, call.id)
-            return event.having(item={**item, "id": call.id})
+        again = self._announced_call(item) or self._begun_there(event, item)
+        if again is not None:
+            self._learn(event, id_, again.id)
+            return event.having(item={**item, "id": again.id})
         is_new = isinstance(id_, str) and id_ != "" and known is None
         names = {} if is_new else {"id": self._derive(item_kind(item["type"]))}
         self._learn(event, id_, names.get("id", id_))
         if self._is_of_another_call(item):
             names["call_id"] = self._own_call_id(item["call_id"])
         return event.having(item={**item, **names}) if names else event
+
+    def _begun_there(self, event: Event, item: Body) -> ItemView | None:
+        """Return the item that an announcement without an id means: one in its place of which something came before."""
+        if not self._unannounced or item.get("id"):
+            return None
+        there = self._view.by_id.get(self._place(event) or "")
+        is_it = there is not None and there.id in self._unannounced and not there.closed
+        return there if there is not None and is_it and there.type == item["type"] else None
 
     def _is_of_another_call(self, item: Body) -> bool:
         """Return whether another call has the ``call_id`` of this one: the answer to one would be taken for the other's."""
@@ -249,9 +259,10 @@ class Addresser:
     def _new_id(self, event: Event) -> str:
         """Return the id of an item that upstream never announced."""
         id_ = event.body.get("item_id")
-        if isinstance(id_, str) and id_ and id_ not in self._view.by_id:
-            return id_
-        return self._derive(grammar.KIND_OF_EVENT.get(event.type, grammar.MESSAGE))
+        if not isinstance(id_, str) or not id_ or id_ in self._view.by_id:
+            id_ = self._derive(grammar.KIND_OF_EVENT.get(event.type, grammar.MESSAGE))
+        self._unannounced[id_] = None
+        return id_
 
     def _derive(self, kind: ItemKind) -> str:
         view = self._view

@@ -324,8 +324,10 @@ class ResponsesCompleter(Completer):
         """Release held closings that the terminal event confirms; drop others, so that the item is closed from its account."""
         held, self._held = self._held, []
         response = terminal.body["response"]
-        match = self._match(response)
         item = self._view.by_id[_item_id_of(held[0])]
+        for closing in held:
+            _note_arguments(closing, item)
+        match = self._match(response)
         account = match.accounts.get(item.index)
         done = held[-1]
         if account is not None and (
@@ -350,7 +352,7 @@ class ResponsesCompleter(Completer):
         if account is not None and is_cut_short(account, response):
             return True
         return (
-            outcome_of(terminal) == grammar.INCOMPLETE
+            (terminal.type if "terminal_types" in self._off else outcome_of(terminal)) == grammar.INCOMPLETE
             and item_kind(done.body["item"]["type"]) in _CAN_BE_CUT
             and self._match(response).is_last(item)  # if it is another item, its closings came late
             and not any(other.item.get("status") == INCOMPLETE for other in self._view.items)
@@ -523,6 +525,7 @@ class ResponsesCompleter(Completer):
             return
         waiting.append(event)
         self._waiting_calls[item.id] = is_unreadable
+        _note_arguments(event, item)
         if len(waiting) > MAX_HELD_EVENTS:
             for closing in self._take_waiting():
                 self._exit.emit(closing)
@@ -886,6 +889,17 @@ def _is_unreadable(event: Event, item: ItemView) -> bool:
         return not construct.are_arguments(str(said or ""))
     # Any input can be read; but if no delta of it came, it may have been lost.
     return said in ("", None) and (item.own is None or item.own.last is None)
+
+
+def _note_arguments(closing: Event, item: ItemView) -> None:
+    """Remember what the closing of a call says that is not emitted yet: it is surer than its deltas."""
+    if item.own is None or not item.kind.acts:
+        return
+    run = item.kind.run
+    holder: Body = closing.body["item"] if closing.type == grammar.ITEM_DONE else closing.body
+    said = holder.get(run.field) if run is not None else None
+    if type(said) is str and said:
+        item.own.waiting = said
 
 
 def _as_incomplete(event: Event) -> Event:

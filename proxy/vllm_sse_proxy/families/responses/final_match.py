@@ -186,10 +186,7 @@ class _CallMatch:
         """
         if not finals:
             return finals
-        sent = {
-            _request_of(item.item, item.own.text if item.own is not None else ""): None
-            for item in self._emitted
-        }
+        sent = {_request_of(item.item, _said_of(item)): None for item in self._emitted}
         return [
             placed
             for placed in finals
@@ -200,7 +197,7 @@ class _CallMatch:
         waiting: dict[object, list[ItemView]] = {}
         for item in reversed(self._emitted):
             if item.index not in self._accounts:
-                key = sign(item.item, item.own.text if item.own is not None else "")
+                key = sign(item.item, _said_of(item))
                 waiting.setdefault(key, []).append(item)
         left: list[_Placed] = []
         for placed in finals:
@@ -258,6 +255,14 @@ def _name_of(call: Mapping[str, Any], arguments: object) -> object:  # noqa: ARG
 
 def _text_or_none(value: object) -> str | None:
     return value if type(value) is str and value != "" else None
+
+
+def _said_of(item: ItemView) -> str:
+    """Return the arguments of an emitted call; those of its closing, if that waits for the terminal event."""
+    own = item.own
+    if own is None:
+        return ""
+    return own.text if own.waiting is None else own.waiting
 
 
 def _arguments_of(call: Mapping[str, Any]) -> object:

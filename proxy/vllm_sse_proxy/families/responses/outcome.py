@@ -22,16 +22,28 @@ if TYPE_CHECKING:
 
 _CLAIMS: Final = (grammar.FAILED, grammar.INCOMPLETE, grammar.COMPLETED)
 """Types of terminal events, the least claim first."""
+_STALE: Final = (None, "completed", "in_progress", "queued")
+"""What the status in a completed response may say without saying anything else."""
 
 
 def outcome_of(event: Event) -> str:
-    """Return the type that a terminal event should have: its own, or a lesser one that the status names."""
+    """Return the type that a terminal event should have: its own, or a lesser one that the status names.
+
+    Where the status is no word that says anything, the reason does for which a response is incomplete.
+    """
     response = event.body.get("response")
     status = response.get("status") if type(response) is dict else None
     named = terminal_of_status(status) or event.type
+    if status not in _STALE and named == event.type == grammar.COMPLETED and _has_reason(response):
+        named = grammar.INCOMPLETE
     if named == event.type:
         return named
     return min(event.type, named, key=_CLAIMS.index)
+
+
+def _has_reason(response: Any) -> bool:
+    details = response.get("incomplete_details")
+    return type(details) is dict and type(details.get("reason")) is str
 
 
 def terminal_of_status(status: object) -> str | None:

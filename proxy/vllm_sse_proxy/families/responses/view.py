@@ -30,15 +30,17 @@ class RunView(TextView):
 
     :ivar done: the run's done event was emitted; no delta may follow.
     :ivar settled: the text of that event, if it differs from the sum of the deltas (a call's arguments).
+    :ivar waiting: what a closing says that waits for the terminal event; None without one.
     """
 
-    __slots__ = ("done", "run", "settled")
+    __slots__ = ("done", "run", "settled", "waiting")
 
     def __init__(self, run: TextRun | None) -> None:
         super().__init__()
         self.run = run
         self.done = False
         self.settled: str | None = None
+        self.waiting: str | None = None
 
     @property
     def text(self) -> str:

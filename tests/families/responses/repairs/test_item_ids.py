@@ -321,3 +321,11 @@ def test_what_is_left_of_a_message_is_no_thought(first: int) -> None:
     made = repaired(opened(*R_LIFE[:-3], *life[first:], terminal(R_DONE, done)))
     assert [item["type"] for item in made.output] == ["reasoning", "message"]
     assert made.output == [R_DONE, done]
+
+
+@pytest.mark.parametrize("id_", [None, ""])
+def test_an_announcement_without_an_id_is_of_what_came_before_it_in_its_place(id_: Any) -> None:
+    nameless = [{**R_LIFE[0], "item": {**R_LIFE[0]["item"], "id": id_}}, *R_LIFE[1:-1]]
+    closing = {**R_LIFE[-1], "item": {**R_DONE, "id": id_}}
+    made = repaired(opened(nameless[1], nameless[0], *nameless[2:], closing, terminal(R_DONE)))
+    assert made.output == [R_DONE]

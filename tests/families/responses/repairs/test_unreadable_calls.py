@@ -44,6 +44,15 @@ def test_json_that_is_no_object_is_nothing_to_run_a_tool_with(said: str) -> None
     )
 
 
+def test_a_call_that_waits_is_known_by_what_its_closing_says() -> None:
+    """K5: a piece came twice, and the final object has one of the two calls; it is not the other one's."""
+    garbled = [NEXT_LIFE[0], {**NEXT_LIFE[1], "delta": '{"city"'}, *NEXT_LIFE[1:]]
+    made = repaired(
+        opened(*HALF_LIFE, *garbled, terminal({**NEXT, "id": "new", "call_id": "new"})), conforming=False
+    )
+    assert [item["arguments"] for item in made.output] == [HALF["arguments"], NEXT["arguments"]]
+
+
 def test_a_closing_that_comes_again_while_it_waits_is_emitted_once() -> None:
     life, half = HALF_LIFE, HALF
     made = repaired(opened(*life[:-1], *life[1:], terminal(half)))
