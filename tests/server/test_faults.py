@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import orjson
 import pytest
 
+from tests.support.compiled import python_core
 from tests.support.http import happens, metric, until_idle
 from tests.support.upstream import Chunk, Cut, Head, Raw, Reset, Wait, stream
 from tests.support.whole_stream import BODY, CREATED, WHOLE
@@ -224,6 +225,7 @@ async def test_an_early_answer_to_a_long_upload(
     assert (got.status, got.body) == (413, refusal)
 
 
+@python_core
 async def test_a_fault_of_our_own_is_a_500(upstream: FakeUpstream, start: Start, connect: Connect) -> None:
     class Broken(Responses):
         def context(self, resource: str, body: Mapping[str, Any] | None) -> NoReturn:  # noqa: ARG002 - it fails anyway

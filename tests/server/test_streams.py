@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
+from tests.support.compiled import python_core
 from tests.support.http import metric
 from tests.support.upstream import (
     PATIENCE_SECONDS,
@@ -76,6 +77,7 @@ async def test_a_broken_stream_is_repaired(upstream: FakeUpstream, proxy: Server
     assert metric(proxy, "streams_repaired_total") == 1
 
 
+@python_core
 async def test_an_open_stream_does_not_hold_the_requests_input(
     upstream: FakeUpstream, start: Start, connect: Connect
 ) -> None:

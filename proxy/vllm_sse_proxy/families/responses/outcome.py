@@ -29,7 +29,7 @@ _STALE: Final = (None, "completed", "in_progress", "queued")
 def outcome_of(event: Event) -> str:
     """Return the type that a terminal event should have: its own, or a lesser one that the status names.
 
-    Where the status is no word that says anything, the reason does for which a response is incomplete.
+    Where the status says nothing, the reason for which a response is incomplete does.
     """
     response = event.body.get("response")
     status = response.get("status") if type(response) is dict else None
