@@ -22,6 +22,15 @@ _FEW_DIGITS: Final = b"0" * 3
 """Of so many digits in a row, every sixth byte shows three: most payloads need no closer look."""
 
 
+def may_be_object(data: bytes) -> bool:
+    """Return whether a payload can be a JSON object to anybody, by its first byte; the empty one can be nothing."""
+    return data != b"" and data[0] in _BEGINNINGS
+
+
+_BEGINNINGS: Final = frozenset(b"{ \t\r\n\x00\xef\xfe\xff")
+"""A brace, white space, or the beginning of a byte order mark or of UTF-16 and UTF-32 without one."""
+
+
 def read_strictly(data: bytes) -> Any:
     """Return the value of a payload that strict readers accept, integers of any size included.
 
