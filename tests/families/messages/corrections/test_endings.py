@@ -317,6 +317,7 @@ def test_thinking_alone_is_no_answer() -> None:
             {"output_tokens": 5, "cache_read_input_tokens": None},
         ),
         ({"output_tokens": 5, "input_tokens": -1}, {"output_tokens": 5, "input_tokens": 9}),
+        ({"output_tokens": 2**63, "input_tokens": 2**70}, {"output_tokens": 0, "input_tokens": 9}),
     ],
 )
 def test_counts_are_there_and_do_not_fall(usage: object, becomes: object) -> None:
