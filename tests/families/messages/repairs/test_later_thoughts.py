@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from tests.support.messages import passes, repaired, run, short, wire
+from tests.support.messages import REQUEST, passes, repaired, run, short, wire
 from vllm_sse_proxy import BodyEnd
 from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS
 
@@ -131,3 +133,21 @@ def test_thinking_whose_start_was_lost_counts() -> None:
     assert joined(lines) == joined(repaired(f"{BEGUN}{spelled(WHOLE, 5)}{REST}")[0])
     lines, _ = repaired(f"{begun}{spelled('ps.~</think>~~Hi', 4)}{REST}")
     assert joined(lines)[1:] == [("text", "ps.~~~Hi")]
+
+
+def test_a_signature_that_comes_late_does_not_end_the_text() -> None:
+    whole = spelled(WHOLE, 5).split("\n")
+    wanted = joined(repaired(f"{BEGUN}{spelled(WHOLE, 5)}{REST}")[0])
+    for at in range(1, len(whole)):
+        lines, _ = repaired("\n".join([BEGUN + whole[0], *whole[1:at], "sign 0 s", *whole[at:]]) + REST)
+        assert joined(lines) == wanted
+
+
+@pytest.mark.parametrize("request_", [None, REQUEST])
+def test_a_closing_tag_goes_whatever_line_the_block_before_ended_in(request_: dict[str, Any] | None) -> None:
+    """With tools, the start of the text waits for its words: the client still has the thoughts open."""
+    lines, _ = repaired(f"{BEGUN}text+ 1 </think>~~Hi{REST}", request=request_)
+    assert joined(lines)[1:] == [("text", "~~Hi")]
+    begun = BEGUN.replace("stop 0\ntext 1\n", "")
+    lines, _ = repaired(f"{begun}text+ 1 </think>~~Hi{REST}", request=request_)
+    assert joined(lines)[1:] == [("text", "~~Hi")]

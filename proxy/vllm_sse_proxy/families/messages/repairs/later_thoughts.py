@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from vllm_sse_proxy.families.messages import grammar
-from vllm_sse_proxy.families.messages.events import IDLE, delta_type, said_by, saying
+from vllm_sse_proxy.families.messages.events import IDLE, delta_type, said_by, saying, says_nothing
 from vllm_sse_proxy.families.texts.passing_text import PassingText
 from vllm_sse_proxy.families.texts.signs import has_sign
 from vllm_sse_proxy.families.texts.thought_spans import SIGNS, Kind, Spans, ThoughtSpans, spread
@@ -21,7 +21,7 @@ from vllm_sse_proxy.stream.repair import HOLD, MAX_HELD_EVENTS, PASS, Released, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vllm_sse_proxy.families.messages.view import MessageView
+    from vllm_sse_proxy.families.messages.view import BlockView, MessageView
     from vllm_sse_proxy.stream.event import Event
 
 _DELTAS: Final = {Kind.TEXT: grammar.TEXT_DELTA, Kind.THOUGHT: grammar.THINKING_DELTA}
@@ -30,7 +30,7 @@ _DELTAS: Final = {Kind.TEXT: grammar.TEXT_DELTA, Kind.THOUGHT: grammar.THINKING_
 class LaterThoughts(Repair):
     """Make thinking of thoughts in the middle of a text."""
 
-    __slots__ = ("_block", "_is_off", "_is_stopped", "_known", "_spans", "_thinks")
+    __slots__ = ("_before", "_block", "_is_off", "_is_stopped", "_known", "_spans", "_thinks")
 
     name: ClassVar = "later_thoughts"
     summary: ClassVar = (
@@ -46,6 +46,8 @@ class LaterThoughts(Repair):
         """whether the message has had thinking"""
         self._block = ""
         """type of the block before the text"""
+        self._before: BlockView | None = None
+        """the block that was open when the last one was started: it may still be, where the start waits"""
         self._spans: ThoughtSpans | None = None
         self._known = 0
         """how many characters of the first delta that is held are known: text"""
@@ -59,6 +61,8 @@ class LaterThoughts(Repair):
     def repair(self, event: Event, view: MessageView) -> Sequence[Event] | Verdict | None:
         """Hold text from an opening tag on; return it as thinking once the closing one has come."""
         type_ = event.type
+        if self.held and says_nothing(event):
+            return PASS
         if type_ == grammar.BLOCK_DELTA and delta_type(event) == grammar.THINKING_DELTA:
             self._block = grammar.THINKING  # whose start may have been lost
             self._thinks = True
@@ -76,6 +80,7 @@ class LaterThoughts(Repair):
             return HOLD if self.held else None
         if type_ == grammar.BLOCK_START:
             self._note_start(event)
+            self._before = view.open
         self._spans = None
         self._known = 0
         self._is_stopped = False
@@ -92,9 +97,7 @@ class LaterThoughts(Repair):
         if self._spans is None:
             self._spans = ThoughtSpans(takes_closing=self._block == grammar.THINKING)
             self._block = grammar.TEXT
-        text = None if view.open is None else view.open.text
-        is_line_blank = text.is_line_blank if isinstance(text, PassingText) else True
-        found = self._spans.feed(words, is_line_blank=is_line_blank)
+        found = self._spans.feed(words, is_line_blank=self._is_line_blank(view.open))
         if self._known:
             found = [(Kind.TEXT, self._known), *((kind, self._known + end) for kind, end in found)]
         waited = self.take()
@@ -115,6 +118,12 @@ class LaterThoughts(Repair):
         else:
             passing += stops
         return None if passing == [event] else Released(passing)
+
+    def _is_line_blank(self, block: BlockView | None) -> bool:
+        """Return whether the last line of the text is, as far as it has left; no text has, if another block is still open."""
+        if block is None or block is self._before or block.type != grammar.TEXT:
+            return True
+        return block.text.is_line_blank if isinstance(block.text, PassingText) else True
 
     def _made(self, held: list[Event], spans: Spans, stops: list[Event]) -> list[Event]:
         """Return the deltas with their words sorted; hold what of the last is not known.
