@@ -81,6 +81,13 @@ def test_so_does_the_end_of_the_body() -> None:
     assert counts == {"held_stops": 1, "message_closings": 1}
 
 
+def test_a_second_signature_behind_one_that_a_heartbeat_released_is_dropped() -> None:
+    begun = "start\nthink 0\nthink+ 0 Hm\nsign 0 s\nping\n"
+    lines, counts = repaired(f"{begun}sign 0 t\nstop 0\nend end_turn\nover")
+    assert lines == short(f"{begun}stop 0\nend end_turn\nover")
+    assert counts == {"thinking_signatures": 1}
+
+
 def test_a_signature_waits_with_its_stop() -> None:
     lines, _ = repaired(f"start\nthink 0\nthink+ 0 Hm\nsign 0 s\nstop 0\n{ERROR}")
     assert lines == ["start", "think 0", "think+ 0 Hm", ERROR]
