@@ -16,13 +16,29 @@ from tests.properties.recorded import MOST_DAMAGES, MOST_FRAMES
 from tests.support import mutations
 from tests.support.goldens import RECORDINGS
 from tests.support.messages import MESSAGE, wire
-from tests.support.mutations import Damage, Frames, body_of, frames_of, having, stream_of, type_of
+from tests.support.mutations import (
+    Damage,
+    Frames,
+    body_of,
+    frames_of,
+    having,
+    is_same_but_for_heartbeats,
+    stream_of,
+    type_of,
+)
 from tests.support.streams import cut
 from vllm_sse_proxy import BodyEnd, Plan, StreamNormalizer
 from vllm_sse_proxy.families import MESSAGES
 from vllm_sse_proxy.families.judging import JsonState, json_state
 from vllm_sse_proxy.families.messages.conformance import CONTENT, MINOR, check_stream
-from vllm_sse_proxy.families.messages.grammar import BLOCK_OF_DELTA, BLOCKS, CUT_REASONS, EVENTS, STOP_REASONS
+from vllm_sse_proxy.families.messages.grammar import (
+    BLOCK_OF_DELTA,
+    BLOCKS,
+    CUT_REASONS,
+    EVENTS,
+    INPUT_DELTA,
+    STOP_REASONS,
+)
 from vllm_sse_proxy.stream.plan import names_of
 
 STRICT: Final = Plan.of(MESSAGES, strict=True)
@@ -31,6 +47,8 @@ HEARTBEAT: Final = re.compile(
     rb'"content_block_stop"[^\n]*\n\n(?:: ping\n\n|event: ping\n[^\n]*\n\n)+event: error'
 )
 """An error behind a stop that a heartbeat released."""
+SIGN: Final = re.compile(rb'"(?:text|thinking)":"[^"]*[<\[`{]')
+"""Words with what a marker may begin with."""
 NESTED: Final = ("delta", "content_block")
 NAMES: Final = names_of(MESSAGES)
 REQUESTS: Final = (
@@ -213,8 +231,10 @@ def repair(stream: bytes, end: BodyEnd = BodyEnd.EOF, plan: Plan = STRICT, reque
     return normalizer.feed(stream) + normalizer.finish(end)
 
 
-def broken(stream: bytes) -> list[str]:
+def broken(stream: bytes, *, knows_stops: bool = True) -> list[str]:
     """Return the violations that are not the model's own doing. An input that lost its beginning cannot be repaired.
+
+    Nor can a stop sequence that was lost, where no request says which there are: null is then all that can be said.
 
     Types that nobody knows pass: Anthropic's API says that clients must bear them. The judge does not.
     """
@@ -227,6 +247,7 @@ def broken(stream: bytes) -> list[str]:
         if not (beaten and one.rule == "stop_before_error")
         and one.rule not in CONTENT | MINOR
         and not (one.rule == "input_excess" and "more: '{" not in one.detail)
+        and not (one.rule == "stop_sequence" and one.detail == "stop_sequence is None" and not knows_stops)
     ]
 
 
@@ -293,7 +314,8 @@ def inputs(events: list[dict[str, Any]]) -> list[str]:
         if body["type"] == "content_block_start" and body["content_block"].get("type") == "tool_use":
             texts[body["index"]] = ""
         elif body["type"] == "content_block_delta" and body["index"] in texts:
-            texts[body["index"]] += body["delta"].get("partial_json", "")
+            is_piece = body["delta"].get("type") == INPUT_DELTA  # what clients add to it, and nothing else
+            texts[body["index"]] += body["delta"].get("partial_json", "") if is_piece else ""
     return list(texts.values())
 
 
@@ -302,8 +324,10 @@ def inputs(events: list[dict[str, Any]]) -> list[str]:
 
 @given(conforming(), st.sampled_from(REQUESTS))
 def test_a_conforming_stream_leaves_as_it_came(stream: bytes, request: Any) -> None:
+    """Byte for byte; where a word may begin a marker, a heartbeat overtakes it (:func:`is_same_but_for_heartbeats`)."""
     assert broken(stream) == []
-    assert repair(stream, request=None) == stream
+    made = repair(stream, request=None)
+    assert made == stream or (SIGN.search(stream) and is_same_but_for_heartbeats(made, stream))
 
 
 @given(damaged(), st.sampled_from(REQUESTS))
@@ -312,7 +336,7 @@ def test_a_damaged_recording_conforms_and_no_harm_is_done(case: tuple[bytes, Bod
     made = repair(stream, end, request=request)
     note(stream.decode(errors="replace"))
     note(made.decode(errors="replace"))
-    assert broken(made) == []
+    assert broken(made, knows_stops=request is not None) == []
     assert harm(stream, made) == []
 
 
@@ -321,7 +345,7 @@ def test_what_is_repaired_stays(case: tuple[bytes, BodyEnd], request: Any) -> No
     stream, end = case
     once = repair(stream, end, request=request)
     note(once.decode(errors="replace"))
-    assert repair(once, request=request) == once
+    assert is_same_but_for_heartbeats(repair(once, request=request), once)
 
 
 @given(damaged(), st.lists(st.integers(0, 1 << 20), max_size=12))
@@ -353,7 +377,8 @@ def test_whatever_is_switched_off_nothing_raises(case: tuple[bytes, BodyEnd], di
 
 @given(conforming(), st.sets(st.sampled_from(NAMES)))
 def test_whatever_is_switched_off_a_conforming_stream_stays(stream: bytes, disabled: set[str]) -> None:
-    assert repair(stream, plan=Plan.of(MESSAGES, disabled, strict=True)) == stream
+    made = repair(stream, plan=Plan.of(MESSAGES, disabled, strict=True))
+    assert made == stream or (SIGN.search(stream) and is_same_but_for_heartbeats(made, stream))
 
 
 @given(

@@ -306,7 +306,7 @@ def _equals(one: object, other: object) -> bool:
 def _is_identity(name: str, value: object) -> bool:
     """Return whether a stream can be known by a value."""
     if name == "created":
-        return type(value) is int and value >= 0
+        return type(value) is int and 0 <= value < _END_OF_TIME
     return type(value) is str and (value != "" or name == "model")
 
 

@@ -88,7 +88,10 @@ class Engine:
         """Pass one of upstream's comments: it says that time passes, so what waits for the next event waits no longer."""
         self._walks += 1
         self._awaited = None
+        left = self.exit.tally.events_out
         self._walk(Event(COMMENT, {}, text), 0)
+        if self.exit.tally.events_out != left:  # a stop, say: what was learned before it is void
+            self._rewrites.clear()
 
     # ----------------------------------------------------------------------------------------------------------- the stations
 

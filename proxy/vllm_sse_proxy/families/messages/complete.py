@@ -193,6 +193,13 @@ class MessagesCompleter(Completer):
             return self._is_cut(block) and not _starts_other(event)
         return bool(self._waiting) or _is_unfinished(block)
 
+    def _is_whole_for_others(self) -> bool:
+        """Return whether a block is open for whose end nothing waits any longer."""
+        block = self._view.open
+        if block is None or self._is_cut(block):
+            return False
+        return self._stop is not None or not _is_unfinished(block)
+
     def _is_of(self, event: Event, block: BlockView) -> bool:
         """Return whether a delta or a stop belongs to the open block."""
         if event.type == grammar.BLOCK_START:
@@ -203,9 +210,12 @@ class MessagesCompleter(Completer):
         return event.type == grammar.BLOCK_STOP or _fits(event, block)
 
     def _let_waiting_go(self) -> None:
-        """Take the events that wait; the call that they wait for is stopped, or cut."""
+        """Take the events that wait; the call that they wait for is stopped, or cut.
+
+        One that is whole is stopped by the first of them that needs it: if none does, an error may be what follows.
+        """
         waiting, self._waiting = self._waiting, []
-        if self._close(waiting[0]):
+        if self._is_whole_for_others() or self._close(waiting[0]):
             for event in waiting:
                 self.complete(event)
 

@@ -90,7 +90,11 @@ _CODE_OF_PROXY: Final = {
 def is_error(event: Event) -> bool:
     """Return whether a payload reports an error: it is named one, or nothing else and holds one."""
     body = event.body
-    if event.type == grammar.ERROR or body.get("object") == "error":
+    if grammar.ERROR in (
+        event.type,
+        body.get("type"),
+        body.get("object"),
+    ):  # the second where only a lenient reader reads it
         return True
     if event.type in grammar.EVENTS:
         return False

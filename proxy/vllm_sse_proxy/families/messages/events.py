@@ -78,6 +78,12 @@ def said_by(event: Event) -> str:
     return words if type(words) is str else ""
 
 
+def says_nothing(event: Event) -> bool:
+    """Return whether a delta, inside of a text, is none that a client gets: a signature, or thinking without words."""
+    type_ = delta_type(event) if event.type == grammar.BLOCK_DELTA else ""
+    return type_ == grammar.SIGNATURE_DELTA or (type_ == grammar.THINKING_DELTA and said_by(event) == "")
+
+
 def saying(event: Event, type_: str, words: str) -> Event:
     """Return a delta of text or thinking with these words in place of an event's."""
     return event.having(delta={"type": type_, _SAID[type_]: words})

@@ -23,6 +23,8 @@ _OPENAI_REASONS: Final = {
     "tool_calls": grammar.TOOL_USE,
     "content_filter": grammar.REFUSAL,
 }
+_LARGEST_COUNT: Final = 2**63 - 1
+"""What Go's and Rust's readers take; a larger number is none that a server counted."""
 _ABORTS: Final = frozenset({"", "abort", "aborted", "error", "cancelled", "canceled"})
 
 
@@ -79,7 +81,7 @@ def with_counts(usage: object, least: Mapping[str, int], required: tuple[str, ..
     counts: Body = {**given}
     for name in grammar.COUNTS:
         count = given.get(name)
-        if type(count) is int and count >= 0:
+        if type(count) is int and 0 <= count <= _LARGEST_COUNT:
             counts[name] = max(count, least.get(name, 0))
         elif name in required:
             counts[name] = least.get(name, 0)

@@ -214,3 +214,15 @@ class TestNamesThatGoOn:
             lines(first, second(HEAD), second(MORE % "{}")),
             request=REQUEST,
         )
+
+
+def test_a_call_that_a_later_repair_holds_keeps_its_number() -> None:
+    """Its first piece is the end of its arguments, and came before its head: nobody has been sent it yet."""
+    head = HEAD.replace(',"arguments":""', "")
+    other = HEAD.replace('"index":0,"id":"a"', '"index":1,"id":"b"').replace('""}', '"{}"}')
+    made = repaired(
+        lines(MORE % r"\": 1}", head, MORE % r"{\"a", MORE % "b", other, end="{} -> length\n[DONE]"),
+        conforming=False,
+    )
+    assert made.text.count('"id":"a"') == made.text.count('"id":"b"') == 1
+    assert '"index":1,"id":"b"' in made.text

@@ -90,3 +90,9 @@ def test_vllms_own_members_pass() -> None:
         [DONE]
         """
     )
+
+
+def test_a_time_that_no_clock_shows_is_none() -> None:
+    made = repaired(wire(WHOLE).replace(b'"created":1,', b'"created":1180591620717411303424,'))
+    assert made.text.count('"created":0,') == made.made.count(b'"created"')
+    assert set(made.repairs) == {"chunk_fields"}

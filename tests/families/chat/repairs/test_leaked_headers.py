@@ -72,3 +72,12 @@ def test_what_waits_is_not_lost_with_the_connection() -> None:
     made = repaired(f'{ROLE}\n{{"content":"<|channel|>"}}', end=BodyEnd.CUT)
     assert made.text.startswith(f'{ROLE}\n{{"content":"<|channel|>"}}\n! ')
     assert repaired(f"{ROLE}", end=BodyEnd.CUT).text.startswith(f"{ROLE}\n! ")
+
+
+def test_so_does_one_that_comes_twice() -> None:
+    token = compact({"content": "<|return|>"})
+    becomes(f"{ROLE}\n{token}\n{token} -> stop\n[DONE]", f"{ROLE}\n{{}} -> stop\n[DONE]")
+    becomes(f"{ROLE}\n{token}\n{token}\n{{}} -> stop\n[DONE]", f"{ROLE}\n{{}} -> stop\n[DONE]")
+    many = compact({"content": "<|end|>" * 99})
+    stream = f"{ROLE}\n{many} -> stop\n[DONE]"
+    assert repaired(stream, conforming=False).text == stream

@@ -403,6 +403,59 @@ def test_what_was_learned_of_a_text_is_void_once_it_was_stopped() -> None:
     """)
 
 
+@pytest.mark.parametrize("misfit", ["stop 0", "sign 0 s", "text+ 0 ", 'input+ 2 {"b":'])
+def test_what_waits_for_a_call_and_needs_no_block_leaves_the_call_open(misfit: str) -> None:
+    """An abort that follows would come behind a stop, and clients would run the call."""
+    lines, counts = repaired(f"""
+        start
+        text 0
+        text+ 0 So
+        call 1 x look
+        {misfit}
+        input+ 1 {{"a":
+        input+ 1 1}}
+        stop 1
+        end abort
+        over
+    """)
+    assert lines[:6] == [*short("start\ntext 0\ntext+ 0 So\nstop 0\ncall 1 x look"), 'input+ 1 {"a":']
+    assert lines[6] == "input+ 1 1}"
+    assert lines[7].startswith("error overloaded_error ")
+    assert len(lines) == 8
+    assert counts["held_stops"] == 1
+
+
+def test_words_behind_a_stop_that_a_comment_released_come_in_a_block_of_their_own() -> None:
+    """Though they are spelled like words that came before the comment, and went on with the block."""
+    lines, counts = repaired("""
+        start
+        text 0
+        text+ 0 a
+        stop 0
+        text+ 0 b
+        : ping
+        text+ 0 c
+        text+ 0 d
+        end end_turn
+        over
+    """)
+    assert lines == short("""
+        start
+        text 0
+        text+ 0 a
+        text+ 0 b
+        stop 0
+        : ping
+        text 1
+        text+ 1 c
+        text+ 1 d
+        stop 1
+        end end_turn
+        over
+    """)
+    assert counts["block_kinds"] == 1
+
+
 def test_what_waits_behind_a_cut_call_goes_with_it() -> None:
     lines, _ = repaired("""
         start

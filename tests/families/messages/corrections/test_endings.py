@@ -81,6 +81,13 @@ def test_so_does_the_end_of_the_body() -> None:
     assert counts == {"held_stops": 1, "message_closings": 1}
 
 
+def test_a_second_signature_behind_one_that_a_heartbeat_released_is_dropped() -> None:
+    begun = "start\nthink 0\nthink+ 0 Hm\nsign 0 s\nping\n"
+    lines, counts = repaired(f"{begun}sign 0 t\nstop 0\nend end_turn\nover")
+    assert lines == short(f"{begun}stop 0\nend end_turn\nover")
+    assert counts == {"thinking_signatures": 1}
+
+
 def test_a_signature_waits_with_its_stop() -> None:
     lines, _ = repaired(f"start\nthink 0\nthink+ 0 Hm\nsign 0 s\nstop 0\n{ERROR}")
     assert lines == ["start", "think 0", "think+ 0 Hm", ERROR]
@@ -317,6 +324,7 @@ def test_thinking_alone_is_no_answer() -> None:
             {"output_tokens": 5, "cache_read_input_tokens": None},
         ),
         ({"output_tokens": 5, "input_tokens": -1}, {"output_tokens": 5, "input_tokens": 9}),
+        ({"output_tokens": 2**63, "input_tokens": 2**70}, {"output_tokens": 0, "input_tokens": 9}),
     ],
 )
 def test_counts_are_there_and_do_not_fall(usage: object, becomes: object) -> None:

@@ -125,3 +125,23 @@ def test_a_whole_that_is_less_than_what_was_sent_is_dropped_and_the_end_stays_lo
     assert pieces_of(lines) == pieces[:1]
     assert set(counts) == {"call_inputs", "cut_calls"}
     assert lines[-1].startswith("error"), "nobody runs it"
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_piece_that_names_no_call_is_of_the_one_that_is_open(at: int) -> None:
+    for index in (b"null", b'{"x":1}'):
+        pieces = ['{"a":', ' {"b":', " 1}}}"]
+        spelled = wire(call(*pieces)).split(b"\n\n")
+        spelled[2 + at] = spelled[2 + at].replace(b'"index":0', b'"index":' + index)
+        made, _ = run(b"\n\n".join(spelled))
+        assert made == wire(call('{"a":', ' {"b":', " 1}}"))
+
+
+def test_one_without_a_name_may_wait_for_its_brace() -> None:
+    spelled = wire(call('"a', '": 1}')).replace(b'"index":0,"delta"', b'"delta"')
+    made, normalizer = run(spelled)
+    assert b'{\\"a\\": 1}' in made
+    assert normalizer.tally.repairs["call_inputs"] == 1
+    left = wire(call('"a'))
+    made, _ = run(left.replace(b'"index":0,"delta"', b'"delta"'))
+    assert b'"partial_json":"\\"a"' in made

@@ -119,3 +119,10 @@ def test_too_many_deltas_leave_as_they_came() -> None:
 def test_text_in_a_block_that_never_began() -> None:
     lines, _ = repaired(f"start\ntext+ 0 {CALL}\nstop 0\nend end_turn\nover", request=REQUEST)
     assert calls_in(lines)
+
+
+def test_a_signature_that_comes_late_passes_what_waits() -> None:
+    text = message(CALL, 9).split("\n")
+    for at in range(3, len(text) - 2):
+        lines, _ = repaired("\n".join([*text[:at], "sign 0 s", *text[at:]]), request=REQUEST)
+        assert calls_in(lines) == [("look", '{"a": 1}')]

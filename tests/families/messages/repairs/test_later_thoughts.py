@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from tests.support.messages import passes, repaired, run, short, wire
+from tests.support.messages import REQUEST, passes, repaired, run, short, wire
 from vllm_sse_proxy import BodyEnd
 from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS
 
@@ -100,3 +102,52 @@ def test_what_follows_thoughts_in_one_delta_may_begin_others() -> None:
         ("think", "~d~"),
         ("text", "e"),
     ]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 13, 100])
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_stop_that_comes_too_early_does_not_end_the_text(size: int, index: int) -> None:
+    """Wherever it comes, of this block or another: the third station goes on with the block, too."""
+    whole = spelled(WHOLE, size).split("\n")
+    wanted = joined(repaired(f"{BEGUN}{spelled(WHOLE, size)}{REST}")[0])
+    for at in range(1, len(whole)):
+        lines, _ = repaired("\n".join([BEGUN + whole[0], *whole[1:at], f"stop {index}", *whole[at:]]) + REST)
+        assert joined(lines) == wanted
+
+
+def test_a_stop_that_a_heartbeat_released_ends_the_text() -> None:
+    for beat in ("ping", ": ping"):
+        lines, _ = repaired(f"{BEGUN}text+ 1 a_<th\nstop 1\n{beat}\ntext+ 1 ink>~b{REST}")
+        assert joined(lines)[1:] == [("text", "a_<th"), ("text", "ink>~b")]
+        assert lines.index("stop 1") < lines.index(beat)
+
+
+def test_an_error_behind_a_stop_that_waits_leaves_the_block_open() -> None:
+    lines, _ = repaired(f"{BEGUN}text+ 1 a_<th\nstop 1\nerror api_error No")
+    assert lines[-2:] == ["text+ 1 a_<th", "error api_error No"]
+
+
+def test_thinking_whose_start_was_lost_counts() -> None:
+    begun = BEGUN.replace("think 0\n", "")
+    lines, _ = repaired(f"{begun}{spelled(WHOLE, 5)}{REST}")
+    assert joined(lines) == joined(repaired(f"{BEGUN}{spelled(WHOLE, 5)}{REST}")[0])
+    lines, _ = repaired(f"{begun}{spelled('ps.~</think>~~Hi', 4)}{REST}")
+    assert joined(lines)[1:] == [("text", "ps.~~~Hi")]
+
+
+def test_a_signature_that_comes_late_does_not_end_the_text() -> None:
+    whole = spelled(WHOLE, 5).split("\n")
+    wanted = joined(repaired(f"{BEGUN}{spelled(WHOLE, 5)}{REST}")[0])
+    for at in range(1, len(whole)):
+        lines, _ = repaired("\n".join([BEGUN + whole[0], *whole[1:at], "sign 0 s", *whole[at:]]) + REST)
+        assert joined(lines) == wanted
+
+
+@pytest.mark.parametrize("request_", [None, REQUEST])
+def test_a_closing_tag_goes_whatever_line_the_block_before_ended_in(request_: dict[str, Any] | None) -> None:
+    """With tools, the start of the text waits for its words: the client still has the thoughts open."""
+    lines, _ = repaired(f"{BEGUN}text+ 1 </think>~~Hi{REST}", request=request_)
+    assert joined(lines)[1:] == [("text", "~~Hi")]
+    begun = BEGUN.replace("stop 0\ntext 1\n", "")
+    lines, _ = repaired(f"{begun}text+ 1 </think>~~Hi{REST}", request=request_)
+    assert joined(lines)[1:] == [("text", "~~Hi")]

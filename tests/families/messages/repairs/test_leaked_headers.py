@@ -84,3 +84,13 @@ def test_a_second_start_does_not_release_it() -> None:
 
 def test_an_end_in_the_middle_releases_it() -> None:
     passes("start\ntext 0\ntext+ 0 <|start|>\nerror api_error Words.")
+
+
+@pytest.mark.parametrize("nothing", ["sign 0 s", "think+ 0 "])
+@pytest.mark.parametrize("place", ["stop 1", "end max"])
+def test_what_no_client_gets_does_not_release_it(nothing: str, place: str) -> None:
+    """A signature that comes late, thinking without words: the third station drops either."""
+    spelled = text("<|channel|>analysis", "max_tokens").replace(place, f"{nothing}\n{place}")
+    lines, counts = repaired(spelled)
+    assert "text+ 1" not in " ".join(lines)
+    assert counts["leaked_headers"] == 1

@@ -184,3 +184,15 @@ def test_failures_have_the_status_of_their_type(error: object, status: int, type
     failure = failure_of(error)
     assert (failure.status, failure.type) == (status, type_)
     assert failure.message
+
+
+@pytest.mark.parametrize("name", ["", "event: error¶", "event: messag¶", "event: ping¶"])
+@pytest.mark.parametrize("oddity", ["\x00", "\t"])
+def test_one_that_only_a_lenient_reader_reads_is_an_error_too(name: str, oddity: str) -> None:
+    """Whatever its frame is called: the object says what it is."""
+    report = f'data: {{"type":"error","error":{{"type":"internal_error","message":"b{oddity}m"}}}}'
+    lines, counts = repaired(f"{BEGUN}{name}{report}")
+    assert lines[:-1] == short(BEGUN)
+    body = {"type": "error", "error": {"type": "api_error", "message": f"b{oddity}m"}}
+    assert lines[-1] in (f"error api_error b{oddity}m", json.dumps(body, separators=(",", ":")))
+    assert counts["message_errors"] == 1

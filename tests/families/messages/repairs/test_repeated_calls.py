@@ -54,3 +54,17 @@ def test_an_error_releases_what_is_held() -> None:
     made, normalizer = run(wire(FIRST + 'call 1 x look\ninput+ 1 {"a":\nerror api_error Words.'))
     assert made.endswith(wire("error api_error Words."))
     assert normalizer.tally.repairs == {"repeated_calls": 1}
+
+
+def test_nor_does_a_late_stop_of_a_block_before_it_end_it() -> None:
+    lines, counts = repaired(
+        'start\ntext 0\ntext+ 0 So\ncall 1 x look\ninput+ 1 {"a": 1\nstop 0\ncall 1 x look\ninput+ 1 {"a": 1}\nstop 1'
+        + END
+    )
+    assert lines == [
+        *short("start\ntext 0\ntext+ 0 So\nstop 0\ncall 1 x look"),
+        'input+ 1 {"a": 1',
+        "input+ 1 }",
+        *short("stop 1" + END),
+    ]
+    assert counts["repeated_calls"] == counts["call_inputs"] == 1

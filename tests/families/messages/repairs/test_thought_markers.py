@@ -67,3 +67,17 @@ def test_a_marker_in_a_text_passes() -> None:
     )
     assert lines[2] == "text+ 0 <think>"
     assert counts == {}
+
+
+@pytest.mark.parametrize("early", ["stop 0", "sign 0 a"])
+def test_a_stop_or_a_signature_that_comes_too_early_does_not_end_it(early: str) -> None:
+    for pieces, kept in (
+        (["<t", early, "hink>One"], "One"),
+        (["<t", early, "hink>", "One"], "One"),
+        (["<t", early, "he"], "<the"),
+    ):
+        spelled = "\n".join(piece if piece == early else f"think+ 0 {piece}" for piece in pieces)
+        lines, _ = repaired(f"start\nthink 0\n{spelled}\n{REST}")
+        said = "".join(line.removeprefix("think+ 0 ") for line in lines if line.startswith("think+ 0 "))
+        assert said == kept
+        assert lines[-5:] == short("text 1\ntext+ 1 Hi\nstop 1\nend end_turn\nover")

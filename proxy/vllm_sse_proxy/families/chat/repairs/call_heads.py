@@ -75,7 +75,7 @@ class _Nameless:
 class CallHeads(Repair):
     """Give the first piece of a call its head, and take it from the later ones."""
 
-    __slots__ = ("_left_out", "_nameless", "_request")
+    __slots__ = ("_headed", "_left_out", "_nameless", "_request")
 
     name: ClassVar = "call_heads"
     summary: ClassVar = (
@@ -91,6 +91,8 @@ class CallHeads(Repair):
         """by the index of the choice"""
         self._left_out: dict[int, list[int]] = {}
         """index of a choice → numbers of its calls that were not emitted, in their order"""
+        self._headed: dict[int, int] = {}
+        """index of a choice → how many of its calls have their head; a later repair may still hold one of them"""
 
     def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:
         """Return the piece with what belongs to it."""
@@ -105,16 +107,17 @@ class CallHeads(Repair):
         self, event: Event, piece: Body, index: int, view: ChatView
     ) -> Sequence[Event] | Verdict | None:
         """Return a piece, while no call waits for its name."""
-        calls = view.choice(index).calls
+        begun = max(len(view.choice(index).calls), self._headed.get(index, 0))
         left_out = self._left_out.get(index, [])
         place = bisect_left(left_out, number_of(piece))
         if left_out[place : place + 1] == [number_of(piece)]:
             return [] if event.type != FINISH else [_without_calls(event)]  # more of a call that is lost
         number = number_of(piece) - place
-        if number < len(calls):
+        if number < begun:
             bare = _bare(piece, number)
         elif name_of(piece) and not self._may_go_on(event, piece):
             bare = _whole(piece, number, event, index)
+            self._headed[index] = number + 1
         else:
             waiting = self._nameless[index] = _Nameless(event, piece)
             return self._settled(event, index) if self._is_over(event, piece, waiting) else Released(())
@@ -171,6 +174,7 @@ class CallHeads(Repair):
         if name:
             piece, head = waiting.named(name), waiting.event
             number = number_of(piece) - len(self._left_out.get(index, ()))
+            self._headed[index] = number + 1
             made.append(_unfinished(with_piece(head, _whole(piece, number, head, index))))
         else:
             insort(self._left_out.setdefault(index, []), waiting.number)

@@ -7,7 +7,7 @@ is only such a header was never meant to be read. A header within a text is the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from vllm_sse_proxy.families.chat.chunks import CHAT_CHOICE_TYPES
 from vllm_sse_proxy.families.chat.reasons import reason_of
@@ -57,7 +57,7 @@ class LeakedHeaders(Repair):
         if held is None and not text.startswith("<|"):
             return None
         whole = "".join(map(content_of, held or [])) + text
-        is_end = whole in END_TOKENS
+        is_end = _are_end_tokens(whole)
         may_be = not self._request.keeps_tokens and (is_end or is_header(whole))
         if event.type == FINISH and may_be and (is_end or reason_of(event) == "length"):
             return with_texts(event, [])
@@ -71,3 +71,16 @@ class LeakedHeaders(Repair):
         if type_ != TEXT:
             return ""
         return None if self._waiting else "<"
+
+
+def _are_end_tokens(text: str) -> bool:
+    """Return whether a text is an end token, or several: a piece that comes again says it again."""
+    if len(text) > _LONGEST_END:
+        return False
+    for token in END_TOKENS:
+        text = text.replace(token, "")
+    return text == ""
+
+
+_LONGEST_END: Final = 100
+"""Characters of end tokens that are looked at."""

@@ -92,7 +92,7 @@ class _Input:
 class CallInputs(Repair):
     """Make the input of a call one JSON value."""
 
-    __slots__ = ("_inputs",)
+    __slots__ = ("_inputs", "_last")
 
     name: ClassVar = "call_inputs"
     summary: ClassVar = (
@@ -105,6 +105,8 @@ class CallInputs(Repair):
         super().__init__(context)
         self._inputs: dict[int, _Input] = {}
         """upstream's index of a call that goes on → its input"""
+        self._last = -1
+        """the last index that upstream named: a piece without one is of that call"""
 
     def watches(self, type_: str, view: MessageView) -> str | None:  # noqa: ARG002 - there is one type of deltas
         """Watch every piece of an input, and nothing else."""
@@ -115,23 +117,30 @@ class CallInputs(Repair):
         type_ = event.type
         if type_ not in _ENDS_OF_HOLDING:
             return PASS
-        index = event.body.get("index")
-        if type_ == grammar.BLOCK_DELTA and type(index) is int and delta_type(event) == grammar.INPUT_DELTA:
+        index = self._index_of(event)
+        if type_ == grammar.BLOCK_DELTA and delta_type(event) == grammar.INPUT_DELTA:
             piece = delta_of(event).get("partial_json")
             if type(piece) is str and piece:
+                self._last = index
                 return self._take(event, index, piece)
         for held in self.held:
-            self._inputs[held.body["index"]].take(_piece(held))
-        if type_ in (grammar.BLOCK_START, grammar.BLOCK_STOP) and type(index) is int:
+            self._inputs[self._index_of(held)].take(_piece(held))
+        if type_ in (grammar.BLOCK_START, grammar.BLOCK_STOP):
             self._inputs.pop(index, None)
+        if type_ == grammar.BLOCK_START:
+            self._last = index
         return None
+
+    def _index_of(self, event: Event) -> int:
+        index = event.body.get("index")
+        return index if type(index) is int else self._last
 
     def _take(self, event: Event, index: int, piece: str) -> Sequence[Event] | Verdict | None:
         input_ = self._inputs.get(index)
         if input_ is None:
             input_ = self._inputs[index] = _Input()
         if input_.scanner.is_empty:
-            first = "".join(_piece(one) for one in self.held if one.body.get("index") == index) + piece
+            first = "".join(_piece(one) for one in self.held if self._index_of(one) == index) + piece
             is_headless = _is_headless(first)
             if is_headless is None:
                 return HOLD

@@ -23,6 +23,7 @@ from vllm_sse_proxy.families.messages.events import (
     inserted,
     said_by,
     saying,
+    says_nothing,
 )
 from vllm_sse_proxy.families.messages.request import may_call, schemas_of
 from vllm_sse_proxy.families.messages.results import reason_of
@@ -80,7 +81,7 @@ class CallTexts(Repair):
             return None
         if not self.held:
             return None
-        if type_ in IDLE:
+        if type_ in IDLE or says_nothing(event):
             return PASS
         if not self._text:
             return None

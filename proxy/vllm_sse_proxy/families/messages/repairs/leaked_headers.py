@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from vllm_sse_proxy.families.messages import grammar
-from vllm_sse_proxy.families.messages.events import delta_of, delta_type
+from vllm_sse_proxy.families.messages.events import delta_of, delta_type, says_nothing
 from vllm_sse_proxy.families.messages.results import reason_of
 from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, Verdict
 
@@ -60,7 +60,7 @@ class LeakedHeaders(Repair):
         header, *stops = self.held
         if event.type == grammar.BLOCK_STOP:
             return HOLD
-        if event.type == grammar.MESSAGE_START:
+        if event.type == grammar.MESSAGE_START or says_nothing(event):
             return PASS
         if event.type != grammar.MESSAGE_DELTA:
             return None

@@ -27,7 +27,7 @@ _ID_DIGITS: Final = 24
 class RepeatedCalls(Repair):
     """Leave out a call that comes again, and give another one with its id an id of its own."""
 
-    __slots__ = ("_number", "_open", "_seen")
+    __slots__ = ("_index", "_number", "_open", "_seen")
 
     name: ClassVar = "repeated_calls"
     summary: ClassVar = "a call comes once, and no two calls have the same id"
@@ -42,6 +42,8 @@ class RepeatedCalls(Repair):
         """ids of the calls so far"""
         self._open = ""
         """id of the call that upstream has not stopped"""
+        self._index: object = None
+        """upstream's index of that call"""
 
     def repair(self, event: Event, view: MessageView) -> Sequence[Event] | Verdict | None:
         """Hold the call until it is whole; then drop it, or let it go under another id."""
@@ -53,14 +55,16 @@ class RepeatedCalls(Repair):
 
     def _look(self, event: Event) -> Sequence[Event] | Verdict | None:
         """Look for the start of a call whose id came before."""
-        if event.type == grammar.BLOCK_STOP:
+        index = event.body.get("index")
+        is_late = type(index) is int and type(self._index) is int and index < self._index
+        if event.type == grammar.BLOCK_STOP and not is_late:  # which is of a block before the call
             self._open = ""
         if event.type != grammar.BLOCK_START:
             return None
         id_ = _content(event).get("id")
         if type(id_) is str and id_ in self._seen:
             return [] if id_ == self._open else HOLD
-        self._open = id_ if type(id_) is str else ""
+        self._open, self._index = id_ if type(id_) is str else "", index
         if self._open:
             self._seen[self._open] = None
         return None

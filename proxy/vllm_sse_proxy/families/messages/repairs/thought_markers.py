@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from vllm_sse_proxy.families.messages import grammar
-from vllm_sse_proxy.families.messages.events import delta_of, delta_type
+from vllm_sse_proxy.families.messages.events import delta_of, delta_type, said_by, says_nothing
 from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, Verdict
 
 if TYPE_CHECKING:
@@ -44,10 +44,12 @@ class ThoughtMarkers(Repair):
         block = view.open
         if block is not None and block.type == grammar.THINKING and block.text.last is not None:
             return None
+        if self.held and (event.type == grammar.BLOCK_STOP or says_nothing(event)):
+            return HOLD  # it may come too early
         piece = delta_of(event).get("thinking")
         if delta_type(event) != grammar.THINKING_DELTA or type(piece) is not str:
             return None
-        begun = "".join(delta_of(one)["thinking"] for one in self.held) + piece
+        begun = "".join(map(said_by, self.held)) + piece
         rest = begun
         while rest.startswith(_MARKERS):
             rest = rest[rest.index(_ENDS[rest[0]]) + 1 :]
@@ -55,8 +57,8 @@ class ThoughtMarkers(Repair):
             return HOLD
         if rest == begun:
             return None
-        self.take()
-        return [event.having(delta={**delta_of(event), "thinking": rest})] if rest else []
+        others = [each for each in self.take() if not said_by(each)]
+        return [event.having(delta={**delta_of(event), "thinking": rest}), *others] if rest else others
 
 
 _ENDS: Final = {"<": ">", "[": "]"}
