@@ -129,4 +129,11 @@ MESSAGES_EXPLANATIONS: tuple[Explanation, ...] = (
         r"text-in-call/preamble",
         "IT",
     ),
+    Explanation(
+        "Two recordings whose requests name stop strings, and tools of their own.",
+        "The clients of this laboratory ask for neither, and only the request says that a text is a stop string, or a "
+        "call. With their own requests both leave right: the goldens `messages-stop_strings` and `messages-call_texts`.",
+        r"recorded/(call_texts|stop_strings)",
+        "CST",
+    ),
 )
