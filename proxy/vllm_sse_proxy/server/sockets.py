@@ -79,15 +79,17 @@ def naming(port: str, host: str, address: str) -> Iterator[None]:
     :param port: the name of the port's setting.
     :param host: the name of the address's setting.
     :param address: what that one says.
-    :raises OSError: with the same number.
+    :raises OSError: with the same number, if there is one.
     """
     try:
         yield
     except socket.gaierror as error:
         raise OSError(error.errno, f"{host} {address!r}: {error.strerror or error}") from None
     except OSError as error:
-        name = host if error.errno == errno.EADDRNOTAVAIL else port
-        raise OSError(error.errno, f"{name}: {error.strerror or error}") from None
+        # asyncio of Python 3.13 gives no number where no address could be bound; it has tried all of them.
+        number = errno.EADDRNOTAVAIL if error.errno is None else error.errno
+        name = host if number == errno.EADDRNOTAVAIL else port
+        raise OSError(number, f"{name}: {error.strerror or error}") from None
 
 
 async def listen(runner: web.BaseRunner, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
