@@ -119,7 +119,8 @@ def complete_response(response: Mapping[str, Any], view: ClientView, request: Re
     Each field takes upstream's value, else the request's, else a neutral one. ``created_at`` is 0 if it is unknown, because
     the core has no clock.
     """
-    asked: Body = request.body if isinstance(request.body, dict) else {}
+    body = request.body
+    asked: Body = body if isinstance(body, dict) else dict(body or {})
     shape = _shape_of(response)
     if shape.is_known and all(_is_usable(name, response[name]) for name in shape.doubtful):
         complete: Body = {**_BEGINNING, **response}

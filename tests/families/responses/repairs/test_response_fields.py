@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -371,3 +372,9 @@ def test_a_truth_value_is_no_number_though_python_calls_them_equal(name: str, nu
     end["response"][name] = bool(number)
     made = repaired(opened(*life, end))
     assert type(made.one("completed")["response"].get(name)) is not bool
+
+
+def test_the_request_may_be_any_mapping() -> None:
+    asked = MappingProxyType({"metadata": {"k": "v"}})
+    made = repaired([created(), terminal()], request=RequestContext(body=asked))
+    assert made.one("created")["response"]["metadata"] == {"k": "v"}
