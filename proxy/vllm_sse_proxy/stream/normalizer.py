@@ -17,7 +17,7 @@ from vllm_sse_proxy.sse import FrameDecoder, FrameTooLargeError
 from vllm_sse_proxy.stream.ending import REPORTS, BodyEnd, Ending, Failure
 from vllm_sse_proxy.stream.engine import Engine
 from vllm_sse_proxy.stream.event import END, OPAQUE, SENTINEL, Event
-from vllm_sse_proxy.stream.payload import decode_text
+from vllm_sse_proxy.stream.payload import BEGINNINGS_OF_OBJECTS, decode_text
 from vllm_sse_proxy.stream.repair import MAX_FRAME_BYTES, RequestContext
 
 if TYPE_CHECKING:
@@ -176,10 +176,13 @@ class StreamNormalizer:
 
     def _read(self, frame: Frame) -> Event:
         """Return the event of a frame; data that is not JSON may be JSON together with the stray lines after it."""
-        event = self._family.read(frame.data, frame.event)
+        data = frame.data
+        if data and data[0] not in BEGINNINGS_OF_OBJECTS:
+            return Event(OPAQUE, {}, data, name=frame.event)
+        event = self._family.read(data, frame.event)
         if frame.stray is None or event.body:
             return event
-        whole = self._family.read(b"\n".join((frame.data, frame.stray)), frame.event)
+        whole = self._family.read(b"\n".join((data, frame.stray)), frame.event)
         return whole if whole.body else event
 
     def _stop(self, end: BodyEnd, *, half: bool = False) -> None:

@@ -22,13 +22,9 @@ _FEW_DIGITS: Final = b"0" * 3
 """Of so many digits in a row, every sixth byte shows three: most payloads need no closer look."""
 
 
-def may_be_object(data: bytes) -> bool:
-    """Return whether a payload can be a JSON object to anybody, by its first byte; the empty one can be nothing."""
-    return data != b"" and data[0] in _BEGINNINGS
-
-
-_BEGINNINGS: Final = frozenset(b"{ \t\r\n\x00\xef\xfe\xff")
-"""A brace, white space, or the beginning of a byte order mark or of UTF-16 and UTF-32 without one."""
+BEGINNINGS_OF_OBJECTS: Final = frozenset(b"{ \t\r\n\x00\xef\xfe\xff")
+"""First bytes of a payload that some reader can take for an object: a brace, white space, or the beginning of a byte order
+mark or of UTF-16 and UTF-32 without one. Any other is refused for a fraction of what two readers need."""
 
 
 def read_strictly(data: bytes) -> Any:

@@ -10,6 +10,8 @@ from vllm_sse_proxy.families.chunks import CHOICE, FINISH, choice_of
 from vllm_sse_proxy.stream.repair import Released
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vllm_sse_proxy.stream.event import Body, Event
     from vllm_sse_proxy.stream.repair import Verdict
 
@@ -43,6 +45,11 @@ def keep_behind(event: Event, held: list[Event]) -> Verdict | None:
         return None
     held.append(event)
     return Released(())
+
+
+def release_before(end: Event, held: Sequence[Event]) -> Verdict | None:
+    """Let all that is held go before the end of the stream; None if nothing is."""
+    return Released([*held, end]) if held else None
 
 
 def with_texts(event: Event, texts: list[tuple[str, str]]) -> list[Event]:

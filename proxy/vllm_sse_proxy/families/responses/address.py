@@ -150,8 +150,7 @@ class Addresser:
         return call is not None and grammar.has_call_id(call.type) and grammar.has_call_id(item["type"])
 
     def _own_call_id(self, call_id: str) -> str:
-        view = self._view
-        own = construct.derive_id("call", view.response_id or self._context.request.seed, len(view.items))
+        own = construct.derive_id("call", self._seed, len(self._view.items))
         self._call_ids[call_id] = own
         return own
 
@@ -265,10 +264,11 @@ class Addresser:
         return id_
 
     def _derive(self, kind: ItemKind) -> str:
-        view = self._view
-        return construct.derive_id(
-            kind.id_prefix, view.response_id or self._context.request.seed, len(view.items)
-        )
+        return construct.derive_id(kind.id_prefix, self._seed, len(self._view.items))
+
+    @property
+    def _seed(self) -> str:
+        return self._view.response_id or self._context.request.seed
 
     def _place(self, event: Event) -> str | None:
         index = event.body.get("output_index")

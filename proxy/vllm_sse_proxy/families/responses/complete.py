@@ -878,13 +878,9 @@ def _repeats_others(said: str, sent: str, view: ClientView) -> bool:
 
 def _is_unreadable(event: Event, item: ItemView) -> bool:
     """Return whether a closing calls a call complete but leaves it without readable arguments."""
-    run = item.kind.run
-    holder = event.body
-    if event.type == grammar.ITEM_DONE:
-        holder = event.body["item"]
-        if holder.get("status") == INCOMPLETE:
-            return False  # upstream itself reports it
-    said = holder.get(run.field) if run is not None else None
+    if event.type == grammar.ITEM_DONE and event.body["item"].get("status") == INCOMPLETE:
+        return False  # upstream itself reports it
+    said = _arguments_in(event, item)
     if item.kind is grammar.FUNCTION_CALL:
         return not construct.are_arguments(str(said or ""))
     # Any input can be read; but if no delta of it came, it may have been lost.
@@ -893,13 +889,16 @@ def _is_unreadable(event: Event, item: ItemView) -> bool:
 
 def _note_arguments(closing: Event, item: ItemView) -> None:
     """Remember what the closing of a call says that is not emitted yet: it is surer than its deltas."""
-    if item.own is None or not item.kind.acts:
-        return
+    said = _arguments_in(closing, item) if item.kind.acts else None
+    if item.own is not None and type(said) is str and said:
+        item.own.waiting = said
+
+
+def _arguments_in(closing: Event, item: ItemView) -> object:
+    """Return the arguments, or the input, in the closing of a call or of its text."""
     run = item.kind.run
     holder: Body = closing.body["item"] if closing.type == grammar.ITEM_DONE else closing.body
-    said = holder.get(run.field) if run is not None else None
-    if type(said) is str and said:
-        item.own.waiting = said
+    return holder.get(run.field) if run is not None else None
 
 
 def _as_incomplete(event: Event) -> Event:

@@ -23,7 +23,6 @@ from vllm_sse_proxy.stream.event import OPAQUE, Body, Event
 from vllm_sse_proxy.stream.payload import (
     is_json,
     is_too_deep,
-    may_be_object,
     read_leniently,
     read_strictly,
     with_whole_characters,
@@ -47,8 +46,6 @@ def parse_event(data: bytes, name: str | None = None) -> Event:
     bytes stay. What is JSON only to lenient readers comes back as OPAQUE, with the object that they would see: NaN, control
     characters, numbers without a value (1e999), a byte order mark, UTF-16, bytes that are not UTF-8, halves of characters.
     """
-    if not may_be_object(data):  # a fraction of what two readers need to refuse it
-        return Event(OPAQUE, {}, data, name=name)
     try:
         body = read_strictly(data)
     except (ValueError, RecursionError):

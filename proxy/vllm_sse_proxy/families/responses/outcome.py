@@ -208,13 +208,10 @@ def typed_terminal(event: Event, *, is_half: bool) -> Event:
         changes["status"] = type_.rpartition(".")[2]
     if type_ == grammar.FAILED and not response.get("error"):
         changes["error"] = {"code": "server_error", "message": _what_happened(status)}
-    details = response.get("incomplete_details")
-    if type_ == grammar.INCOMPLETE and not (
-        isinstance(details, dict) and isinstance(details.get("reason"), str)
-    ):
+    if type_ == grammar.INCOMPLETE and not _has_reason(response):
         # No reason is made up: only usage that has reached its limit names one.
         reason = {"reason": "max_output_tokens"} if hit_token_limit(response) else None
-        if "incomplete_details" not in response or details != reason:
+        if "incomplete_details" not in response or response["incomplete_details"] != reason:
             changes["incomplete_details"] = reason
     if type_ == event.type and not changes:
         return event

@@ -181,9 +181,12 @@ def _read(text: str, types: Mapping[str, Types]) -> Iterator[LeakedCall]:
     :raises ValueError: for a text that has anything else in it.
     """
     if (kimi := _OF_KIMI.match(text)) is not None:
-        yield from _kimi(text, kimi.end())
+        for head, arguments in _between_markers(text, kimi.end(), _KIMI_HEAD, _KIMI_END, _KIMI_OVER):
+            yield LeakedCall(head[2], arguments, head[1] if ":" in head[1] else "")
     elif (deepseek := _OF_DEEPSEEK.match(text)) is not None:
-        yield from _deepseek(text, deepseek.end())
+        at = deepseek.end()
+        for head, arguments in _between_markers(text, at, _DEEPSEEK_HEAD, _DEEPSEEK_END, _DEEPSEEK_OVER):
+            yield LeakedCall(head[1] or head[2], arguments)
     elif text.startswith(_MISTRAL):
         yield from _mistral(text)
     elif _OF_PYTHON.match(text) is not None:
@@ -205,14 +208,6 @@ _KIMI_END: Final = re.compile(r"\s*<\|tool_call_end\|>")
 _KIMI_OVER: Final = re.compile(r"\s*(?:<\|tool_calls?_section_end\|>)?\s*\Z")
 
 
-def _kimi(text: str, at: int) -> Iterator[LeakedCall]:
-    while _KIMI_OVER.match(text, at) is None:
-        head = _wanted(_KIMI_HEAD, text, at)
-        arguments, at = _arguments(text, head.end())
-        at = _wanted(_KIMI_END, text, at).end()
-        yield LeakedCall(head[2], arguments, head[1] if ":" in head[1] else "")
-
-
 _DEEPSEEK_HEAD: Final = re.compile(
     r"\s*<｜tool▁call▁begin｜>\s*(?:function\s*<｜tool▁sep｜>\s*([\w.-]+)\s*```json\s*|([\w.-]+)\s*<｜tool▁sep｜>\s*)"
 )
@@ -220,12 +215,18 @@ _DEEPSEEK_END: Final = re.compile(r"\s*(?:```)?\s*<｜tool▁call▁end｜>")
 _DEEPSEEK_OVER: Final = re.compile(r"\s*(?:<｜tool▁calls▁end｜>)?\s*\Z")
 
 
-def _deepseek(text: str, at: int) -> Iterator[LeakedCall]:
-    while _DEEPSEEK_OVER.match(text, at) is None:
-        head = _wanted(_DEEPSEEK_HEAD, text, at)
-        arguments, at = _arguments(text, head.end())
-        at = _wanted(_DEEPSEEK_END, text, at).end()
-        yield LeakedCall(head[1] or head[2], arguments)
+def _between_markers(
+    text: str, at: int, head: re.Pattern[str], end: re.Pattern[str], over: re.Pattern[str]
+) -> Iterator[tuple[re.Match[str], str]]:
+    """Yield the head and the arguments of each call of a text that has markers around them.
+
+    :param over: what stands behind the last call.
+    """
+    while over.match(text, at) is None:
+        found = _wanted(head, text, at)
+        arguments, at = _arguments(text, found.end())
+        at = _wanted(end, text, at).end()
+        yield found, arguments
 
 
 _MISTRAL_CALL: Final = re.compile(

@@ -25,7 +25,7 @@ from vllm_sse_proxy.families.chat.chunks import (
 )
 from vllm_sse_proxy.families.chat.reasons import reason_of
 from vllm_sse_proxy.families.chat.request import ChatRequest
-from vllm_sse_proxy.families.chat.texts import is_silent
+from vllm_sse_proxy.families.chat.texts import is_silent, release_before
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
 from vllm_sse_proxy.families.texts.function_names import clean_name, may_be_half
 from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
@@ -60,8 +60,7 @@ class CallNames(Repair):
     def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:
         """Return the piece with the name alone; hold one whose name no tool has."""
         if event.type in OVER:
-            halves = list(self._half.values())
-            return Released([*halves, event]) if halves else None
+            return release_before(event, list(self._half.values()))
         if (event.type == TEXT and not self._half) or is_silent(event):
             return None
         index = index_of(choice_of(event))

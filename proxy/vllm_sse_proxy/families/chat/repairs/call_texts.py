@@ -16,7 +16,7 @@ from vllm_sse_proxy.families.chat.chunks import CHAT_CHOICE_TYPES, inserted_delt
 from vllm_sse_proxy.families.chat.grammar import FUNCTION
 from vllm_sse_proxy.families.chat.reasons import reason_of
 from vllm_sse_proxy.families.chat.request import ChatRequest, Choice
-from vllm_sse_proxy.families.chat.texts import content_of, is_silent, keep_behind, with_texts
+from vllm_sse_proxy.families.chat.texts import content_of, is_silent, keep_behind, release_before, with_texts
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
 from vllm_sse_proxy.families.texts.call_texts import SIGNS, LeakedCall, find_call, read_calls
 from vllm_sse_proxy.families.texts.signs import has_sign
@@ -82,8 +82,7 @@ class CallTexts(Repair):
     def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:
         """Hold content that may be a call; at the finish, return the calls that it is."""
         if event.type in OVER:
-            held = [each for known in self._held.values() for each in known.events]
-            return Released([*held, event]) if held else None
+            return release_before(event, [each for known in self._held.values() for each in known.events])
         if not self._may_call():
             return None
         index = index_of(choice_of(event))

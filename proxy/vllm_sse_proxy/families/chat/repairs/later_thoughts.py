@@ -18,6 +18,7 @@ from vllm_sse_proxy.families.chat.texts import (
     is_silent,
     keep_behind,
     reasoning_of,
+    release_before,
     remainder_of,
     with_texts,
 )
@@ -84,8 +85,9 @@ class LaterThoughts(Repair):
     def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:
         """Hold content from an opening tag on; return it as reasoning once the closing one has come."""
         if event.type in OVER:
-            held = [each for choice in self._choices.values() for each in choice.take()]
-            return Released([*held, event]) if held else None
+            return release_before(
+                event, [each for choice in self._choices.values() for each in choice.take()]
+            )
         index = index_of(choice_of(event))
         choice = self._choices.get(index)
         if is_silent(event):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from vllm_sse_proxy.families.chat.chunks import CHAT_CHOICE_TYPES
 from vllm_sse_proxy.families.chat.reasons import reason_of
 from vllm_sse_proxy.families.chat.request import ChatRequest
-from vllm_sse_proxy.families.chat.texts import content_of, is_silent, keep_behind, with_texts
+from vllm_sse_proxy.families.chat.texts import content_of, is_silent, keep_behind, release_before, with_texts
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
 from vllm_sse_proxy.families.markup import END_TOKENS, is_header
 from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
@@ -44,8 +44,7 @@ class LeakedHeaders(Repair):
     def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:
         """Hold what may be a header, until it is known whether the choice ends with it."""
         if event.type in OVER:
-            waiting = [each for events in self._waiting.values() for each in events]
-            return Released([*waiting, event]) if waiting else None
+            return release_before(event, [each for events in self._waiting.values() for each in events])
         text = content_of(event)
         if not self._waiting and not text.startswith("<|"):
             return None

@@ -24,6 +24,7 @@ from vllm_sse_proxy.families.chat.texts import (
     is_silent,
     keep_behind,
     reasoning_of,
+    release_before,
     remainder_of,
     with_texts,
 )
@@ -111,8 +112,7 @@ class MisplacedReasoning(Repair):
     def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:
         """Return the chunk with its texts in their places."""
         if event.type in OVER:
-            held = [each for known in self._choices.values() for each in known.take()]
-            return Released([*held, event]) if held else None
+            return release_before(event, [each for known in self._choices.values() for each in known.take()])
         index = index_of(choice_of(event))
         known = self._choices.get(index)
         if is_silent(event):

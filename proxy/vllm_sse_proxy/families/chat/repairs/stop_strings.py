@@ -21,6 +21,7 @@ from vllm_sse_proxy.families.chat.texts import (
     is_silent,
     keep_behind,
     reasoning_of,
+    release_before,
     with_texts,
 )
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
@@ -77,8 +78,7 @@ class StopStrings(Repair):
         if event.type == TEXT and not self._held and not self._may_begin(event):
             return None
         if event.type in OVER:
-            held = [each for known in self._held.values() for each in known.events]
-            return Released([*held, event]) if held else None
+            return release_before(event, [each for known in self._held.values() for each in known.events])
         index = index_of(choice_of(event))
         if is_silent(event):
             return keep_behind(event, self._held[index].events) if index in self._held else None

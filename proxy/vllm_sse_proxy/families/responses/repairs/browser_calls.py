@@ -69,12 +69,8 @@ class BrowserCalls(Repair):
                 return []
             if self.held and not id_:
                 return HOLD
-            if (
-                self.held and id_ not in view.by_id and id_ not in self._emitted
-            ):  # ids may change in its middle
-                self._waiting[id_] = None
-                return HOLD
-            if id_ not in self._emitted and (type_ in OF_ITEMS or id_ in self._waiting):
+            is_renamed = bool(self.held) and id_ not in view.by_id  # ids may change in its middle
+            if id_ not in self._emitted and (type_ in OF_ITEMS or id_ in self._waiting or is_renamed):
                 self._waiting[id_] = None
                 return HOLD
         if type_ in grammar.TERMINAL and (self.held or self._emitted):
