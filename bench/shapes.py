@@ -621,6 +621,16 @@ def payloads_without_type(number: int) -> bytes:
     return Stream().raw(b"data: {}\n\ndata: x\n\n" * number).ended()
 
 
+def unreadable_objects(number: int) -> bytes:
+    """Return payloads that begin like an object and are none."""
+    return Stream().opened().raw(b"data: {x\n\n" * number).ended()
+
+
+def objects_for_lenient_readers(number: int) -> bytes:
+    """Return events that strict readers refuse."""
+    return Stream().opened().raw(b'data: {"type":"v:x","n":NaN}\n\n' * number).ended()
+
+
 def errors(number: int) -> bytes:
     """Return errors."""
     return Stream().raw(b'data: {"error":{"message":"boom"}}\n\n' * number).ended()
@@ -711,6 +721,8 @@ SHAPES: Final[dict[str, Callable[[int], bytes]]] = {
         pings,
         unknown_events,
         payloads_without_type,
+        unreadable_objects,
+        objects_for_lenient_readers,
         errors,
         openings,
         data_lines,

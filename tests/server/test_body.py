@@ -87,6 +87,7 @@ class Delivery:
         self.protocol.set_response_params(auto_decompress=False, read_until_eof=True)
         self.recipient = Recipient()
         self.exchange = mock.Mock(bytes_in=0)
+        self.most_bytes = -1
 
     async def begin(self, head: bytes = CHUNKED, early: bytes = b"") -> asyncio.Task[None]:
         """Receive the head, and what comes before the delivery begins; deliver until nothing more is here."""
@@ -99,7 +100,9 @@ class Delivery:
         return await self.deliver()
 
     async def deliver(self) -> asyncio.Task[None]:
-        task = asyncio.create_task(self.body.deliver(self.recipient.take, self.recipient.is_blocked))
+        task = asyncio.create_task(
+            self.body.deliver(self.recipient.take, self.recipient.is_blocked, most_bytes=self.most_bytes)
+        )
         await turn()
         return task
 
@@ -328,6 +331,73 @@ class TestMuchAtOnce:
         await asyncio.wait({task})
         assert delivery.transport.is_reading()
         assert delivery.transport.protocol is delivery.protocol
+
+
+class TestPieces:
+    """What is made of a stream's bytes may take long: the other streams wait for one piece at most (issue 12, K11)."""
+
+    @pytest.mark.parametrize("comes", ["before", "whole", "without_end"])
+    async def test_one_is_taken_in_a_turn(self, comes: str) -> None:
+        stream = b"".join(b"data: %d\n\n" % number for number in range(20))
+        delivery = Delivery()
+        delivery.most_bytes = 40
+        end = b"" if comes == "without_end" else END
+        if comes == "before":
+            task = await delivery.begin(early=chunk(stream) + end)
+        else:
+            task = await delivery.begin()
+            delivery.transport.receive(chunk(stream) + end)
+        for pieces in range(len(delivery.recipient.taken), 6):
+            assert len(delivery.recipient.taken) == pieces
+            await asyncio.sleep(0)
+        if comes == "without_end":
+            await turn()
+            assert delivery.transport.is_reading()
+            assert not task.done()
+            delivery.transport.receive(END)
+        await over(task)
+        assert delivery.taken == stream
+        assert delivery.body.end is BodyEnd.EOF
+        assert delivery.exchange.bytes_in == len(stream)
+        assert {piece[-2:] for piece in delivery.recipient.taken} == {b"\n\n"}
+
+    async def test_a_line_that_is_longer_is_cut(self) -> None:
+        delivery = Delivery()
+        delivery.most_bytes = 40
+        task = await delivery.begin()
+        delivery.transport.receive(chunk(b"x" * 100) + END)
+        await over(task)
+        assert list(map(len, delivery.recipient.taken)) == [40, 40, 20]
+
+    async def test_a_blocked_recipient_is_waited_for_between_two(self) -> None:
+        delivery = Delivery()
+        delivery.most_bytes = 40
+        task = await delivery.begin()
+        delivery.recipient.when_taken = lambda: setattr(delivery.recipient, "blocked", True)
+        delivery.transport.receive(chunk(b"x" * 100))
+        await turn()
+        await turn()
+        assert len(delivery.taken) == 40
+        assert not delivery.transport.is_reading()
+        delivery.recipient.when_taken = lambda: None
+        delivery.recipient.blocked = False
+        delivery.body.resume()
+        await turn()
+        await turn()
+        assert len(delivery.taken) == 100
+        assert delivery.transport.is_reading()
+        delivery.transport.receive(END)
+        await over(task)
+
+    async def test_an_end_from_outside_leaves_nothing(self) -> None:
+        delivery = Delivery()
+        delivery.most_bytes = 40
+        task = await delivery.begin()
+        delivery.transport.receive(chunk(b"x" * 100))
+        delivery.body.end_with(BodyEnd.SHUTDOWN)
+        await over(task)
+        assert len(delivery.taken) == 100
+        assert delivery.body.end is BodyEnd.SHUTDOWN
 
 
 class TestEndsFromOutside:

@@ -42,8 +42,8 @@ def assert_refused(got: Answer, status: int, code: str) -> None:
     assert orjson.loads(got.body)["error"]["code"] == code
 
 
-def test_each_is_a_setting_but_one() -> None:
-    assert set(LIMITS) - set(ServerSettings.model_fields) == {"max_unsent_items"}
+def test_each_is_a_setting_but_two() -> None:
+    assert set(LIMITS) - set(ServerSettings.model_fields) == {"max_unreadable_payloads", "max_unsent_items"}
 
 
 @pytest.mark.parametrize("limit", LIMITS)

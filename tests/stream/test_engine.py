@@ -93,12 +93,13 @@ class TestPlan:
         assert plan.positions("z") == (1,)
         assert plan.positions(END) == (1,)
 
-    def test_the_types_that_an_upstream_invents_are_not_remembered(self) -> None:
+    def test_only_some_of_the_types_that_an_upstream_invents_are_remembered(self) -> None:
         plan = Plan.of(self.FAMILY)
-        for number in range(3):
+        for number in range(1000):
             plan.positions(f"vendor:{number}")
         plan.positions("word")
-        assert list(plan._positions) == ["word"]
+        assert len(plan._positions) < 300
+        assert "word" in plan._positions
 
     def test_a_name_that_cannot_be_switched_off_is_refused_with_one_that_may_have_been_meant(self) -> None:
         family = Toy()

@@ -5,7 +5,8 @@ socket brings goes through aiohttp's parser, out of its reader and to whoever ta
 :meth:`UpstreamBody.data_received`: no task is woken for an event, and no future made. Whoever delivers is woken once, at the
 end. When nothing more can be taken, upstream's transport is paused until something can, and so TCP stops upstream. After much
 at once it rests until the next turn of the loop: uvloop reads a socket up to 32 times in a turn, as long as there is more, and
-all other streams would wait for what becomes of megabytes.
+all other streams would wait for what becomes of megabytes. For the same reason a stream that is repaired is passed on in
+pieces, one a turn: however long a piece takes, no other stream waits for more than one (issue 12, K11).
 
 What an end means for the client is decided elsewhere; here it is recognised. In most cases aiohttp distinguishes a clean end
 from a broken one. Three things it leaves to its users: bytes that came before the break, a reset of a body that only the
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 MUCH_BYTES: Final = 64 * 1024
 """A read of the socket that brings so much is the last one in this turn of the event loop."""
+_BLANK_LINE: Final = b"\n\n"
 
 
 class _EmptiedReader(aiohttp.StreamReader):
@@ -52,12 +54,18 @@ class _EmptiedReader(aiohttp.StreamReader):
     def end_http_chunk_receiving(self) -> None:
         pass
 
-    def read_nowait(self, n: int = -1) -> bytes:  # noqa: ARG002 - aiohttp's signature
+    def read_nowait(self, n: int = -1) -> bytes:
         buffer = self._buffer
         if len(buffer) == 1:
-            return buffer.popleft()
-        data = b"".join(buffer)
-        buffer.clear()
+            data = buffer.popleft()
+        else:
+            data = b"".join(buffer)
+            buffer.clear()
+        if 0 < n < len(data):
+            end = data.rfind(_BLANK_LINE, 0, n) + len(_BLANK_LINE)  # what stands between two is read faster
+            end = end if end >= len(_BLANK_LINE) else n
+            buffer.append(data[end:])
+            return data[:end]
         return data
 
 
@@ -77,6 +85,7 @@ class UpstreamBody(asyncio.Protocol):
             "_exchange",
             "_is_full",
             "_loop",
+            "_most_bytes",
             "_over",
             "_passing_on",
             "_paused",
@@ -99,6 +108,7 @@ class UpstreamBody(asyncio.Protocol):
         )
         self._take: Callable[[bytes], None] | None = None
         self._is_full: Callable[[], bool] = _never
+        self._most_bytes = -1
         self._over: asyncio.Future[None] | None = None
         self._error: Exception | None = None
         self._passing_on = self._stopped = False
@@ -121,16 +131,24 @@ class UpstreamBody(asyncio.Protocol):
         """Return whether upstream is being waited for now."""
         return self._over is not None and not self._over.done() and not self._blocked
 
-    async def deliver(self, take: Callable[[bytes], None], is_full: Callable[[], bool] | None = None) -> None:
+    async def deliver(
+        self,
+        take: Callable[[bytes], None],
+        is_full: Callable[[], bool] | None = None,
+        *,
+        most_bytes: int = -1,
+    ) -> None:
         """Have something take the body as it comes, until it is over or :meth:`stop` was called.
 
         After a stop it can be called again, at once, and goes on with what was not taken. ``end`` says whether it is over.
 
         :param take: is called with what has come, never with nothing.
         :param is_full: says whether nothing can be taken now; :meth:`resume` is to be called once something can. None: never.
+        :param most_bytes: that are taken in one turn of the event loop, where what is made of them takes long; -1: all.
         :raises Exception: what ``take`` raised.
         """
         self._take, self._is_full, self._stopped = take, is_full or _never, False
+        self._most_bytes = most_bytes
         self._attach()
         try:
             self._pass_on()
@@ -178,10 +196,8 @@ class UpstreamBody(asyncio.Protocol):
             self._protocol.data_received(data)
         if self._content.is_eof():
             self._detach()  # aiohttp has put the connection into its pool: the next answer is another's
-        elif len(data) >= MUCH_BYTES and not self._resting:
-            self._resting = True
-            self._adjust()
-            self._loop.call_soon(self._go_on)
+        elif len(data) >= MUCH_BYTES:
+            self._rest()
         self._pass_on()
 
     def eof_received(self) -> None:
@@ -209,10 +225,13 @@ class UpstreamBody(asyncio.Protocol):
     def _attach(self) -> None:
         """Take the place of aiohttp's protocol, unless all of the body is here."""
         content, protocol = self._content, self._protocol
+        if (
+            type(content) is aiohttp.StreamReader
+        ):  # an answer without a body shares its reader with all others
+            content.__class__ = _EmptiedReader
+            content._http_chunk_splits = None  # noqa: SLF001 - a kilobyte that it does not need
         if content.is_eof():
             return
-        content.__class__ = _EmptiedReader
-        content._http_chunk_splits = None  # noqa: SLF001 - a kilobyte that it does not need
         if protocol is not None and protocol.transport is not None:
             self._transport = protocol.transport
             self._transport.set_protocol(self)
@@ -227,9 +246,17 @@ class UpstreamBody(asyncio.Protocol):
                 transport.resume_reading()
             self._paused = False
 
+    def _rest(self) -> None:
+        """Let the other streams have their turn."""
+        if not self._resting:
+            self._resting = True
+            self._adjust()
+            self._loop.call_soon(self._go_on)
+
     def _go_on(self) -> None:
-        """Read on: the other streams had their turn."""
+        """Go on with what is here, and read on."""
         self._resting = False
+        self._pass_on()
         self._adjust()
 
     def _adjust(self) -> None:
@@ -253,14 +280,18 @@ class UpstreamBody(asyncio.Protocol):
             if self._is_full():
                 self._block()
                 return
-            if data := self._content.read_nowait():
+            content = self._content
+            if data := content.read_nowait(self._most_bytes):
                 self._exchange.bytes_in += len(data)
                 take(data)
             if self._take is None:
                 return  # that was enough
-            if self._transport is None:
+            if data and content._buffer:  # noqa: SLF001 - there is no other way to see whether anything is left
+                self._rest()
+            elif self._transport is None:
                 self.end_with(self._find_end())
-            elif self._is_full():
+                return
+            if self._is_full():
                 self._block()
         except Exception as error:  # noqa: BLE001 - it belongs to the one who delivers, and the loop would only log it
             self._error = error

@@ -145,15 +145,15 @@ class Recorder:
     def _write(self, name: str, at: datetime, recording: Recording) -> None:
         """Write a recording; in a thread."""
         made = recording.files(at)
-        with self._lock:
-            self._make_room(sum(map(len, made.values())))
         half = Path(tempfile.mkdtemp(prefix=".half-", dir=self._folder))  # readable by its owner only
         try:
             for file, data in made.items():
                 descriptor = os.open(half / file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
                 with os.fdopen(descriptor, "wb") as opened:
                     opened.write(data)
-            half.rename(self._folder / name)
+            with self._lock:  # two threads that both made room for one would exceed the limit
+                self._make_room(sum(map(len, made.values())))
+                half.rename(self._folder / name)
         except BaseException:
             shutil.rmtree(half, ignore_errors=True)
             raise

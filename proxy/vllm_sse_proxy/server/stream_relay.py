@@ -19,6 +19,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from vllm_sse_proxy.server.answers import ClientGoneError
+from vllm_sse_proxy.server.body import MUCH_BYTES
 from vllm_sse_proxy.server.errors import ProxyError, failed_stream
 from vllm_sse_proxy.server.headers import stream_headers
 from vllm_sse_proxy.server.relay import Relay
@@ -80,7 +81,7 @@ class StreamRelay(Relay):
 
     async def _run(self) -> web.StreamResponse:
         normalizer = self._normalizer
-        await self._body.deliver(self.take, self.writer.is_waiting_for_client)
+        await self._body.deliver(self.take, self.writer.is_waiting_for_client, most_bytes=MUCH_BYTES)
         if self._last is not None:
             return await self._finish(self._last)
         self._count_failure()

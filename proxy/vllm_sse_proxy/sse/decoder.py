@@ -20,7 +20,7 @@ Two liberties are taken where the standard would lose what a server meant (issue
 How it works. CRLF and CR become LF first (`bytes.replace` runs at memory speed and leaves a chunk without CR alone), so the
 rest knows one line end. `split(b"\n\n")` then cuts at blank lines: of two LF in a row the second is a blank line, whatever
 went before, so each block is some lines followed by a blank one. A block that is exactly what servers send, one `event: `
-and one `data: ` line, becomes a frame by two slices; any other is read line by line.
+and one `data: ` line or one comment, becomes a frame by two slices; any other is read line by line.
 
 Time is linear: only an unfinished line is kept as bytes, a chunk is searched for LF before it is joined to that line, and so
 each byte is looked at when it arrives and once more when its line ends, never again.
@@ -43,6 +43,8 @@ _LF: Final = 10
 """As numbers: Python looks for a byte at once, and for bytes in bytes only after it has raised and caught an error."""
 _EVENT: Final = b"event: "
 _DATA: Final = b"data: "
+_COLON: Final = b":"
+_COLON_AND_SPACE: Final = b": "
 _STARTS_OF_JSON: Final = (b"{", b"[")
 _STARTS_OF_JSON_LINES: Final = (b" ", b"\t", b'"', b"{", b"}", b"[", b"]")
 """How lines begin over which JSON was spread. No field that a server means as one begins so."""
@@ -293,6 +295,8 @@ def _read_plain(block: bytes) -> Frame | None:
             return Frame(line[7:].decode("utf-8", "replace") or None, rest[6:], block=block)
     elif block.startswith(_DATA) and _LF not in block:
         return Frame(None, block[6:], block=block)
+    elif block.startswith(_COLON) and _LF not in block:
+        return Frame(None, b"", block[2 if block.startswith(_COLON_AND_SPACE) else 1 :])
     return None
 
 

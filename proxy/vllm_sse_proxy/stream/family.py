@@ -70,7 +70,7 @@ class Family(ABC):
     corrections: tuple[Correction, ...] = ()
     request_corrections: tuple[Correction, ...] = ()
     misread: tuple[str, ...] = ()
-    limits: tuple[str, ...] = ("max_frame_bytes", "max_text_bytes")
+    limits: tuple[str, ...] = ("max_frame_bytes", "max_text_bytes", "max_unreadable_payloads")
     deltas: frozenset[str] = frozenset()
     types: frozenset[str] = frozenset()
     is_numbered: bool = False

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.stream.tally import Tally
     from vllm_sse_proxy.stream.view import View
 
+MAX_UNREADABLE_PAYLOADS: Final = 10_000
+"""Payloads that begin like an object and that no reader understands: each takes two readers of JSON, and an exception of each.
+A stream with so many is not one of vLLM's any more."""
+_EMPTY_OBJECT: Final = b"{}"
 _NO_REQUEST: Final = RequestContext()
 _BLANK_LINE: Final = b"\n\n"
 
@@ -42,7 +46,7 @@ class StreamNormalizer:
         must be the whole replay.
     :ivar ended: the stream is over for the client: write what was returned, end the body, close upstream.
     :ivar ending: how it ended; None until it has.
-    :ivar limit: ``max_frame_bytes``, ``max_text_bytes`` or ``max_unsent_items`` if that ended it.
+    :ivar limit: which of its family's limits ended it; None if none did.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class StreamNormalizer:
         self._view = self._engine.exit.view
         self._decoder = FrameDecoder(max_frame_bytes=plan.settings.max_frame_bytes)
         self._said_done = False
+        self._unreadable = 0
         self._stray = _StrayText()
         self._end: BodyEnd | None = None
         self._observed_bytes = False
@@ -235,9 +240,9 @@ class StreamNormalizer:
         """Take the event of a frame; return whether the stream goes on behind it."""
         view = self._view
         event = self._read(frame)
-        if event.type is OPAQUE and not event.body and _is_sentinel(frame.data):
-            self._said_done = True
         self.limit = self._family.exceeds(event, view)
+        if event.type is OPAQUE and not event.body:
+            self._take_note_of_unreadable(frame.data)
         if self.limit is None:
             self._engine.process(event, frame.block + _BLANK_LINE if frame.block else None)
             if view.outcome is not None:
@@ -248,6 +253,17 @@ class StreamNormalizer:
             self.limit = "max_text_bytes"
         self._stop(BodyEnd.LIMIT)
         return False
+
+    def _take_note_of_unreadable(self, data: bytes) -> None:
+        """Take note of a payload that holds nothing: it may be ``[DONE]`` spelled otherwise, or one too many."""
+        if b"[" in data and decode_text(data).strip().startswith(
+            SENTINEL.decode()
+        ):  # behind a byte order mark or white space
+            self._said_done = True
+        if data and data[0] in BEGINNINGS_OF_OBJECTS and data != _EMPTY_OBJECT:
+            self._unreadable += 1
+            if self._unreadable > MAX_UNREADABLE_PAYLOADS:
+                self.limit = "max_unreadable_payloads"
 
     def _close(self, end: BodyEnd | None) -> None:
         """Note how the stream ended, and emit [DONE]. ``end`` is None after upstream's own terminal event."""
@@ -297,11 +313,6 @@ class _StrayText:
         if not event.body:  # a list of errors, if it is anything
             event = family.read(b'{"errors":%b}' % text, self._event_name)
         return family.last_words(event) if event.body else None
-
-
-def _is_sentinel(data: bytes) -> bool:
-    """Return whether a payload that is not JSON is ``[DONE]``, behind a byte order mark or white space."""
-    return b"[" in data and decode_text(data).strip().startswith(SENTINEL.decode())
 
 
 _SUCCESSES: Final = frozenset({Ending.COMPLETED, Ending.INCOMPLETE, Ending.UNTERMINATED, Ending.CLIENT_GONE})

@@ -57,7 +57,7 @@ def read_leniently(data: bytes) -> Any:
 def is_json(data: bytes) -> bool:
     """Return whether a payload that orjson refuses is JSON in UTF-8 all the same: halves of characters are."""
     try:
-        json.loads(data.decode(), parse_constant=_refuse, parse_float=_finite)
+        _STRICT.decode(data.decode())
     except (ValueError, RecursionError):
         return False
     return True
@@ -85,6 +85,7 @@ def _no_number(_constant: str) -> None:
 
 
 _LENIENT: Final = json.JSONDecoder(parse_constant=_no_number, parse_float=_finite_or_none, strict=False)
+_STRICT: Final = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 """Made once: making one takes longer than reading a short payload."""
 
 

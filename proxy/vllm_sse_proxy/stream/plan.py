@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from vllm_sse_proxy.stream.event import COMMENT, END, OPAQUE
 from vllm_sse_proxy.stream.repair import Correction
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from vllm_sse_proxy.stream.family import Family
     from vllm_sse_proxy.stream.repair import Repair, StreamSettings
+
+_MOST_REMEMBERED: Final = 256
+"""Types of events. Of one process's upstreams; a vendor's proxy may make up a new one for every event."""
 
 
 class Plan:
@@ -44,11 +47,12 @@ class Plan:
         return cls(family, family.settings(**known), disabled)
 
     def positions(self, type_: str) -> tuple[int, ...]:
-        """Return which repairs are asked about events of this type; upstream's inventions are not remembered."""
+        """Return which repairs are asked about events of this type; of upstream's inventions only a few are remembered."""
         known = self._positions.get(type_)
         if known is None:
             known = tuple(at for at, repair in enumerate(self.repairs) if repair.is_asked_about(type_))
-            if type_ in self.family.types or type_ in (END, OPAQUE, COMMENT):
+            is_invented = type_ not in self.family.types and type_ not in (END, OPAQUE, COMMENT)
+            if not is_invented or len(self._positions) < _MOST_REMEMBERED:
                 self._positions[type_] = known
         return known
 

@@ -18,6 +18,7 @@ from vllm_sse_proxy import (
     build_plan,
     check_stream,
 )
+from vllm_sse_proxy.stream.normalizer import MAX_UNREADABLE_PAYLOADS
 
 WHOLE = wire(numbered(whole(message(0, "Hi", " you"))))
 HALF = wire(numbered(whole(message(0, "Hi", " you")))[:5], done=False)
@@ -267,6 +268,18 @@ class TestLimits:
         assert (made.ending, made.limit) == (Ending.LIMIT, "max_unsent_items")
         made = normalizer()
         made.feed(wire(opened(*message(0, "Hi")[0], terminal(*items[:1001]))))
+        assert made.ending is Ending.COMPLETED
+
+    @pytest.mark.parametrize("payload", [b"{x", b'{"type":', b"\xef\xbb\xbf["])
+    def test_so_do_too_many_payloads_that_no_reader_understands(self, payload: bytes) -> None:
+        """Issue 12, K11: each costs two readers of JSON."""
+        unreadable, head, tail = b"data: %b\n\n" % payload, wire(opened()), wire([terminal()])
+        made = normalizer()
+        emitted = made.feed(head + unreadable * (MAX_UNREADABLE_PAYLOADS + 1) + tail)
+        assert events_of(emitted)[-1]["type"] == "response.failed"
+        assert (made.ending, made.limit) == (Ending.LIMIT, "max_unreadable_payloads")
+        made = normalizer()
+        made.feed(head + (unreadable + b"data: {}\n\ndata: x\n\n") * MAX_UNREADABLE_PAYLOADS + tail)
         assert made.ending is Ending.COMPLETED
 
 

@@ -63,6 +63,8 @@ _BESIDE: Final = frozenset(
     }
 )
 """Members that may stand beside an error without the event being about anything else."""
+_THAT_SPEAK: Final = frozenset({*_NESTED, *_MESSAGES, *_DETAILS, *_TITLES})
+"""Members in which a message may stand: most payloads have none of them."""
 _OF_ERRORS: Final = frozenset({*_NESTED, *_MESSAGES, *_DETAILS, *_TITLES, *_CODES, *_TYPES, *_BESIDE})
 _DEEPEST: Final = 4
 """Levels of objects around a message; the deepest one seen has two."""
@@ -83,14 +85,15 @@ def report_in(event: Event, *, bare: bool = False) -> Body | None:
         return body
     if event.type in grammar.EVENT_FIELDS:
         return None
-    type_ = canonical_type(body) if is_typed(body) else ""
     name = event.name or ""
-    if grammar.ERROR in (type_, grammar.ALIASES.get(name, name)):
-        return body or _text_of(event)
+    named = grammar.ALIASES.get(name, name) == grammar.ERROR
+    if not body:
+        return _text_of(event) if named or (name and _names_error(name)) else None
+    type_ = canonical_type(body) if is_typed(body) else ""
+    if named or type_ == grammar.ERROR:
+        return body
     if any(about in body for about in _ABOUT_AN_ITEM):
         return None
-    if not body:
-        return _text_of(event) if _names_error(name) else None
     if body.get("object") == grammar.ERROR or _names_error(name):
         return body
     if type_ and not _OF_ERRORS.issuperset(body):
@@ -115,7 +118,7 @@ def _text_of(event: Event) -> Body:
 
 
 def _says_something(body: Body) -> bool:
-    return "message" in read_report(body)
+    return not _THAT_SPEAK.isdisjoint(body) and "message" in read_report(body)
 
 
 def _holds_error(body: Body, *, typed: bool) -> bool:

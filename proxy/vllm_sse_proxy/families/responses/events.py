@@ -23,6 +23,7 @@ from vllm_sse_proxy.stream.event import OPAQUE, Body, Event
 from vllm_sse_proxy.stream.payload import (
     is_json,
     is_too_deep,
+    may_hold_halves,
     read_leniently,
     read_strictly,
     with_whole_characters,
@@ -50,7 +51,7 @@ def parse_event(data: bytes, name: str | None = None) -> Event:
         body = read_strictly(data)
     except (ValueError, RecursionError):
         body = _read_leniently(data)
-        if type(body) is not dict or not _is_vendors(body) or not is_json(data):
+        if type(body) is not dict or not _is_vendors(body) or not (may_hold_halves(data) and is_json(data)):
             return Event(OPAQUE, body if type(body) is dict else {}, data, name=name)
     if type(body) is not dict or is_too_deep(data, body):
         return Event(OPAQUE, {}, data, name=name)

@@ -51,7 +51,12 @@ class Responses(Family):
         Correction(repair.name, repair.summary, (), is_default=repair.enabled) for repair in REQUEST_REPAIRS
     )
     misread: tuple[str, ...] = tuple(MISREAD)
-    limits: tuple[str, ...] = ("max_frame_bytes", "max_text_bytes", "max_unsent_items")
+    limits: tuple[str, ...] = (
+        "max_frame_bytes",
+        "max_text_bytes",
+        "max_unreadable_payloads",
+        "max_unsent_items",
+    )
     deltas = frozenset(grammar.RUN_OF_DELTA)
     types = frozenset(
         {*grammar.EVENT_FIELDS, *grammar.PINGS, *grammar.PRIVATE_NOTICES, grammar.TOOL_CALL_DELTA}
