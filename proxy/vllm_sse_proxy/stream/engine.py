@@ -262,6 +262,8 @@ class Engine:
         if words is None or text is None or len(exit_.out) == mark or self._signs(event.type) is None:
             return  # what a repair makes of such a delta now, it may not make of the next
         emitted = b"".join(exit_.out[mark:])
+        if emitted == frame and exit_.corrections:
+            return  # they were of something that waited
         if self._is_known(frame, emitted, words, text, number):
             return
         idle = view.idle_index(last)

@@ -264,6 +264,16 @@ def test_each_of_many_choices_has_its_own_form(number: int) -> None:
     assert rewritten(wire("\n".join([*heads, *words])), {**REQUEST, "n": number}) == 8 * number
 
 
+def test_a_correction_of_what_waited_is_not_made_again() -> None:
+    """The call without a name is left out when the next piece comes, which leaves as it came."""
+    head = '{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"get_time","arguments":"{"}}]}'
+    nameless = '{"tool_calls":[{"index":1,"id":"b","type":"function","function":{"name":"","arguments":"{"}}]}'
+    piece = '{"tool_calls":[{"index":0,"function":{"arguments":"x"}}]}'
+    plan = Plan.of(CHAT, {"call_arguments"}, strict=True)
+    stream = wire(deltas(head, nameless, piece, piece))
+    assert outcome([stream], BodyEnd.EOF, plan, None) == walked([stream], BodyEnd.EOF, plan, None)
+
+
 @python_core
 def test_arguments_are_walked_where_there_are_more_choices_than_anybody_asks_for() -> None:
     def piece(index: int, text: str, **head: Any) -> str:
