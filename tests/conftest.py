@@ -20,6 +20,12 @@ settings.register_profile("thorough", max_examples=5_000, deadline=None, suppres
 settings.register_profile("exhaustive", max_examples=10_000, deadline=None, suppress_health_check=_SLOW)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one process more than there are cores: a third of a test's time is waiting, for processes and for sockets."""
+    return (os.cpu_count() or 1) + 1
+
+
 #: They make families of their own, out of classes that cannot be inherited from once they are compiled.
 collect_ignore = (
     ["stream/test_engine.py", "stream/test_toy.py", "server/test_families.py"] if CORE == "compiled" else []
