@@ -119,6 +119,11 @@ class ChatRequest:
         tool = self.tools.get(name)
         return tool is not None and not tool.requires
 
+    def schema_of(self, name: str) -> object:
+        """Return the schema of the parameters of a tool, whatever the request has in its place; None for an unknown tool."""
+        tool = self.tools.get(name)
+        return None if tool is None else tool.schema
+
     def types(self) -> dict[str, Types]:
         """Return the types of the parameters of each tool."""
         return {name: types_of(tool.schema) for name, tool in self.tools.items()}

@@ -59,6 +59,15 @@ def test_one_value_stays_whatever_its_pieces(pieces: list[str]) -> None:
         (['{"city": 1', '}{"city": 1}'], ['{"city": 1', "}"]),
         (['{"city": 1} ', "</tool_call>"], ['{"city": 1} ']),
         # the whole again behind a part of it
+        (
+            ['{"city": "Zo\u00eb \\"Q\\"", "\u00fc', '{"city": "Zo\\u00eb \\"Q\\"", "\\u00fc": 1}'],
+            ['{"city": "Zo\u00eb \\"Q\\"", "\u00fc', '":1}'],
+        ),
+        (['{"city": "\u00e9", "u": 1.', '{"city":"\\u00E9","u":1.5}'], ['{"city": "\u00e9", "u": 1.', "5}"]),
+        # only begun again (C15)
+        (['{"city": "', '{"city": "Paris', '"}'], ['{"city": "', "Paris", '"}']),
+        (['{"ci', '{"city"', ": 1}"], ['{"ci', 'ty"', ": 1}"]),
+        (['{"city":"x', '{"city": "xy', '"}'], ['{"city":"x', "y", '"}']),
         (['{"city": "Pa', '{"city": "Paris"}'], ['{"city": "Pa', 'ris"}']),
         (['{"city":"x","u":true', '{"city": "x", "u": true}'], ['{"city":"x","u":true', "}"]),
         (['{"u":1.0,"city":"x"', '{"city": "x", "u": 1}'], ['{"u":1.0,"city":"x"', "}"]),
@@ -71,6 +80,56 @@ def test_one_value_stays_whatever_its_pieces(pieces: list[str]) -> None:
 )
 def test_arguments_that_come_twice_leave_once(pieces: list[str], expected: list[str]) -> None:
     becomes(of(pieces), of(expected), request=REQUEST)
+
+
+TYPED = {
+    "tools": [
+        {
+            "type": "function",
+            "function": {
+                "name": "get_weather",
+                "parameters": {
+                    "properties": {
+                        "city": {"type": "string"},
+                        "days": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+                        "filter": {"type": ["object", "null"]},
+                        "any": {},
+                    },
+                    "required": ["city"],
+                },
+            },
+        }
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        (['{"city":', '{"city": "Paris"}'], ['{"city":', ' "Paris"}']),
+        (['{"city": "x", "days": ', '{"city":"x","days":3}'], ['{"city": "x", "days": ', "3}"]),
+    ],
+)
+def test_where_a_value_is_due_the_whole_may_come_again_if_no_object_can_be_meant(
+    pieces: list[str], expected: list[str]
+) -> None:
+    """C45: a parser that keeps numbers back until they are whole sends a key, and then all of it again."""
+    becomes(of(pieces), of(expected), request=TYPED)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ['{"filter":', '{"filter": 1}', ',"city":1}'],
+        ['{"any":', '{"any": 1}', ',"city":1}'],
+        ['{"other":', '{"other": 1}', ',"city":1}'],
+        ['{"city":', '{"town": "Paris"}', "}"],
+        ['{"filter": {"city":', '{"filter": {"city": 1}}', '},"city":1}'],
+        ['{"filter": [', '{"filter": [1]}', '],"city":1}'],
+    ],
+)
+def test_an_object_that_may_be_a_value_stays(pieces: list[str]) -> None:
+    stays(of(pieces), request=TYPED)
 
 
 def test_another_whole_is_not_a_part_of_what_is_cut() -> None:
@@ -239,8 +298,27 @@ def test_a_string_that_goes_on_for_long_is_no_key() -> None:
     assert "".join(eval_arguments(made.text)) == '"' + "x" * 300 + '" '
 
 
-def test_values_that_only_lenient_readers_take_are_compared_by_their_text() -> None:
+def test_values_that_only_lenient_readers_take_are_compared_all_the_same() -> None:
     made = repaired(
         of(['{"u":1,"city":"x\ny"', '{"city": "x\ny", "u": 1}']), request=REQUEST, conforming=False
     )
-    assert eval_arguments(made.text) == ["", '{"u":1,"city":"x\ny"']
+    assert eval_arguments(made.text) == ["", '{"u":1,"city":"x\ny"', "}"]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        (['"city": "Paris"}'], ['{"city": "Paris"}']),
+        (['"ci', 'ty": "Paris"}'], ['{"ci', 'ty": "Paris"}']),
+        (['"city"', ': "Paris"}'], ['{"city"', ': "Paris"}']),
+    ],
+)
+def test_the_brace_is_put_back_with_the_finish_too(pieces: list[str], expected: list[str]) -> None:
+    """C23: the last piece comes with the finish reason, as with several tokens a step."""
+    *first, last = pieces
+    *kept, end = expected
+    becomes(
+        lines(head(), *map(more, first), end=f"{more(last)} -> tool_calls\n[DONE]"),
+        lines(head(), *map(more, kept), end=f"{more(end)} -> tool_calls\n[DONE]"),
+        request=REQUEST,
+    )

@@ -83,7 +83,7 @@ def test_inputs_that_are_one_object_pass(pieces: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "pieces",
-    [['"a', 'b"', "}"], ['"', "x" * 300, '"'], ['"a" 1'], ['{"a":9', "{}"], ['{"a" 1', '{"a": 1}', "x"]],
+    [['"a', 'b"', "}"], ['"', "x" * 300, '"'], ['"a" 1'], ['{"a" 1', '{"a": 1}', "x"]],
 )
 def test_nonsense_passes(pieces: list[str]) -> None:
     made, normalizer = run(wire(call(*pieces)))
@@ -114,8 +114,8 @@ def test_what_is_said_again_may_hold_line_ends_and_may_be_too_deep_to_compare() 
     assert b'"partial_json":"}"' in made
     assert normalizer.tally.repairs == {"call_inputs": 1}
     deep = "[" * 20_000 + "]" * 20_000
-    made, normalizer = run(wire(call(f'{{"a": {deep}', f'{{"a":{deep}}}')))
-    assert normalizer.tally.repairs == {}
+    made, normalizer = run(wire(call(f'{{"b":1,"a": {deep}', f'{{"a":{deep}, "b":1}}')))
+    assert normalizer.tally.repairs == {"call_inputs": 1, "cut_calls": 1}
 
 
 def test_a_whole_that_is_less_than_what_was_sent_is_dropped_and_the_end_stays_lost() -> None:
@@ -125,6 +125,13 @@ def test_a_whole_that_is_less_than_what_was_sent_is_dropped_and_the_end_stays_lo
     assert pieces_of(lines) == pieces[:1]
     assert set(counts) == {"call_inputs", "cut_calls"}
     assert lines[-1].startswith("error"), "nobody runs it"
+
+
+def test_another_whole_is_dropped_and_the_end_stays_lost() -> None:
+    """C45: ``{"order_id":9`` and then ``{}``, seen of 0.17.0."""
+    lines, counts = repaired(call('{"a":9', "{}", end="end tool_use"))
+    assert pieces_of(lines) == ['{"a":9']
+    assert set(counts) == {"call_inputs", "cut_calls"}
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])

@@ -1,9 +1,9 @@
-"""The arguments of a call (C17, C23, C45): one JSON value, as a string, and nothing behind it.
+"""The arguments of a call (C15, C17, C23, C45): one JSON value, as a string, and nothing behind it.
 
 *Sent twice* (C17, C45). Up to 0.22 vLLM subtracts what it has streamed from what it expects by text. Where they are spelled
 differently it sends the whole again, with the last piece or before it. What stands behind the end of the value is dropped.
 Where the value had no end, and the whole comes as one piece, only its rest leaves; another whole that does not go on with
-what was sent is dropped.
+what was sent is dropped. The same for arguments that only begin again (C15): :mod:`..texts.repeated_json`.
 
 *Lost* (C23). A brace that some parsers lose at the beginning is put back: the first thing in the arguments is then a string
 with a colon behind it. A tool that requires nothing may be called with nothing at all: that becomes ``{}``. Everything else
@@ -12,7 +12,6 @@ that is lost stays lost, and the finish reason says so (``finish_reasons``).
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -28,7 +27,8 @@ from vllm_sse_proxy.families.chat.chunks import (
 )
 from vllm_sse_proxy.families.chat.request import ChatRequest
 from vllm_sse_proxy.families.chunks import FINISH, OVER, choice_of, index_of
-from vllm_sse_proxy.families.partial_json import is_less_again, scan
+from vllm_sse_proxy.families.partial_json import scan
+from vllm_sse_proxy.families.texts.repeated_json import new_in_again
 from vllm_sse_proxy.stream.event import dump_json
 from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
 
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 _KEY: Final = re.compile(r'[ \t\n\r]*"(?:[^"\\]|\\.)*"[ \t\n\r]*', re.DOTALL)
 _LONGEST_KEY: Final = 200
 """Characters of arguments that may wait to show whether they begin with a key: longer names of parameters are rare."""
-_SPACE: Final = re.compile(r'("(?:[^"\\]|\\.)*+"?)|[ \t\n\r]+', re.DOTALL)
 _HAS_TWO_BRACES: Final = re.compile(r"\{[ \t\n\r]*\{")
 _BRACES: Final = "{}"
 
@@ -54,7 +53,7 @@ class CallArguments(Repair):
 
     name: ClassVar = "call_arguments"
     summary: ClassVar = "the arguments of a call are one JSON value in a string, and nothing follows it"
-    fixes: ClassVar = ("C17", "C23", "C45")
+    fixes: ClassVar = ("C15", "C17", "C23", "C45")
     handles: ClassVar = PIECE_TYPES | OVER
 
     def __init__(self, context: StreamContext) -> None:
@@ -101,9 +100,11 @@ class CallArguments(Repair):
         if text == "":
             return self._without(event, piece, number, choice)
         if call is not None and not call.arguments.scanner.is_empty:
-            right = _going_on(call, text)
+            right = _going_on(call, text, self._request.schema_of(call.name))
         elif text.lstrip()[:1] == '"' and event.type != FINISH:
             return self._begin(event, piece, text, index, number)
+        elif _lacks_brace(text):
+            right = _without_excess("{" + text)
         else:
             right = _without_excess(text[1:] if _HAS_TWO_BRACES.match(text) else text)
         changed = event if right == text else with_arguments(event, piece, right)
@@ -138,9 +139,9 @@ class CallArguments(Repair):
         self, event: Event, piece: Body, text: str, index: int, number: int
     ) -> Sequence[Event] | Verdict | None:
         """Put a brace before a key; wait if it may only be the beginning of one."""
-        found = _KEY.match(text)
-        if found is not None and text[found.end() : found.end() + 1] == ":":
+        if _lacks_brace(text):
             return [with_arguments(event, piece, "{" + text)]
+        found = _KEY.match(text)
         if len(text) >= _LONGEST_KEY or (found is not None and found.end() < len(text)):
             return None
         whole = {**piece, "function": {**function_of(piece), "arguments": text}}
@@ -152,9 +153,13 @@ class CallArguments(Repair):
     ) -> Sequence[Event] | Verdict | None:
         """Go on with arguments that may begin with a key."""
         number, begun, first = waiting
-        if event.type == FINISH or number != number_of(piece):  # the end, or another call
+        if number != number_of(piece):  # another call
             return Released([begun, event])
         text = arguments_of(first) + arguments_of(piece)
+        if event.type == FINISH:
+            if _lacks_brace(text):
+                begun = with_arguments(begun, first, "{" + arguments_of(first))
+            return Released([begun, event])
         joined = with_arguments(begun, first, text)
         return self._begin(joined, first, text, index, number) or [joined]
 
@@ -183,6 +188,12 @@ def _as_text(arguments: Any) -> str:
     return dump_json(arguments).decode() if type(arguments) in (dict, list) else ""
 
 
+def _lacks_brace(text: str) -> bool:
+    """Return whether arguments begin with a key and its colon, without the brace before them."""
+    found = _KEY.match(text)
+    return found is not None and text[found.end() : found.end() + 1] == ":"
+
+
 def _without_excess(text: str) -> str:
     """Return the text up to the end of its first JSON value; all of it if the value has no end, or only space behind it."""
     scanner = scan(text)
@@ -191,53 +202,17 @@ def _without_excess(text: str) -> str:
     return text[: scanner.end]
 
 
-def _going_on(call: CallView, text: str) -> str:
-    """Return what a piece adds to arguments that have begun."""
+def _going_on(call: CallView, text: str, schema: object) -> str:
+    """Return what a piece adds to arguments that have begun.
+
+    :param schema: of the tool's parameters.
+    """
     scanner = call.arguments.scanner
     if not scanner.is_open:
         return text if text.isspace() or scanner.is_broken else ""
     stripped = text.lstrip()
-    if stripped[:1] == "{" and not scanner.expects_value:
-        rest = _rest_of_whole(call, stripped)
+    if stripped[:1] == "{":
+        rest = new_in_again(call.arguments.text, scanner, stripped, schema)
         text = text if rest is None else rest
     end = scanner.end_in(text)
     return text if end < 0 or text[end:].strip() == "" else text[:end]
-
-
-def _rest_of_whole(call: CallView, text: str) -> str | None:
-    """Return what is missing of arguments that come again as a whole; None if the piece is none of that.
-
-    :returns: nothing for a whole that does not go on with what was sent.
-    """
-    before = call.arguments.text
-    if before.strip() == "{":
-        return text[1:]
-    whole = scan(text)
-    if not whole.is_complete:
-        return None
-    text = text[: whole.end]
-    if len(before) > 2 * len(text) + _LONGEST_KEY:
-        return None if call.arguments.scanner.is_in_string else ""
-    if text.startswith(before):
-        return text[len(before) :]
-    if is_less_again(text, before.lstrip()):
-        return ""
-    squeezed, again = _squeezed(before), _squeezed(text)
-    if again.startswith(squeezed):
-        return again[len(squeezed) :]
-    closing = call.arguments.scanner.closing
-    if closing is not None and _is_same_value(before + closing, text):
-        return closing
-    return None if call.arguments.scanner.is_in_string else ""
-
-
-def _squeezed(text: str) -> str:
-    """Return JSON without the white space outside of its strings."""
-    return _SPACE.sub(r"\1", text)
-
-
-def _is_same_value(one: str, other: str) -> bool:
-    try:
-        return bool(json.loads(one) == json.loads(other))
-    except (ValueError, RecursionError):
-        return False
