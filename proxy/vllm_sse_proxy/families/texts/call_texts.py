@@ -175,6 +175,30 @@ def read_calls(
     return calls if calls and all(call.name in tools for call in calls) else []
 
 
+def unsent(calls: list[LeakedCall], sent: list[tuple[str, str]]) -> list[LeakedCall]:
+    """Return the calls that the parser did not send as well.
+
+    :param sent: name and arguments of each call that it did; each of them is one of the calls at most.
+    """
+    left = [(name, _value_of(arguments)) for name, arguments in sent]
+    found: list[LeakedCall] = []
+    for call in calls:
+        said = (call.name, _value_of(call.arguments))
+        if said in left:
+            left.remove(said)
+        else:
+            found.append(call)
+    return found
+
+
+def _value_of(arguments: str) -> Any:
+    """Return the value that arguments are; the text itself if that is not JSON."""
+    try:
+        return json.loads(arguments)
+    except (ValueError, RecursionError):
+        return arguments
+
+
 def _read(text: str, types: Mapping[str, Types]) -> Iterator[LeakedCall]:
     """Yield the calls of a text.
 

@@ -133,14 +133,52 @@ def test_a_cut_answer_has_no_whole_calls(reason: str) -> None:
     assert read(made.text) == (HERMES, [])
 
 
+REAL = '{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"get_weather","arguments":"{\\"city\\": \\"Rome\\"}"}}]}'
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_calls_beside_those_of_the_parser_come_behind_them(size: int) -> None:
+    """A parser that finds its marker in one step and misses it in another."""
+    for text in (
+        f"{stream(HERMES, size, end=REAL)}\n{{}} -> tool_calls\n[DONE]",
+        f"{stream(HERMES, size, end=REAL)}\n{compact({'content': chr(10)})}\n{{}} -> tool_calls\n[DONE]",
+        f"{ROLE}\n{REAL}\n{stream(HERMES, size).partition(chr(10))[2]}",
+    ):
+        made = repaired(text, request=REQUEST)
+        assert read(made.text)[0].strip() == ""
+        assert read(made.text)[1] == [("get_weather", {"city": "Rome"}), ("get_weather", {"city": "Paris"})]
+        assert made.text.endswith("{} -> tool_calls\n[DONE]")
+        assert repaired(made.made, request=REQUEST).made == made.made
+
+
+def test_words_behind_calls_beside_those_of_the_parser_are_text_with_them() -> None:
+    words = compact({"content": "Well."})
+    made = repaired(
+        f"{stream(HERMES, end=REAL)}\n{REAL.replace('Rome', ' ')}\n{words}\n{{}} -> tool_calls\n[DONE]",
+        request=REQUEST,
+        conforming=False,
+    )
+    assert read(made.text)[0] == HERMES + "Well."
+
+
+def test_half_a_call_leaves_before_those_of_the_parser() -> None:
+    made = repaired(
+        f"{stream(HERMES[:40], end=REAL)}\n{{}} -> tool_calls\n[DONE]", request=REQUEST, conforming=False
+    )
+    assert read(made.text) == (HERMES[:40], [("get_weather", {"city": "Rome"})])
+    bare = '{"name": "get_weather", "parameters": {"city": "Paris"}}'
+    made = repaired(f"{ROLE}\n{REAL}\n{stream(bare).partition(chr(10))[2]}", request=REQUEST)
+    assert read(made.text) == (bare, [("get_weather", {"city": "Rome"})])
+
+
 def test_no_call_is_made_twice() -> None:
     real = '{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"get_weather","arguments":"{\\"city\\": \\"Paris\\"}"}}]}'
     for text in (
         f"{stream(HERMES, end=real)}\n{{}} -> tool_calls\n[DONE]",
         f"{ROLE}\n{real}\n{stream(HERMES).partition(chr(10))[2]}",
     ):
-        made = repaired(text, request=REQUEST, conforming=False)
-        assert read(made.text) == (HERMES, [("get_weather", {"city": "Paris"})])
+        made = repaired(text, request=REQUEST)
+        assert read(made.text) == ("", [("get_weather", {"city": "Paris"})])
 
 
 def test_reasoning_in_between_shows_that_it_was_text() -> None:

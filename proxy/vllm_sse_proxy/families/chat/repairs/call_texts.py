@@ -4,8 +4,9 @@ It happens where the parser does not fit the model, where reasoning hides the op
 in one step, and to every parser now and then. The agent then shows markup, and stops.
 
 From the chunk with a marker on, with a tool of the request behind it, content waits for the finish of its choice: only then
-it is known that the parser did not send the call as well. If what waited consists of whole calls of tools of the request, it
-leaves as these; otherwise as it came. Chunks before that never wait, and neither does any text of a request without tools.
+it is known whether the parser sent the call as well. If what waited consists of whole calls of tools of the request, those
+that the parser did not send leave as calls, behind its own; otherwise it leaves as it came. Chunks before that never wait, and
+neither does any text of a request without tools.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from vllm_sse_proxy.families.chat.reasons import reason_of
 from vllm_sse_proxy.families.chat.request import ChatRequest, Choice
 from vllm_sse_proxy.families.chat.texts import content_of, is_silent, keep_behind, release_before, with_texts
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
-from vllm_sse_proxy.families.texts.call_texts import SIGNS, LeakedCall, find_call, read_calls
+from vllm_sse_proxy.families.texts.call_texts import SIGNS, LeakedCall, find_call, read_calls, unsent
 from vllm_sse_proxy.families.texts.signs import has_sign
 from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS, Released, Repair, StreamContext
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.stream.event import Event
     from vllm_sse_proxy.stream.repair import Verdict
 
+_BESIDE: Final = 1000
+"""What calls beside those of the parser are numbered from, where it has none: ``call_indexes`` numbers all of them anew."""
 _WHOLE: Final = frozenset({"stop", "tool_calls"})
 """Finish reasons of an answer that has its end."""
 
@@ -38,15 +41,17 @@ class _Held:
 
     :ivar events: its chunks.
     :ivar begins: whether it begins like a call, not only like the beginning of one.
-    :ivar text: its text, while that is not known.
+    :ivar is_whole: whether it is known to consist of whole calls.
+    :ivar text: its text.
     :ivar at: where in that text the call may begin.
     """
 
-    __slots__ = ("at", "begins", "events", "text")
+    __slots__ = ("at", "begins", "events", "is_whole", "text")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.begins = False
+        self.is_whole = False
         self.text = ""
         self.at = 0
 
@@ -94,7 +99,9 @@ class CallTexts(Repair):
         text = content_of(event)
         if known is None and event.type == TEXT and not has_sign(text, SIGNS):
             return None
-        if not text or view.choice(index).calls or piece_of(event) is not None:
+        if piece_of(event) is not None:
+            return None if known is None else self._beside(event, known, index)
+        if not text:
             return None if known is None else Released([*known.events, event])
         if not view.may_wait(index):
             return None
@@ -113,17 +120,30 @@ class CallTexts(Repair):
             and not self._request.keeps_tokens
         )
 
+    def _beside(self, event: Event, known: _Held, index: int) -> Verdict | None:
+        """Hold whole calls on while the parser sends calls of its own; let everything else go before these."""
+        known.is_whole = known.is_whole or bool(self._calls_in(known.text[known.at :]))
+        if not known.is_whole:
+            return Released([*known.events, event])
+        self._held[index] = known
+        return None
+
     def _text(self, event: Event, known: _Held, index: int, text: str, view: ChatView) -> Verdict | None:
         """Let chunks pass up to the one in which a call may begin, and hold the rest."""
         known.events.append(event)
         if known.begins:
+            known.text += text
+            known.is_whole = False
             if len(known.events) > MAX_HELD_EVENTS:
                 return Released(known.events)
             self._held[index] = known
             return Released(())
         begun = known.text[: known.at]
         at_start = (
-            view.choice(index).is_blank("content") and not begun.strip() and not self._request.wants_json
+            view.choice(index).is_blank("content")
+            and not begun.strip()
+            and not self._request.wants_json
+            and not view.choice(index).calls
         )
         known.text += text
         at, known.begins = find_call(known.text[known.at :], self._request.tools, at_start=at_start)
@@ -140,17 +160,22 @@ class CallTexts(Repair):
         text = content_of(event)
         held = [] if known is None else known.events
         whole = "".join(map(content_of, held)) + text
-        at, _ = find_call(
-            whole, self._request.tools, at_start=seen.is_blank("content") and not self._request.wants_json
-        )
-        is_whole = reason_of(event) in _WHOLE and not seen.calls and piece_of(event) is None
-        request = self._request
-        calls = read_calls(whole[at:], request.tools, request.types()) if is_whole and at < len(whole) else []
+        may_be_bare = seen.is_blank("content") and not self._request.wants_json and not seen.calls
+        at, _ = find_call(whole, self._request.tools, at_start=may_be_bare)
+        is_whole = reason_of(event) in _WHOLE and piece_of(event) is None
+        calls = self._calls_in(whole[at:]) if is_whole else []
         if not calls:
             return Released([*held, event]) if held else None
         before = [inserted_delta(event, {"content": whole[:at]})] if at else []
-        made = [_call_event(event, number, call) for number, call in enumerate(calls)]
+        new = unsent(calls, [(call.name, call.arguments.text) for call in seen.calls])
+        number = _BESIDE if seen.calls else 0
+        made = [_call_event(event, number + place, call) for place, call in enumerate(new)]
         return [*before, *made, *with_texts(event, [])]
+
+    def _calls_in(self, text: str) -> list[LeakedCall]:
+        """Return the calls that a text consists of; none if it is anything else."""
+        request = self._request
+        return read_calls(text, request.tools, request.types()) if text else []
 
 
 def _call_event(event: Event, number: int, call: LeakedCall) -> Event:
