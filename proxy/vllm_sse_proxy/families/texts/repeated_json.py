@@ -23,10 +23,16 @@ _ESCAPE: Final = re.compile(
     r"\\(?:u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})|u([0-9a-f]{4})|(.))", re.DOTALL | re.IGNORECASE
 )
 _SHORT: Final = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
+_HAS_TWO_BRACES: Final = re.compile(r"\{[ \t\n\r]*\{")
 _LEAST: Final = 200
 """Characters of arguments that are compared with any piece, however short."""
 _MOST_SPELLED: Final = 6
 """Characters that another spelling may need for one: those of ``\\u00e9``."""
+
+
+def without_brace_before(text: str) -> str:
+    """Return the beginning of arguments without a brace that stands before another: no object begins with an object (C45)."""
+    return text[1:] if _HAS_TWO_BRACES.match(text) else text
 
 
 def new_in_again(sent: str, scanner: JsonScanner, piece: str, schema: object) -> str | None:

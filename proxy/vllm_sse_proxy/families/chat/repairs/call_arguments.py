@@ -28,7 +28,7 @@ from vllm_sse_proxy.families.chat.chunks import (
 from vllm_sse_proxy.families.chat.request import ChatRequest
 from vllm_sse_proxy.families.chunks import FINISH, OVER, choice_of, index_of
 from vllm_sse_proxy.families.partial_json import scan
-from vllm_sse_proxy.families.texts.repeated_json import new_in_again
+from vllm_sse_proxy.families.texts.repeated_json import new_in_again, without_brace_before
 from vllm_sse_proxy.stream.event import dump_json
 from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
 
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 _KEY: Final = re.compile(r'[ \t\n\r]*"(?:[^"\\]|\\.)*"[ \t\n\r]*', re.DOTALL)
 _LONGEST_KEY: Final = 200
 """Characters of arguments that may wait to show whether they begin with a key: longer names of parameters are rare."""
-_HAS_TWO_BRACES: Final = re.compile(r"\{[ \t\n\r]*\{")
 _BRACES: Final = "{}"
 
 
@@ -106,7 +105,7 @@ class CallArguments(Repair):
         elif _lacks_brace(text):
             right = _without_excess("{" + text)
         else:
-            right = _without_excess(text[1:] if _HAS_TWO_BRACES.match(text) else text)
+            right = _without_excess(without_brace_before(text))
         changed = event if right == text else with_arguments(event, piece, right)
         empty = self._empty_before(event, number, choice)
         if empty is not None:

@@ -16,7 +16,7 @@ from vllm_sse_proxy.families.messages import grammar
 from vllm_sse_proxy.families.messages.events import delta_of, delta_type
 from vllm_sse_proxy.families.messages.request import schemas_of
 from vllm_sse_proxy.families.partial_json import JsonScanner, scan
-from vllm_sse_proxy.families.texts.repeated_json import new_in_again
+from vllm_sse_proxy.families.texts.repeated_json import new_in_again, without_brace_before
 from vllm_sse_proxy.stream.event import END
 from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, StreamContext, Verdict
 
@@ -62,6 +62,8 @@ class _Input:
 
     def take(self, piece: str) -> str:
         """Return what of a piece belongs to the input, and take note of it."""
+        if self.scanner.is_empty:
+            piece = without_brace_before(piece)
         if self.scanner.is_complete:
             return "" if piece.strip(_SPACE) and self.scanner.is_object else piece
         kept = self._kept(piece)
