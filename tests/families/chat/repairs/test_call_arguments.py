@@ -224,7 +224,9 @@ def test_a_string_is_left_alone(pieces: list[str]) -> None:
 
 def eval_arguments(text: str) -> list[str]:
     found = [
-        json.loads(line.partition(" -> ")[0]) for line in text.split("\n") if line.startswith('{"tool_calls"')
+        json.loads(line.partition(" -> ")[0].partition(" ++ ")[0])
+        for line in text.split("\n")
+        if line.startswith('{"tool_calls"')
     ]
     return [piece["function"]["arguments"] for delta in found for piece in delta["tool_calls"]]
 
@@ -322,3 +324,89 @@ def test_the_brace_is_put_back_with_the_finish_too(pieces: list[str], expected: 
         lines(head(), *map(more, kept), end=f"{more(end)} -> tool_calls\n[DONE]"),
         request=REQUEST,
     )
+
+
+LOST = {
+    "tools": [
+        {"type": "function", "function": {"name": "get_weather", "parameters": {"required": ["city"]}}}
+    ],
+    "max_tokens": 50,
+    "stream_options": {"include_usage": True},
+}
+
+
+def usage(tokens: object) -> str:
+    counts = {"prompt_tokens": 1, "completion_tokens": tokens, "total_tokens": 41}
+    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    return "! " + compact({**head, "choices": [], "usage": counts})
+
+
+def ending(*behind: str, reason: str = "tool_calls") -> str:
+    return "\n".join((f"{{}} -> {reason}", *behind, "[DONE]"))
+
+
+@pytest.mark.parametrize("limit", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.parametrize("reason", ["tool_calls", "stop"])
+def test_a_last_brace_that_a_parser_lost_is_restored(limit: str, reason: str) -> None:
+    """C46: usage shows that the model ended by itself, and it has said all that the tool requires."""
+    request = {**LOST, "max_tokens": None, limit: 50}
+    cut = lines(head(), more('{"city": "Paris"'), end=ending(usage(40), reason=reason))
+    made = becomes(
+        cut, lines(head(), more('{"city": "Paris"'), more("}"), end=ending(usage(40))), request=request
+    )
+    assert made.repairs["call_arguments"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "tokens", "reason", "changes"),
+    [
+        ('{"city": 1', 40, "tool_calls", {}),  # a number may go on
+        ('{"city": "Paris", ', 40, "tool_calls", {}),
+        ('{"town": "Paris"', 40, "tool_calls", {}),  # what the tool requires is not there
+        ('{"city": "Paris"', 50, "tool_calls", {}),
+        ('{"city": "Paris"', None, "tool_calls", {}),
+        ('{"city": "Paris"', 40, "length", {}),
+        ('{"city": "Paris"', 40, "tool_calls", {"max_tokens": None}),
+        ('{"city": "Paris"', 40, "tool_calls", {"stop": ["X"]}),
+        ('{"city": "Paris"', 40, "tool_calls", {"stop_token_ids": [7]}),
+        ('{"city": "Paris"', 40, "tool_calls", {"n": 2}),
+        ('{"city": "Paris"', 40, "tool_calls", {"tools": []}),
+        ('{"city": "Paris"', 40, "tool_calls", {"stream_options": None}),
+    ],
+)
+def test_where_more_may_be_lost_it_is_not(
+    arguments: str, tokens: object, reason: str, changes: dict[str, object]
+) -> None:
+    made = repaired(
+        lines(head(), more(arguments), end=ending(usage(tokens), reason=reason)),
+        request={**LOST, **changes},
+        conforming=False,
+    )
+    assert "".join(eval_arguments(made.text)) == arguments
+    assert "{} -> length" in made.text
+
+
+def test_a_finish_that_waits_leaves_with_the_end_and_nothing_comes_before_it() -> None:
+    cut = (head(), more('{"city": "Paris"'))
+    assert repaired(lines(*cut, end=ending()), request=LOST, conforming=False).text == lines(
+        *cut, end=ending(reason="length")
+    )
+    late = ('{"content":"x"}', "{} -> stop", usage(40))
+    assert repaired(lines(*cut, end=ending(*late)), request=LOST).text == lines(
+        *cut, more("}"), end=ending(usage(40))
+    )
+    made = repaired(
+        lines(*cut, end=ending()[: -len("[DONE]")]), request=LOST, conforming=False, end=BodyEnd.CUT
+    )
+    assert "{} -> length" in made.text
+
+
+def test_usage_in_every_chunk_shows_it_with_the_finish() -> None:
+    request = {**LOST, "stream_options": {"include_usage": True, "continuous_usage_stats": True}}
+    counts = '{"usage":{"prompt_tokens":1,"completion_tokens":%d,"total_tokens":41}}'
+    for tokens, arguments in ((40, ["", '{"city": "Paris"', "}"]), (50, ["", '{"city": "Paris"'])):
+        finish = f"{{}} -> tool_calls ++ {counts % tokens}\n[DONE]"
+        text = lines(head(), more('{"city": "Paris"'), end=finish)
+        made = repaired(text, request=request, conforming=False)
+        assert eval_arguments(made.text) == arguments
+        assert (" -> tool_calls" in made.text) == (tokens == 40)

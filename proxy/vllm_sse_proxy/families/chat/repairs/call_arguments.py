@@ -1,4 +1,4 @@
-"""The arguments of a call (C15, C17, C23, C45): one JSON value, as a string, and nothing behind it.
+"""The arguments of a call (C15, C17, C23, C45, C46): one JSON value, as a string, and nothing behind it.
 
 *Sent twice* (C17, C45). Up to 0.22 vLLM subtracts what it has streamed from what it expects by text. Where they are spelled
 differently it sends the whole again, with the last piece or before it. What stands behind the end of the value is dropped.
@@ -6,8 +6,9 @@ Where the value had no end, and the whole comes as one piece, only its rest leav
 what was sent is dropped. The same for arguments that only begin again (C15): :mod:`..texts.repeated_json`.
 
 *Lost* (C23). A brace that some parsers lose at the beginning is put back: the first thing in the arguments is then a string
-with a colon behind it. A tool that requires nothing may be called with nothing at all: that becomes ``{}``. Everything else
-that is lost stays lost, and the finish reason says so (``finish_reasons``).
+with a colon behind it. A tool that requires nothing may be called with nothing at all: that becomes ``{}``. A brace that is
+lost at the end (C46) is put back where usage shows that no limit cut the call: the finish waits for that, if the request asks
+for it. Everything else that is lost stays lost, and the finish reason says so (``finish_reasons``).
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ from vllm_sse_proxy.families.chat.chunks import (
     piece_of,
     with_arguments,
 )
+from vllm_sse_proxy.families.chat.reasons import reason_of
 from vllm_sse_proxy.families.chat.request import ChatRequest
-from vllm_sse_proxy.families.chunks import FINISH, OVER, choice_of, index_of
+from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, USAGE, choice_of, index_of
 from vllm_sse_proxy.families.partial_json import scan
+from vllm_sse_proxy.families.texts.lost_braces import has_lost_its_brace
 from vllm_sse_proxy.families.texts.repeated_json import new_in_again, without_brace_before
 from vllm_sse_proxy.stream.event import dump_json
 from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
@@ -43,17 +46,19 @@ _KEY: Final = re.compile(r'[ \t\n\r]*"(?:[^"\\]|\\.)*"[ \t\n\r]*', re.DOTALL)
 _LONGEST_KEY: Final = 200
 """Characters of arguments that may wait to show whether they begin with a key: longer names of parameters are rare."""
 _BRACES: Final = "{}"
+_OWN_ENDS: Final = frozenset({"stop", "tool_calls"})
+"""Finish reasons of a model that ended by itself."""
 
 
 class CallArguments(Repair):
     """Let the arguments of a call be one JSON value."""
 
-    __slots__ = ("_keys", "_request")
+    __slots__ = ("_finished", "_keys", "_request")
 
     name: ClassVar = "call_arguments"
     summary: ClassVar = "the arguments of a call are one JSON value in a string, and nothing follows it"
-    fixes: ClassVar = ("C15", "C17", "C23", "C45")
-    handles: ClassVar = PIECE_TYPES | OVER
+    fixes: ClassVar = ("C15", "C17", "C23", "C45", "C46")
+    handles: ClassVar = PIECE_TYPES | OVER | {TEXT, USAGE}
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
@@ -61,10 +66,17 @@ class CallArguments(Repair):
         self._keys: dict[int, tuple[int, Event, Body]] = {}
         """choice → a call whose arguments may lack a brace: its number, its first chunk with arguments, the piece in that"""
 
+        self._finished: Event | None = None
+        """the finish of the only choice, which waits for usage: its last call lacks a brace, and nothing else"""
+
     def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:
         """Return the piece with the arguments that it should have."""
+        if self._finished is not None:
+            return self._behind_finish(event, self._finished, view)
         if event.type in OVER:
             return [*(waiting for _, waiting, _ in self._keys.values()), event] if self._keys else None
+        if event.type in (TEXT, USAGE):
+            return None
         index = index_of(choice_of(event))
         piece = piece_of(event)
         choice = view.choice(index)
@@ -76,8 +88,12 @@ class CallArguments(Repair):
         event = with_arguments(event, piece, _as_text(arguments))
         return self._taken(event, piece_of(event) or piece, index, choice) or [event]
 
-    def watches(self, type_: str, view: ChatView) -> str | None:  # noqa: ARG002 - pieces of calls alone
+    def watches(self, type_: str, view: ChatView) -> str | None:
         """Watch braces, which may begin or end the arguments; every piece while they have no beginning, or have their end."""
+        if self._finished is not None:
+            return None
+        if type_ == TEXT:
+            return ""
         calls = view.open_calls()
         if calls is None:
             return None
@@ -169,9 +185,42 @@ class CallArguments(Repair):
             return Released([waiting[1], event])
         number = len(choice.calls) - 1
         call = choice.call(number)
-        if call is None or not self._may_be_empty(call):
+        if call is None:
             return None
-        return [self._nothing(event, number), event]
+        if self._may_be_empty(call):
+            return [self._nothing(event, number), event]
+        return self._lost_end(event, number, call)
+
+    def _lost_end(self, event: Event, number: int, call: CallView) -> Sequence[Event] | Verdict | None:
+        """Return the end that a call has lost, with the finish, if that is certain; hold the finish while it may become so."""
+        request = self._request
+        if request.n != 1 or not request.limit or request.can_be_stopped or reason_of(event) not in _OWN_ENDS:
+            return None
+        arguments = call.arguments
+        if not has_lost_its_brace(arguments.text, arguments.scanner, request.required_of(call.name)):
+            return None
+        if type(event.body.get("usage")) is dict:
+            return [_last_brace(event, number), event] if self._ended_by_itself(event) else None
+        if not request.wants_usage:
+            return None
+        self._finished = event
+        return Released(())
+
+    def _behind_finish(self, event: Event, finished: Event, view: ChatView) -> Sequence[Event] | Verdict:
+        """Let the finish go, with the end that the last call has lost if usage shows that. Nothing else follows a finish."""
+        if event.type not in OVER and event.type != USAGE:
+            return []
+        self._finished = None
+        if event.type != USAGE or not self._ended_by_itself(event):
+            return Released([finished, event])
+        number = len(view.choice(index_of(choice_of(finished))).calls) - 1
+        return [_last_brace(finished, number), finished, event]
+
+    def _ended_by_itself(self, event: Event) -> bool:
+        """Return whether the usage of a chunk shows that the token limit did not end its choice."""
+        usage = event.body.get("usage")
+        tokens = usage.get("completion_tokens") if type(usage) is dict else None
+        return type(tokens) is int and 0 < tokens < self._request.limit
 
     def _may_be_empty(self, call: CallView) -> bool:
         """Return whether a call has no arguments, and needs none."""
@@ -180,6 +229,11 @@ class CallArguments(Repair):
     def _nothing(self, event: Event, number: int) -> Event:
         piece = {"index": number, "function": {"arguments": "{}"}}
         return inserted_delta(event, {"tool_calls": [piece]})
+
+
+def _last_brace(event: Event, number: int) -> Event:
+    """Return a chunk with the last brace of a call."""
+    return inserted_delta(event, {"tool_calls": [{"index": number, "function": {"arguments": "}"}}]})
 
 
 def _as_text(arguments: Any) -> str:
