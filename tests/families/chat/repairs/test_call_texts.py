@@ -205,3 +205,39 @@ def test_what_waits_is_not_lost_with_an_error() -> None:
     error = '! {"error":{"message":"It broke.","type":"InternalServerError","param":null,"code":500}}'
     made = repaired(stream("<tool_call>", 100, end=error), request=REQUEST, conforming=False)
     assert read(made.text)[0] == "<tool_call>"
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("The answer.\n</tool_call>", "The answer.\n"),
+        ("</tool_call>\n", ""),
+        ("The answer.</answer>", "The answer."),
+        ("It. <|tool_call_end|>\n<|tool_calls_section_end|>\n", "It. "),
+        ("It.<|close|>message<|sep|>", "It."),
+        ("<b>It</b></tool_call>", None),
+        ("<answer>It</answer>", None),
+        ("It </tool_ca", None),
+        ("It</answer> is.", None),
+        ("It</tool_call>" + "</tool_call>" * 20, None),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 8, 1000])
+def test_a_closing_marker_alone_goes_at_the_end(text: str, kept: str | None, size: int) -> None:
+    """C20: its beginning was taken by the parser, or never came."""
+    for end in ("{} -> stop\n[DONE]", "{} -> length\n[DONE]"):
+        made = repaired(stream(text, size, end), request=REQUEST, conforming=kept is not None)
+        assert read(made.text) == (text if kept is None else kept, [])
+        assert made.repairs.get("call_texts", 0) == (kept is not None)
+        assert repaired(made.made, request=REQUEST, conforming=kept is not None).made == made.made
+    stays(stream(text, size), request=None)
+
+
+def test_it_may_come_behind_a_call_and_with_the_finish() -> None:
+    close = compact({"content": "\n</tool_call>"})
+    made = repaired(f"{ROLE}\n{REAL}\n{close} -> tool_calls\n[DONE]", request=REQUEST)
+    assert read(made.text) == ("\n", [("get_weather", {"city": "Rome"})])
+    made = repaired(
+        f"{ROLE}\n{close}\n{REAL}\n{close}\n{{}} -> tool_calls\n[DONE]", request=REQUEST, conforming=False
+    )
+    assert read(made.text)[0] == "\n</tool_call>\n</tool_call>"

@@ -147,3 +147,30 @@ def test_calls_behind_those_of_the_parser_are_calls_unless_it_sent_them() -> Non
     assert any(
         line.startswith("text+") for line in repaired(f"start\ncall 0 t list\n{bare}", request=REQUEST)[0]
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("The_answer.~</TOOLCALL>", "The_answer.~"),
+        ("</TOOLCALL>~", ""),
+        ("It._</function>~</TOOLCALL>~", "It._"),
+        ("<b>It</b></TOOLCALL>", None),
+        ("It_</TOOLCA", None),
+        ("It</answer>_is.", None),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 8, 100])
+@pytest.mark.parametrize("end", ["end_turn", "max_tokens"])
+def test_a_closing_marker_alone_goes_at_the_end(text: str, kept: str | None, size: int, end: str) -> None:
+    """C20: its beginning was taken by the parser, or never came."""
+    lines, counts = repaired(message(text, size, end), request=REQUEST)
+    said = "".join(line.split(" ", 2)[2] for line in lines if line.startswith("text+"))
+    assert said == (text if kept is None else kept)
+    assert lines[-2] == f"end {end}"
+    assert counts == ({} if kept is None else {"call_texts": 1})
+
+
+def test_one_in_a_later_block_stays_where_something_was_opened_before() -> None:
+    text = "start\ntext 0\ntext+ 0 a<b\nstop 0\ntext 1\ntext+ 1 It</answer>\nstop 1\nend end_turn\nover"
+    passes(text, request=REQUEST)

@@ -7,6 +7,9 @@ From the chunk with a marker on, with a tool of the request behind it, content w
 it is known whether the parser sent the call as well. If what waited consists of whole calls of tools of the request, those
 that the parser did not send leave as calls, behind its own; otherwise it leaves as it came. Chunks before that never wait, and
 neither does any text of a request without tools.
+
+The closing marker of a call that stands alone at the end of the content (``</tool_call>``) goes: its beginning was taken by
+the parser, or never came. Where a ``<`` stands before it, it may belong to the answer, and stays.
 """
 
 from __future__ import annotations
@@ -19,7 +22,14 @@ from vllm_sse_proxy.families.chat.reasons import reason_of
 from vllm_sse_proxy.families.chat.request import ChatRequest, Choice
 from vllm_sse_proxy.families.chat.texts import content_of, is_silent, keep_behind, release_before, with_texts
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
-from vllm_sse_proxy.families.texts.call_texts import SIGNS, LeakedCall, find_call, read_calls, unsent
+from vllm_sse_proxy.families.texts.call_texts import (
+    SIGNS,
+    LeakedCall,
+    find_call,
+    find_closings,
+    read_calls,
+    unsent,
+)
 from vllm_sse_proxy.families.texts.signs import has_sign
 from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS, Released, Repair, StreamContext
 
@@ -72,7 +82,7 @@ class _Held:
 class CallTexts(Repair):
     """Turn calls that came as content into calls."""
 
-    __slots__ = ("_held", "_request")
+    __slots__ = ("_held", "_opened", "_request")
 
     name: ClassVar = "call_texts"
     summary: ClassVar = "a call of a tool of the request that came as content is a call"
@@ -83,6 +93,8 @@ class CallTexts(Repair):
         super().__init__(context)
         self._request = ChatRequest.of(context)
         self._held: dict[int, _Held] = {}
+        self._opened: set[int] = set()
+        """choices that have had a ``<`` in their content, which may have opened what is closed at its end"""
 
     def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:
         """Hold content that may be a call; at the finish, return the calls that it is."""
@@ -102,7 +114,7 @@ class CallTexts(Repair):
         if piece_of(event) is not None:
             return None if known is None else self._beside(event, known, index)
         if not text:
-            return None if known is None else Released([*known.events, event])
+            return None if known is None else self._let_go(known.events, event, index)
         if not view.may_wait(index):
             return None
         return self._text(event, known or _Held(), index, text, view)
@@ -124,9 +136,14 @@ class CallTexts(Repair):
         """Hold whole calls on while the parser sends calls of its own; let everything else go before these."""
         known.is_whole = known.is_whole or bool(self._calls_in(known.text[known.at :]))
         if not known.is_whole:
-            return Released([*known.events, event])
+            return self._let_go(known.events, event, index)
         self._held[index] = known
         return None
+
+    def _let_go(self, events: list[Event], event: Event, index: int) -> Verdict:
+        """Let what is held go before an event."""
+        self._opened.add(index)
+        return Released([*events, event])
 
     def _text(self, event: Event, known: _Held, index: int, text: str, view: ChatView) -> Verdict | None:
         """Let chunks pass up to the one in which a call may begin, and hold the rest."""
@@ -135,6 +152,7 @@ class CallTexts(Repair):
             known.text += text
             known.is_whole = False
             if len(known.events) > MAX_HELD_EVENTS:
+                self._opened.add(index)
                 return Released(known.events)
             self._held[index] = known
             return Released(())
@@ -148,7 +166,11 @@ class CallTexts(Repair):
         known.text += text
         at, known.begins = find_call(known.text[known.at :], self._request.tools, at_start=at_start)
         known.at += at
+        if not known.begins and index not in self._opened:
+            known.at = min(known.at, find_closings(known.text)[0])
         passing = known.passing()
+        if any("<" in content_of(one) for one in passing):
+            self._opened.add(index)
         if known.events:
             self._held[index] = known
         return None if passing == [event] else Released(passing)
@@ -165,7 +187,9 @@ class CallTexts(Repair):
         is_whole = reason_of(event) in _WHOLE and piece_of(event) is None
         calls = self._calls_in(whole[at:]) if is_whole else []
         if not calls:
-            return Released([*held, event]) if held else None
+            at, are_whole = find_closings(whole)
+            if not are_whole or index_of(choice) in self._opened:
+                return Released([*held, event]) if held else None
         before = [inserted_delta(event, {"content": whole[:at]})] if at else []
         new = unsent(calls, [(call.name, call.arguments.text) for call in seen.calls])
         number = _BESIDE if seen.calls else 0
