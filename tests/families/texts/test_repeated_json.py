@@ -10,12 +10,20 @@ from hypothesis import strategies as st
 
 from vllm_sse_proxy.families.partial_json import scan
 from vllm_sse_proxy.families.texts.repeated_json import new_in_again, spelled
+from vllm_sse_proxy.stream.view import TextView
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=6,
 )
+
+
+def new(sent: str, piece: str) -> str | None:
+    """Return what a piece adds to arguments of a tool that nobody knows."""
+    text = TextView()
+    text.grow(sent)
+    return new_in_again(text, scan(sent), piece, None)
 
 
 @pytest.mark.parametrize(
@@ -49,15 +57,14 @@ def test_what_is_new_of_a_whole_makes_it_whole(value: dict[str, object], data: s
     again = json.dumps(value, ensure_ascii=data.draw(st.booleans()), separators=(",", ":"))
     scanner = scan(sent)
     assume(not scanner.expects_value and not sent.endswith("\\"))
-    new = new_in_again(sent, scanner, again, None)
-    assert new is not None
-    assert json.loads(sent + new) == value
+    rest = new(sent, again)
+    assert rest is not None
+    assert json.loads(sent + rest) == value
 
 
 @pytest.mark.parametrize(
     "sent", ['{"a": "' + "x" * 500, '{"a": "' + "x" * 500 + '", "b": ', '{"a": "' + "x" * 500 + '"']
 )
 def test_a_piece_that_is_too_short_says_nothing_again(sent: str) -> None:
-    new = new_in_again(sent, scan(sent), '{"a": 1}', None)
-    assert new == (None if not sent.endswith('"') else "")
-    assert new_in_again(sent, scan(sent), '{"a', None) is None
+    assert new(sent, '{"a": 1}') == (None if not sent.endswith('"') else "")
+    assert new(sent, '{"a') is None

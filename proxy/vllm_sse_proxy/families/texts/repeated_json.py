@@ -16,6 +16,7 @@ from vllm_sse_proxy.families.texts.tagged_calls import types_of
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.families.partial_json import JsonScanner
+    from vllm_sse_proxy.stream.view import TextView
 
 _SPELLED: Final = re.compile(r'("(?:[^"\\]|\\.)*+"?)|[ \t\n\r]+', re.DOTALL)
 """A string, closed or not; or white space outside of strings."""
@@ -35,35 +36,35 @@ def without_brace_before(text: str) -> str:
     return text[1:] if _HAS_TWO_BRACES.match(text) else text
 
 
-def new_in_again(sent: str, scanner: JsonScanner, piece: str, schema: object) -> str | None:
+def new_in_again(sent: TextView, scanner: JsonScanner, piece: str, schema: object) -> str | None:
     """Return what a piece adds that may say again what was sent.
 
-    :param sent: the arguments so far, which have begun and have no end.
+    :param sent: the arguments so far, which have begun and have no end. They are read only if the piece is long enough.
     :param scanner: has read these; it is left as it is.
     :param piece: begins with ``{``.
     :param schema: of the tool's parameters, whatever the request has in its place.
     :returns: nothing if the piece is another whole that does not go on with what was sent; None if it says nothing again.
     """
-    if sent.strip() == "{":
-        return piece[1:]
     whole = scan(piece)
     complete = piece[: whole.end] if whole.is_complete else ""
-    begun = sent.lstrip()
-    is_longer = len(begun) > _MOST_SPELLED * len(piece) + _LEAST
+    is_longer = scanner.length > _MOST_SPELLED * len(piece) + _LEAST
     if scanner.expects_value:
-        may_be = bool(complete) and not is_longer and begun.rstrip().endswith(":")
-        return _behind_key(begun, complete, schema) if may_be else None
+        return _behind_key(sent.text.lstrip(), complete, schema) if complete and not is_longer else None
+    if is_longer:
+        return "" if complete and not scanner.is_in_string else None
+    begun = sent.text.lstrip()
+    if begun.rstrip() == "{":
+        return piece[1:]
     if not complete:
-        return None if is_longer or whole.is_broken else _behind(begun, piece)
-    if not is_longer:
-        rest = _behind(begun, complete)
-        if rest is not None:
-            return rest
-        if is_less_again(complete, begun):
-            return ""
-        closing = scanner.closing
-        if closing is not None and _is_same_value(begun + closing, complete):
-            return closing
+        return None if whole.is_broken else _behind(begun, piece)
+    rest = _behind(begun, complete)
+    if rest is not None:
+        return rest
+    if is_less_again(complete, begun):
+        return ""
+    closing = scanner.closing
+    if closing is not None and _is_same_value(begun + closing, complete):
+        return closing
     return None if scanner.is_in_string else ""
 
 
@@ -77,6 +78,8 @@ def _behind(begun: str, again: str) -> str | None:
 
 def _behind_key(begun: str, whole: str, schema: object) -> str | None:
     """Return what stands behind a key in an object that says all again; None if the object may be the value of the key."""
+    if not begun.rstrip().endswith(":"):  # in a list
+        return None
     rest = _behind(begun, whole)
     if rest is None:
         return None

@@ -161,6 +161,18 @@ def test_words_behind_calls_beside_those_of_the_parser_are_text_with_them() -> N
     assert read(made.text)[0] == HERMES + "Well."
 
 
+def test_nothing_is_lost_of_what_goes_on_between_many_calls_of_the_parser() -> None:
+    """It is read a few times only: reading all of it for each would take quadratic time."""
+    lines = [ROLE]
+    for at in range(8):
+        real = REAL.replace('"a"', f'"a{at}"').replace('"index":0', f'"index":{at}')
+        lines += [compact({"content": HERMES}), real]
+    made = repaired("\n".join((*lines, "{} -> tool_calls\n[DONE]")), request=REQUEST, conforming=False)
+    content, calls = read(made.text)
+    assert calls == [("get_weather", {"city": "Rome"})] * 8 + [("get_weather", {"city": "Paris"})] * 3
+    assert content == HERMES * 5
+
+
 def test_half_a_call_leaves_before_those_of_the_parser() -> None:
     made = repaired(
         f"{stream(HERMES[:40], end=REAL)}\n{{}} -> tool_calls\n[DONE]", request=REQUEST, conforming=False

@@ -154,9 +154,9 @@ class CallArguments(Repair):
         self, event: Event, piece: Body, text: str, index: int, number: int
     ) -> Sequence[Event] | Verdict | None:
         """Put a brace before a key; wait if it may only be the beginning of one."""
-        if _lacks_brace(text):
-            return [with_arguments(event, piece, "{" + text)]
         found = _KEY.match(text)
+        if found is not None and text[found.end() : found.end() + 1] == ":":
+            return [with_arguments(event, piece, "{" + text)]
         if len(text) >= _LONGEST_KEY or (found is not None and found.end() < len(text)):
             return None
         whole = {**piece, "function": {**function_of(piece), "arguments": text}}
@@ -265,7 +265,7 @@ def _going_on(call: CallView, text: str, schema: object) -> str:
         return text if text.isspace() or scanner.is_broken else ""
     stripped = text.lstrip()
     if stripped[:1] == "{":
-        rest = new_in_again(call.arguments.text, scanner, stripped, schema)
+        rest = new_in_again(call.arguments, scanner, stripped, schema)
         text = text if rest is None else rest
     end = scanner.end_in(text)
     return text if end < 0 or text[end:].strip() == "" else text[:end]

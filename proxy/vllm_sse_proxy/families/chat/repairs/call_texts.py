@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 _BESIDE: Final = 1000
 """What calls beside those of the parser are numbered from, where it has none: ``call_indexes`` numbers all of them anew."""
+_MOST_READINGS: Final = 4
+"""How often what waits is read while the parser sends calls: more texts than that between these are answers."""
 _WHOLE: Final = frozenset({"stop", "tool_calls"})
 """Finish reasons of an answer that has its end."""
 
@@ -52,16 +54,18 @@ class _Held:
     :ivar events: its chunks.
     :ivar begins: whether it begins like a call, not only like the beginning of one.
     :ivar is_whole: whether it is known to consist of whole calls.
+    :ivar readings: how often it was read to know that.
     :ivar text: its text.
     :ivar at: where in that text the call may begin.
     """
 
-    __slots__ = ("at", "begins", "events", "is_whole", "text")
+    __slots__ = ("at", "begins", "events", "is_whole", "readings", "text")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.begins = False
         self.is_whole = False
+        self.readings = 0
         self.text = ""
         self.at = 0
 
@@ -134,7 +138,9 @@ class CallTexts(Repair):
 
     def _beside(self, event: Event, known: _Held, index: int) -> Verdict | None:
         """Hold whole calls on while the parser sends calls of its own; let everything else go before these."""
-        known.is_whole = known.is_whole or bool(self._calls_in(known.text[known.at :]))
+        if not known.is_whole and known.readings < _MOST_READINGS:
+            known.readings += 1
+            known.is_whole = bool(self._calls_in(known.text[known.at :]))
         if not known.is_whole:
             return self._let_go(known.events, event, index)
         self._held[index] = known
@@ -150,7 +156,7 @@ class CallTexts(Repair):
         known.events.append(event)
         if known.begins:
             known.text += text
-            known.is_whole = False
+            known.is_whole = known.is_whole and text.isspace()
             if len(known.events) > MAX_HELD_EVENTS:
                 self._opened.add(index)
                 return Released(known.events)

@@ -19,6 +19,7 @@ from vllm_sse_proxy.families.partial_json import JsonScanner, scan
 from vllm_sse_proxy.families.texts.repeated_json import new_in_again, without_brace_before
 from vllm_sse_proxy.stream.event import END
 from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, StreamContext, Verdict
+from vllm_sse_proxy.stream.view import TextView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,10 +47,10 @@ _SPACE: Final = " \t\n\r"
 class _Input:
     """The input of one call, as far as it came.
 
-    :ivar pieces: what was let through.
+    :ivar sent: what was let through.
     """
 
-    __slots__ = ("_schema", "pieces", "scanner")
+    __slots__ = ("_schema", "scanner", "sent")
 
     def __init__(self, schema: object) -> None:
         """Begin an input.
@@ -57,7 +58,7 @@ class _Input:
         :param schema: of the tool, whatever the request has in its place.
         """
         self._schema = schema
-        self.pieces: list[str] = []
+        self.sent = TextView()
         self.scanner = JsonScanner()
 
     def take(self, piece: str) -> str:
@@ -67,7 +68,7 @@ class _Input:
         if self.scanner.is_complete:
             return "" if piece.strip(_SPACE) and self.scanner.is_object else piece
         kept = self._kept(piece)
-        self.pieces.append(kept)
+        self.sent.grow(kept)
         return kept
 
     def _kept(self, piece: str) -> str:
@@ -87,7 +88,7 @@ class _Input:
         ahead.feed(piece)
         if not self.scanner.is_object or not (ahead.is_broken or self.scanner.expects_value):
             return None
-        return new_in_again("".join(self.pieces), self.scanner, piece, self._schema)
+        return new_in_again(self.sent, self.scanner, piece, self._schema)
 
 
 class CallInputs(Repair):
