@@ -104,6 +104,22 @@ def test_arguments_are_rewritten_between_their_braces() -> None:
     assert outcome([stream], BodyEnd.EOF, PLAN, REQUEST) == walked([stream], BodyEnd.EOF, PLAN, REQUEST)
 
 
+def test_what_comes_behind_a_finish_that_waits_for_usage_is_walked() -> None:
+    head = '{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"get_weather","arguments":"{"}}]}'
+    pieces = [
+        compact({"tool_calls": [{"index": 0, "function": {"arguments": part}}]})
+        for part in ('"city": "', "a", "b", '"')
+    ]
+    words = ['{"content":"x"}'] * 4
+    stream = wire(
+        "\n".join((ROLE, *words, head, *pieces, "{} -> tool_calls", *words, pieces[1], USAGE, "[DONE]"))
+    )
+    made = outcome([stream], BodyEnd.EOF, PLAN, LIMITED)
+    assert made == walked([stream], BodyEnd.EOF, PLAN, LIMITED)
+    assert made[0].count(b'"x"') == len(words)
+    assert b'"arguments":"}"' in made[0]
+
+
 PIECES = st.sampled_from(
     ["{", "}", '{"a":', "1", '"x', 'y"', " ", "{}", '{"a":1}', "]", '"city": 1', "[", "{{", ",", "null", "\\"]
 )
@@ -120,6 +136,8 @@ LINES = st.one_of(
     ),
     st.sampled_from(['{"tool_calls":[]}', "{}", ROLE, '{"content":"a","reasoning":"b"}', '! {"error":"no"}', "[DONE]", ": ping"]),
 )  # fmt: skip
+USAGE = '! {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"completion_tokens":40}}'
+LIMITED: Json = {**REQUEST, "max_tokens": 50, "stream_options": {"include_usage": True}}
 CHOICES = st.tuples(st.sampled_from(["", "", "1: "]), LINES).map(
     lambda each: each[1] if each[1][0] in "![:" else each[0] + each[1]
 )
@@ -132,6 +150,7 @@ ENDINGS = st.sampled_from(
         "{} -> abort",
         "1: {} -> stop",
         "{} -> stop\n1: {} -> tool_calls",
+        f"{{}} -> tool_calls\n{USAGE}",
     ]
 )
 
@@ -148,7 +167,7 @@ ENDINGS = st.sampled_from(
         }
     ),
     st.sampled_from(
-        [None, REQUEST, {**REQUEST, "n": 2}, {"chat_template_kwargs": {"enable_thinking": False}}]
+        [None, REQUEST, LIMITED, {**REQUEST, "n": 2}, {"chat_template_kwargs": {"enable_thinking": False}}]
     ),
 )
 def test_learned_is_walked(

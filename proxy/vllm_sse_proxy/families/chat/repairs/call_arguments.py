@@ -90,12 +90,11 @@ class CallArguments(Repair):
 
     def watches(self, type_: str, view: ChatView) -> str | None:
         """Watch braces, which may begin or end the arguments; every piece while they have no beginning, or have their end."""
-        if self._finished is not None:
-            return None
+        is_over = self._finished is not None
         if type_ == TEXT:
-            return ""
+            return None if is_over else ""
         calls = view.open_calls()
-        if calls is None:
+        if calls is None or is_over:
             return None
         for call in calls:
             scanner = call.arguments.scanner
