@@ -35,8 +35,8 @@ SHAPES: dict[str, Callable[[int], str]] = {
     "tags": texts("<", "<thi", "</think"),
     "tags after reasoning": lambda n: '{"reasoning":"r"}\n' + texts("<", "<thi", "\n</thin")(n),
     "markers": texts("<tool_call>"),
-    "a marker and space": lambda n: (  # until nothing waits any longer
-        ROLE + '\n{"content":"<tool_call>"}\n' + texts(" ")(8 * n).partition("\n")[2]
+    "a marker and space": lambda n: (
+        ROLE + '\n{"content":"<tool_call>"}\n' + texts(" " * 8)(n).partition("\n")[2]
     ),
     "a call that never ends": lambda n: (
         ROLE + '\n{"content":"<tool_call>{\\"name\\":\\"get_weather\\""}\n' + texts("x")(n).partition("\n")[2]

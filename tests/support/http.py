@@ -97,10 +97,10 @@ class RawClient:
 
     async def rest(self) -> bytes:
         """Read the chunks that are left."""
-        got = b""
+        got = []
         while piece := await self.chunk():
-            got += piece
-        return got
+            got.append(piece)
+        return b"".join(got)
 
     async def answer(self, *, method: str = "GET") -> Answer:
         """Read a whole answer."""

@@ -20,6 +20,7 @@ from vllm_sse_proxy.families.chunks import (
     error_event,
     index_of,
     request_body,
+    sum_of,
 )
 from vllm_sse_proxy.stream.ending import reported_failure
 from vllm_sse_proxy.stream.event import OPAQUE, Event, dump_json
@@ -449,7 +450,7 @@ class UsageChunks(Repair):
         usage = event.body.get("usage")
         summed = event
         if type(usage) is dict:
-            total = _sum_of(usage)
+            total = sum_of(usage)
             if total is not None:
                 summed = event.having(usage={**usage, "total_tokens": total})
         if event.type == USAGE:
@@ -466,11 +467,3 @@ class UsageChunks(Repair):
             return [event] if changed else None
         self._early = event  # the last of several counts all tokens
         return Released(())
-
-
-def _sum_of(usage: Body) -> int | None:
-    """Return the total that usage should have; None if it has that, or if that is unknown."""
-    prompt, completion, total = (usage.get(f"{name}_tokens") for name in ("prompt", "completion", "total"))
-    if type(prompt) is not int or type(completion) is not int or prompt < 0 or completion < 0:
-        return None
-    return None if type(total) is int and total == prompt + completion else prompt + completion

@@ -130,12 +130,27 @@ class Part(Event):
         self.place = place
 
 
-def varies(event: Event) -> bool:
-    """Return whether a delta has more than words that is another in each: no two of them are spelled alike but for words."""
-    if event.body.get("usage") is not None:
-        return True
+def varying_members(event: Event) -> tuple[bytes, ...]:
+    """Return the names of what is another in each delta beside its words: log probabilities, token ids, usage so far."""
     choice = choice_of(event)
-    return choice.get("logprobs") is not None or choice.get("token_ids") is not None
+    names = [name.encode() for name in ("logprobs", "token_ids") if choice.get(name) is not None]
+    return (*names, b"usage") if event.body.get("usage") is not None else tuple(names)
+
+
+def sum_of(usage: Body) -> int | None:
+    """Return the total that usage should have; None if it has that, or if that is unknown."""
+    prompt, completion, total = (usage.get(f"{name}_tokens") for name in ("prompt", "completion", "total"))
+    if type(prompt) is not int or type(completion) is not int or prompt < 0 or completion < 0:
+        return None
+    return None if type(total) is int and total == prompt + completion else prompt + completion
+
+
+def value_left(member: bytes, value: Any) -> Any:
+    """Return what the repairs leave of token ids or of usage; None if that is not certain."""
+    if member == b"usage" and type(value) is dict:
+        total = sum_of(value)
+        return value if total is None else {**value, "total_tokens": total}
+    return value if member == b"token_ids" and type(value) is list else None
 
 
 class ChoiceView:

@@ -19,14 +19,11 @@ from vllm_sse_proxy.stream.event import COMMENT, END, Event, dump_json
 from vllm_sse_proxy.stream.exit import Exit
 from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS, PASS, Released, Repair, StreamContext, Verdict
 from vllm_sse_proxy.stream.rewrites import (
-    KEPT,
-    WALKED,
-    WHOLE,
     Awaited,
     Rewrite,
     learned,
+    learned_with_values,
     spelled_number,
-    spelled_words,
     words_in,
 )
 
@@ -35,8 +32,9 @@ if TYPE_CHECKING:
 
     from vllm_sse_proxy.stream.plan import Plan
     from vllm_sse_proxy.stream.repair import RequestContext
+    from vllm_sse_proxy.stream.view import TextView
 
-_KNOWN_AT_ONCE: Final = 8
+_KNOWN_AT_ONCE: Final = 32
 """Rewrites that are tried: a stream has one, two where two spellings alternate, one for each choice of a chat."""
 
 
@@ -180,15 +178,12 @@ class Engine:
             return None
         exit_ = self.exit
         view, tally = exit_.view, exit_.tally
-        before, after = rewrite.before, rewrite.after
-        wanted = number if after.is_numbered else b""
-        is_right = before.number == wanted and before.idle == rewrite.idle
-        change = rewrite.if_right if is_right else rewrite.if_wrong
-        if change == WALKED:
+        made = rewrite.made(frame, spelled, words, number, view)
+        if made is None:
             return None
-        if after.is_numbered:
+        if rewrite.after.is_numbered:
             view.next_number += 1
-            if before.number != number:
+            if rewrite.before.number != number:
                 tally.events_renumbered += 1
         rewrite.text.grow(words)
         view.size += len(words)
@@ -196,9 +191,7 @@ class Engine:
         tally.events_out += 1
         for name in rewrite.corrections:
             tally.correct(name)
-        if change == WHOLE:
-            return frame
-        return after.written(wanted, spelled if change == KEPT else spelled_words(spelled, words))
+        return made
 
     def _may_pass(self, rewrite: Rewrite, words: str) -> bool:
         """Return whether no repair must see the words, the client is to have them, and there is room for them."""
@@ -259,23 +252,44 @@ class Engine:
     def _walk_and_learn(self, event: Event, frame: bytes) -> None:
         """Walk a delta, and remember how it came in and went out, if it did as one delta."""
         exit_ = self.exit
-        mark = len(exit_.out)
+        view = exit_.view
+        mark, number = len(exit_.out), spelled_number(view.next_number)
         last = self._walk_alone(event)
         if last is None:
             return
-        view = exit_.view
         words = view.words_of(last) if last.type in self._family.deltas else None
         text = view.text_of(last) if words is not None else None
         if words is None or text is None or len(exit_.out) == mark or self._signs(event.type) is None:
             return  # what a repair makes of such a delta now, it may not make of the next
         emitted = b"".join(exit_.out[mark:])
+        if emitted == frame and exit_.corrections:
+            return  # they were of something that waited
+        if self._is_known(frame, emitted, words, text, number):
+            return
         idle = view.idle_index(last)
         twice = (view.has_words_twice(event), view.has_words_twice(last))
         corrections = tuple(exit_.corrections)
-        rewrite = learned(event.type, frame, emitted, dump_json(words), text, idle, corrections, twice)
+        spelled, varying = dump_json(words), view.varying_members(event)
+        rewrite = (
+            learned_with_values(event.type, frame, emitted, spelled, text, view, corrections, twice, varying)
+            if varying
+            else learned(event.type, frame, emitted, spelled, text, idle, corrections, twice)
+        )
         if rewrite is not None and rewrite.after.is_numbered == self._family.is_numbered:
             self._rewrites.insert(0, rewrite)
             del self._rewrites[_KNOWN_AT_ONCE:]
+
+    def _is_known(self, frame: bytes, emitted: bytes, words: str, text: TextView, number: bytes) -> bool:
+        """Return whether a delta that was walked for its words alone left as one of the rewrites has it.
+
+        :param number: the one that it should have had.
+        """
+        for rewrite in self._rewrites:
+            if rewrite.text is text and rewrite.corrections == tuple(self.exit.corrections):
+                spelled = rewrite.before.read(frame, number)
+                if spelled and words_in(spelled) == words:
+                    return rewrite.made(frame, spelled, words, number, self.exit.view) == emitted
+        return False
 
     def _walk_alone(self, event: Event) -> Event | None:
         """Walk an event; return it as it left, if it left and nothing else did.

@@ -9,7 +9,9 @@ neither parsed nor walked; the corrections that the walk counted are counted aga
 A form has a gap for the words, found by value: where the JSON of the emitted words stands, exactly once, or exactly twice if
 the family says that the delta has them twice (:meth:`.view.View.has_words_twice`). It may have one for
 the number, and one for an index that makes no difference (:meth:`.view.View.idle_index`): up to 0.16 vLLM counts it up with
-every delta (R05).
+every delta (R05). And it may have gaps for members that hold something else in each delta (log probabilities, usage;
+:meth:`.view.View.varying_members`): their values are read, and the family says how the repairs leave them
+(:meth:`.view.View.value_left`).
 
 Guards. Words are a JSON string; literals hold no escapes; numbers are spelled as JSON spells them; the text has room left. An
 event other than a delta clears all forms. Repairs that must see words name the characters they look for
@@ -18,15 +20,17 @@ event other than a delta clears all forms. Repairs that must see words name the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from vllm_sse_proxy.stream.event import dump_json
+from vllm_sse_proxy.stream.payload import read_strictly
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.stream.event import Event
-    from vllm_sse_proxy.stream.view import TextView
+    from vllm_sse_proxy.stream.view import TextView, View
 
 _MANY_DIGITS: Final = 19
 """So many digits may be more than 64 bits hold."""
@@ -43,18 +47,32 @@ _BRACE: Final = 125
 _MEMBER: Final = b'"sequence_number"'
 
 
+_Place = tuple[int, int, bool, bytes]
+"""Where a gap is: its first byte, the byte behind it, whether it is an index that makes no difference, name of its member."""
+
+
 class _Gap:
-    """A number between the literals of a form.
+    """A number between the literals of a form, or the value of a member that varies.
 
     :ivar literal: what stands between it and the words, or the next gap on the way there.
     :ivar is_idle: it is an index that makes no difference.
+    :ivar member: name of the member that varies; empty for a number.
     """
 
-    __slots__ = ("is_idle", "literal")
+    __slots__ = ("is_idle", "literal", "member")
 
-    def __init__(self, literal: bytes, *, is_idle: bool) -> None:
+    def __init__(self, literal: bytes, *, is_idle: bool, member: bytes = b"") -> None:
         self.literal = literal
         self.is_idle = is_idle
+        self.member = member
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it is the number of the event."""
+        return not self.is_idle and not self.member
+
+
+_NO_VALUES: Final[dict[bytes, bytes]] = {}
 
 
 class Form:
@@ -62,6 +80,8 @@ class Form:
 
     :ivar number: the number of the frame that was read last; empty if it has none.
     :ivar idle: its index that makes no difference; empty if it has none.
+    :ivar varying: names and values of its members that vary, as they are spelled. Whether they are JSON is for the caller to
+        find out.
     """
 
     __slots__ = (
@@ -77,6 +97,7 @@ class Form:
         "idle",
         "is_numbered",
         "number",
+        "varying",
     )
 
     def __init__(
@@ -88,23 +109,35 @@ class Form:
         self._before = before
         self._after = after
         self._tail = tail
-        self._ends_in_number = bool(after) and not after[0].is_idle
+        self._ends_in_number = bool(after) and after[0].is_number
         self._inner = after[1:]
         self._is_plain = self._ends_in_number and len(after) == 1 and not before and echo is None
         self._shortest = len(head) + len(tail) + 2
-        self.is_numbered = any(not gap.is_idle for gap in (*before, *after))
+        self.is_numbered = any(gap.is_number for gap in (*before, *after))
         self.number = b""
         self.idle = b""
+        self.varying: list[tuple[bytes, bytes]] = []
 
     @classmethod
-    def of(cls, frame: bytes, words: bytes, idle: bytes = b"", *, twice: bool = False) -> Form | None:
+    def of(
+        cls,
+        frame: bytes,
+        words: bytes,
+        idle: bytes = b"",
+        *,
+        twice: bool = False,
+        varying: tuple[bytes, ...] = (),
+    ) -> Form | None:
         """Read the form off a frame.
 
         :param words: the JSON of its words.
         :param idle: name of a member whose value, an index, makes no difference.
         :param twice: whether the words stand in it twice.
+        :param varying: names of members that vary.
         :returns: None if it is not certain where the gaps are.
         """
+        values = _values_in(frame, varying)
+        frame = _blanked(frame, values)
         head, found, rest = frame.partition(words)
         if not found or len(words) <= len(_EMPTY_WORDS):
             return None
@@ -112,19 +145,20 @@ class Form:
         if twice:
             echo, found, rest = rest.partition(words)
         gaps = _gaps_in(frame, idle)
-        if gaps is None or not found or rest.partition(words)[1]:
+        if gaps is None or len(values) != len(varying) or not found or rest.partition(words)[1]:
             return None
         end = len(frame) - len(rest)
         head_end, tail_start = start, end
         before: list[_Gap] = []
         after: list[_Gap] = []
-        for gap_start, gap_end, is_idle in reversed(gaps):
+        for gap_start, gap_end, is_idle, _ in reversed(gaps):
             if gap_end <= start:
                 before.insert(0, _Gap(frame[gap_end:head_end], is_idle=is_idle))
                 head_end = gap_start
-        for gap_start, gap_end, is_idle in gaps:
+        gaps = sorted([*gaps, *values])
+        for gap_start, gap_end, is_idle, member in gaps:
             if gap_start >= end:
-                after.insert(0, _Gap(frame[tail_start:gap_start], is_idle=is_idle))
+                after.insert(0, _Gap(frame[tail_start:gap_start], is_idle=is_idle, member=member))
                 tail_start = gap_end
         # With an escape beside the words, or a line end in the JSON, it could be read in another way.
         if (
@@ -147,6 +181,8 @@ class Form:
             return b""
         after = self._after
         self.number = b""
+        if self.varying:
+            self.varying = []
         if self._ends_in_number:
             numbered = after[0].literal + number + end
             if frame.endswith(numbered):
@@ -181,14 +217,20 @@ class Form:
         return words if size > 0 and inner == b"".join((words, echo, words)) else b""
 
     def _note(self, value: bytes, gap: _Gap) -> bool:
+        if gap.member:
+            self.varying.append((gap.member, value))
+            return True
         if gap.is_idle:
             self.idle = value
             return _is_number(value)
         self.number = value
         return value == _UNNUMBERED or _is_number(value)
 
-    def written(self, number: bytes, words: bytes) -> bytes:
-        """Return a frame that is spelled like this, without gaps that are idle."""
+    def written(self, number: bytes, words: bytes, values: dict[bytes, bytes] = _NO_VALUES) -> bytes:
+        """Return a frame that is spelled like this, without gaps that are idle.
+
+        :param values: of the members that vary, by their names, as JSON.
+        """
         if self._is_plain:
             return b"".join((self._head, words, self._after[0].literal, number, self._tail))
         pieces = [self._head]
@@ -199,9 +241,9 @@ class Form:
         if self._echo is not None:
             pieces.append(self._echo)
             pieces.append(words)
-        for gap in self._after:
+        for gap in reversed(self._after):
             pieces.append(gap.literal)
-            pieces.append(number)
+            pieces.append(values[gap.member] if gap.member else number)
         pieces.append(self._tail)
         return b"".join(pieces)
 
@@ -216,19 +258,62 @@ class Form:
         )
 
 
-def _gaps_in(frame: bytes, idle: bytes) -> list[tuple[int, int, bool]] | None:
+def _values_in(frame: bytes, members: tuple[bytes, ...]) -> list[_Place]:
+    """Return where objects and lists stand that are the values of members, in order.
+
+    :param frame: one that holds JSON.
+    :returns: none of a member that is not there, or there twice.
+    """
+    found: list[_Place] = []
+    for member in members:
+        name = b'"%b":' % member
+        start = frame.find(name) + len(name)
+        end = _end_of_value(frame, start)
+        if start >= len(name) and end > 0 and frame.find(name, start) < 0:
+            found.append((start, end, False, member))
+    return sorted(found)
+
+
+def _blanked(frame: bytes, places: list[_Place]) -> bytes:
+    """Return a frame of the same length with nothing in these places: words may stand there once more."""
+    for start, end, _, _ in places:
+        frame = frame[:start] + b"0" * (end - start) + frame[end:]
+    return frame
+
+
+def _end_of_value(frame: bytes, start: int) -> int:
+    """Return where an object or a list ends that begins at a place; -1 if none does."""
+    depth = 0
+    for token in _TOKENS.finditer(frame, start):
+        kind = token.group()
+        if len(kind) > 1:
+            continue
+        depth += 1 if kind in _OPENING else -1
+        if depth <= 0:
+            break
+    else:
+        return -1
+    return token.end() if depth == 0 and frame[start : start + 1] in _OPENING else -1
+
+
+_TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}]')
+"""Texts, in which brackets mean nothing, and brackets."""
+_OPENING: Final = (b"{", b"[")
+
+
+def _gaps_in(frame: bytes, idle: bytes) -> list[_Place] | None:
     """Return where the number of a frame stands and where an index that makes no difference does, in order.
 
     :param idle: name of that index; empty if there is none.
-    :returns: first byte, the byte behind, and whether it is the index; None if it is not certain where they are.
+    :returns: None if it is not certain where they are.
     """
     start, end = _value_of(frame, _MEMBER)
-    gaps = [(start, end, False)] if end else []
+    gaps: list[_Place] = [(start, end, False, b"")] if end else []
     if idle:
         start, end = _value_of(frame, b'"' + idle + b'"')
         if end == 0 or frame[start] == _MINUS:
             return None
-        gaps.append((start, end, True))
+        gaps.append((start, end, True, b""))
         gaps.sort()
     return None if gaps and gaps[0][1] < 0 else gaps
 
@@ -276,11 +361,13 @@ class Rewrite:
     :ivar if_wrong: what becomes of any other.
     :ivar walk: number of the walk for which ``signs`` was asked.
     :ivar signs: characters for which a repair must see the words; None if one must see them anyway.
+    :ivar changed: names of the members that vary and that the repairs change.
     """
 
     __slots__ = (
         "after",
         "before",
+        "changed",
         "corrections",
         "idle",
         "if_right",
@@ -303,6 +390,42 @@ class Rewrite:
         self.if_right = self.if_wrong = WRITTEN
         self.walk = -1
         self.signs: str | None = None
+        self.changed: frozenset[bytes] = frozenset()
+
+    def made(self, frame: bytes, spelled: bytes, words: str, number: bytes, view: View) -> bytes | None:
+        """Return what becomes of the frame that ``before`` has read last; None if it must be walked.
+
+        :param spelled: its words as they are spelled.
+        :param number: the one that it should have.
+        """
+        before, after = self.before, self.after
+        wanted = number if after.is_numbered else b""
+        is_right = before.number == wanted and before.idle == self.idle
+        change = self.if_right if is_right else self.if_wrong
+        if change == WALKED:
+            return None
+        values = self._values_left(view, is_whole=change == WHOLE) if before.varying else _NO_VALUES
+        if values is None:
+            return None
+        if change == WHOLE:
+            return frame
+        return after.written(wanted, spelled if change == KEPT else spelled_words(spelled, words), values)
+
+    def _values_left(self, view: View, *, is_whole: bool) -> dict[bytes, bytes] | None:
+        """Return the JSON of the members that vary as the repairs leave them.
+
+        :param is_whole: they leave as they came, so that nothing need be written.
+        :returns: None if that is not certain, or if they are changed in another way than was learned.
+        """
+        values = {}
+        for member, spelled in self.before.varying:
+            value = _read_value(spelled)
+            left = None if value is None else view.value_left(member, value)
+            if left is None or (left is not value) != (member in self.changed):
+                return None
+            if not is_whole:
+                values[member] = dump_json(left)
+        return values
 
 
 def learned(
@@ -359,6 +482,58 @@ def learned(
     elif leaves.is_like(plain):
         rewrite.if_right = WALKED
     return rewrite
+
+
+def learned_with_values(  # noqa: PLR0917 - as `learned`, and what it needs beside
+    type_: str,
+    frame: bytes,
+    emitted: bytes,
+    words: bytes,
+    text: TextView,
+    view: View,
+    corrections: tuple[str, ...],
+    twice: tuple[bool, bool],
+    varying: tuple[bytes, ...],
+) -> Rewrite | None:
+    """Return what the walk of a delta shows that has members that vary; None if it is not certain.
+
+    It leaves as it came, or with all of its JSON written anew.
+
+    :param varying: names of those members.
+    """
+    before = Form.of(frame, words, twice=twice[0], varying=varying)
+    after = Form.of(emitted, words, twice=twice[1], varying=varying) if corrections else before
+    if before is None or after is None or (emitted != frame and not corrections):
+        return None
+    rewrite = Rewrite(type_, before, after, text, corrections)
+    if not corrections:
+        rewrite.if_right, rewrite.if_wrong = WHOLE, WALKED
+    changed = []
+    for (start, end, _, member), (left_start, left_end, _, _) in zip(
+        _values_in(frame, varying), _values_in(emitted, varying), strict=True
+    ):
+        value = _read_value(frame[start:end])
+        left = None if value is None else view.value_left(member, value)
+        if left is None or (corrections and emitted[left_start:left_end] != dump_json(left)):
+            return None
+        if left is not value:
+            changed.append(member)
+    rewrite.changed = frozenset(changed)
+    return None if changed and not corrections else rewrite
+
+
+def _read_value(spelled: bytes) -> Any:
+    """Return a value that varies, if it is strict JSON and not nested deep; None for any other."""
+    if spelled.count(b"{") + spelled.count(b"[") > _MOST_BRACKETS:
+        return None
+    try:
+        return read_strictly(spelled)
+    except ValueError:
+        return None
+
+
+_MOST_BRACKETS: Final = 150
+"""Of log probabilities: those of a token with twenty others have 43. So few are not nested too deep either."""
 
 
 class Awaited:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.stream.ending import Ending, Failure
@@ -86,6 +86,17 @@ class View(ABC):
     def idle_index(self, event: Event) -> bytes:  # noqa: ARG002 - most have none
         """Return the name of a member of a delta whose value, an index, makes no difference now; empty if there is none."""
         return b""
+
+    def varying_members(self, event: Event) -> tuple[bytes, ...]:  # noqa: ARG002 - as above
+        """Return the names of the members of a delta that hold something else in each."""
+        return ()
+
+    def value_left(self, member: bytes, value: Any) -> Any:  # noqa: ARG002 - as above
+        """Return what the repairs leave of the value of such a member: itself if they do not change it.
+
+        :returns: None if that is not certain.
+        """
+        return None
 
     @abstractmethod
     def failure(self) -> Failure:

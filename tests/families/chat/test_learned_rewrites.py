@@ -112,7 +112,7 @@ def test_what_comes_behind_a_finish_that_waits_for_usage_is_walked() -> None:
     ]
     words = ['{"content":"x"}'] * 4
     stream = wire(
-        "\n".join((ROLE, *words, head, *pieces, "{} -> tool_calls", *words, pieces[1], USAGE, "[DONE]"))
+        "\n".join((ROLE, *words, head, *pieces, "{} -> tool_calls", *words, pieces[1], USAGE_CHUNK, "[DONE]"))
     )
     made = outcome([stream], BodyEnd.EOF, PLAN, LIMITED)
     assert made == walked([stream], BodyEnd.EOF, PLAN, LIMITED)
@@ -136,10 +136,54 @@ LINES = st.one_of(
     ),
     st.sampled_from(['{"tool_calls":[]}', "{}", ROLE, '{"content":"a","reasoning":"b"}', '! {"error":"no"}', "[DONE]", ": ping"]),
 )  # fmt: skip
-USAGE = '! {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"completion_tokens":40}}'
+USAGE_CHUNK = '! {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"completion_tokens":40}}'
 LIMITED: Json = {**REQUEST, "max_tokens": 50, "stream_options": {"include_usage": True}}
-CHOICES = st.tuples(st.sampled_from(["", "", "1: "]), LINES).map(
-    lambda each: each[1] if each[1][0] in "![:" else each[0] + each[1]
+TOKENS = st.sampled_from(
+    ["a", " the", "<think>", '"', "\n", '},"logprobs":', '"logprobs":', "\\", "\ud83d", "é"]
+)
+LOGPROBS = st.one_of(
+    st.lists(
+        st.tuples(TOKENS, st.sampled_from([-0.5, -1e-05, -9999.0, float("nan"), 10**30])).map(
+            lambda each: {
+                "token": each[0],
+                "logprob": each[1],
+                "bytes": [97],
+                "top_logprobs": [{"token": each[0]}],
+            }
+        ),
+        max_size=3,
+    ).flatmap(lambda content: st.sampled_from([{"content": content}, {"content": content, "refusal": None}])),
+    st.sampled_from(
+        [
+            {},
+            "x",
+            [],
+            {"content": None, "refusal": None, "logprobs": {"content": []}},
+            {"content": [[[]] * 200]},
+        ]
+    ),
+)
+USAGE = st.sampled_from(
+    [
+        {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3},
+        {"prompt_tokens": 1, "completion_tokens": 3, "total_tokens": 4},
+        {"prompt_tokens": 1, "completion_tokens": 3, "total_tokens": 3},
+        {"prompt_tokens": 1, "completion_tokens": 3},
+        [],
+        7,
+    ]
+)
+BESIDE = st.one_of(
+    st.just(""),
+    LOGPROBS.map(lambda value: " + " + compact({"logprobs": value})),
+    st.sampled_from([[1, 2], [3], [], {"a": 1}, 5]).map(lambda value: " + " + compact({"token_ids": value})),
+    USAGE.map(lambda value: " ++ " + compact({"usage": value})),
+    st.tuples(LOGPROBS, USAGE).map(
+        lambda each: f" + {compact({'logprobs': each[0], 'token_ids': [4]})} ++ {compact({'usage': each[1]})}"
+    ),
+)
+CHOICES = st.tuples(st.sampled_from(["", "", "1: "]), LINES, BESIDE).map(
+    lambda each: each[1] if each[1][0] in "![:" else "".join(each)
 )
 ENDINGS = st.sampled_from(
     [
@@ -150,7 +194,7 @@ ENDINGS = st.sampled_from(
         "{} -> abort",
         "1: {} -> stop",
         "{} -> stop\n1: {} -> tool_calls",
-        f"{{}} -> tool_calls\n{USAGE}",
+        f"{{}} -> tool_calls\n{USAGE_CHUNK}",
     ]
 )
 
@@ -182,6 +226,73 @@ def test_learned_is_walked(
     chunks = cut(wire(text), places)
     plan = Plan.of(CHAT, **settings)
     assert outcome(chunks, BodyEnd.EOF, plan, request) == walked(chunks, BodyEnd.EOF, plan, request)
+
+
+LOGPROB = {"token": "w", "logprob": -0.25, "bytes": [119], "top_logprobs": []}
+
+
+@python_core
+@pytest.mark.parametrize(
+    "beside",
+    [
+        ' + {"logprobs":{"content":[%s],"refusal":null}}',
+        ' + {"logprobs":{"content":[%s]}}',  # vLLM's, which lack a member
+        ' + {"token_ids":[%d]}',
+        ' ++ {"usage":{"prompt_tokens":9,"total_tokens":1%d,"completion_tokens":%d}}',
+        ' ++ {"usage":{"prompt_tokens":9,"total_tokens":1,"completion_tokens":%d}}',
+        ' + {"logprobs":{"content":[%s]},"token_ids":[%d]} ++ {"usage":{"prompt_tokens":9,"completion_tokens":%d}}',
+    ],
+)
+@pytest.mark.parametrize("setting", ChatReasoning)
+@pytest.mark.parametrize("name", ["content", "reasoning"])
+def test_what_is_another_in_each_delta_is_rewritten(name: str, setting: ChatReasoning, beside: str) -> None:
+    def line(number: int) -> str:
+        word = f"w{number}"
+        filled = beside.replace("1%d", str(9 + number)).replace("%d", str(number))
+        return compact({name: word}) + filled.replace("%s", compact({**LOGPROB, "token": word}))
+
+    stream = wire(deltas(*map(line, range(9))))
+    plan = Plan.of(CHAT, strict=True, chat_reasoning=setting)
+    assert rewritten(stream, plan=plan) == 8
+    assert outcome([stream], BodyEnd.EOF, plan, None) == walked([stream], BodyEnd.EOF, plan, None)
+
+
+@python_core
+@pytest.mark.parametrize(
+    ("beside", "number"),
+    [
+        ("", 9),
+        (' + {"token_ids":[%d]}', 9),
+        (' ++ {"usage":{"prompt_tokens":9,"completion_tokens":%d}}', 9),
+        (' + {"logprobs":{"text_offset":[%d],"token_logprobs":[],"tokens":["w"],"top_logprobs":[]}}', 0),
+    ],
+)
+def test_so_it_is_in_completions(beside: str, number: int) -> None:
+    """But for log probabilities: their offsets go on from one to the next."""
+    lines = (compact(f"w{n}") + beside.replace("%d", str(n)) for n in range(10))
+    stream, plan = wire("\n".join(lines), COMPLETIONS), Plan.of(COMPLETIONS, strict=True)
+    assert rewritten(stream, plan=plan) == number
+    assert outcome([stream], BodyEnd.EOF, plan, None) == walked([stream], BodyEnd.EOF, plan, None)
+
+
+@python_core
+@pytest.mark.parametrize("number", [10, 32])
+def test_each_of_many_choices_has_its_own_form(number: int) -> None:
+    heads = [f"{i}: " * (i > 0) + ROLE for i in range(number)]
+    words = [f"{i}: " * (i > 0) + compact({"content": f"w{n}{i}"}) for n in range(9) for i in range(number)]
+    assert rewritten(wire("\n".join([*heads, *words])), {**REQUEST, "n": number}) == 8 * number
+
+
+def test_a_correction_of_what_waited_is_not_made_again() -> None:
+    """The call without a name is left out when the next piece comes, which leaves as it came."""
+    head = '{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"get_time","arguments":"{"}}]}'
+    nameless = (
+        '{"tool_calls":[{"index":1,"id":"b","type":"function","function":{"name":"","arguments":"{"}}]}'
+    )
+    piece = '{"tool_calls":[{"index":0,"function":{"arguments":"x"}}]}'
+    plan = Plan.of(CHAT, {"call_arguments"}, strict=True)
+    stream = wire(deltas(head, nameless, piece, piece))
+    assert outcome([stream], BodyEnd.EOF, plan, None) == walked([stream], BodyEnd.EOF, plan, None)
 
 
 @python_core

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from vllm_sse_proxy.families.chat.grammar import REASONING_NAMES, TEXT_MEMBERS
+from vllm_sse_proxy.families.chat.grammar import LOGPROB_LISTS, REASONING_NAMES, TEXT_MEMBERS
 from vllm_sse_proxy.families.chunks import CHOICE, CHUNK, FINISH, TEXT, choice_of, kind_of_chunk
 from vllm_sse_proxy.stream.event import Event
 
@@ -50,6 +50,17 @@ def words_of(delta: Body) -> str | None:
         words = value
         is_reasoning = name in REASONING_NAMES
     return words
+
+
+def whole_logprobs(logprobs: Any) -> Any:
+    """Return log probabilities with both of their lists: the same object if it has them; None for what is none."""
+    if type(logprobs) is not dict or not logprobs:
+        return None
+    return (
+        logprobs
+        if all(name in logprobs for name in LOGPROB_LISTS)
+        else {**dict.fromkeys(LOGPROB_LISTS), **logprobs}
+    )
 
 
 def text_name(delta: Body) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from vllm_sse_proxy.families.chunks import ChunkView, choice_of, index_of, varies
+from vllm_sse_proxy.families.chunks import ChunkView, choice_of, index_of, value_left, varying_members
 from vllm_sse_proxy.families.completions.chunks import text_of
 
 if TYPE_CHECKING:
@@ -30,5 +30,14 @@ class CompletionsView(ChunkView):
         return None if view is None else view.text(TEXT_NAME)
 
     def words_of(self, event: Event) -> str | None:
-        """Return the words of a delta; None if those that follow are spelled in another way anyhow."""
-        return None if varies(event) else text_of(choice_of(event))
+        """Return the words of a delta; None where log probabilities count them, with offsets that go on."""
+        choice = choice_of(event)
+        return None if choice.get("logprobs") is not None else text_of(choice)
+
+    def varying_members(self, event: Event) -> tuple[bytes, ...]:
+        """Return the names of the members of a delta that are others in each."""
+        return varying_members(event)
+
+    def value_left(self, member: bytes, value: Any) -> Any:
+        """Return what the repairs leave of the value of such a member; None if that is not certain."""
+        return value_left(member, value)

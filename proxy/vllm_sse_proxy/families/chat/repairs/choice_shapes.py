@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vllm_sse_proxy.families import chunk_repairs
-from vllm_sse_proxy.families.chat.chunks import CALL, CHAT_CHOICE_TYPES, kind_of
-from vllm_sse_proxy.families.chat.grammar import LOGPROB_LISTS, OBJECT_MEMBERS, TEXT_MEMBERS
+from vllm_sse_proxy.families.chat.chunks import CALL, CHAT_CHOICE_TYPES, kind_of, whole_logprobs
+from vllm_sse_proxy.families.chat.grammar import OBJECT_MEMBERS, TEXT_MEMBERS
 from vllm_sse_proxy.families.chat.request import ChatRequest
 from vllm_sse_proxy.families.chunk_repairs import flattened
 from vllm_sse_proxy.families.chunks import CHUNK, TEXT, choice_of
@@ -41,7 +41,7 @@ class ChoiceShapes(chunk_repairs.ChoiceShapes):
         if event.type not in (TEXT, CALL):
             return False
         logprobs = choice_of(event).get("logprobs")
-        return logprobs is None or _are_logprobs(logprobs)
+        return logprobs is None or whole_logprobs(logprobs) is logprobs
 
     def wrong_in(self, choice: Body) -> Body:
         """Return the members of a choice that are not what they should be, as they should be."""
@@ -50,14 +50,10 @@ class ChoiceShapes(chunk_repairs.ChoiceShapes):
         shaped = _shaped_delta(delta if type(delta) is dict else _instead_of_delta(choice))
         if shaped is not delta:
             wrong["delta"] = shaped
-        if logprobs is not None and not _are_logprobs(logprobs):
-            is_object = type(logprobs) is dict and bool(logprobs)
-            wrong["logprobs"] = {**dict.fromkeys(LOGPROB_LISTS), **logprobs} if is_object else None
+        whole = whole_logprobs(logprobs)
+        if whole is not logprobs:
+            wrong["logprobs"] = whole
         return wrong
-
-
-def _are_logprobs(logprobs: object) -> bool:
-    return type(logprobs) is dict and all(name in logprobs for name in LOGPROB_LISTS)
 
 
 def _instead_of_delta(choice: Body) -> Body:
