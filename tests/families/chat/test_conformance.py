@@ -237,8 +237,6 @@ BROKEN: list[tuple[str, Change]] = [
     ("arguments_missing", both(without(6), without(6))),
     ("arguments_missing", arguments(" ", "\n")),
     ("arguments_cut", without(7)),
-    ("arguments_cut", both(setting(11, *REASON, "length"), without(7))),
-    ("arguments_cut", both(setting(11, *REASON, "length"), without(7))),
     ("arguments_cut", setting(10, *CALL, "function", "arguments", '{"a": 1')),
     ("arguments_excess", arguments('{"city": "Paris"}', "}")),
     ("arguments_excess", arguments("{}", '{"city": "Paris"}')),
@@ -325,26 +323,31 @@ OTHERS: list[tuple[str, Case]] = [
     ("finish_calls", bare(CALLED, tools=[PLAIN], tool_choice="required")),
     # a request without tools
     ("call_unasked", bare(CALLED)),
-    # the first call is cut, and it is not the last
-    (
-        "arguments_cut",
-        Case(
-            {"tools": [PLAIN]},
-            [
-                chunk(0, {"role": "assistant", **head(0, "get_time", "{")}, 1),
-                chunk(0, head(1, "get_time", "{"), 1),
-                ERROR,
-                DONE,
-            ],
-        ),
-    ),
 ]
+
+
+def perfect_cut(reason: str) -> Case:
+    """Return the perfect stream without the end of its first call, and with another finish reason."""
+    case = perfect()
+    both(setting(11, *REASON, reason), without(7))(case)
+    return case
+
 
 CONFORMING: dict[str, Case] = {
     "text": bare({"content": "Hi"}),
     "nothing at all": bare({"content": ""}),
     "length with text": bare({"content": "Hi"}, "length", tools=[PLAIN], tool_choice="required"),
     "a cut call": bare(head(0, "get_time", '{"a": '), "length", tools=[PLAIN]),
+    "the first of two calls cut, as the finish reason says": perfect_cut("length"),
+    "the first of two calls cut, before an error": Case(
+        {"tools": [PLAIN]},
+        [
+            chunk(0, {"role": "assistant", **head(0, "get_time", "{")}, 1),
+            chunk(0, head(1, "get_time", "{"), 1),
+            ERROR,
+            DONE,
+        ],
+    ),
     "a call cut before its arguments": bare(head(0, "get_time", ""), "length", tools=[PLAIN]),
     "a named choice": bare(CALLED, tools=[TOOL, PLAIN], tool_choice=NAMED),
     "a named choice that is cut": bare(CALLED, "length", tools=[TOOL, PLAIN], tool_choice=NAMED),

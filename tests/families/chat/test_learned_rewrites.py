@@ -104,6 +104,22 @@ def test_arguments_are_rewritten_between_their_braces() -> None:
     assert outcome([stream], BodyEnd.EOF, PLAN, REQUEST) == walked([stream], BodyEnd.EOF, PLAN, REQUEST)
 
 
+def test_what_comes_behind_a_finish_that_waits_for_usage_is_walked() -> None:
+    head = '{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"get_weather","arguments":"{"}}]}'
+    pieces = [
+        compact({"tool_calls": [{"index": 0, "function": {"arguments": part}}]})
+        for part in ('"city": "', "a", "b", '"')
+    ]
+    words = ['{"content":"x"}'] * 4
+    stream = wire(
+        "\n".join((ROLE, *words, head, *pieces, "{} -> tool_calls", *words, pieces[1], USAGE_CHUNK, "[DONE]"))
+    )
+    made = outcome([stream], BodyEnd.EOF, PLAN, LIMITED)
+    assert made == walked([stream], BodyEnd.EOF, PLAN, LIMITED)
+    assert made[0].count(b'"x"') == len(words)
+    assert b'"arguments":"}"' in made[0]
+
+
 PIECES = st.sampled_from(
     ["{", "}", '{"a":', "1", '"x', 'y"', " ", "{}", '{"a":1}', "]", '"city": 1', "[", "{{", ",", "null", "\\"]
 )
@@ -120,6 +136,8 @@ LINES = st.one_of(
     ),
     st.sampled_from(['{"tool_calls":[]}', "{}", ROLE, '{"content":"a","reasoning":"b"}', '! {"error":"no"}', "[DONE]", ": ping"]),
 )  # fmt: skip
+USAGE_CHUNK = '! {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"completion_tokens":40}}'
+LIMITED: Json = {**REQUEST, "max_tokens": 50, "stream_options": {"include_usage": True}}
 TOKENS = st.sampled_from(
     ["a", " the", "<think>", '"', "\n", '},"logprobs":', '"logprobs":', "\\", "\ud83d", "é"]
 )
@@ -176,6 +194,7 @@ ENDINGS = st.sampled_from(
         "{} -> abort",
         "1: {} -> stop",
         "{} -> stop\n1: {} -> tool_calls",
+        f"{{}} -> tool_calls\n{USAGE_CHUNK}",
     ]
 )
 
@@ -192,7 +211,7 @@ ENDINGS = st.sampled_from(
         }
     ),
     st.sampled_from(
-        [None, REQUEST, {**REQUEST, "n": 2}, {"chat_template_kwargs": {"enable_thinking": False}}]
+        [None, REQUEST, LIMITED, {**REQUEST, "n": 2}, {"chat_template_kwargs": {"enable_thinking": False}}]
     ),
 )
 def test_learned_is_walked(
@@ -267,7 +286,9 @@ def test_each_of_many_choices_has_its_own_form(number: int) -> None:
 def test_a_correction_of_what_waited_is_not_made_again() -> None:
     """The call without a name is left out when the next piece comes, which leaves as it came."""
     head = '{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"get_time","arguments":"{"}}]}'
-    nameless = '{"tool_calls":[{"index":1,"id":"b","type":"function","function":{"name":"","arguments":"{"}}]}'
+    nameless = (
+        '{"tool_calls":[{"index":1,"id":"b","type":"function","function":{"name":"","arguments":"{"}}]}'
+    )
     piece = '{"tool_calls":[{"index":0,"function":{"arguments":"x"}}]}'
     plan = Plan.of(CHAT, {"call_arguments"}, strict=True)
     stream = wire(deltas(head, nameless, piece, piece))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vllm_sse_proxy.families.texts.call_texts import MARKERS, find_call, read_calls
+from vllm_sse_proxy.families.texts.call_texts import MARKERS, find_call, read_calls, unsent
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,10 @@ def test_every_marker_is_found_from_its_first_character_on(marker: str) -> None:
 def test_only_so_many_markers_are_looked_at() -> None:
     text = "<tool_call>x" * 1000
     assert find_call(text + "<tool_call>", {"f"}, at_start=False)[0] >= len(text)
+
+
+def test_calls_that_the_parser_sent_are_not_new_however_they_are_spelled() -> None:
+    calls = read_calls('[{"name": "f", "arguments": {"a": 1}}, {"name": "f", "arguments": {"a": 1}}]', {"f"})
+    assert unsent(calls, [("f", '{"a":1}')]) == calls[1:]
+    assert unsent(calls, [("f", '{"a":1}'), ("f", '{ "a": 1 }')]) == []
+    assert unsent(calls, [("f", '{"a":'), ("g", '{"a":1}')]) == calls

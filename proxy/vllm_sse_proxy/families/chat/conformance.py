@@ -426,15 +426,16 @@ class ConformanceChecker(ChunkJudge):
     def _judge_calls(self, state: _Choice, *, cut: bool) -> None:
         """Judge the arguments of all calls.
 
-        :param cut: whether the last one may lack its end.
+        :param cut: whether they may lack their end. A finish reason is that of all calls of its choice, and ``length`` is the
+            one that says of a call that it is not whole, whoever lost its end and whether or not it is the last one.
         """
         for call in state.calls:
             text = "".join(call.pieces)
             found = json_state(text)
-            rule, may_lack = _ARGUMENT_RULES.get(found), cut and call is state.calls[-1]
-            if rule is not None and not (may_lack and found in (JsonState.EMPTY, JsonState.CUT)):
+            rule = _ARGUMENT_RULES.get(found)
+            if rule is not None and not (cut and found in (JsonState.EMPTY, JsonState.CUT)):
                 self._say(rule, f"the arguments of call {call.number} are {found.value}: {short(text)}")
-            elif not may_lack and text.strip() == "{}" and (self._request.tools or {}).get(call.name):
+            elif not cut and text.strip() == "{}" and (self._request.tools or {}).get(call.name):
                 self._say("arguments_required", f"the arguments of call {call.number} are {{}}")
 
     def _judge_whole_texts(self, state: _Choice) -> None:

@@ -43,10 +43,15 @@ class Tool:
         self.schema = schema
 
     @property
+    def required(self) -> list[Any]:
+        """The names of the parameters that it requires."""
+        required = self.schema.get("required") if type(self.schema) is dict else None
+        return required if type(required) is list else []
+
+    @property
     def requires(self) -> bool:
         """Whether it has parameters that it requires."""
-        required = self.schema.get("required") if type(self.schema) is dict else None
-        return type(required) is list and bool(required)
+        return bool(self.required)
 
 
 class ChatRequest:
@@ -56,6 +61,9 @@ class ChatRequest:
     :ivar n: how many choices come; 0 if that is not known.
     :ivar tools: by name.
     :ivar choice: what ``tool_choice`` asks for.
+    :ivar limit: the most tokens that a choice may have; 0 if the request sets none.
+    :ivar can_be_stopped: whether something of the request may end a choice within a call: a string, a token.
+    :ivar wants_usage: whether usage comes at the end.
     :ivar named: the tool that has to be called; empty if none is named.
     :ivar keeps_tokens: whether special tokens are to stay in the texts.
     :ivar stops: the strings that end a choice, and are not to stand in it.
@@ -64,15 +72,18 @@ class ChatRequest:
     """
 
     __slots__ = (
+        "can_be_stopped",
         "choice",
         "has_thinking_off",
         "is_known",
         "keeps_tokens",
+        "limit",
         "n",
         "named",
         "stops",
         "tools",
         "wants_json",
+        "wants_usage",
     )
 
     def __init__(self, body: Mapping[str, Any] | None) -> None:
@@ -83,6 +94,10 @@ class ChatRequest:
         self.keeps_tokens = body.get("skip_special_tokens") is False
         keeps_stops = body.get("include_stop_str_in_output") is True
         self.stops = () if keeps_stops else stop_strings_of(body.get("stop"))
+        self.limit = positive(body.get("max_completion_tokens")) or positive(body.get("max_tokens"))
+        self.can_be_stopped = bool(body.get("stop") or body.get("stop_token_ids"))
+        options = body.get("stream_options")
+        self.wants_usage = type(options) is dict and options.get("include_usage") is True
         self.has_thinking_off = _has_thinking_off(body)
         self.wants_json = _wants_json(body.get("response_format"))
         self.named = ""
@@ -118,6 +133,16 @@ class ChatRequest:
         """Return whether a tool of the request is known to require no arguments."""
         tool = self.tools.get(name)
         return tool is not None and not tool.requires
+
+    def required_of(self, name: str) -> list[Any] | None:
+        """Return the names of the parameters that a tool requires; None for an unknown tool."""
+        tool = self.tools.get(name)
+        return None if tool is None else tool.required
+
+    def schema_of(self, name: str) -> object:
+        """Return the schema of the parameters of a tool, whatever the request has in its place; None for an unknown tool."""
+        tool = self.tools.get(name)
+        return None if tool is None else tool.schema
 
     def types(self) -> dict[str, Types]:
         """Return the types of the parameters of each tool."""

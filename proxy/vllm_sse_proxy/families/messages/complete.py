@@ -33,9 +33,9 @@ from vllm_sse_proxy.families.messages.events import (
     error_event,
     inserted,
 )
-from vllm_sse_proxy.families.messages.lost_braces import has_lost_its_brace
 from vllm_sse_proxy.families.messages.request import ended_by_itself, model_of, required_of, requires_input
 from vllm_sse_proxy.families.messages.results import Result, is_same, reason_of, result_of, with_counts
+from vllm_sse_proxy.families.texts.lost_braces import has_lost_its_brace
 from vllm_sse_proxy.stream.ending import REPORTS, BodyEnd
 from vllm_sse_proxy.stream.event import END, Event
 from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS
@@ -373,7 +373,7 @@ class MessagesCompleter(Completer):
         text = block.input
         if text is None or following is None or "call_inputs" in self._off:
             return False
-        if not has_lost_its_brace(text, required_of(self._request, block.name)):
+        if not has_lost_its_brace(text.text, text.scanner, required_of(self._request, block.name)):
             return False
         usage = following.body.get("usage")
         tokens = usage.get("output_tokens") if type(usage) is dict else None

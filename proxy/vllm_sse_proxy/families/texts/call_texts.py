@@ -175,6 +175,65 @@ def read_calls(
     return calls if calls and all(call.name in tools for call in calls) else []
 
 
+_CLOSINGS: Final = (
+    *(closing for closing in _TAGGED.values() if closing),
+    "</function>",
+    "</minimax:tool_call>",
+    "</seed:tool_call>",
+    "<|tool_call_end|>",
+    "<|tool_calls_section_end|>",
+    "<|tool_call_section_end|>",
+    "<｜tool▁call▁end｜>",
+    "<｜tool▁calls▁end｜>",
+    "<|close|>message<|sep|>",  # kimi_k3
+    "</answer>",  # hunyuan
+)
+"""What ends calls and answers, and means nothing without its beginning."""
+_MOST_CLOSINGS: Final = 200
+"""Characters of closing markers that are looked at: there are the end of a call, of all calls, and of an answer."""
+
+
+def find_closings(text: str) -> tuple[int, bool]:
+    """Return where a text goes on with nothing but closing markers to its end, and whether they are whole.
+
+    The first ``<`` of the text must be that of such a marker; the length of the text if it is not.
+    """
+    at = text.find("<")
+    if at < 0 or len(text) - at > _MOST_CLOSINGS:
+        return len(text), False
+    rest = text[at:]
+    while rest:
+        closing = next((one for one in _CLOSINGS if rest.startswith(one)), None)
+        if closing is None:
+            return (at if any(one.startswith(rest) for one in _CLOSINGS) else len(text)), False
+        rest = rest[len(closing) :].lstrip()
+    return at, True
+
+
+def unsent(calls: list[LeakedCall], sent: list[tuple[str, str]]) -> list[LeakedCall]:
+    """Return the calls that the parser did not send as well.
+
+    :param sent: name and arguments of each call that it did; each of them is one of the calls at most.
+    """
+    left = [(name, _value_of(arguments)) for name, arguments in sent]
+    found: list[LeakedCall] = []
+    for call in calls:
+        said = (call.name, _value_of(call.arguments))
+        if said in left:
+            left.remove(said)
+        else:
+            found.append(call)
+    return found
+
+
+def _value_of(arguments: str) -> Any:
+    """Return the value that arguments are; the text itself if that is not JSON."""
+    try:
+        return json.loads(arguments)
+    except (ValueError, RecursionError):
+        return arguments
+
+
 def _read(text: str, types: Mapping[str, Types]) -> Iterator[LeakedCall]:
     """Yield the calls of a text.
 

@@ -36,6 +36,7 @@ _PARAMETER: Final = re.compile(
     re.DOTALL,
 )
 _NAMED: Final = re.compile(rf"\s*({_NAME})(?=\s*(?:<arg_key>|</tool_call>))")
+_NAMED_CLOSED: Final = re.compile(r"\s*</tool_call>")
 _PAIR: Final = re.compile(r"\s*<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)</arg_value>", re.DOTALL)
 _SPACE: Final = re.compile(r"\s*\Z")
 
@@ -97,11 +98,10 @@ def read_tagged(text: str, types: Mapping[str, Types]) -> Iterator[tuple[str, st
                 raise ValueError(at)
             members[member] = _json_of(value, types.get(name, {}).get(member, ()), is_string)
             at = found.end()
-        if named is None:
-            closed = _CLOSED.match(text, at)
-            if closed is None:
-                raise ValueError(at)
-            at = closed.end()
+        closed = (_CLOSED if named is None else _NAMED_CLOSED).match(text, at)
+        if closed is None:  # more arguments may be lost
+            raise ValueError(at)
+        at = closed.end()
         yield name, "{" + ", ".join(f"{_dumped(key)}: {value}" for key, value in members.items()) + "}"
 
 

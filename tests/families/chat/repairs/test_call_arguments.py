@@ -59,6 +59,15 @@ def test_one_value_stays_whatever_its_pieces(pieces: list[str]) -> None:
         (['{"city": 1', '}{"city": 1}'], ['{"city": 1', "}"]),
         (['{"city": 1} ', "</tool_call>"], ['{"city": 1} ']),
         # the whole again behind a part of it
+        (
+            ['{"city": "Zo\u00eb \\"Q\\"", "\u00fc', '{"city": "Zo\\u00eb \\"Q\\"", "\\u00fc": 1}'],
+            ['{"city": "Zo\u00eb \\"Q\\"", "\u00fc', '":1}'],
+        ),
+        (['{"city": "\u00e9", "u": 1.', '{"city":"\\u00E9","u":1.5}'], ['{"city": "\u00e9", "u": 1.', "5}"]),
+        # only begun again (C15)
+        (['{"city": "', '{"city": "Paris', '"}'], ['{"city": "', "Paris", '"}']),
+        (['{"ci', '{"city"', ": 1}"], ['{"ci', 'ty"', ": 1}"]),
+        (['{"city":"x', '{"city": "xy', '"}'], ['{"city":"x', "y", '"}']),
         (['{"city": "Pa', '{"city": "Paris"}'], ['{"city": "Pa', 'ris"}']),
         (['{"city":"x","u":true', '{"city": "x", "u": true}'], ['{"city":"x","u":true', "}"]),
         (['{"u":1.0,"city":"x"', '{"city": "x", "u": 1}'], ['{"u":1.0,"city":"x"', "}"]),
@@ -71,6 +80,56 @@ def test_one_value_stays_whatever_its_pieces(pieces: list[str]) -> None:
 )
 def test_arguments_that_come_twice_leave_once(pieces: list[str], expected: list[str]) -> None:
     becomes(of(pieces), of(expected), request=REQUEST)
+
+
+TYPED = {
+    "tools": [
+        {
+            "type": "function",
+            "function": {
+                "name": "get_weather",
+                "parameters": {
+                    "properties": {
+                        "city": {"type": "string"},
+                        "days": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+                        "filter": {"type": ["object", "null"]},
+                        "any": {},
+                    },
+                    "required": ["city"],
+                },
+            },
+        }
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        (['{"city":', '{"city": "Paris"}'], ['{"city":', ' "Paris"}']),
+        (['{"city": "x", "days": ', '{"city":"x","days":3}'], ['{"city": "x", "days": ', "3}"]),
+    ],
+)
+def test_where_a_value_is_due_the_whole_may_come_again_if_no_object_can_be_meant(
+    pieces: list[str], expected: list[str]
+) -> None:
+    """C45: a parser that keeps numbers back until they are whole sends a key, and then all of it again."""
+    becomes(of(pieces), of(expected), request=TYPED)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ['{"filter":', '{"filter": 1}', ',"city":1}'],
+        ['{"any":', '{"any": 1}', ',"city":1}'],
+        ['{"other":', '{"other": 1}', ',"city":1}'],
+        ['{"city":', '{"town": "Paris"}', "}"],
+        ['{"filter": {"city":', '{"filter": {"city": 1}}', '},"city":1}'],
+        ['{"filter": [', '{"filter": [1]}', '],"city":1}'],
+    ],
+)
+def test_an_object_that_may_be_a_value_stays(pieces: list[str]) -> None:
+    stays(of(pieces), request=TYPED)
 
 
 def test_another_whole_is_not_a_part_of_what_is_cut() -> None:
@@ -165,7 +224,9 @@ def test_a_string_is_left_alone(pieces: list[str]) -> None:
 
 def eval_arguments(text: str) -> list[str]:
     found = [
-        json.loads(line.partition(" -> ")[0]) for line in text.split("\n") if line.startswith('{"tool_calls"')
+        json.loads(line.partition(" -> ")[0].partition(" ++ ")[0])
+        for line in text.split("\n")
+        if line.startswith('{"tool_calls"')
     ]
     return [piece["function"]["arguments"] for delta in found for piece in delta["tool_calls"]]
 
@@ -239,8 +300,113 @@ def test_a_string_that_goes_on_for_long_is_no_key() -> None:
     assert "".join(eval_arguments(made.text)) == '"' + "x" * 300 + '" '
 
 
-def test_values_that_only_lenient_readers_take_are_compared_by_their_text() -> None:
+def test_values_that_only_lenient_readers_take_are_compared_all_the_same() -> None:
     made = repaired(
         of(['{"u":1,"city":"x\ny"', '{"city": "x\ny", "u": 1}']), request=REQUEST, conforming=False
     )
-    assert eval_arguments(made.text) == ["", '{"u":1,"city":"x\ny"']
+    assert eval_arguments(made.text) == ["", '{"u":1,"city":"x\ny"', "}"]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        (['"city": "Paris"}'], ['{"city": "Paris"}']),
+        (['"ci', 'ty": "Paris"}'], ['{"ci', 'ty": "Paris"}']),
+        (['"city"', ': "Paris"}'], ['{"city"', ': "Paris"}']),
+    ],
+)
+def test_the_brace_is_put_back_with_the_finish_too(pieces: list[str], expected: list[str]) -> None:
+    """C23: the last piece comes with the finish reason, as with several tokens a step."""
+    *first, last = pieces
+    *kept, end = expected
+    becomes(
+        lines(head(), *map(more, first), end=f"{more(last)} -> tool_calls\n[DONE]"),
+        lines(head(), *map(more, kept), end=f"{more(end)} -> tool_calls\n[DONE]"),
+        request=REQUEST,
+    )
+
+
+LOST = {
+    "tools": [
+        {"type": "function", "function": {"name": "get_weather", "parameters": {"required": ["city"]}}}
+    ],
+    "max_tokens": 50,
+    "stream_options": {"include_usage": True},
+}
+
+
+def usage(tokens: object) -> str:
+    counts = {"prompt_tokens": 1, "completion_tokens": tokens, "total_tokens": 41}
+    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    return "! " + compact({**head, "choices": [], "usage": counts})
+
+
+def ending(*behind: str, reason: str = "tool_calls") -> str:
+    return "\n".join((f"{{}} -> {reason}", *behind, "[DONE]"))
+
+
+@pytest.mark.parametrize("limit", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.parametrize("reason", ["tool_calls", "stop"])
+def test_a_last_brace_that_a_parser_lost_is_restored(limit: str, reason: str) -> None:
+    """C46: usage shows that the model ended by itself, and it has said all that the tool requires."""
+    request = {**LOST, "max_tokens": None, limit: 50}
+    cut = lines(head(), more('{"city": "Paris"'), end=ending(usage(40), reason=reason))
+    made = becomes(
+        cut, lines(head(), more('{"city": "Paris"'), more("}"), end=ending(usage(40))), request=request
+    )
+    assert made.repairs["call_arguments"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "tokens", "reason", "changes"),
+    [
+        ('{"city": 1', 40, "tool_calls", {}),  # a number may go on
+        ('{"city": "Paris", ', 40, "tool_calls", {}),
+        ('{"town": "Paris"', 40, "tool_calls", {}),  # what the tool requires is not there
+        ('{"city": "Paris"', 50, "tool_calls", {}),
+        ('{"city": "Paris"', None, "tool_calls", {}),
+        ('{"city": "Paris"', 40, "length", {}),
+        ('{"city": "Paris"', 40, "tool_calls", {"max_tokens": None}),
+        ('{"city": "Paris"', 40, "tool_calls", {"stop": ["X"]}),
+        ('{"city": "Paris"', 40, "tool_calls", {"stop_token_ids": [7]}),
+        ('{"city": "Paris"', 40, "tool_calls", {"n": 2}),
+        ('{"city": "Paris"', 40, "tool_calls", {"tools": []}),
+        ('{"city": "Paris"', 40, "tool_calls", {"stream_options": None}),
+    ],
+)
+def test_where_more_may_be_lost_it_is_not(
+    arguments: str, tokens: object, reason: str, changes: dict[str, object]
+) -> None:
+    made = repaired(
+        lines(head(), more(arguments), end=ending(usage(tokens), reason=reason)),
+        request={**LOST, **changes},
+        conforming=False,
+    )
+    assert "".join(eval_arguments(made.text)) == arguments
+    assert "{} -> length" in made.text
+
+
+def test_a_finish_that_waits_leaves_with_the_end_and_nothing_comes_before_it() -> None:
+    cut = (head(), more('{"city": "Paris"'))
+    assert repaired(lines(*cut, end=ending()), request=LOST, conforming=False).text == lines(
+        *cut, end=ending(reason="length")
+    )
+    late = ('{"content":"x"}', "{} -> stop", usage(40))
+    assert repaired(lines(*cut, end=ending(*late)), request=LOST).text == lines(
+        *cut, more("}"), end=ending(usage(40))
+    )
+    made = repaired(
+        lines(*cut, end=ending()[: -len("[DONE]")]), request=LOST, conforming=False, end=BodyEnd.CUT
+    )
+    assert "{} -> length" in made.text
+
+
+def test_usage_in_every_chunk_shows_it_with_the_finish() -> None:
+    request = {**LOST, "stream_options": {"include_usage": True, "continuous_usage_stats": True}}
+    counts = '{"usage":{"prompt_tokens":1,"completion_tokens":%d,"total_tokens":41}}'
+    for tokens, arguments in ((40, ["", '{"city": "Paris"', "}"]), (50, ["", '{"city": "Paris"'])):
+        finish = f"{{}} -> tool_calls ++ {counts % tokens}\n[DONE]"
+        text = lines(head(), more('{"city": "Paris"'), end=finish)
+        made = repaired(text, request=request, conforming=False)
+        assert eval_arguments(made.text) == arguments
+        assert (" -> tool_calls" in made.text) == (tokens == 40)

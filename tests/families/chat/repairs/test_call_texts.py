@@ -133,14 +133,64 @@ def test_a_cut_answer_has_no_whole_calls(reason: str) -> None:
     assert read(made.text) == (HERMES, [])
 
 
+REAL = '{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"get_weather","arguments":"{\\"city\\": \\"Rome\\"}"}}]}'
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_calls_beside_those_of_the_parser_come_behind_them(size: int) -> None:
+    """A parser that finds its marker in one step and misses it in another."""
+    for text in (
+        f"{stream(HERMES, size, end=REAL)}\n{{}} -> tool_calls\n[DONE]",
+        f"{stream(HERMES, size, end=REAL)}\n{compact({'content': chr(10)})}\n{{}} -> tool_calls\n[DONE]",
+        f"{ROLE}\n{REAL}\n{stream(HERMES, size).partition(chr(10))[2]}",
+    ):
+        made = repaired(text, request=REQUEST)
+        assert read(made.text)[0].strip() == ""
+        assert read(made.text)[1] == [("get_weather", {"city": "Rome"}), ("get_weather", {"city": "Paris"})]
+        assert made.text.endswith("{} -> tool_calls\n[DONE]")
+        assert repaired(made.made, request=REQUEST).made == made.made
+
+
+def test_words_behind_calls_beside_those_of_the_parser_are_text_with_them() -> None:
+    words = compact({"content": "Well."})
+    made = repaired(
+        f"{stream(HERMES, end=REAL)}\n{REAL.replace('Rome', ' ')}\n{words}\n{{}} -> tool_calls\n[DONE]",
+        request=REQUEST,
+        conforming=False,
+    )
+    assert read(made.text)[0] == HERMES + "Well."
+
+
+def test_nothing_is_lost_of_what_goes_on_between_many_calls_of_the_parser() -> None:
+    """It is read a few times only: reading all of it for each would take quadratic time."""
+    lines = [ROLE]
+    for at in range(8):
+        real = REAL.replace('"a"', f'"a{at}"').replace('"index":0', f'"index":{at}')
+        lines += [compact({"content": HERMES}), real]
+    made = repaired("\n".join((*lines, "{} -> tool_calls\n[DONE]")), request=REQUEST, conforming=False)
+    content, calls = read(made.text)
+    assert calls == [("get_weather", {"city": "Rome"})] * 8 + [("get_weather", {"city": "Paris"})] * 3
+    assert content == HERMES * 5
+
+
+def test_half_a_call_leaves_before_those_of_the_parser() -> None:
+    made = repaired(
+        f"{stream(HERMES[:40], end=REAL)}\n{{}} -> tool_calls\n[DONE]", request=REQUEST, conforming=False
+    )
+    assert read(made.text) == (HERMES[:40], [("get_weather", {"city": "Rome"})])
+    bare = '{"name": "get_weather", "parameters": {"city": "Paris"}}'
+    made = repaired(f"{ROLE}\n{REAL}\n{stream(bare).partition(chr(10))[2]}", request=REQUEST)
+    assert read(made.text) == (bare, [("get_weather", {"city": "Rome"})])
+
+
 def test_no_call_is_made_twice() -> None:
     real = '{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"get_weather","arguments":"{\\"city\\": \\"Paris\\"}"}}]}'
     for text in (
         f"{stream(HERMES, end=real)}\n{{}} -> tool_calls\n[DONE]",
         f"{ROLE}\n{real}\n{stream(HERMES).partition(chr(10))[2]}",
     ):
-        made = repaired(text, request=REQUEST, conforming=False)
-        assert read(made.text) == (HERMES, [("get_weather", {"city": "Paris"})])
+        made = repaired(text, request=REQUEST)
+        assert read(made.text) == ("", [("get_weather", {"city": "Paris"})])
 
 
 def test_reasoning_in_between_shows_that_it_was_text() -> None:
@@ -167,3 +217,39 @@ def test_what_waits_is_not_lost_with_an_error() -> None:
     error = '! {"error":{"message":"It broke.","type":"InternalServerError","param":null,"code":500}}'
     made = repaired(stream("<tool_call>", 100, end=error), request=REQUEST, conforming=False)
     assert read(made.text)[0] == "<tool_call>"
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("The answer.\n</tool_call>", "The answer.\n"),
+        ("</tool_call>\n", ""),
+        ("The answer.</answer>", "The answer."),
+        ("It. <|tool_call_end|>\n<|tool_calls_section_end|>\n", "It. "),
+        ("It.<|close|>message<|sep|>", "It."),
+        ("<b>It</b></tool_call>", None),
+        ("<answer>It</answer>", None),
+        ("It </tool_ca", None),
+        ("It</answer> is.", None),
+        ("It</tool_call>" + "</tool_call>" * 20, None),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 8, 1000])
+def test_a_closing_marker_alone_goes_at_the_end(text: str, kept: str | None, size: int) -> None:
+    """C20: its beginning was taken by the parser, or never came."""
+    for end in ("{} -> stop\n[DONE]", "{} -> length\n[DONE]"):
+        made = repaired(stream(text, size, end), request=REQUEST, conforming=kept is not None)
+        assert read(made.text) == (text if kept is None else kept, [])
+        assert made.repairs.get("call_texts", 0) == (kept is not None)
+        assert repaired(made.made, request=REQUEST, conforming=kept is not None).made == made.made
+    stays(stream(text, size), request=None)
+
+
+def test_it_may_come_behind_a_call_and_with_the_finish() -> None:
+    close = compact({"content": "\n</tool_call>"})
+    made = repaired(f"{ROLE}\n{REAL}\n{close} -> tool_calls\n[DONE]", request=REQUEST)
+    assert read(made.text) == ("\n", [("get_weather", {"city": "Rome"})])
+    made = repaired(
+        f"{ROLE}\n{close}\n{REAL}\n{close}\n{{}} -> tool_calls\n[DONE]", request=REQUEST, conforming=False
+    )
+    assert read(made.text)[0] == "\n</tool_call>\n</tool_call>"

@@ -109,7 +109,7 @@ def test_calls_that_were_lost() -> None:
     assert ends('{"refusal":"No"}', reason="tool_calls", request=REQUEST) == "{} -> stop"
     made = repaired(f'{ROLE}\n{{"content":"Hi"}} -> tool_calls\n[DONE]', request=REQUEST)
     assert made.text == f'{ROLE}\n{{"content":"Hi"}} -> stop\n[DONE]'
-    for before in ((), ('{"reasoning":"r"}',)):
+    for before in ((), ('{"reasoning":"r"}',), ('{"content":"\\n\\n"}',)):
         made = repaired("\n".join((ROLE, *before, "{} -> tool_calls\n[DONE]")), request=REQUEST)
         assert '! {"error":{"message":"The upstream server reported tool calls, and sent none."' in made.text
         assert made.text.endswith('"code":502}}\n[DONE]')

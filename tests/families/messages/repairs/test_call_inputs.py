@@ -42,6 +42,10 @@ def test_nothing_follows_the_end(pieces: list[str], kept: list[str]) -> None:
         (['{"a": [1, 2', '{"a": [1, 2], "b": 3}'], ['{"a": [1, 2', '], "b": 3}']),
         (['{"a": [1,2', '{"a": [1, 2]}'], ['{"a": [1,2', "]}"]),
         (['{"a": 4', ' {"a": 4711}'], ['{"a": 4', "711}"]),
+        (['{"a": "é", "b', '{"a":"\\u00e9","b":1}'], ['{"a": "é", "b', '":1}']),
+        (["{", '{"a": 1}'], ["{", '"a": 1}']),
+        (['{{"a": 1}'], ['{"a": 1}']),
+        (['{{"a"', ": 1}"], ['{"a"', ": 1}"]),
     ],
 )
 def test_what_says_the_whole_once_more_leaves_as_what_was_missing(pieces: list[str], kept: list[str]) -> None:
@@ -83,7 +87,7 @@ def test_inputs_that_are_one_object_pass(pieces: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "pieces",
-    [['"a', 'b"', "}"], ['"', "x" * 300, '"'], ['"a" 1'], ['{"a":9', "{}"], ['{"a" 1', '{"a": 1}', "x"]],
+    [['"a', 'b"', "}"], ['"', "x" * 300, '"'], ['"a" 1'], ['{"a" 1', '{"a": 1}', "x"]],
 )
 def test_nonsense_passes(pieces: list[str]) -> None:
     made, normalizer = run(wire(call(*pieces)))
@@ -114,8 +118,8 @@ def test_what_is_said_again_may_hold_line_ends_and_may_be_too_deep_to_compare() 
     assert b'"partial_json":"}"' in made
     assert normalizer.tally.repairs == {"call_inputs": 1}
     deep = "[" * 20_000 + "]" * 20_000
-    made, normalizer = run(wire(call(f'{{"a": {deep}', f'{{"a":{deep}}}')))
-    assert normalizer.tally.repairs == {}
+    made, normalizer = run(wire(call(f'{{"b":1,"a": {deep}', f'{{"a":{deep}, "b":1}}')))
+    assert normalizer.tally.repairs == {"call_inputs": 1, "cut_calls": 1}
 
 
 def test_a_whole_that_is_less_than_what_was_sent_is_dropped_and_the_end_stays_lost() -> None:
@@ -125,6 +129,24 @@ def test_a_whole_that_is_less_than_what_was_sent_is_dropped_and_the_end_stays_lo
     assert pieces_of(lines) == pieces[:1]
     assert set(counts) == {"call_inputs", "cut_calls"}
     assert lines[-1].startswith("error"), "nobody runs it"
+
+
+def test_where_a_value_is_due_the_whole_may_come_again_if_no_object_can_be_meant() -> None:
+    """C45: a parser that keeps numbers back until they are whole sends a key, and then all of it again."""
+    schema = {"properties": {"a": {"type": "integer"}, "b": {"type": "object"}}, "required": ["a"]}
+    request = {"tools": [{"name": "look", "input_schema": schema}]}
+    lines, counts = repaired(call('{"a": ', '{"a":1}'), request=request)
+    assert pieces_of(lines) == ['{"a": ', "1}"]
+    assert counts == {"call_inputs": 1}
+    pieces = ['{"a":1,"b": ', '{"a":1,"b":2}', "}"]
+    assert pieces_of(repaired(call(*pieces), request=request)[0]) == pieces
+
+
+def test_another_whole_is_dropped_and_the_end_stays_lost() -> None:
+    """C45: ``{"order_id":9`` and then ``{}``, seen of 0.17.0."""
+    lines, counts = repaired(call('{"a":9', "{}", end="end tool_use"))
+    assert pieces_of(lines) == ['{"a":9']
+    assert set(counts) == {"call_inputs", "cut_calls"}
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])

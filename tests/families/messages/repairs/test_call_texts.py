@@ -76,9 +76,6 @@ def test_the_id_is_that_of_the_model() -> None:
         message("a_<TOOL", 3),
         message('{"name":"look","arguments":5}', 4),
         f"start\ntext 0\n{spelled(CALL, 9)}\nstop 0\ncall 1 t list\ninput+ 1 {{}}\nstop 1\nend tool_use\nover",
-        f"start\ncall 0 t list\ninput+ 0 {{}}\nstop 0\ntext 1\n{spelled(CALL, 9)}\nstop 1\nend tool_use\nover".replace(
-            "text+ 0", "text+ 1"
-        ),
         "start\ntext 0\nstop 0\nend end_turn\nover",
         f"start\ntext 0\ntext+ 0 Hi\nstop 0\ntext 1\ntext+ 1 {CALL}_x\nstop 1\nend end_turn\nover",
         f"start\ntext 0\n{spelled(CALL, 9)}\nerror api_error No",
@@ -126,3 +123,54 @@ def test_a_signature_that_comes_late_passes_what_waits() -> None:
     for at in range(3, len(text) - 2):
         lines, _ = repaired("\n".join([*text[:at], "sign 0 s", *text[at:]]), request=REQUEST)
         assert calls_in(lines) == [("look", '{"a": 1}')]
+
+
+def test_calls_behind_those_of_the_parser_are_calls_unless_it_sent_them() -> None:
+    text = f"stop 0\ntext 1\n{spelled(CALL, 9)}\nstop 1\nend tool_use\nover".replace("text+ 0", "text+ 1")
+    lines, counts = repaired(f"start\ncall 0 t list\ninput+ 0 {{}}\n{text}", request=REQUEST)
+    assert [line.split()[0] for line in lines] == [
+        "start",
+        "call",
+        "input+",
+        "stop",
+        "call",
+        "input+",
+        "stop",
+        "end",
+        "over",
+    ]
+    assert lines[-2] == "end tool_use"
+    assert counts == {"call_texts": 1}
+    lines, _ = repaired(f'start\ncall 0 t look\ninput+ 0 {{"a": 1}}\n{text}', request=REQUEST)
+    assert [line.split()[0] for line in lines] == ["start", "call", "input+", "stop", "end", "over"]
+    bare = text.replace("<TOOLCALL\ntext+ 1 >", "").replace("</TOOLCAL\ntext+ 1 L>", "")
+    assert any(
+        line.startswith("text+") for line in repaired(f"start\ncall 0 t list\n{bare}", request=REQUEST)[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("The_answer.~</TOOLCALL>", "The_answer.~"),
+        ("</TOOLCALL>~", ""),
+        ("It._</function>~</TOOLCALL>~", "It._"),
+        ("<b>It</b></TOOLCALL>", None),
+        ("It_</TOOLCA", None),
+        ("It</answer>_is.", None),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 8, 100])
+@pytest.mark.parametrize("end", ["end_turn", "max_tokens"])
+def test_a_closing_marker_alone_goes_at_the_end(text: str, kept: str | None, size: int, end: str) -> None:
+    """C20: its beginning was taken by the parser, or never came."""
+    lines, counts = repaired(message(text, size, end), request=REQUEST)
+    said = "".join(line.split(" ", 2)[2] for line in lines if line.startswith("text+"))
+    assert said == (text if kept is None else kept)
+    assert lines[-2] == f"end {end}"
+    assert counts == ({} if kept is None else {"call_texts": 1})
+
+
+def test_one_in_a_later_block_stays_where_something_was_opened_before() -> None:
+    text = "start\ntext 0\ntext+ 0 a<b\nstop 0\ntext 1\ntext+ 1 It</answer>\nstop 1\nend end_turn\nover"
+    passes(text, request=REQUEST)

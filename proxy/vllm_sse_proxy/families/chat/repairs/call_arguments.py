@@ -1,18 +1,18 @@
-"""The arguments of a call (C17, C23, C45): one JSON value, as a string, and nothing behind it.
+"""The arguments of a call (C15, C17, C23, C45, C46): one JSON value, as a string, and nothing behind it.
 
 *Sent twice* (C17, C45). Up to 0.22 vLLM subtracts what it has streamed from what it expects by text. Where they are spelled
 differently it sends the whole again, with the last piece or before it. What stands behind the end of the value is dropped.
 Where the value had no end, and the whole comes as one piece, only its rest leaves; another whole that does not go on with
-what was sent is dropped.
+what was sent is dropped. The same for arguments that only begin again (C15): :mod:`..texts.repeated_json`.
 
 *Lost* (C23). A brace that some parsers lose at the beginning is put back: the first thing in the arguments is then a string
-with a colon behind it. A tool that requires nothing may be called with nothing at all: that becomes ``{}``. Everything else
-that is lost stays lost, and the finish reason says so (``finish_reasons``).
+with a colon behind it. A tool that requires nothing may be called with nothing at all: that becomes ``{}``. A brace that is
+lost at the end (C46) is put back where usage shows that no limit cut the call: the finish waits for that, if the request asks
+for it. Everything else that is lost stays lost, and the finish reason says so (``finish_reasons``).
 """
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -26,9 +26,12 @@ from vllm_sse_proxy.families.chat.chunks import (
     piece_of,
     with_arguments,
 )
+from vllm_sse_proxy.families.chat.reasons import reason_of
 from vllm_sse_proxy.families.chat.request import ChatRequest
-from vllm_sse_proxy.families.chunks import FINISH, OVER, choice_of, index_of
-from vllm_sse_proxy.families.partial_json import is_less_again, scan
+from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, USAGE, choice_of, index_of
+from vllm_sse_proxy.families.partial_json import scan
+from vllm_sse_proxy.families.texts.lost_braces import has_lost_its_brace
+from vllm_sse_proxy.families.texts.repeated_json import new_in_again, without_brace_before
 from vllm_sse_proxy.stream.event import dump_json
 from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
 
@@ -42,20 +45,20 @@ if TYPE_CHECKING:
 _KEY: Final = re.compile(r'[ \t\n\r]*"(?:[^"\\]|\\.)*"[ \t\n\r]*', re.DOTALL)
 _LONGEST_KEY: Final = 200
 """Characters of arguments that may wait to show whether they begin with a key: longer names of parameters are rare."""
-_SPACE: Final = re.compile(r'("(?:[^"\\]|\\.)*+"?)|[ \t\n\r]+', re.DOTALL)
-_HAS_TWO_BRACES: Final = re.compile(r"\{[ \t\n\r]*\{")
 _BRACES: Final = "{}"
+_OWN_ENDS: Final = frozenset({"stop", "tool_calls"})
+"""Finish reasons of a model that ended by itself."""
 
 
 class CallArguments(Repair):
     """Let the arguments of a call be one JSON value."""
 
-    __slots__ = ("_keys", "_request")
+    __slots__ = ("_finished", "_keys", "_request")
 
     name: ClassVar = "call_arguments"
     summary: ClassVar = "the arguments of a call are one JSON value in a string, and nothing follows it"
-    fixes: ClassVar = ("C17", "C23", "C45")
-    handles: ClassVar = PIECE_TYPES | OVER
+    fixes: ClassVar = ("C15", "C17", "C23", "C45", "C46")
+    handles: ClassVar = PIECE_TYPES | OVER | {TEXT, USAGE}
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
@@ -63,10 +66,17 @@ class CallArguments(Repair):
         self._keys: dict[int, tuple[int, Event, Body]] = {}
         """choice → a call whose arguments may lack a brace: its number, its first chunk with arguments, the piece in that"""
 
+        self._finished: Event | None = None
+        """the finish of the only choice, which waits for usage: its last call lacks a brace, and nothing else"""
+
     def repair(self, event: Event, view: ChatView) -> Sequence[Event] | Verdict | None:
         """Return the piece with the arguments that it should have."""
+        if self._finished is not None:
+            return self._behind_finish(event, self._finished, view)
         if event.type in OVER:
             return [*(waiting for _, waiting, _ in self._keys.values()), event] if self._keys else None
+        if event.type in (TEXT, USAGE):
+            return None
         index = index_of(choice_of(event))
         piece = piece_of(event)
         choice = view.choice(index)
@@ -78,10 +88,13 @@ class CallArguments(Repair):
         event = with_arguments(event, piece, _as_text(arguments))
         return self._taken(event, piece_of(event) or piece, index, choice) or [event]
 
-    def watches(self, type_: str, view: ChatView) -> str | None:  # noqa: ARG002 - pieces of calls alone
+    def watches(self, type_: str, view: ChatView) -> str | None:
         """Watch braces, which may begin or end the arguments; every piece while they have no beginning, or have their end."""
+        is_over = self._finished is not None
+        if type_ == TEXT:
+            return None if is_over else ""
         calls = view.open_calls()
-        if calls is None:
+        if calls is None or is_over:
             return None
         for call in calls:
             scanner = call.arguments.scanner
@@ -101,11 +114,13 @@ class CallArguments(Repair):
         if text == "":
             return self._without(event, piece, number, choice)
         if call is not None and not call.arguments.scanner.is_empty:
-            right = _going_on(call, text)
+            right = _going_on(call, text, self._request.schema_of(call.name))
         elif text.lstrip()[:1] == '"' and event.type != FINISH:
             return self._begin(event, piece, text, index, number)
+        elif _lacks_brace(text):
+            right = _without_excess("{" + text)
         else:
-            right = _without_excess(text[1:] if _HAS_TWO_BRACES.match(text) else text)
+            right = _without_excess(without_brace_before(text))
         changed = event if right == text else with_arguments(event, piece, right)
         empty = self._empty_before(event, number, choice)
         if empty is not None:
@@ -152,9 +167,13 @@ class CallArguments(Repair):
     ) -> Sequence[Event] | Verdict | None:
         """Go on with arguments that may begin with a key."""
         number, begun, first = waiting
-        if event.type == FINISH or number != number_of(piece):  # the end, or another call
+        if number != number_of(piece):  # another call
             return Released([begun, event])
         text = arguments_of(first) + arguments_of(piece)
+        if event.type == FINISH:
+            if _lacks_brace(text):
+                begun = with_arguments(begun, first, "{" + arguments_of(first))
+            return Released([begun, event])
         joined = with_arguments(begun, first, text)
         return self._begin(joined, first, text, index, number) or [joined]
 
@@ -165,9 +184,42 @@ class CallArguments(Repair):
             return Released([waiting[1], event])
         number = len(choice.calls) - 1
         call = choice.call(number)
-        if call is None or not self._may_be_empty(call):
+        if call is None:
             return None
-        return [self._nothing(event, number), event]
+        if self._may_be_empty(call):
+            return [self._nothing(event, number), event]
+        return self._lost_end(event, number, call)
+
+    def _lost_end(self, event: Event, number: int, call: CallView) -> Sequence[Event] | Verdict | None:
+        """Return the end that a call has lost, with the finish, if that is certain; hold the finish while it may become so."""
+        request = self._request
+        if request.n != 1 or not request.limit or request.can_be_stopped or reason_of(event) not in _OWN_ENDS:
+            return None
+        arguments = call.arguments
+        if not has_lost_its_brace(arguments.text, arguments.scanner, request.required_of(call.name)):
+            return None
+        if type(event.body.get("usage")) is dict:
+            return [_last_brace(event, number), event] if self._ended_by_itself(event) else None
+        if not request.wants_usage:
+            return None
+        self._finished = event
+        return Released(())
+
+    def _behind_finish(self, event: Event, finished: Event, view: ChatView) -> Sequence[Event] | Verdict:
+        """Let the finish go, with the end that the last call has lost if usage shows that. Nothing else follows a finish."""
+        if event.type not in OVER and event.type != USAGE:
+            return []
+        self._finished = None
+        if event.type != USAGE or not self._ended_by_itself(event):
+            return Released([finished, event])
+        number = len(view.choice(index_of(choice_of(finished))).calls) - 1
+        return [_last_brace(finished, number), finished, event]
+
+    def _ended_by_itself(self, event: Event) -> bool:
+        """Return whether the usage of a chunk shows that the token limit did not end its choice."""
+        usage = event.body.get("usage")
+        tokens = usage.get("completion_tokens") if type(usage) is dict else None
+        return type(tokens) is int and 0 < tokens < self._request.limit
 
     def _may_be_empty(self, call: CallView) -> bool:
         """Return whether a call has no arguments, and needs none."""
@@ -178,9 +230,20 @@ class CallArguments(Repair):
         return inserted_delta(event, {"tool_calls": [piece]})
 
 
+def _last_brace(event: Event, number: int) -> Event:
+    """Return a chunk with the last brace of a call."""
+    return inserted_delta(event, {"tool_calls": [{"index": number, "function": {"arguments": "}"}}]})
+
+
 def _as_text(arguments: Any) -> str:
     """Return arguments that came as JSON, as text."""
     return dump_json(arguments).decode() if type(arguments) in (dict, list) else ""
+
+
+def _lacks_brace(text: str) -> bool:
+    """Return whether arguments begin with a key and its colon, without the brace before them."""
+    found = _KEY.match(text)
+    return found is not None and text[found.end() : found.end() + 1] == ":"
 
 
 def _without_excess(text: str) -> str:
@@ -191,53 +254,17 @@ def _without_excess(text: str) -> str:
     return text[: scanner.end]
 
 
-def _going_on(call: CallView, text: str) -> str:
-    """Return what a piece adds to arguments that have begun."""
+def _going_on(call: CallView, text: str, schema: object) -> str:
+    """Return what a piece adds to arguments that have begun.
+
+    :param schema: of the tool's parameters.
+    """
     scanner = call.arguments.scanner
     if not scanner.is_open:
         return text if text.isspace() or scanner.is_broken else ""
     stripped = text.lstrip()
-    if stripped[:1] == "{" and not scanner.expects_value:
-        rest = _rest_of_whole(call, stripped)
+    if stripped[:1] == "{":
+        rest = new_in_again(call.arguments, scanner, stripped, schema)
         text = text if rest is None else rest
     end = scanner.end_in(text)
     return text if end < 0 or text[end:].strip() == "" else text[:end]
-
-
-def _rest_of_whole(call: CallView, text: str) -> str | None:
-    """Return what is missing of arguments that come again as a whole; None if the piece is none of that.
-
-    :returns: nothing for a whole that does not go on with what was sent.
-    """
-    before = call.arguments.text
-    if before.strip() == "{":
-        return text[1:]
-    whole = scan(text)
-    if not whole.is_complete:
-        return None
-    text = text[: whole.end]
-    if len(before) > 2 * len(text) + _LONGEST_KEY:
-        return None if call.arguments.scanner.is_in_string else ""
-    if text.startswith(before):
-        return text[len(before) :]
-    if is_less_again(text, before.lstrip()):
-        return ""
-    squeezed, again = _squeezed(before), _squeezed(text)
-    if again.startswith(squeezed):
-        return again[len(squeezed) :]
-    closing = call.arguments.scanner.closing
-    if closing is not None and _is_same_value(before + closing, text):
-        return closing
-    return None if call.arguments.scanner.is_in_string else ""
-
-
-def _squeezed(text: str) -> str:
-    """Return JSON without the white space outside of its strings."""
-    return _SPACE.sub(r"\1", text)
-
-
-def _is_same_value(one: str, other: str) -> bool:
-    try:
-        return bool(json.loads(one) == json.loads(other))
-    except (ValueError, RecursionError):
-        return False

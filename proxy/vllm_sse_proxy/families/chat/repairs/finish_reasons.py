@@ -4,8 +4,8 @@
   runs it. The same holds for a call without arguments whose tool requires some. Up to 0.30 vLLM says ``tool_calls``, and
   LangChain then runs half an object as ``{}``.
 - ``tool_calls`` if and only if the choice has calls, by auto or required choice; a named choice has ``stop``.
-- ``tool_calls`` without any call: the parser lost them. If nothing else was sent, that is an error, for another try mostly
-  works; after text, ``stop``.
+- ``tool_calls`` without any call: the parser lost them. If nothing but white space was sent, that is an error, for another try
+  mostly works; after text, ``stop``.
 - ``abort`` and ``error`` do not end an answer, and neither is what nobody knows: the text of the chunk leaves, then an
   error. opencode asks again for ever when it reads ``abort``.
 - ``repetition`` is the engine's own way to stop, and a few names of others mean the same as OpenAI's.
@@ -91,10 +91,10 @@ class FinishReasons(Repair):
     def _without_calls(self, reason: str, seen: ChatChoiceView, event: Event) -> str:
         if reason != "tool_calls":
             return reason
-        has_text = (
-            seen.length("content") or seen.length("refusal") or delta_of(choice_of(event)).get("content")
-        )
-        return "stop" if has_text else ""
+        rest = delta_of(choice_of(event)).get("content")
+        is_blank = type(rest) is not str or not rest.strip()
+        is_silent = is_blank and seen.is_blank("content") and seen.is_blank("refusal")
+        return "" if is_silent else "stop"
 
     def _is_cut(self, seen: ChatChoiceView, event: Event) -> bool:
         """Return whether a call of the choice is not whole, the last piece included."""

@@ -10,14 +10,16 @@ string shows it.
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from vllm_sse_proxy.families.messages import grammar
 from vllm_sse_proxy.families.messages.events import delta_of, delta_type
-from vllm_sse_proxy.families.partial_json import JsonScanner, is_less_again, scan
+from vllm_sse_proxy.families.messages.request import schemas_of
+from vllm_sse_proxy.families.partial_json import JsonScanner, scan
+from vllm_sse_proxy.families.texts.repeated_json import new_in_again, without_brace_before
 from vllm_sse_proxy.stream.event import END
 from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, StreamContext, Verdict
+from vllm_sse_proxy.stream.view import TextView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,54 +47,54 @@ _SPACE: Final = " \t\n\r"
 class _Input:
     """The input of one call, as far as it came.
 
-    :ivar pieces: what was let through.
+    :ivar sent: what was let through.
     """
 
-    __slots__ = ("pieces", "scanner")
+    __slots__ = ("_schema", "scanner", "sent")
 
-    def __init__(self) -> None:
-        self.pieces: list[str] = []
+    def __init__(self, schema: object) -> None:
+        """Begin an input.
+
+        :param schema: of the tool, whatever the request has in its place.
+        """
+        self._schema = schema
+        self.sent = TextView()
         self.scanner = JsonScanner()
 
     def take(self, piece: str) -> str:
         """Return what of a piece belongs to the input, and take note of it."""
+        if self.scanner.is_empty:
+            piece = without_brace_before(piece)
         if self.scanner.is_complete:
             return "" if piece.strip(_SPACE) and self.scanner.is_object else piece
         kept = self._kept(piece)
-        self.pieces.append(kept)
+        self.sent.grow(kept)
         return kept
 
     def _kept(self, piece: str) -> str:
-        was_broken, before = self.scanner.is_broken, self.scanner.length
+        """Return what of a piece belongs to an input that goes on; the scanner has read it then."""
+        again = piece.lstrip(_SPACE)
+        rest = self._rest_of(again) if again[:1] == "{" and self.scanner.is_open else None
+        piece = piece if rest is None else rest
+        before = self.scanner.length
         self.scanner.feed(piece)
-        if self.scanner.is_broken and not was_broken:
-            rest = self._rest_of(piece)
-            if rest is not None:
-                self.scanner = scan("".join(self.pieces) + rest)
-                return rest
         end = self.scanner.end - before
         is_whole = self.scanner.is_complete and self.scanner.is_object
         return piece[:end] if is_whole and piece[end:].strip(_SPACE) else piece
 
     def _rest_of(self, piece: str) -> str | None:
-        """Return what a piece adds that says the whole input once more; None if it does not say it again."""
-        again = scan(piece)
-        if not again.is_complete or not again.is_object:
+        """Return what a piece that begins an object adds, if it says the input again; None if it does not."""
+        ahead = self.scanner.copy()
+        ahead.feed(piece)
+        if not self.scanner.is_object or not (ahead.is_broken or self.scanner.expects_value):
             return None
-        whole, sent = piece.strip(_SPACE), "".join(self.pieces)
-        begun = sent.lstrip(_SPACE)
-        if whole.startswith(begun):
-            return whole[len(begun) :]
-        if is_less_again(whole, begun):
-            return ""
-        closing = scan(sent).closing
-        return closing if closing is not None and _value(sent + closing) == _value(whole) else None
+        return new_in_again(self.sent, self.scanner, piece, self._schema)
 
 
 class CallInputs(Repair):
     """Make the input of a call one JSON value."""
 
-    __slots__ = ("_inputs", "_last")
+    __slots__ = ("_inputs", "_last", "_schemas")
 
     name: ClassVar = "call_inputs"
     summary: ClassVar = (
@@ -105,6 +107,7 @@ class CallInputs(Repair):
         super().__init__(context)
         self._inputs: dict[int, _Input] = {}
         """upstream's index of a call that goes on → its input"""
+        self._schemas = schemas_of(context)
         self._last = -1
         """the last index that upstream named: a piece without one is of that call"""
 
@@ -128,6 +131,7 @@ class CallInputs(Repair):
         if type_ in (grammar.BLOCK_START, grammar.BLOCK_STOP):
             self._inputs.pop(index, None)
         if type_ == grammar.BLOCK_START:
+            self._inputs[index] = _Input(self._schemas.get(_name_in(event)))
             self._last = index
         return None
 
@@ -138,7 +142,7 @@ class CallInputs(Repair):
     def _take(self, event: Event, index: int, piece: str) -> Sequence[Event] | Verdict | None:
         input_ = self._inputs.get(index)
         if input_ is None:
-            input_ = self._inputs[index] = _Input()
+            input_ = self._inputs[index] = _Input(None)
         if input_.scanner.is_empty:
             first = "".join(_piece(one) for one in self.held if self._index_of(one) == index) + piece
             is_headless = _is_headless(first)
@@ -154,6 +158,13 @@ class CallInputs(Repair):
         if kept == piece:
             return None
         return [_with_piece(event, kept)] if kept else []
+
+
+def _name_in(event: Event) -> str:
+    """Return the name of the call that a block is; empty if it is none."""
+    block = event.body.get("content_block")
+    name = block.get("name") if type(block) is dict else None
+    return name if type(name) is str else ""
 
 
 def _piece(event: Event) -> str:
@@ -174,10 +185,3 @@ def _is_headless(text: str) -> bool | None:
         return None
     behind = text[scanner.end :].lstrip(_SPACE) if scanner.is_complete else "-"
     return behind.startswith(":") if behind else None
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text, strict=False)
-    except (ValueError, RecursionError):
-        return text

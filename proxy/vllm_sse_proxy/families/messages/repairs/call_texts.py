@@ -4,8 +4,11 @@ It happens where the parser does not fit the model, where a forced choice comes 
 come in one step. The agent then shows markup, and stops.
 
 From the delta with a marker on, with a tool of the request behind it, text waits for the end of the message: only then it is
-known that the parser did not send the call as well. If what waited consists of whole calls of tools of the request, it leaves
-as these; otherwise as it came. The start of a text block waits for its first words, since there may be none but a call.
+known whether the parser sent the call as well, in a block before it. If what waited consists of whole calls of tools of the
+request, those that the parser did not send leave as calls; otherwise it leaves as it came. The start of a text block waits for
+its first words, since there may be none but a call.
+
+The closing marker of a call that stands alone at the end of the text goes, if no ``<`` stands before it in the message.
 """
 
 from __future__ import annotations
@@ -27,7 +30,14 @@ from vllm_sse_proxy.families.messages.events import (
 )
 from vllm_sse_proxy.families.messages.request import may_call, schemas_of
 from vllm_sse_proxy.families.messages.results import reason_of
-from vllm_sse_proxy.families.texts.call_texts import SIGNS, LeakedCall, find_call, read_calls
+from vllm_sse_proxy.families.texts.call_texts import (
+    SIGNS,
+    LeakedCall,
+    find_call,
+    find_closings,
+    read_calls,
+    unsent,
+)
 from vllm_sse_proxy.families.texts.passing_text import PassingText
 from vllm_sse_proxy.families.texts.signs import has_sign
 from vllm_sse_proxy.families.texts.tagged_calls import types_of
@@ -46,7 +56,7 @@ _WHOLE: Final = frozenset({grammar.END_TURN, grammar.TOOL_USE})
 class CallTexts(Repair):
     """Turn calls that came as text into calls."""
 
-    __slots__ = ("_at", "_begins", "_is_on", "_text", "_tools")
+    __slots__ = ("_at", "_begins", "_is_on", "_is_opened", "_text", "_tools")
 
     name: ClassVar = "call_texts"
     summary: ClassVar = "a call of a tool of the request that came as text is a call"
@@ -62,6 +72,8 @@ class CallTexts(Repair):
         self._at = 0
         """where in it a call may begin"""
         self._begins = False
+        self._is_opened = False
+        """whether the text has had a ``<``, which may have opened what is closed at its end"""
 
     def watches(self, type_: str, view: MessageView) -> str | None:  # noqa: ARG002 - there is one type of deltas
         """Watch for what calls begin with."""
@@ -92,6 +104,7 @@ class CallTexts(Repair):
         return made
 
     def _forget(self) -> None:
+        self._is_opened = self._is_opened or "<" in self._text
         self._text = ""
         self._at = 0
         self._begins = False
@@ -103,8 +116,6 @@ class CallTexts(Repair):
             passing = self.take()
             self.held.append(event)
             return Released(passing)
-        if type(content) is dict and content.get("type") == grammar.TOOL_USE:
-            self._is_on = False  # the parser works
         return None
 
     def _take(self, event: Event, words: str, view: MessageView) -> Verdict | None:
@@ -113,14 +124,19 @@ class CallTexts(Repair):
             self._text += words
             return HOLD
         held = [*self.take(), event]
-        at_start = _is_blank(held[0], view) and not self._text[: self._at].strip()
+        is_blank = _is_blank(held[0], view) and not self._text[: self._at].strip()
+        at_start = is_blank and not view.has_calls  # JSON beside calls of the parser may be an answer
         self._text += words
         at, self._begins = find_call(self._text[self._at :], self._tools, at_start=at_start)
         self._at += at
+        if not self._begins and not self._is_opened:
+            self._at = min(self._at, find_closings(self._text)[0])
         passing: list[Event] = []
         while held and (self._at == len(self._text) or len(said_by(held[0])) <= self._at):
             passing.append(held.pop(0))
-            size = len(said_by(passing[-1]))
+            said = said_by(passing[-1])
+            self._is_opened = self._is_opened or "<" in said
+            size = len(said)
             self._text = self._text[size:]
             self._at -= size
         while passing and not said_by(passing[-1]):
@@ -131,12 +147,13 @@ class CallTexts(Repair):
     def _made(self, event: Event, view: MessageView) -> list[Event] | None:
         """Return the calls that the held text consists of, and the end of the message; None if it is none."""
         at = self._at
-        if view.has_calls or reason_of(event) not in _WHOLE:
-            return None
         types = {name: types_of(schema) for name, schema in self._tools.items()}
-        calls = read_calls(self._text[at:], self._tools, types)
+        is_whole = reason_of(event) in _WHOLE
+        calls = read_calls(self._text[at:], self._tools, types) if is_whole else []
         if not calls:
-            return None
+            at, are_whole = find_closings(self._text)
+            if not are_whole or self._is_opened:
+                return None
         held = self.take()
         deltas = [each for each in held if said_by(each)]
         stops = [each for each in held if each.type == grammar.BLOCK_STOP]
@@ -149,8 +166,11 @@ class CallTexts(Repair):
                 made.append(saying(deltas[0], grammar.TEXT_DELTA, self._text[:at]))
             made += stops
             number += 1
-        for place, call in enumerate(calls):
+        sent = [(block.name, block.input.text) for block in view.blocks if block.input is not None]
+        for place, call in enumerate(unsent(calls, sent)):
             made += _events_of(call, number + place, f"{view.id}/{len(view.blocks)}/{place}")
+        if not calls:
+            return [*made, event]
         delta = {**delta_of(event), "stop_reason": grammar.TOOL_USE}
         return [*made, event.having(delta=delta)]
 

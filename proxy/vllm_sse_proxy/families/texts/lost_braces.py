@@ -11,17 +11,18 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.families.messages.view import InputText
+    from vllm_sse_proxy.families.partial_json import JsonScanner
 
 
-def has_lost_its_brace(text: InputText, required: list[Any] | None) -> bool:
+def has_lost_its_brace(text: str, scanner: JsonScanner, required: list[Any] | None) -> bool:
     """Return whether an input lacks nothing but its last brace, as far as it can be read off it.
 
+    :param scanner: has read the text.
     :param required: names of the arguments that the tool requires; None for an unknown tool.
     """
-    if text.scanner.closing != "}" or required is None:
+    if scanner.closing != "}" or required is None:
         return False
-    said = text.text.rstrip()
+    said = text.rstrip()
     if said[-1] not in _ENDS_OF_VALUES:
         return False
     try:
