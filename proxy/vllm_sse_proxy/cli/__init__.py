@@ -69,7 +69,10 @@ def _dispatch(arguments: list[str]) -> int:
     }
     # No option before the command takes a value, so the first other word is the command.
     named = next((word for word in arguments if not word.startswith("-")), None)
-    if named not in parsers:
+    if named is not None and named not in parsers:
+        hint = nearest(named, list(COMMANDS)) or f"; there are: {', '.join(COMMANDS)}"
+        raise UsageError(f"unknown command {named!r}{hint}")
+    if named is None:
         parser.parse_args(arguments)
         raise UsageError("no command was given")  # pragma: no cover - argparse has said so already
     command = import_module(f"{__name__}.{named}")

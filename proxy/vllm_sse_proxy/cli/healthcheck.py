@@ -33,9 +33,21 @@ def run(options: Namespace) -> int:
         with opener.open(url, timeout=_TIMEOUT_SECONDS) as answer:
             print(answer.read(READ_BYTES).decode(errors="replace").strip())
     except (OSError, ValueError) as error:  # urllib's errors are OSErrors; a 503 is one of them
-        print(f"{PROGRAM}: {url}: {error}", file=sys.stderr)
+        print(f"{PROGRAM}: {url}: {_reason(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _reason(error: Exception) -> str:
+    """Return why there is no good answer, without Python's wrapping."""
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(error, urllib.error.HTTPError):
+        return str(error)
+    if isinstance(reason, ConnectionRefusedError):
+        return "nothing listens there: the proxy does not run, or has another admin_port or admin_host"
+    if isinstance(reason, TimeoutError):
+        return f"no answer within {_TIMEOUT_SECONDS:g} s"
+    return (reason.strerror if isinstance(reason, OSError) else None) or str(reason)
 
 
 def _readiness_url() -> str:
