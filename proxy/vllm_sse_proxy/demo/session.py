@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import signal
 import sys
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -86,9 +87,10 @@ async def run(options: Options, out: TextIO) -> int:
     upstream = make_upstream(event_delay_seconds=options.event_delay_seconds)
     async with serving(upstream, options.host) as direct, proxying(direct, options) as (proxied, admin):
         out.write(f"upstream {direct}, replaying recordings\nproxy    {proxied}, in front of it\n")
-        out.write(
-            "Codex, the openai helper and the agent are imitations, true to measurements of the real ones.\n\n"
+        imitations = (
+            "Codex, the openai helper and the agent are imitations, true to measurements of the real ones."
         )
+        out.write(textwrap.fill(imitations, screen.width) + "\n\n")
         comparisons = []
         async with aiohttp.ClientSession(timeout=REQUEST_LIMIT) as client:
             for scenario in scenarios:
