@@ -156,6 +156,11 @@ def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err == "vllm-sse-proxy: unknown command 'serv'; did you mean serve?\n"
     assert main(["xyz"]) == 2
     assert "'xyz'; there are: serve, probe, repair, " in capsys.readouterr().err
+    assert main(["serve", "http://127.0.0.1:8000"]) == 2
+    error = capsys.readouterr().err
+    assert (
+        error == "vllm-sse-proxy: unexpected argument http://127.0.0.1:8000; did you mean --upstream URL?\n"
+    )
 
 
 @pytest.mark.parametrize("command", [["serve"], ["config", "check"], ["check"], ["repair"]])

@@ -88,5 +88,9 @@ def _unknown_arguments(words: list[str], parser: argparse.ArgumentParser) -> lis
     known = [flag for action in parser._actions for flag in action.option_strings]  # noqa: SLF001 - there is no other way
     flags = [word.partition("=")[0] for word in words if word.startswith("-")]
     if not flags:
-        return [f"unexpected argument {word}" for word in words]
+        return [f"unexpected argument {word}{_meant(word, known)}" for word in words]
     return [f"unknown argument {flag}{nearest(flag, known, prefix='--')}" for flag in flags]
+
+
+def _meant(word: str, known: list[str]) -> str:
+    return "; did you mean --upstream URL?" if "://" in word and "--upstream" in known else ""

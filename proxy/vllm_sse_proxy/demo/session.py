@@ -22,6 +22,7 @@ from vllm_sse_proxy.demo.report import Comparison, Screen, Side, render, summary
 from vllm_sse_proxy.demo.scenarios import SCENARIOS, Scenario
 from vllm_sse_proxy.demo.upstream import make_upstream
 from vllm_sse_proxy.server import Server
+from vllm_sse_proxy.server.errors import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
@@ -125,7 +126,7 @@ async def make_traffic(server: str, scenarios: Sequence[Scenario], out: TextIO, 
                 answer = await ask(client, server, scenario)
                 out.write(f"{scenario.name}: {answer.status}, {len(answer.body)} bytes\n")
             except (aiohttp.ClientError, TimeoutError) as error:
-                out.write(f"{scenario.name}: {str(error) or type(error).__name__}\n")
+                out.write(f"{scenario.name}: {reason_of(error)}\n")
             out.flush()
             await asyncio.wait({stop}, timeout=TRAFFIC_PAUSE_SECONDS)
             if stop.done():

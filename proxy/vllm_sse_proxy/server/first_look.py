@@ -18,6 +18,7 @@ from multidict import CIMultiDict
 
 from vllm_sse_proxy import __version__
 from vllm_sse_proxy.logs import emit
+from vllm_sse_proxy.server.errors import reason_of
 from vllm_sse_proxy.server.exchange import shortened
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ async def look_at(upstream: Upstream, credentials: Credentials, shown_upstream: 
             logging.WARNING,
             "upstream does not answer yet",
             upstream=shown_upstream,
-            reason=str(error) or type(error).__name__,
+            reason=reason_of(error),
         )
         return
     names = _names(models)
