@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -310,6 +311,44 @@ def test_healthcheck(
     output, error = capsys.readouterr()
     assert output == ("ok\n" if code == 0 else "")
     assert ("503" in error) is bool(code)
+
+
+@pytest.mark.parametrize(
+    "text", ['host = "[::]"\nadmin_host = "0.0.0.0"\nadmin_port = %d\n', "admin_port = [", None]
+)
+def test_healthcheck_reads_the_file_of_the_settings(
+    text: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "settings.toml"
+    monkeypatch.setenv("SSE_PROXY_CONFIG", str(file))
+    with admin_port(200) as port:
+        if text is not None:
+            file.write_text(text.replace("%d", str(port)))
+        if "%d" not in (text or ""):  # `serve` says what is wrong with the file
+            monkeypatch.setenv("SSE_PROXY_ADMIN_PORT", str(port))
+        assert main(["healthcheck"]) == 0
+
+
+@pytest.mark.parametrize("url", ["http://a b/readyz", "http://127.0.0.1:http/readyz"])
+def test_healthcheck_of_what_is_no_url(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["healthcheck", "--url", url]) == 1
+    assert url in capsys.readouterr().err
+
+
+def test_healthcheck_of_what_is_no_http(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1024)
+                connection.sendall(b"SSH-2.0-OpenSSH\r\n")
+
+        thread = Thread(target=answer)
+        thread.start()
+        assert main(["healthcheck", "--url", f"http://127.0.0.1:{server.getsockname()[1]}/"]) == 1
+        thread.join()
+    assert "what answers is not HTTP" in capsys.readouterr().err
 
 
 def test_healthcheck_imports_little() -> None:
