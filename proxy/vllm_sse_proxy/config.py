@@ -38,7 +38,7 @@ from vllm_sse_proxy.spelling import nearest
 from vllm_sse_proxy.stream.plan import Plan, check_enabled, check_names, corrections_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from vllm_sse_proxy.stream.family import Family
 
@@ -706,9 +706,10 @@ def load(
     flags: Mapping[str, Any],
     *,
     config_file: str | None = None,
+    ignored: Collection[str] = (),
 ) -> SettingsT:
     """Return the settings alone; see :func:`load_with_origins`."""
-    return load_with_origins(model, flags, config_file=config_file)[0]
+    return load_with_origins(model, flags, config_file=config_file, ignored=ignored)[0]
 
 
 def load_with_origins(
@@ -716,12 +717,14 @@ def load_with_origins(
     flags: Mapping[str, Any],
     *,
     config_file: str | None = None,
+    ignored: Collection[str] = (),
 ) -> tuple[SettingsT, dict[str, str]]:
     """Merge flags, environment, TOML file and defaults; return the settings and where each value comes from.
 
     :param model: :class:`ServerSettings` or :class:`CoreSettings`; keys that only the other one has are known, and ignored.
     :param flags: field name → value, only those given on the command line.
     :param config_file: path of a TOML file; without it, the one that ``SSE_PROXY_CONFIG`` names.
+    :param ignored: names of settings that mean nothing to the caller: known, and left at their defaults unread.
     :return: the settings, and field name → flag, variable or file as the operator spelt it; a default has no entry.
     :raises SettingsError: an unknown key, a value that cannot be used, or a file that cannot be read.
     """
@@ -735,7 +738,7 @@ def load_with_origins(
     origin: dict[str, str] = {}
     for source, layer in layers:
         for name, value in layer.items():
-            if name in model.model_fields:
+            if name in model.model_fields and name not in ignored:
                 values[name] = value
                 origin[name] = _spell(name, source, path)
     try:
