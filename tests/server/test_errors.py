@@ -152,7 +152,8 @@ REFUSED = ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 80)")
             UnixClientConnectorError("/run/vllm.sock", KEY, FileNotFoundError(2, "whatever")),
             "/run/vllm.sock: No such file or directory",
         ),
-        (TimeoutError(), "TimeoutError"),
+        (TimeoutError(), "no answer in time"),
+        (TimeoutError("slow"), "slow"),
         (ValueError("is not JSON"), "is not JSON"),
     ],
 )

@@ -134,6 +134,8 @@ def reason_of(error: BaseException) -> str:
             return f"{bracketed(error.host)}:{error.port}: {error.certificate_error}"
         case aiohttp.ClientConnectorError():
             return f"{bracketed(error.host)}:{error.port}: {_cause_of(error.os_error)}"
+        case TimeoutError() if not str(error):
+            return "no answer in time"
         case _:
             return str(error) or type(error).__name__
 

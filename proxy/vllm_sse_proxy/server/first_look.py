@@ -29,6 +29,7 @@ _PATIENCE_SECONDS: Final = 5.0
 _MAX_BYTES: Final = 256 * 1024
 """A gateway's list of a thousand models."""
 _SHOWN_MODELS: Final = 8
+_WANTS_A_KEY: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 async def look_at(upstream: Upstream, credentials: Credentials, shown_upstream: str) -> None:
@@ -48,10 +49,18 @@ async def look_at(upstream: Upstream, credentials: Credentials, shown_upstream: 
         )
         return
     names = _names(models)
-    is_usual = models_status == HTTPStatus.OK and names is not None
+    level, message = logging.INFO, "upstream answers"
+    if models_status in _WANTS_A_KEY:
+        # Clients may have one. Only if the proxy sent its own, something is wrong.
+        level = logging.INFO if credentials.authorization is None else logging.WARNING
+        message += (
+            ", and wants a key" if credentials.authorization is None else ", and does not accept the key"
+        )
+    elif models_status != HTTPStatus.OK or names is None:
+        level, message = logging.WARNING, "upstream answers, but not with a list of models"
     emit(
-        logging.INFO if is_usual else logging.WARNING,
-        "upstream answers" if is_usual else "upstream answers, but not with a list of models",
+        level,
+        message,
         upstream=shown_upstream,
         upstream_version=_text(version.get("version")) if isinstance(version, dict) else None,
         version_status=version_status,
