@@ -82,7 +82,7 @@ def compiled(root: Path, folder: Path) -> Iterator[tuple[Path, Path]]:
         group_name="vllm_sse_proxy",
     )
     for extension in extensions if sys.platform == "linux" else ():
-        # No function is replaced, so calls may go straight. And what gcc could warn of in one file of 680,000 lines takes it as
+        # No function is replaced, so calls may go straight. What gcc could warn of in one file of 680,000 lines takes it as
         # long as to compile them.
         extension.extra_compile_args += ["-fno-semantic-interposition", "-Wno-all"]
         extension.extra_link_args += ["-Wl,-Bsymbolic"]
