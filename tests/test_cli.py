@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.local_server import free_port
 from tests.support.whole_stream import DELTA, WHOLE
 from vllm_sse_proxy import __version__
 from vllm_sse_proxy.cli import main
@@ -150,6 +152,77 @@ def test_a_name_that_is_like_no_other_gets_no_guess(capsys: pytest.CaptureFixtur
     assert "did you mean" not in capsys.readouterr().err
 
 
+def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serv"]) == 2
+    assert capsys.readouterr().err == "vllm-sse-proxy: unknown command 'serv'; did you mean serve?\n"
+    assert main(["xyz"]) == 2
+    assert "'xyz'; there are: serve, probe, repair, " in capsys.readouterr().err
+    assert main(["serve", "http://127.0.0.1:8000"]) == 2
+    error = capsys.readouterr().err
+    assert (
+        error == "vllm-sse-proxy: unexpected argument http://127.0.0.1:8000; did you mean --upstream URL?\n"
+    )
+
+
+@pytest.mark.parametrize("command", [["serve"], ["config", "check"], ["check"], ["repair"]])
+def test_the_usage_in_an_error_leaves_the_settings_out(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(*command, "--dialect") == 2
+    usage, rest, error = capsys.readouterr().err.splitlines()
+    assert usage.startswith(f"usage: vllm-sse-proxy {command[0]} [-h]")
+    assert rest.strip() == "[--config FILE] [--SETTING VALUE ...]"
+    assert error.endswith("argument --dialect: expected one argument")
+
+
+def test_repair_says_that_it_does_not_know_what_it_reads(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    feed(monkeypatch, b"<html>502 Bad Gateway</html>")
+    assert main(["repair"]) == 0
+    out, error = capsys.readouterr()
+    assert "response.failed" in out
+    assert "nothing in the input says which protocol it is of" in error
+    feed(monkeypatch, GOOD)
+    assert main(["repair"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_folder_that_is_no_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in "check", "repair":
+        assert main([command, str(tmp_path)]) == 2
+        assert (
+            f"{tmp_path}: is a folder without upstream.sse, so not a recording\n" in capsys.readouterr().err
+        )
+    recording = tmp_path / "20261126T120000-000000-17-0"
+    recording.mkdir()
+    (recording / "upstream.sse").write_bytes(GOOD)
+    assert main(["check", str(tmp_path)]) == 2
+    assert f"there are recordings in it, such as {recording}\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("family", [[], ["--family", "responses"]])
+def test_an_answer_with_its_head(
+    family: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    feed(monkeypatch, b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + GOOD)
+    assert main(["check", *family]) == 1
+    assert capsys.readouterr().out.startswith("this is not a stream, but an HTTP answer with its head")
+
+
+def test_one_violation_is_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    feed(monkeypatch, GOOD.replace(b"data: [DONE]\n\n", b""))
+    assert main(["check"]) == 1
+    assert capsys.readouterr().err == "1 violation\n"
+
+
+def test_healthcheck_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["healthcheck", "--url", f"http://127.0.0.1:{free_port()}/readyz"]) == 1
+    error = capsys.readouterr().err
+    assert "nothing listens there: the proxy does not run" in error
+    assert "urlopen" not in error
+
+
 def test_config_show_needs_no_upstream(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -172,7 +245,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert exit_code(command, "--help") == 0
         assert command in capsys.readouterr().out
     assert exit_code() == 2
-    assert exit_code("sreve") == 2
+    assert exit_code("-x") == 2
 
 
 def test_serve_takes_flags(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,6 +311,44 @@ def test_healthcheck(
     output, error = capsys.readouterr()
     assert output == ("ok\n" if code == 0 else "")
     assert ("503" in error) is bool(code)
+
+
+@pytest.mark.parametrize(
+    "text", ['host = "[::]"\nadmin_host = "0.0.0.0"\nadmin_port = %d\n', "admin_port = [", None]
+)
+def test_healthcheck_reads_the_file_of_the_settings(
+    text: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "settings.toml"
+    monkeypatch.setenv("SSE_PROXY_CONFIG", str(file))
+    with admin_port(200) as port:
+        if text is not None:
+            file.write_text(text.replace("%d", str(port)))
+        if "%d" not in (text or ""):  # `serve` says what is wrong with the file
+            monkeypatch.setenv("SSE_PROXY_ADMIN_PORT", str(port))
+        assert main(["healthcheck"]) == 0
+
+
+@pytest.mark.parametrize("url", ["http://a b/readyz", "http://127.0.0.1:http/readyz"])
+def test_healthcheck_of_what_is_no_url(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["healthcheck", "--url", url]) == 1
+    assert url in capsys.readouterr().err
+
+
+def test_healthcheck_of_what_is_no_http(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1024)
+                connection.sendall(b"SSH-2.0-OpenSSH\r\n")
+
+        thread = Thread(target=answer)
+        thread.start()
+        assert main(["healthcheck", "--url", f"http://127.0.0.1:{server.getsockname()[1]}/"]) == 1
+        thread.join()
+    assert "what answers is not HTTP" in capsys.readouterr().err
 
 
 def test_healthcheck_imports_little() -> None:

@@ -54,7 +54,10 @@ def test_empty_variables_are_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(ServerSettings, GIVEN).port == 9000
 
 
-@pytest.mark.parametrize("spelling", [" string_deltas, done_items ,", ("string_deltas", "done_items")])
+@pytest.mark.parametrize(
+    "spelling",
+    [" string_deltas, done_items ,", ("string_deltas", "done_items"), ("string_deltas,done_items",)],
+)
 def test_disabled_repairs(monkeypatch: pytest.MonkeyPatch, spelling: str | tuple[str, ...]) -> None:
     if isinstance(spelling, str):
         monkeypatch.setenv("SSE_PROXY_DISABLE_REPAIRS", spelling)
@@ -79,7 +82,7 @@ def test_repairs_of_requests_have_the_same_switches() -> None:
     assert settings.enable_repairs == ("harmony_pictures",)
     (line,) = faults(**GIVEN, enable_repairs=("namespace_tools",))
     assert "namespace_tools" in line
-    assert "is not one that is off by default: harmony_pictures" in line
+    assert "is not one that is off by default; there are: harmony_pictures" in line
 
 
 @pytest.mark.parametrize(
@@ -203,6 +206,47 @@ def test_ports_that_clash(host: str, admin_host: str | None, *, clashes: bool) -
     else:
         load(ServerSettings, given)
     load(ServerSettings, {**given, "port": 0, "admin_port": 0})
+
+
+@pytest.mark.parametrize(
+    ("upstream", "host", "is_itself"),
+    [
+        ("http://127.0.0.1:9000", "127.0.0.1", True),
+        ("http://localhost:9000/v1", "127.0.0.1", True),
+        ("http://localhost:9001", "0.0.0.0", True),  # noqa: S104 - compared, not listened on
+        ("http://0.0.0.0:9000", "127.0.0.1", True),
+        ("https://[::1]:9000", "::", True),
+        ("http://proxy:9000", "proxy", True),
+        ("http://10.0.0.7:9000", "10.0.0.7", True),
+        ("http://127.0.0.1:9000", "::", False),
+        ("http://127.0.0.2:9000", "127.0.0.1", False),
+        ("http://127.0.0.1:8000", "0.0.0.0", False),  # noqa: S104 - compared, not listened on
+        ("http://10.0.0.7:9000", "0.0.0.0", False),  # noqa: S104 - compared, not listened on
+        ("http://vllm:9000", "0.0.0.0", False),  # noqa: S104 - compared, not listened on
+        ("unix:/run/vllm.sock", "0.0.0.0", False),  # noqa: S104 - compared, not listened on
+    ],
+)
+def test_an_upstream_that_is_the_proxy_itself(upstream: str, host: str, *, is_itself: bool) -> None:
+    flags = {"upstream": upstream, "host": host}
+    if is_itself:
+        with pytest.raises(
+            SettingsError, match=r"^--upstream: is this proxy itself, whose (admin_)?port is 900"
+        ):
+            load(ServerSettings, flags)
+    else:
+        load(ServerSettings, flags)
+
+
+@pytest.mark.parametrize("upstream", ["http://h:8000", "unix:/run/vllm.sock"])
+def test_authorities_that_nothing_is_verified_with(upstream: str) -> None:
+    with pytest.raises(SettingsError, match=r"^--upstream-ca-file, --upstream: only an https:// upstream"):
+        load(ServerSettings, {"upstream": upstream, "upstream_ca_file": "ca.pem"})
+
+
+def test_a_repair_that_is_needed_is_named_once() -> None:
+    description = ServerSettings.model_fields["disable_repairs"].description or ""
+    names = description.rpartition(": ")[2].rstrip(".").split(", ")
+    assert len(names) == len(set(names))
 
 
 def test_credentials_are_never_shown() -> None:

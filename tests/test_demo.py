@@ -21,6 +21,7 @@ import pytest
 from openai import OpenAI
 
 from vllm_sse_proxy import BodyEnd, StreamNormalizer, build_plan, demo
+from vllm_sse_proxy.cli import main
 from vllm_sse_proxy.demo import session
 from vllm_sse_proxy.demo.agents import read_like_chat_agent, read_like_messages_agent
 from vllm_sse_proxy.demo.clients import Answer, read_like_codex, read_like_openai_helper
@@ -581,7 +582,7 @@ class TestWhole:
         with pytest.raises(asyncio.CancelledError):
             await upstream
         assert await session.run(Options(traffic=url, once=True, only=("dict-delta",)), out) == 0
-        assert "dict-delta: Cannot connect" in out.getvalue()
+        assert ": Connection refused" in out.getvalue()
 
     async def test_the_upstream_alone_until_it_is_interrupted(self) -> None:
         class Interrupting(io.StringIO):
@@ -638,6 +639,49 @@ class TestWhole:
         assert "conform after the proxy" in done.stdout
         assert "\033[" not in done.stdout
         assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--port", "99999"], "'99999' is not a port"),
+        (["--port", "-1"], "'-1' is not a port"),
+        (["--port", "http"], "'http' is not a port"),
+        (["--host", ""], "'' is not an address"),
+        (["--host", "127.0.0.1:80"], "'127.0.0.1:80' is not an address"),
+        (["--event-delay-ms", "nan"], "'nan' is not a number of 0 or more"),
+        (["--event-delay-ms", "-1"], "'-1' is not a number of 0 or more"),
+        (["--traffic", "foo"], "'foo' is not the URL of a server"),
+        (["--traffic", "http://[::1"], "'http://[::1' is not the URL of a server"),
+    ],
+)
+def test_arguments_that_cannot_be_used(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["demo", *arguments])
+    assert left.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_base_url_of_a_client_is_one_for_traffic() -> None:
+    parser = ArgumentParser()
+    demo.add_arguments(parser)
+    assert parser.parse_args(["--traffic", "http://proxy:9000/v1/"]).traffic == "http://proxy:9000"
+    assert parser.parse_args(["--host", "[::1]"]).host == "::1"
+
+
+async def test_a_client_that_speaks_http_1_0() -> None:
+    """As nginx does towards an upstream, if it is not configured otherwise."""
+    async with session.serving(make_upstream(event_delay_seconds=0), "127.0.0.1") as url:
+        port = int(url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        body = b'{"model":"dict-delta","input":"x","stream":true}'
+        writer.write(b"POST /v1/responses HTTP/1.0\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        answer = await reader.read()
+        writer.close()
+    assert answer.startswith(b"HTTP/1.0 200 OK")
+    assert b"response.completed" in answer
 
 
 def test_addresses() -> None:

@@ -201,6 +201,22 @@ def blocks_after(heading: str) -> list[str]:
     return re.findall(r"```[a-z]*\n(.*?)```", section, flags=re.DOTALL)
 
 
+def test_the_lines_for_clients_have_what_their_pages_have() -> None:
+    """Codex refuses a provider without a name; LangChain shows no reasoning without `output_version`."""
+    lines = dict(
+        re.findall(r"\n- \*\*([^*]+)\*\*(.*)", read("README.md").partition("\n## Point your client")[2])
+    )
+    (block,) = re.findall(r"```toml\n(.*?)```", read("docs/clients/codex.md"), flags=re.DOTALL)
+    provider = tomllib.loads(block)["model_providers"]["vllm"]
+    for key in provider.keys() - {"env_key"}:
+        assert f'{key} = "{provider[key]}"' in lines["Codex"]
+    arguments = re.findall(r"    (\w+=.*),\n", read("docs/clients/langchain.md").partition("```python")[2])
+    for argument in arguments[1:]:
+        assert argument in lines["LangChain"]
+    for name in re.findall(r"export (ANTHROPIC_\w+)", read("docs/claude-code.md"))[:3]:
+        assert f"{name}=" in lines["Claude Code"]
+
+
 class TestReadmeExample:
     def test_after_is_what_the_proxy_makes_of_before(self) -> None:
         before, after = blocks_after("Before and after")

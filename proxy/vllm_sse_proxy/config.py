@@ -38,7 +38,7 @@ from vllm_sse_proxy.spelling import nearest
 from vllm_sse_proxy.stream.plan import Plan, check_enabled, check_names, corrections_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from vllm_sse_proxy.stream.family import Family
 
@@ -173,15 +173,17 @@ class CoreSettings(BaseSettings):
     disable_repairs: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Names of repairs, of streams or of requests, that are switched off (flag: --disable-repair NAME, "
-        "repeatable; environment: comma separated). None by default: each repair leaves a conforming stream and an accepted "
-        "request untouched. A repair that the others need cannot be switched off: "
-        + ", ".join(one.name for family in FAMILIES for one in corrections_of(family) if one.needed)
+        "repeatable, or comma separated; environment: comma separated). None by default: each repair leaves a conforming "
+        "stream and an accepted request untouched. A repair that the others need cannot be switched off: "
+        + ", ".join(
+            dict.fromkeys(one.name for family in FAMILIES for one in corrections_of(family) if one.needed)
+        )
         + ".",
     )
     enable_repairs: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Names of repairs that are off by default and switched on (flag: --enable-repair NAME, repeatable; "
-        "environment: comma separated): "
+        description="Names of repairs that are off by default and switched on (flag: --enable-repair NAME, repeatable, or "
+        "comma separated; environment: comma separated): "
         + ", ".join(
             one.name for family in FAMILIES for one in family.request_corrections if not one.is_default
         )
@@ -224,7 +226,7 @@ class CoreSettings(BaseSettings):
     @field_validator("disable_repairs", "enable_repairs", mode="before")
     @classmethod
     def _split_names(cls, value: Any) -> Any:
-        return _split(value)
+        return _split_each(value)
 
     @field_validator("disable_repairs")
     @classmethod
@@ -281,6 +283,7 @@ class ServerSettings(CoreSettings):
     workers: int = Field(
         1,
         ge=0,
+        le=1024,
         description="Processes that answer requests, each on a core of its own; 0: one per core. One by default, because "
         "replicas of a container scale just as well and fail separately. More than one needs Linux. They share "
         "max_streams.",
@@ -477,11 +480,7 @@ class ServerSettings(CoreSettings):
     @field_validator("trusted_proxies", mode="before")
     @classmethod
     def _split_networks(cls, value: Any) -> Any:
-        if isinstance(value, (list, tuple)):  # a flag that was repeated
-            return tuple(
-                part for each in value for part in (_split(each) if isinstance(each, str) else (each,))
-            )
-        return _split(value)
+        return _split_each(value)
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -504,19 +503,33 @@ class ServerSettings(CoreSettings):
     @field_validator("host", "admin_host")
     @classmethod
     def _check_hosts(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        bare = value[1:-1] if value.startswith("[") and value.endswith("]") else value
-        if not _is_host(bare):
-            raise ValueError(
-                "is not an address: 127.0.0.1 listens on loopback, 0.0.0.0 on all IPv4 addresses, :: on all IPv6 addresses"
-            )
-        return bare
+        return None if value is None else checked_host(value)
 
     @model_validator(mode="after")
     def _check_ports(self) -> ServerSettings:
         if 0 < self.port == self.admin_port and _overlap(self.host, self.admin_address):
             raise _fault_of("port", "admin_port", message=f"both are {self.port}, at the same address")
+        return self
+
+    @model_validator(mode="after")
+    def _check_loop(self) -> ServerSettings:
+        """Check that requests are not sent back to the proxy itself, as far as the addresses show it."""
+        url = self.upstream_base
+        if self.upstream_socket is None:
+            own = ("port", self.host, self.port), ("admin_port", self.admin_address, self.admin_port)
+            for setting, host, port in own:
+                if port == url.port and _is_reached_by(host, url.host or ""):
+                    raise _fault_of("upstream", message=f"is this proxy itself, whose {setting} is {port}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_authorities(self) -> ServerSettings:
+        if self.upstream_ca_file is not None and not self.upstream.startswith("https://"):
+            raise _fault_of(
+                "upstream_ca_file",
+                "upstream",
+                message="only an https:// upstream has a certificate that can be verified",
+            )
         return self
 
     @model_validator(mode="after")
@@ -543,8 +556,9 @@ class ServerSettings(CoreSettings):
         try:
             url = URL(value)
             port = url.port
-        except ValueError:
-            raise ValueError("is not a URL; an example: http://127.0.0.1:8000") from None
+        except ValueError as error:
+            why = " whose port is from 1 to 65535" if "ort" in str(error) else ""
+            raise ValueError(f"is not a URL{why}; an example: http://127.0.0.1:8000") from None
         if url.scheme not in {"http", "https"} or not url.host:
             raise ValueError(
                 "must start with http:// or https:// and a host, or be unix: and the path of a socket; "
@@ -598,6 +612,19 @@ class ServerSettings(CoreSettings):
         return "host" if self.admin_host is None else "admin_host"
 
 
+def checked_host(value: str) -> str:
+    """Return an address to listen on, without brackets.
+
+    :raises ValueError: it is none, and has not the form of a name either; the message is the rest of a sentence.
+    """
+    bare = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+    if not _is_host(bare):
+        raise ValueError(
+            "is not an address: 127.0.0.1 listens on loopback, 0.0.0.0 on all IPv4 addresses, :: on all IPv6 addresses"
+        )
+    return bare
+
+
 def _checked_socket(value: str) -> str:
     """Return the address of a Unix socket, with one slash after the colon.
 
@@ -620,12 +647,10 @@ def _has_space(value: str) -> bool:
 
 def _is_host(value: str) -> bool:
     """Return whether a value is an address, or has the form of a host's name. Names of containers may have underscores."""
-    try:
-        ipaddress.ip_address(value)
-    except ValueError:
-        name = value.removesuffix(".")
-        return len(name) <= _LONGEST_NAME and all(_NAME_PART.fullmatch(part) for part in name.split("."))
-    return True
+    name = value.removesuffix(".")
+    return _is_address(value) or (
+        len(name) <= _LONGEST_NAME and all(_NAME_PART.fullmatch(part) for part in name.split("."))
+    )
 
 
 def _overlap(one: str, other: str) -> bool:
@@ -635,6 +660,25 @@ def _overlap(one: str, other: str) -> bool:
         or ((":" in first) == (":" in second) and not {first, second}.isdisjoint(_ALL_ADDRESSES))
         for first, second in product(_addresses(one), _addresses(other))
     )
+
+
+def _is_reached_by(host: str, name: str) -> bool:
+    """Return whether who listens on a host is reached by a name, as far as the two show it."""
+    own = (each for each in _addresses(name) if _is_address(each) and _is_of_this_machine(each))
+    return host == name or any(_overlap(host, each) for each in own)
+
+
+def _is_of_this_machine(address: str) -> bool:
+    parsed = ipaddress.ip_address(address)
+    return parsed.is_loopback or parsed.is_unspecified
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _addresses(host: str) -> tuple[str, ...]:
@@ -662,9 +706,10 @@ def load(
     flags: Mapping[str, Any],
     *,
     config_file: str | None = None,
+    ignored: Collection[str] = (),
 ) -> SettingsT:
     """Return the settings alone; see :func:`load_with_origins`."""
-    return load_with_origins(model, flags, config_file=config_file)[0]
+    return load_with_origins(model, flags, config_file=config_file, ignored=ignored)[0]
 
 
 def load_with_origins(
@@ -672,12 +717,14 @@ def load_with_origins(
     flags: Mapping[str, Any],
     *,
     config_file: str | None = None,
+    ignored: Collection[str] = (),
 ) -> tuple[SettingsT, dict[str, str]]:
     """Merge flags, environment, TOML file and defaults; return the settings and where each value comes from.
 
     :param model: :class:`ServerSettings` or :class:`CoreSettings`; keys that only the other one has are known, and ignored.
     :param flags: field name → value, only those given on the command line.
     :param config_file: path of a TOML file; without it, the one that ``SSE_PROXY_CONFIG`` names.
+    :param ignored: names of settings that mean nothing to the caller: known, and left at their defaults unread.
     :return: the settings, and field name → flag, variable or file as the operator spelt it; a default has no entry.
     :raises SettingsError: an unknown key, a value that cannot be used, or a file that cannot be read.
     """
@@ -691,7 +738,7 @@ def load_with_origins(
     origin: dict[str, str] = {}
     for source, layer in layers:
         for name, value in layer.items():
-            if name in model.model_fields:
+            if name in model.model_fields and name not in ignored:
                 values[name] = value
                 origin[name] = _spell(name, source, path)
     try:
@@ -730,6 +777,13 @@ def _split(value: Any) -> Any:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
+
+
+def _split_each(value: Any) -> Any:
+    """Split a value, and each of the values of a flag that was repeated."""
+    if isinstance(value, (list, tuple)):
+        return tuple(part for each in value for part in (_split(each) if isinstance(each, str) else (each,)))
+    return _split(value)
 
 
 def _read_file(path: str) -> dict[str, Any]:

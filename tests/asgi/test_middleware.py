@@ -544,6 +544,26 @@ class TestProtocol:
         with pytest.raises(SettingsError, match="SSE_PROXY_DIALECT"):
             Repair(answering([]))
 
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("PORT", "9001"),
+            ("HOST", "http://nowhere"),
+            ("WORKERS", "many"),
+            ("UPSTREAM", "nonsense"),
+            ("UPSTREAM_CA_FILE", "/no/such/file"),
+            ("UPSTREAM_API_KEY_FILE", "/no/such/file"),
+            ("TLS_CERT_FILE", "/no/such/file"),
+            ("TRUSTED_PROXIES", "nobody"),
+        ],
+    )
+    def test_settings_that_mean_nothing_here(
+        self, name: str, value: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A file of settings may be that of a proxy beside it, and must not stop vLLM."""
+        monkeypatch.setenv(f"SSE_PROXY_{name}", value)
+        Repair(answering([]))
+
     async def test_the_application_as_upstream(self) -> None:
         async def silent(scope: Scope, receive: Receive, send: Send) -> None:
             assert (await receive())["type"] == "http.request"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 import tomllib
 
@@ -9,6 +10,7 @@ import yaml
 
 from tests.support.deploying import DASHBOARD, DEPLOY, ROOT, RULES
 from vllm_sse_proxy import __version__
+from vllm_sse_proxy.config import ServerSettings
 
 CHART = DEPLOY / "helm" / "vllm-sse-proxy"
 
@@ -33,6 +35,21 @@ def test_the_readme_has_every_value() -> None:
             [f"{name}.{member}" for member in value] if isinstance(value, dict) and value else [name]
         ):
             assert f"| `{shown}` |" in readme
+
+
+def test_settings_are_those_of_the_proxy_that_the_chart_does_not_set_itself() -> None:
+    """A misspelt one is refused when it is rendered, and not by a pod that does not start."""
+    properties = json.loads((CHART / "values.schema.json").read_text("utf-8"))["properties"]
+    own = {
+        "upstream",
+        "host",
+        "port",
+        "admin_host",
+        "admin_port",
+        "drain_delay_seconds",
+        "drain_timeout_seconds",
+    }
+    assert set(properties["settings"]["propertyNames"]["enum"]) == ServerSettings.model_fields.keys() - own
 
 
 def test_the_chart_says_where_it_comes_from() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import ssl
 import time
+from argparse import Namespace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from tests.support.refusing import RefusingUpstream
 from tests.support.upstream import json_answer
 from vllm_sse_proxy import __version__
 from vllm_sse_proxy.cli import main
+from vllm_sse_proxy.cli.probe import _settings
 from vllm_sse_proxy.config import ServerSettings
 from vllm_sse_proxy.demo.clients import Answer
 from vllm_sse_proxy.demo.protocols import CHAT, COMPLETIONS, MESSAGES, RESPONSES
@@ -466,6 +468,44 @@ class TestNotVllm:
         assert "in front of this server already" in found.target.notes[0]
         assert {result.verdict for result in found.of(RESPONSES)} <= {Verdict.FINE, Verdict.ADAPTED}
 
+    async def test_the_demo_is_told_from_a_vllm(self) -> None:
+        """It has one recording for all requests, so what is missing there is not a server's fault."""
+        async with serving(make_upstream(event_delay_seconds=0), "127.0.0.1") as url:
+            found = await probe(options(url, model="demo/dict-delta"))
+        (note,) = found.target.notes
+        assert note.startswith("This is the demo")
+
+    async def test_a_proxy_on_the_ports_that_serve_has_by_default(self) -> None:
+        """What is probed may listen where a proxy listens by default, which probe itself does not."""
+        for port in 9000, 9001:
+            assert _settings(Namespace(url=f"http://127.0.0.1:{port}", ca_file=None)).upstream.endswith(
+                str(port)
+            )
+
+    async def test_a_unix_socket(self, tmp_path: Path) -> None:
+        runner = web.AppRunner(application(chat(CONFORMING)), access_log=None, shutdown_timeout=0)
+        await runner.setup()
+        path = tmp_path / "vllm.sock"
+        await web.UnixSite(runner, str(path)).start()
+        found = await probe(options(f"unix:{path}"))
+        assert found.results[0].verdict is Verdict.FINE
+        assert found.target.url == f"unix:{path}"
+        assert not any("at the address" in (result.remark or "") for result in found.results)
+        await runner.cleanup()
+        with pytest.raises(ProbeError, match="--uds"):
+            await probe(options(f"unix:{path}"))
+        with pytest.raises(ProbeError, match=r"No such file or directory\. Is vLLM running, with --uds"):
+            await probe(options(f"unix:{tmp_path}/none.sock"))
+
+    async def test_a_refused_request_at_a_unix_socket(self, tmp_path: Path) -> None:
+        """It goes a second time, through a proxy on loopback."""
+        runner = web.AppRunner(application(), access_log=None, shutdown_timeout=0)
+        await runner.setup()
+        await web.UnixSite(runner, str(tmp_path / "vllm.sock")).start()
+        found = await probe(options(f"unix:{tmp_path}/vllm.sock"))
+        assert found.absent
+        await runner.cleanup()
+
     def test_other_errors_are_named(self) -> None:
         assert unreachable("u", aiohttp.ClientPayloadError()) == "u: ClientPayloadError"
         assert "TLS failed: REASON" in unreachable("u", _ssl_error())
@@ -612,7 +652,9 @@ class TestCommand:
             (["http://a:1", "--api-key-env", "NOT_SET"], "NOT_SET is not set"),
             (["http://a:1", "--api-key-env", "ODD"], "cannot be sent"),
             (["http://a:1", "--html", "/no/such/folder/page.html"], "No such file"),
-            (["https://a:1", "--ca-file", "/no/such/file"], "/no/such/file"),
+            (["https://a:1", "--ca-file", "/no/such/file"], "--ca-file: /no/such/file: No such file"),
+            (["http://a:1", "--ca-file", "/no/such/file"], "--ca-file: only an https:// upstream"),
+            (["unix:some.sock"], "must have the whole path of a socket"),
         ],
     )
     async def test_usage(
@@ -634,7 +676,7 @@ class TestCommand:
     async def test_times(self, value: str, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit):
             main(["probe", "http://a:1", "--most-seconds", value])
-        assert f"invalid seconds value: '{value}'" in capsys.readouterr().err
+        assert f"'{value}' is not a number above 0" in capsys.readouterr().err
 
 
 def test_cases_have_names_of_their_own() -> None:

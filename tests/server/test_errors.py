@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import orjson
 import pytest
+from aiohttp.client_exceptions import UnixClientConnectorError
 from aiohttp.client_reqrep import ConnectionKey
 from aioresponses import aioresponses
 
@@ -123,3 +125,38 @@ async def test_what_is_no_http_is_answered_without_repeating_it(
     assert b"xxx" not in got.body
     assert metric(proxy, "requests_total", route="other", code="4xx") == 1
     assert upstream.requests == []
+
+
+REFUSED = ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 80)")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (aiohttp.ClientConnectorError(KEY, REFUSED), "vllm.test:80: Connection refused"),
+        (aiohttp.ClientConnectorError(KEY._replace(host="::1"), REFUSED), "[::1]:80: Connection refused"),
+        (
+            aiohttp.ClientConnectorDNSError(KEY, socket.gaierror(-2, "Name or service not known")),
+            "vllm.test:80: Name or service not known",
+        ),
+        (aiohttp.ClientConnectorError(KEY, OSError("all failed")), "vllm.test:80: all failed"),
+        (
+            aiohttp.ClientConnectorSSLError(KEY, ssl.SSLError(1, "[SSL] wrong version number")),
+            "vllm.test:80: [SSL] wrong version number",
+        ),
+        (
+            aiohttp.ClientConnectorCertificateError(KEY, ValueError("has expired")),
+            "vllm.test:80: has expired",
+        ),
+        (
+            UnixClientConnectorError("/run/vllm.sock", KEY, FileNotFoundError(2, "whatever")),
+            "/run/vllm.sock: No such file or directory",
+        ),
+        (TimeoutError(), "no answer in time"),
+        (TimeoutError("slow"), "slow"),
+        (ValueError("is not JSON"), "is not JSON"),
+    ],
+)
+def test_reasons_are_plain(error: Exception, said: str) -> None:
+    assert errors.reason_of(error) == said
+    assert "ssl:" not in said

@@ -227,7 +227,6 @@ class TestFirstLook:
     @pytest.mark.parametrize(
         ("steps", "status"),
         [
-            (json_answer({"error": "key"}, status=401, reason="Unauthorized"), 401),
             (answer(b"not JSON"), 200),
             (json_answer([]), 200),
             (answer(b"x" * 300_000), 200),
@@ -246,6 +245,30 @@ class TestFirstLook:
         await self.look(proxy)
         (line,) = lines(caplog, "upstream answers, but not with a list of models")
         assert (line["level"], line["models_status"], line["version_status"]) == ("WARNING", status, 404)
+
+    @pytest.mark.parametrize(
+        ("user", "level", "message"),
+        [
+            ("", "INFO", "upstream answers, and wants a key"),
+            ("user:secret@", "WARNING", "upstream answers, and does not accept the key"),
+        ],
+    )
+    async def test_a_key_is_wanted(
+        self,
+        upstream: FakeUpstream,
+        start: Start,
+        caplog: pytest.LogCaptureFixture,
+        user: str,
+        level: str,
+        message: str,
+    ) -> None:
+        """Where the proxy has none, clients may: then nothing is wrong."""
+        caplog.set_level(logging.INFO, "vllm_sse_proxy")
+        upstream.answer(*json_answer({"version": "0.32.0"}))
+        upstream.answer(*json_answer({"error": "key"}, status=401, reason="Unauthorized"))
+        await self.look(await start(upstream=upstream.url.replace("http://", f"http://{user}")))
+        (line,) = lines(caplog, message)
+        assert (line["level"], line["models_status"], line["upstream_version"]) == (level, 401, "0.32.0")
 
     @pytest.mark.parametrize("steps", [(Cut(),), (Head(), Chunk(b"{"), Cut())])
     async def test_it_is_never_fatal(

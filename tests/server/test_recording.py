@@ -291,9 +291,23 @@ class TestFailures:
     async def test_a_folder_that_cannot_be_written(self, tmp_path: Path) -> None:
         file = tmp_path / "file"
         file.write_text("")
+        with pytest.raises(SettingsError, match="record: "):
+            recording.find_folder(ServerSettings(upstream="http://a:1", record=str(file)))
         server = Server(ServerSettings(upstream="http://a:1", port=0, admin_port=0, record=str(file)))
         with pytest.raises(SettingsError, match="record: "):
             await server.start()
+
+    def test_a_folder_is_found_out_about_and_not_made(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = tmp_path / "not" / "there"
+        settings = ServerSettings(upstream="http://a:1", record=str(folder))
+        recording.find_folder(settings)
+        assert not folder.parent.exists()
+        monkeypatch.setattr("os.access", lambda *_: False)
+        with pytest.raises(SettingsError, match=f"^record: {folder}: {tmp_path}: Permission denied$"):
+            recording.find_folder(settings)
+        recording.find_folder(ServerSettings(upstream="http://a:1"))
 
     def test_workers_do_not_even_start(self, tmp_path: Path) -> None:
         file = tmp_path / "file"

@@ -171,14 +171,15 @@ def test_certificates_that_cannot_be_used_are_reported_in_a_line(
     for command in (["serve"], ["config", "check"]):
         assert main([*command, "--upstream", "http://vllm.test", *flags]) == 2
         (line,) = capsys.readouterr().err.splitlines()
-        assert line.startswith("vllm-sse-proxy: tls_cert_file, tls_key_file: ")
+        names = f"tls_cert_file: {cert}" if fault == "missing" else "tls_cert_file, tls_key_file"
+        assert line.startswith(f"vllm-sse-proxy: {names}: ")
 
 
 def test_authorities_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ("--upstream-ca-file", str(tmp_path / "none.pem"), "--port", "0", "--admin-port", "0")
     for command in (["serve"], ["config", "check"]):
         assert main([*command, "--upstream", "https://vllm.test", *flags]) == 2
-        assert "upstream_ca_file: No such file" in capsys.readouterr().err
+        assert f"upstream_ca_file: {tmp_path}/none.pem: No such file" in capsys.readouterr().err
 
 
 def test_a_certificate_needs_its_key() -> None:

@@ -31,6 +31,15 @@ if TYPE_CHECKING:
 
 _ITSELF: Final = "http://application.invalid"
 """Stands for upstream in the settings: nothing is ever sent there."""
+_OF_THE_PROXY: Final = frozenset(
+    name
+    for name in ServerSettings.model_fields
+    if name.startswith(
+        ("host", "port", "admin_", "workers", "tls_", "upstream_", "drain_", "client_", "record")
+    )
+    or name in {"allow_paths", "preserve_host", "trusted_proxies", "look_at_upstream", "otel"}
+)
+"""Settings of ports, connections and processes, which are vLLM's here: a file may hold them for a proxy beside it."""
 
 
 class Repair:
@@ -42,7 +51,7 @@ class Repair:
 
     def __init__(self, app: Application) -> None:
         self._app = app
-        self._settings = load(ServerSettings, {"upstream": _ITSELF})
+        self._settings = _settings()
         self._metrics = metrics_of_this_process()
         upstream = cast("Upstream", AppUpstream(app))
         self._routes = RouteTable(handlers_of(FAMILIES, self._settings, upstream))
@@ -146,7 +155,7 @@ def metrics_of_this_process() -> Metrics:
     Where ``PROMETHEUS_MULTIPROC_DIR`` is set, as vLLM does for several API servers, prometheus_client keeps the values in
     files there, and vLLM's ``/metrics`` adds up those of all processes.
     """
-    return Metrics(FAMILIES, load(ServerSettings, {"upstream": _ITSELF}), registry=REGISTRY)
+    return Metrics(FAMILIES, _settings(), registry=REGISTRY)
 
 
 def _with_length(scope: Scope, raw: RawHeaders, body: bytes | None, incoming: Incoming) -> Scope:
@@ -157,3 +166,11 @@ def _with_length(scope: Scope, raw: RawHeaders, body: bytes | None, incoming: In
     if "content-length" in headers:
         headers["content-length"] = str(len(body))
     return {**scope, "headers": encoded(headers)}
+
+
+def _settings() -> ServerSettings:
+    """Return the settings.
+
+    :raises SettingsError: one that counts here cannot be used.
+    """
+    return load(ServerSettings, {"upstream": _ITSELF}, ignored=_OF_THE_PROXY)

@@ -69,7 +69,10 @@ def _dispatch(arguments: list[str]) -> int:
     }
     # No option before the command takes a value, so the first other word is the command.
     named = next((word for word in arguments if not word.startswith("-")), None)
-    if named not in parsers:
+    if named is not None and named not in parsers:
+        hint = nearest(named, list(COMMANDS)) or f"; there are: {', '.join(COMMANDS)}"
+        raise UsageError(f"unknown command {named!r}{hint}")
+    if named is None:
         parser.parse_args(arguments)
         raise UsageError("no command was given")  # pragma: no cover - argparse has said so already
     command = import_module(f"{__name__}.{named}")
@@ -85,5 +88,9 @@ def _unknown_arguments(words: list[str], parser: argparse.ArgumentParser) -> lis
     known = [flag for action in parser._actions for flag in action.option_strings]  # noqa: SLF001 - there is no other way
     flags = [word.partition("=")[0] for word in words if word.startswith("-")]
     if not flags:
-        return [f"unexpected argument {word}" for word in words]
+        return [f"unexpected argument {word}{_meant(word, known)}" for word in words]
     return [f"unknown argument {flag}{nearest(flag, known, prefix='--')}" for flag in flags]
+
+
+def _meant(word: str, known: list[str]) -> str:
+    return "; did you mean --upstream URL?" if "://" in word and "--upstream" in known else ""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
-from vllm_sse_proxy.cli.families import add_family, expects_done, read_request, recognised
+from vllm_sse_proxy.cli.families import (
+    HTTP_HEAD,
+    add_family,
+    expects_done,
+    kind_of,
+    read_request,
+    recognised,
+)
 from vllm_sse_proxy.cli.files import add_input, open_input
 from vllm_sse_proxy.cli.settings import add_settings, load
 from vllm_sse_proxy.config import CoreSettings
@@ -17,7 +23,7 @@ from vllm_sse_proxy.families.messages import conformance as messages
 from vllm_sse_proxy.families.recognition import Family, StreamRecogniser
 from vllm_sse_proxy.families.responses import conformance as responses
 from vllm_sse_proxy.families.transcriptions import conformance as transcriptions
-from vllm_sse_proxy.sse import FrameDecoder, FrameTooLargeError
+from vllm_sse_proxy.sse import FrameDecoder
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -60,7 +66,8 @@ def run(options: Namespace) -> int:
     for violation in found:
         print(violation)
     sys.stdout.flush()
-    print(f"{len(found)} violations" if found else "conforming", file=sys.stderr)
+    count = f"{len(found)} violation{'' if len(found) == 1 else 's'}"
+    print(count if found else "conforming", file=sys.stderr)
     return 1 if found else 0
 
 
@@ -69,11 +76,13 @@ def _other(stream: bytes, family: Family | None, named: str | None) -> str | Non
 
     :param family: as it was recognised, or named on the command line.
     """
+    if stream.lstrip().startswith(HTTP_HEAD):
+        return f"this is not a stream, but {kind_of(stream)}"
     if named is None:
         if family is not None:
             return None
         known = ", ".join(one.value for one in Family)
-        return f"this is not a stream of any known family ({known}), but {_kind_of(stream)}"
+        return f"this is not a stream of any known family ({known}), but {kind_of(stream)}"
     recogniser = StreamRecogniser(len(stream) + 1)
     found = recogniser.feed(stream)
     if found is not None and found is not family:
@@ -83,34 +92,8 @@ def _other(stream: bytes, family: Family | None, named: str | None) -> str | Non
         and stream.strip()
         and not any(frame.data for frame in FrameDecoder().feed(stream + b"\n\n"))
     ):
-        return f"this is not a {named} stream, but {_kind_of(stream)}"
+        return f"this is not a {named} stream, but {kind_of(stream)}"
     return None
-
-
-def _kind_of(stream: bytes) -> str:
-    """Return what bytes are that bear no mark of a family."""
-    begins = stream.lstrip()
-    if not begins:
-        return "empty"
-    if begins.startswith(b"HTTP/"):
-        return "an HTTP answer with its head: leave out the head (curl without -i)"
-    if begins[:1] == b"<":
-        return "a page of HTML or XML"
-    try:
-        json.loads(stream)
-    except ValueError:
-        pass
-    else:
-        return "one JSON document: an answer that is not streamed, or an error"
-    try:
-        count = sum(
-            frame.comment is None and bool(frame.data) for frame in FrameDecoder().feed(stream + b"\n\n")
-        )
-    except FrameTooLargeError:
-        return "something without the events of a stream"
-    if count == 0:
-        return "text without a single event: no line begins with data:"
-    return f"a stream of something else: none of its {count} events bears the mark of a family"
 
 
 _JUDGES: Final[dict[Family, Callable[..., list[Violation]]]] = {

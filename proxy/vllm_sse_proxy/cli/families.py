@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from vllm_sse_proxy.cli.files import recording_of
 from vllm_sse_proxy.cli.usage import READ_BYTES, UsageError
 from vllm_sse_proxy.families.recognition import Family, StreamRecogniser
+from vllm_sse_proxy.sse import FrameDecoder, FrameTooLargeError
 from vllm_sse_proxy.stream.ending import BodyEnd
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
 
+
+HTTP_HEAD: Final = b"HTTP/"
+"""How the head of an answer begins, which `curl -i` puts before a stream."""
 
 REQUEST_FILE: Final = "request.json"
 ORIGIN_FILE: Final = "origin.toml"
@@ -102,3 +106,29 @@ def recognised(source: BufferedReader, name: str | None) -> tuple[Family | None,
         if recogniser.feed(chunk) is not None or recogniser.gave_up:
             break
     return recogniser.finish(), chain(read, chunks)
+
+
+def kind_of(stream: bytes) -> str:
+    """Return what bytes are that bear no mark of a family."""
+    begins = stream.lstrip()
+    if not begins:
+        return "empty"
+    if begins.startswith(HTTP_HEAD):
+        return "an HTTP answer with its head: leave out the head (curl without -i)"
+    if begins[:1] == b"<":
+        return "a page of HTML or XML"
+    try:
+        json.loads(stream)
+    except ValueError:
+        pass
+    else:
+        return "one JSON document: an answer that is not streamed, or an error"
+    try:
+        count = sum(
+            frame.comment is None and bool(frame.data) for frame in FrameDecoder().feed(stream + b"\n\n")
+        )
+    except FrameTooLargeError:
+        return "something without the events of a stream"
+    if count == 0:
+        return "text without a single event: no line begins with data:"
+    return f"a stream of something else: none of its {count} events bears the mark of a family"

@@ -41,10 +41,18 @@ def open_input(path: str | None, files: ExitStack) -> BufferedReader:
     if path is None or path == "-":
         return cast("BufferedReader", sys.stdin.buffer)
     folder = recording_of(path)
+    if folder is not None and not (folder / UPSTREAM_FILE).exists():
+        raise UsageError(f"{path}: is a folder without {UPSTREAM_FILE}, so not a recording{_inside(folder)}")
     try:
         return files.enter_context((Path(path) if folder is None else folder / UPSTREAM_FILE).open("rb"))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from None
+
+
+def _inside(folder: Path) -> str:
+    """Return a hint at a recording in a folder of recordings; empty if there is none."""
+    found = min((each.parent for each in folder.glob(f"*/{UPSTREAM_FILE}")), default=None)
+    return "" if found is None else f"; there are recordings in it, such as {found}"
 
 
 def open_output(path: str | None, source: str | None, files: ExitStack) -> IO[bytes]:

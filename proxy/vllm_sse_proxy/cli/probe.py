@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
 import sys
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from vllm_sse_proxy.cli.usage import PROGRAM, UsageError
 from vllm_sse_proxy.config import ServerSettings, SettingsError, load
 from vllm_sse_proxy.demo.report import Screen
 from vllm_sse_proxy.logs import logger
+from vllm_sse_proxy.numbers import positive_seconds
 from vllm_sse_proxy.probe import report
 from vllm_sse_proxy.probe.page import page
 from vllm_sse_proxy.probe.session import Options, probe
@@ -47,14 +47,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--silence-seconds",
-        type=seconds,
+        type=positive_seconds,
         default=60.0,
         metavar="SECONDS",
         help="how long the server may be silent within one answer (default: 60)",
     )
     parser.add_argument(
         "--most-seconds",
-        type=seconds,
+        type=positive_seconds,
         default=300.0,
         metavar="SECONDS",
         help="how long all of it may take; what is not over then is left out (default: 300)",
@@ -80,9 +80,7 @@ def run(options: Namespace) -> int:
         print(f"{PROGRAM}: {_without(str(error), wanted.key)}", file=sys.stderr)
         return int(ExitCode.UNPROBED)
     except SettingsError as error:
-        raise UsageError(
-            *(line.replace("upstream_ca_file", options.ca_file) for line in error.lines)
-        ) from None
+        raise UsageError(*(line.replace("upstream_ca_file", "--ca-file") for line in error.lines)) from None
     finally:
         if watched:
             print("\r\033[K", end="", file=sys.stderr)
@@ -96,14 +94,20 @@ def run(options: Namespace) -> int:
 
 
 def _settings(options: Namespace) -> ServerSettings:
-    given = {"upstream": options.url, "upstream_ca_file": options.ca_file}
+    # It listens nowhere: a proxy on this machine's own ports may be what is probed.
+    given = {"upstream": options.url, "upstream_ca_file": options.ca_file, "port": 0, "admin_port": 0}
     try:
         return ServerSettings(**{name: value for name, value in given.items() if value is not None})
     except ValueError:  # pydantic's errors are; said as `serve` says them
         try:
             load(ServerSettings, given)
         except SettingsError as error:
-            lines = [line.replace("--upstream:", f"{options.url!r}") for line in error.lines]
+            lines = [
+                line.replace("--upstream-ca-file, --upstream:", "--ca-file:").replace(
+                    "--upstream:", f"{options.url!r}"
+                )
+                for line in error.lines
+            ]
             raise UsageError(*lines) from None
         raise
 
@@ -150,11 +154,3 @@ def _write(path: str, text: str) -> None:
 
 def _show(done: int, total: int) -> None:
     print(f"\r{done} of {total} requests", end="", file=sys.stderr, flush=True)
-
-
-def seconds(text: str) -> float:
-    """Read a time; argparse says it by this name."""
-    value = float(text)
-    if not (value > 0 and math.isfinite(value)):
-        raise ValueError(text)
-    return value

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from vllm_sse_proxy.cli.explaining import Explainer, Explanation
 from vllm_sse_proxy.cli.families import add_family, end_of, read_request, recognised
 from vllm_sse_proxy.cli.files import add_input, open_input, open_output
 from vllm_sse_proxy.cli.settings import add_settings, load
+from vllm_sse_proxy.cli.usage import PROGRAM
 from vllm_sse_proxy.config import CoreSettings
 from vllm_sse_proxy.demo.report import Screen
 from vllm_sse_proxy.families import FAMILIES
@@ -23,11 +24,16 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.stream.ending import BodyEnd
 
 
+_UNRECOGNISED: Final = (
+    f"{PROGRAM}: nothing in the input says which protocol it is of; it is repaired as a stream of responses that broke off "
+    "(--family names another; check says what the input is)"
+)
+
+
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     add_input(parser)
     add_family(parser)
-    add_settings(parser, CoreSettings)
     parser.add_argument("-o", "--output", metavar="FILE", help="file to write (default: standard output)")
     parser.add_argument(
         "--summary", action="store_true", help="summarise on standard error what was repaired"
@@ -37,6 +43,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="print which repair did what to which event, as a diff, instead of the stream (which -o still writes)",
     )
+    add_settings(parser, CoreSettings)
 
 
 def run(options: Namespace) -> int:
@@ -48,6 +55,8 @@ def run(options: Namespace) -> int:
         is_shown = not options.explain or options.output is not None
         sink = open_output(options.output, options.file, files) if is_shown else None
         name, chunks = recognised(source, options.family)
+        if name is None:
+            print(_UNRECOGNISED, file=sys.stderr)
         known = name or Family.RESPONSES
         family = next(family for family in FAMILIES if family.name == known.value)
         normalizer = StreamNormalizer(settings.plan(family), family.context("", request))

@@ -15,7 +15,11 @@ SettingsT = TypeVar("SettingsT", bound=CoreSettings)
 
 
 def add_settings(parser: argparse.ArgumentParser, model: type[CoreSettings]) -> None:
-    """Add a flag for each setting. Its value stays text: the settings themselves know what is valid."""
+    """Add a flag for each setting, behind the command's own arguments.
+
+    A flag's value stays text: the settings themselves know what is valid.
+    """
+    parser.usage = _short_usage(parser)
     group = parser.add_argument_group("settings")
     group.add_argument(
         "--config", metavar="FILE", help="TOML file with settings by name (environment: SSE_PROXY_CONFIG)"
@@ -37,6 +41,12 @@ def add_settings(parser: argparse.ArgumentParser, model: type[CoreSettings]) -> 
             group.add_argument(flag_name(name), metavar=metavar, **options)
         else:
             group.add_argument(flag_name(name), metavar=_placeholder(name), **options)
+
+
+def _short_usage(parser: argparse.ArgumentParser) -> str:
+    """Return the usage of a command's own arguments, without 40 flags of settings, which an error would drown in."""
+    usage = " ".join(parser.format_usage().removeprefix("usage: ").split())
+    return f"{usage}\n       [--config FILE] [--SETTING VALUE ...]".replace("%", "%%")
 
 
 def load(options: argparse.Namespace, model: type[SettingsT]) -> SettingsT:

@@ -6,9 +6,14 @@ both are asked the same things over sockets. What strict clients make of either 
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING
 
+from yarl import URL
+
+from vllm_sse_proxy.config import checked_host
 from vllm_sse_proxy.demo import session
+from vllm_sse_proxy.numbers import milliseconds, port_number
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -26,12 +31,17 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="show this recording only (may be given more than once)",
     )
     parser.add_argument(
-        "--host", default="127.0.0.1", help="address that all servers of the demo bind (default: 127.0.0.1)"
+        "--host",
+        type=_host,
+        default="127.0.0.1",
+        help="address that all servers of the demo bind (default: 127.0.0.1)",
     )
-    parser.add_argument("--port", type=int, default=0, help="port of the proxy (default: any that is free)")
+    parser.add_argument(
+        "--port", type=port_number, default=0, help="port of the proxy (default: any that is free)"
+    )
     parser.add_argument(
         "--event-delay-ms",
-        type=float,
+        type=milliseconds,
         default=4.0,
         metavar="MS",
         help="pause between two replayed events, in milliseconds (default: 4)",
@@ -43,6 +53,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--traffic",
+        type=_server,
         metavar="URL",
         help="only ask the proxy at URL for one recording after the other until Ctrl-C, so that its metrics move",
     )
@@ -61,3 +72,22 @@ def run(namespace: Namespace) -> int:
             traffic=namespace.traffic,
         )
     )
+
+
+def _host(text: str) -> str:
+    try:
+        return checked_host(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} {error}") from None
+
+
+def _server(text: str) -> str:
+    try:
+        url = URL(text)
+    except ValueError:
+        url = URL()
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not the URL of a server, such as http://127.0.0.1:9000"
+        )
+    return text.rstrip("/").removesuffix("/v1")

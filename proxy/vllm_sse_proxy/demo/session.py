@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import signal
 import sys
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -21,6 +22,7 @@ from vllm_sse_proxy.demo.report import Comparison, Screen, Side, render, summary
 from vllm_sse_proxy.demo.scenarios import SCENARIOS, Scenario
 from vllm_sse_proxy.demo.upstream import make_upstream
 from vllm_sse_proxy.server import Server
+from vllm_sse_proxy.server.errors import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
@@ -86,9 +88,10 @@ async def run(options: Options, out: TextIO) -> int:
     upstream = make_upstream(event_delay_seconds=options.event_delay_seconds)
     async with serving(upstream, options.host) as direct, proxying(direct, options) as (proxied, admin):
         out.write(f"upstream {direct}, replaying recordings\nproxy    {proxied}, in front of it\n")
-        out.write(
-            "Codex, the openai helper and the agent are imitations, true to measurements of the real ones.\n\n"
+        imitations = (
+            "Codex, the openai helper and the agent are imitations, true to measurements of the real ones."
         )
+        out.write(textwrap.fill(imitations, screen.width) + "\n\n")
         comparisons = []
         async with aiohttp.ClientSession(timeout=REQUEST_LIMIT) as client:
             for scenario in scenarios:
@@ -123,7 +126,7 @@ async def make_traffic(server: str, scenarios: Sequence[Scenario], out: TextIO, 
                 answer = await ask(client, server, scenario)
                 out.write(f"{scenario.name}: {answer.status}, {len(answer.body)} bytes\n")
             except (aiohttp.ClientError, TimeoutError) as error:
-                out.write(f"{scenario.name}: {str(error) or type(error).__name__}\n")
+                out.write(f"{scenario.name}: {reason_of(error)}\n")
             out.flush()
             await asyncio.wait({stop}, timeout=TRAFFIC_PAUSE_SECONDS)
             if stop.done():

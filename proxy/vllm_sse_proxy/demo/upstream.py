@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from vllm_sse_proxy.demo.protocols import CHAT, MESSAGES, RESPONSES
 from vllm_sse_proxy.demo.scenarios import SCENARIOS, Scenario, scenario_for
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.demo.protocols import Protocol
 
 CREATED_AT: Final = 1_764_028_800
+DEMO_VERSION: Final = "demo"
+"""What /version says, and vLLM's never does."""
 _EVENT_DELAY: Final = web.AppKey("event_delay_seconds", float)
 
 
@@ -69,7 +71,8 @@ async def _messages(request: web.Request) -> web.StreamResponse:
 
 async def _replay(request: web.Request, scenario: Scenario) -> web.StreamResponse:
     answer = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
-    answer.enable_chunked_encoding()
+    if request.version >= HttpVersion11:  # nginx asks with HTTP/1.0 unless it is configured otherwise
+        answer.enable_chunked_encoding()
     with contextlib.suppress(ConnectionError):  # the client has left
         await answer.prepare(request)
         for event in events_of(scenario.body):
@@ -130,7 +133,7 @@ async def _models(_request: web.Request) -> web.Response:
 
 
 async def _version(_request: web.Request) -> web.Response:
-    return web.json_response({"version": "demo"})
+    return web.json_response({"version": DEMO_VERSION})
 
 
 async def _health(_request: web.Request) -> web.Response:

@@ -78,19 +78,31 @@ async def probe(options: Options, progress: Callable[[int, int], None] = lambda 
     timeout = aiohttp.ClientTimeout(
         total=None, sock_connect=CONNECT_SECONDS, sock_read=options.silence_seconds
     )
-    connector = aiohttp.TCPConnector(limit=0, ssl=upstream_context(settings) or True)
-    async with aiohttp.ClientSession(
-        connector=connector, timeout=timeout, headers=_headers(options)
-    ) as client:
+    async with (
+        aiohttp.ClientSession(
+            connector=_connector(settings), timeout=timeout, headers=_headers(options)
+        ) as client,
+        aiohttp.ClientSession(timeout=timeout, headers=_headers(options)) as of_proxy,
+    ):
         try:
             async with asyncio.timeout(options.most_seconds):
                 target = await look(client, base, settings.shown_upstream, options.model, options.key_name)
         except TimeoutError:
             raise ProbeError(unreachable(settings.shown_upstream, TimeoutError())) from None
         async with _proxying(settings, base, options) as proxied:
-            asker = _Asker(options, target, client, base, proxied, progress)
+            asker = _Asker(options, target, client, of_proxy, base, proxied, progress)
             await asker.run(began + options.most_seconds - time.monotonic())
     return Report(target, asker.results(), asker.absent, time.monotonic() - began, asker.sent, asker.died_at)
+
+
+def _connector(settings: ServerSettings) -> aiohttp.BaseConnector:
+    """Return the pool of connections to the server, wherever it listens.
+
+    :raises SettingsError: the file of authorities cannot be used.
+    """
+    if settings.upstream_socket is not None:
+        return aiohttp.UnixConnector(settings.upstream_socket, limit=0)
+    return aiohttp.TCPConnector(limit=0, ssl=upstream_context(settings) or True)
 
 
 @dataclass(eq=False)
@@ -100,6 +112,7 @@ class _Asker:
     options: Options
     target: Target
     client: aiohttp.ClientSession
+    of_proxy: aiohttp.ClientSession
     base: str
     proxied: _Proxied
     progress: Callable[[int, int], None]
@@ -165,7 +178,7 @@ class _Asker:
         async with self._slots:
             if self.died_at is not None:
                 return self._note(Result(case, remark=f"the server died at the request: {self.died_at}"))
-            before = await self._ask(self.base, case.protocol.path, request)
+            before = await self._ask(self.client, self.base, case.protocol.path, request)
             is_stream = before.error_message is None
             is_refusal = before.status in _REFUSALS and not before.silent
             if is_refusal or (is_stream and case.client is not None):
@@ -184,7 +197,7 @@ class _Asker:
     async def _through_the_proxy(self, asked: _Asked, before: Answer) -> Result:
         async with self.proxied.lock:  # what is counted meanwhile is this request's
             counts = self.proxied.counts()
-            after = await self._ask(self.proxied.url, asked.protocol.path, asked.request)
+            after = await self._ask(self.of_proxy, self.proxied.url, asked.protocol.path, asked.request)
             grown = {key: count - counts.get(key, 0) for key, count in self.proxied.counts().items()}
         repairs = {name: count for (kind, name), count in grown.items() if kind == "repairs" and count}
         comparison = Comparison(
@@ -197,11 +210,13 @@ class _Asker:
         requests = tuple(name for (kind, name), count in grown.items() if kind == "request" and count)
         return Result(asked.case, comparison, same_bytes=False, requests=requests)
 
-    async def _ask(self, server: str, path: str, request: Mapping[str, Any]) -> Answer:
+    async def _ask(
+        self, client: aiohttp.ClientSession, server: str, path: str, request: Mapping[str, Any]
+    ) -> Answer:
         """Ask; a server that does not answer is one that answers with an error."""
         self.sent += 1
         try:
-            answer = await asking.ask(self.client, f"{server}{path}", request)
+            answer = await asking.ask(client, f"{server}{path}", request)
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             message = unreachable(self.target.url, error)
             body = orjson.dumps({"error": {"message": message}})
@@ -265,7 +280,7 @@ class _Proxied:
 @contextlib.asynccontextmanager
 async def _proxying(settings: ServerSettings, base: str, options: Options) -> AsyncIterator[_Proxied]:
     inner = ServerSettings(
-        upstream=base,
+        upstream=settings.upstream if settings.upstream_socket else base,
         port=0,
         admin_port=0,
         upstream_ca_file=settings.upstream_ca_file,

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 from aiohttp import hdrs
+from aiohttp.client_exceptions import UnixClientConnectorError
 
 from vllm_sse_proxy.demo.clients import mapping, object_of
 from vllm_sse_proxy.demo.report import printable
+from vllm_sse_proxy.demo.upstream import DEMO_VERSION
 from vllm_sse_proxy.server.content import media_type_of
 from vllm_sse_proxy.server.headers import ERROR_HEADER
 from vllm_sse_proxy.spelling import nearest
@@ -136,14 +138,12 @@ def unreachable(url: str, error: Exception) -> str:
             return (
                 f"{url}: its certificate or TLS cannot be used: {reason} (--ca-file trusts another authority)"
             )
-        case aiohttp.ClientConnectorError() if isinstance(error.os_error, ConnectionRefusedError):
-            return f"{url}: nothing listens there. Is vLLM running, and is this its port?"
         case ssl.SSLError():
             return f"{url}: TLS failed: {error.reason}"
         case TimeoutError():
             return f"{url}: no answer in time"
         case aiohttp.ClientConnectorError():
-            return f"{url}: cannot be connected to: {error.os_error.strerror or error.os_error}"
+            return f"{url}: {_unconnected(error)}"
         case aiohttp.ServerDisconnectedError():
             return f"{url}: closed the connection without an answer. Is it http rather than https, or the other way round?"
         case aiohttp.ClientOSError():
@@ -152,6 +152,16 @@ def unreachable(url: str, error: Exception) -> str:
             return f"{url}: what answers is not HTTP"
         case _:
             return f"{url}: {type(error).__name__}"
+
+
+def _unconnected(error: aiohttp.ClientConnectorError) -> str:
+    """Return why no connection came about."""
+    reason = error.os_error.strerror or str(error.os_error)
+    if isinstance(error, UnixClientConnectorError):
+        return f"{reason}. Is vLLM running, with --uds and this path?"
+    if isinstance(error.os_error, ConnectionRefusedError):
+        return "nothing listens there. Is vLLM running, and is this its port?"
+    return f"cannot be connected to: {reason}"
 
 
 def _check(listing: _Page, url: str, key_name: str | None) -> None:
@@ -235,8 +245,13 @@ async def _notes(
         notes.append(
             f"It has no /version: perhaps what answers is not vLLM, but something in front of it{who}."
         )
-    elif listing.server and listing.server.partition("/")[0].lower() != "uvicorn":
+    elif release != DEMO_VERSION and listing.server and listing.server.partition("/")[0].lower() != "uvicorn":
         notes.append(
             f"What answers calls itself {listing.server}: something is in front of vLLM, and may change streams."
+        )
+    if release == DEMO_VERSION:
+        notes.append(
+            "This is the demo of vllm-sse-proxy, not a vLLM: it answers with one recording whatever is asked, so what is "
+            "missing of an option (a forced call, logprobs, usage, a second choice) says nothing."
         )
     return notes

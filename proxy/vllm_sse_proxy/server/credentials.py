@@ -63,11 +63,13 @@ def _key(path: str) -> str:
         with Path(path).open("rb") as file:
             raw = file.read(_MAX_BYTES + 1)
     except OSError as error:
-        raise SettingsError([f"upstream_api_key_file: {error.strerror or error}"]) from None
+        raise SettingsError([f"upstream_api_key_file: {path}: {error.strerror or error}"]) from None
     key = raw.strip()
     if not key or len(raw) > _MAX_BYTES or not all(0x21 <= byte <= 0x7E for byte in key):  # noqa: PLR2004 - "!" to "~"
         raise SettingsError(
-            ["upstream_api_key_file: must hold one key and nothing else: printable ASCII without spaces"]
+            [
+                f"upstream_api_key_file: {path}: must hold one key and nothing else: printable ASCII without spaces"
+            ]
         )
     return key.decode("ascii")
 

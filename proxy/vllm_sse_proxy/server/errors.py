@@ -6,6 +6,9 @@ it. The answer reveals no address, no path of ours and no exception text; those 
 
 from __future__ import annotations
 
+import os
+import socket
+import ssl
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -13,9 +16,11 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 import orjson
 from aiohttp import web
+from aiohttp.client_exceptions import UnixClientConnectorError
 
 from vllm_sse_proxy.config import Limit
 from vllm_sse_proxy.server.headers import ERROR_HEADER, REQUEST_ID_HEADER
+from vllm_sse_proxy.server.sockets import bracketed
 from vllm_sse_proxy.stream.family import openai_error
 
 if TYPE_CHECKING:
@@ -115,6 +120,31 @@ _BY_EXCEPTION: Final = (
 def problem_of(error: Exception) -> Problem:
     """Return what an exception of aiohttp's client, raised before upstream's answer, means to the client."""
     return next((problem for types, problem in _BY_EXCEPTION if isinstance(error, types)), PROTOCOL)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why upstream could not be asked, for the log and for people.
+
+    aiohttp's own text of a connection that failed speaks of TLS (``ssl:default``) where there is none.
+    """
+    match error:
+        case UnixClientConnectorError():
+            return f"{error.path}: {_cause_of(error.os_error)}"
+        case aiohttp.ClientConnectorCertificateError():
+            return f"{bracketed(error.host)}:{error.port}: {error.certificate_error}"
+        case aiohttp.ClientConnectorError():
+            return f"{bracketed(error.host)}:{error.port}: {_cause_of(error.os_error)}"
+        case TimeoutError() if not str(error):
+            return "no answer in time"
+        case _:
+            return str(error) or type(error).__name__
+
+
+def _cause_of(error: OSError) -> str:
+    """Return the system's own words; asyncio's repeat the address as a tuple. TLS and name resolution number theirs apart."""
+    if isinstance(error, (ssl.SSLError, socket.gaierror)) or not error.errno:
+        return error.strerror or str(error) or type(error).__name__
+    return os.strerror(error.errno)
 
 
 def failed_stream(failure: Failure) -> Problem:

@@ -18,6 +18,7 @@ from multidict import CIMultiDict
 
 from vllm_sse_proxy import __version__
 from vllm_sse_proxy.logs import emit
+from vllm_sse_proxy.server.errors import reason_of
 from vllm_sse_proxy.server.exchange import shortened
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _PATIENCE_SECONDS: Final = 5.0
 _MAX_BYTES: Final = 256 * 1024
 """A gateway's list of a thousand models."""
 _SHOWN_MODELS: Final = 8
+_WANTS_A_KEY: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 async def look_at(upstream: Upstream, credentials: Credentials, shown_upstream: str) -> None:
@@ -43,14 +45,22 @@ async def look_at(upstream: Upstream, credentials: Credentials, shown_upstream: 
             logging.WARNING,
             "upstream does not answer yet",
             upstream=shown_upstream,
-            reason=str(error) or type(error).__name__,
+            reason=reason_of(error),
         )
         return
     names = _names(models)
-    is_usual = models_status == HTTPStatus.OK and names is not None
+    level, message = logging.INFO, "upstream answers"
+    if models_status in _WANTS_A_KEY:
+        # Clients may have one. Only if the proxy sent its own, something is wrong.
+        level = logging.INFO if credentials.authorization is None else logging.WARNING
+        message += (
+            ", and wants a key" if credentials.authorization is None else ", and does not accept the key"
+        )
+    elif models_status != HTTPStatus.OK or names is None:
+        level, message = logging.WARNING, "upstream answers, but not with a list of models"
     emit(
-        logging.INFO if is_usual else logging.WARNING,
-        "upstream answers" if is_usual else "upstream answers, but not with a list of models",
+        level,
+        message,
         upstream=shown_upstream,
         upstream_version=_text(version.get("version")) if isinstance(version, dict) else None,
         version_status=version_status,

@@ -358,7 +358,7 @@ class Gateway:
             "upstream did not answer",
             request_id=exchange.request_id,
             code=problem.code,
-            reason=str(error) or type(error).__name__,
+            reason=errors.reason_of(error),
         )
         return ProxyError(problem)
 

@@ -13,6 +13,7 @@ the stream is over, and then written by a thread. So nothing waits for a disk, a
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 import json
 import logging
@@ -168,6 +169,25 @@ class Recorder:
                 break
             shutil.rmtree(self._folder / name, ignore_errors=True)
             total -= sizes[name]
+
+
+def find_folder(settings: ServerSettings) -> None:
+    """Find out whether the folder of the recordings can be made and written to, and make nothing.
+
+    :raises SettingsError: it cannot.
+    """
+    if settings.record is None:
+        return
+    folder = Path(settings.record)
+    there = next((each for each in (folder, *folder.absolute().parents) if each.exists()), folder)
+    why = None
+    if not there.is_dir():
+        why = errno.ENOTDIR
+    elif not os.access(there, os.W_OK | os.X_OK):
+        why = errno.EACCES
+    if why is not None:
+        where = "" if there == folder else f"{there}: "
+        raise SettingsError([f"record: {folder}: {where}{os.strerror(why)}"])
 
 
 def check_folder(settings: ServerSettings) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from vllm_sse_proxy import logs
 from vllm_sse_proxy.config import SettingsError
 from vllm_sse_proxy.server.credentials import Credentials
+from vllm_sse_proxy.server.recording import find_folder
 from vllm_sse_proxy.server.spans import check_packages
 from vllm_sse_proxy.server.tls import fingerprint_of, listener_context, reload_certificate, upstream_context
 
@@ -105,12 +106,12 @@ class Reloader:
 
 
 def check(settings: ServerSettings) -> None:
-    """Read the files, and find the packages, that the settings need, as a server does when it starts.
+    """Read the files, and find the packages and folders, that the settings need, as a server does when it starts.
 
     :raises SettingsError: one line for each that cannot be used.
     """
     lines: list[str] = []
-    for load in (listener_context, upstream_context, Credentials.of, check_packages):
+    for load in (listener_context, upstream_context, Credentials.of, check_packages, find_folder):
         try:
             load(settings)
         except SettingsError as error:

@@ -51,6 +51,9 @@ def fingerprint_of(settings: ServerSettings) -> str:
 
 
 def _load(context: ssl.SSLContext, certificate: str, key: str | None) -> None:
+    for name, path in ("tls_cert_file", certificate), ("tls_key_file", key):
+        if path is not None:
+            _check_readable(name, path)
     try:
         # Without a password callback OpenSSL would ask on the terminal.
         context.load_cert_chain(certificate, key, password=_no_password)
@@ -68,7 +71,20 @@ def upstream_context(settings: ServerSettings) -> ssl.SSLContext | None:
     try:
         return ssl.create_default_context(cafile=settings.upstream_ca_file)
     except OSError as error:
-        raise SettingsError([f"upstream_ca_file: {_reason(error)}"]) from None
+        raise SettingsError([f"upstream_ca_file: {settings.upstream_ca_file}: {_reason(error)}"]) from None
+
+
+def _check_readable(name: str, path: str) -> None:
+    """Open a file: OpenSSL's errors do not say which one they are about.
+
+    :param name: the setting that names it.
+    :raises SettingsError: it cannot be read.
+    """
+    try:
+        with Path(path).open("rb"):
+            pass
+    except OSError as error:
+        raise SettingsError([f"{name}: {path}: {error.strerror or error}"]) from None
 
 
 def _no_password() -> str:

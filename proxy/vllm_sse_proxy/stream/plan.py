@@ -81,8 +81,8 @@ def check_names(families: Collection[Family], disabled: Collection[str]) -> None
     for name in disabled:
         if name not in optional:
             why = f"cannot be switched off: {known[name].needed}" if name in known else "is not known"
-            near = [] if name in known else difflib.get_close_matches(name, optional, 1, 0.6)
-            hint = f"; the nearest one that can be switched off is {near[0]!r}" if near else ""
+            near = [] if name in known else difflib.get_close_matches(name, known, 1, 0.6)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
             message = f"repair {name!r} {why}{hint}"
             raise ValueError(message)
 
@@ -95,5 +95,5 @@ def check_enabled(families: Collection[Family], enabled: Collection[str]) -> Non
     known = [one.name for family in families for one in family.request_corrections if not one.is_default]
     for name in enabled:
         if name not in known:
-            message = f"repair {name!r} is not one that is off by default: {', '.join(known)}"
+            message = f"repair {name!r} is not one that is off by default; there are: {', '.join(known)}"
             raise ValueError(message)

@@ -12,6 +12,8 @@ import aiohttp
 import orjson
 from aiohttp import hdrs
 
+from vllm_sse_proxy.server.errors import reason_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -67,9 +69,9 @@ class StoredResponses:
                     answer.close()  # its connection is in the pool already, if the whole body came
         except aiohttp.ClientConnectorError as error:
             refused = isinstance(error.os_error, ConnectionRefusedError)
-            raise (RefusedError if refused else UnreadableError)(str(error)) from None
+            raise (RefusedError if refused else UnreadableError)(reason_of(error)) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
-            raise UnreadableError(str(error) or type(error).__name__) from None
+            raise UnreadableError(reason_of(error)) from None
         if not isinstance(document, dict):
             raise UnreadableError("the answer is not a response object")
         return document
