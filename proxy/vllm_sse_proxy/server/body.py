@@ -128,8 +128,8 @@ class UpstreamBody(asyncio.Protocol):
         return self._content.total_bytes
 
     def is_waiting(self) -> bool:
-        """Return whether upstream is being waited for now."""
-        return self._over is not None and not self._over.done() and not self._blocked
+        """Return whether upstream is being waited for now: nothing that it sent is left."""
+        return self._over is not None and not (self._over.done() or self._blocked or self._has_more())
 
     async def deliver(
         self,
@@ -286,7 +286,7 @@ class UpstreamBody(asyncio.Protocol):
                 take(data)
             if self._take is None:
                 return  # that was enough
-            if data and content._buffer:  # noqa: SLF001 - there is no other way to see whether anything is left
+            if data and self._has_more():
                 self._rest()
             elif self._transport is None:
                 self.end_with(self._find_end())
@@ -299,6 +299,10 @@ class UpstreamBody(asyncio.Protocol):
         finally:
             self._passing_on = False
         self.waiting_since = self._loop.time()
+
+    def _has_more(self) -> bool:
+        """Return whether anything that came was not taken yet."""
+        return bool(self._content._buffer)  # noqa: SLF001 - there is no other way to see it
 
     def _block(self) -> None:
         """Have upstream wait."""
