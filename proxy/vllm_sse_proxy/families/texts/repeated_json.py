@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from vllm_sse_proxy.families.partial_json import is_less_again, scan
 from vllm_sse_proxy.families.texts.tagged_calls import types_of
+from vllm_sse_proxy.stream.payload import has_halves
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.families.partial_json import JsonScanner
@@ -112,7 +113,7 @@ def _unescaped(found: re.Match[str]) -> str:
     character = chr(int(code, 16))
     if character in _SHORT:
         return _SHORT[character]
-    return found.group().lower() if character < " " or "\ud800" <= character <= "\udfff" else character
+    return found.group().lower() if character < " " or has_halves(character) else character
 
 
 def _is_same_value(one: str, other: str) -> bool:
