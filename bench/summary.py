@@ -10,7 +10,7 @@ import math
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
-from bench.contenders import DIRECT, NGINX, PASSTHROUGH
+from bench.contenders import DIRECT, NGINX, PASSTHROUGH, PROXY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +19,7 @@ Run = dict[str, Any]
 Runs = dict[str, list[Run]]
 """The runs of one load by contender, one for each round."""
 
-DIGITS: Final = 6
+DIGITS: Final = 5
 """Significant digits of what is kept, all of those before the point included. The tables show no more."""
 
 COMPARED: Final = {NGINX: ("rate", "cpu_us"), PASSTHROUGH: ("cpu_us",)}
@@ -60,8 +60,12 @@ QUANTITIES: Final[dict[str, Callable[[Run], float]]] = {"rate": rate, "cpu_us": 
 def kept(part: str, found: dict[str, Any]) -> dict[str, Any]:
     """Return what is kept of a part of the measurement."""
     match part:
-        case "loads" | "recordings" | "stress":
+        case "loads" | "stress":
             return {**found, "runs": of_loads(found["runs"])}
+        case "recordings":
+            return {**found, "runs": of_recordings(found["runs"])}
+        case "layers":
+            return {name: rounded(_shown(one)) for name, one in found.items()}
         case "curves":
             curves = {"by_length": "2000", "by_open_streams": "0"}
             return {**found, **{name: of_curve(found[name], base) for name, base in curves.items()}}
@@ -91,6 +95,30 @@ def of_loads(
             if (own := _that_answered(runs, name))
         }
         for load, runs in found.items()
+    }
+
+
+def _shown(layer: Any) -> Any:
+    """Return what the document shows of recordings by release, or of a layer."""
+    if not isinstance(layer, dict):
+        return layer
+    return {name: _shown(one) for name, one in layer.items() if name not in _NOT_SHOWN}
+
+
+_NOT_SHOWN: Final = frozenset({"events", "bare_us", "worst_long"})
+
+
+def of_recordings(found: Mapping[str, Runs]) -> dict[str, dict[str, Any]]:
+    """Return what is kept of recorded streams: the proxy's `cpu_us` per event, and as multiples of others'."""
+    return {
+        load: {
+            PROXY: {
+                "cpu_us": of["cpu_us"],
+                "to": {other: {"cpu_us": to["cpu_us"]} for other, to in of["to"].items()},
+            }
+        }
+        for load, figures in of_loads(found).items()
+        if (of := figures.get(PROXY))
     }
 
 

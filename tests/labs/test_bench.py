@@ -94,7 +94,7 @@ class TestWhatIsKept:
 
     def test_is_rounded(self) -> None:
         assert summary.rounded({"a": 0.123456789, "b": 1234567.89, "c": [1.5], "d": math.inf, "e": 7}) == {
-            "a": 0.123457,
+            "a": 0.12346,
             "b": 1234568,
             "c": [1.5],
             "d": math.inf,

@@ -58,6 +58,13 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         ways=r"harmony",
     ),
     Explanation(
+        "A stop string in what was thought.",
+        "gpt-oss's path leaves the string that ended the answer where it was written, the simple path takes it out (C41), and "
+        "so does the proxy; the comparison counts its word.",
+        r"(chat|messages): .*/stop",
+        ways=r"harmony",
+    ),
+    Explanation(
         "A budget of thinking that harmony does not have.",
         "The first stream that asks for one is an error without the proxy, and HTTP 400 through it. From then on the model is "
         "known to have none, and the next stream passes.",
