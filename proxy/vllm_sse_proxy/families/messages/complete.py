@@ -135,6 +135,8 @@ class MessagesCompleter(Completer):
             return
         if self._view.is_started:
             self._exit.drop("message_openings", event)
+            if self._is_open_cut():  # the message begins again: what follows is not the rest of the call
+                self._close(event)
             return
         message = event.body.get("message")
         given: Body = message if type(message) is dict else {}

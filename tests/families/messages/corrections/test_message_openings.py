@@ -85,6 +85,19 @@ def test_no_message_at_all_is_one() -> None:
     assert counts == {"message_openings": 1}
 
 
+def test_a_message_that_begins_again_in_a_call_is_an_error() -> None:
+    """What follows is not the rest of the call: its input would be no JSON, and the call would come twice."""
+    begun = """
+        start
+        call 0 toolu_1 look
+        input+ 0 {"a":
+    """
+    lines, counts = repaired(begun + begun + "input+ 0 1}\nstop 0\nend tool_use\nover")
+    assert lines[:-1] == short(begun)
+    assert lines[-1].startswith("error api_error")
+    assert counts == {"message_openings": 1, "cut_calls": 1}
+
+
 def test_a_second_start_is_dropped() -> None:
     lines, counts = repaired("start\nstart" + REST)
     assert lines == ["start", *short(REST)]
