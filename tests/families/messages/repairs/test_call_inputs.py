@@ -167,3 +167,23 @@ def test_one_without_a_name_may_wait_for_its_brace() -> None:
     left = wire(call('"a'))
     made, _ = run(left.replace(b'"index":0,"delta"', b'"delta"'))
     assert b'"partial_json":"\\"a"' in made
+
+
+def test_what_is_said_again_behind_the_stop_is_not_the_rest() -> None:
+    """The stop waits for what follows, and the input is still cut."""
+    begun = 'start\ncall 0 x look\ninput+ 0 {"a": "Zo'
+    lines, counts = repaired(begun + '\nstop 0\ninput+ 0 {"a": "Zo\nstop 0\nend tool_use\nover')
+    assert pieces_of(lines) == ['{"a": "Zo']
+    assert lines[-1].startswith("error api_error")
+    assert counts == {"call_inputs": 1, "block_closings": 1, "cut_calls": 1}
+
+
+def test_pieces_in_a_block_of_another_kind_are_walked() -> None:
+    """What says the input again goes there, too, however the first was spelled."""
+    pieces = ['{"a": "Zo', '{"a": "Zo', '"}']
+    spelled = "\n".join(f"input+ 1 {piece}" for piece in pieces)
+    lines, counts = repaired(
+        f"start\nthink 0\nthink+ 0 Hm\n{spelled}\nstop 1\nend tool_use\nover", disabled=["block_kinds"]
+    )
+    assert [line for line in lines if line.startswith("input+ ")] == ['input+ 1 {"a": "Zo', 'input+ 1 "}']
+    assert counts["call_inputs"] == 1

@@ -94,7 +94,7 @@ class _Input:
 class CallInputs(Repair):
     """Make the input of a call one JSON value."""
 
-    __slots__ = ("_inputs", "_last", "_schemas")
+    __slots__ = ("_inputs", "_is_input", "_last", "_schemas")
 
     name: ClassVar = "call_inputs"
     summary: ClassVar = (
@@ -108,12 +108,15 @@ class CallInputs(Repair):
         self._inputs: dict[int, _Input] = {}
         """upstream's index of a call that goes on → its input"""
         self._schemas = schemas_of(context)
+        self._is_input = False
+        """whether the last event that was seen is a piece of an input"""
         self._last = -1
         """the last index that upstream named: a piece without one is of that call"""
 
     def watches(self, type_: str, view: MessageView) -> str | None:  # noqa: ARG002 - there is one type of deltas
-        """Watch every piece of an input, and nothing else."""
-        return None if view.open is not None and view.open.input is not None else ""
+        """Watch every piece of an input, in whatever block it comes."""
+        is_open = view.open is not None and view.open.input is not None
+        return None if is_open or self._is_input else ""
 
     def repair(self, event: Event, view: MessageView) -> Sequence[Event] | Verdict | None:  # noqa: ARG002 - the pieces say it all
         """Return a piece without what does not belong into it."""
@@ -124,12 +127,14 @@ class CallInputs(Repair):
         if type_ == grammar.BLOCK_DELTA and delta_type(event) == grammar.INPUT_DELTA:
             piece = delta_of(event).get("partial_json")
             if type(piece) is str and piece:
+                self._is_input = True
                 self._last = index
                 return self._take(event, index, piece)
         for held in self.held:
             self._inputs[self._index_of(held)].take(_piece(held))
-        if type_ in (grammar.BLOCK_START, grammar.BLOCK_STOP):
-            self._inputs.pop(index, None)
+        self._is_input = False
+        if type_ == grammar.BLOCK_STOP and index in self._inputs and self._inputs[index].scanner.is_complete:
+            del self._inputs[index]  # of any other, more may come behind the stop
         if type_ == grammar.BLOCK_START:
             self._inputs[index] = _Input(self._schemas.get(_name_in(event)))
             self._last = index
