@@ -187,3 +187,12 @@ def test_pieces_in_a_block_of_another_kind_are_walked() -> None:
     )
     assert [line for line in lines if line.startswith("input+ ")] == ['input+ 1 {"a": "Zo', 'input+ 1 "}']
     assert counts["call_inputs"] == 1
+
+
+def test_a_call_that_begins_again_before_its_input_is_whole_is_one() -> None:
+    begun = 'call 0 x look\ninput+ 0 {"a'
+    lines, counts = repaired(f'start\n{begun}\n{begun}\ninput+ 0 ": 1}}\nstop 0\nend tool_use\nover')
+    assert pieces_of(lines) == ['{"a', '": 1}']
+    assert sum(line.startswith("call ") for line in lines) == 1
+    assert lines[-1] == "over"
+    assert counts["call_inputs"] == 1

@@ -68,3 +68,15 @@ def test_nor_does_a_late_stop_of_a_block_before_it_end_it() -> None:
         *short("stop 1" + END),
     ]
     assert counts["repeated_calls"] == counts["call_inputs"] == 1
+
+
+def test_a_call_that_begins_again_behind_other_blocks_goes_on() -> None:
+    """Its input was not whole, and what comes under its id begins with it: there is one call, with all of its input."""
+    begun = 'think 0\nthink+ 0 Hm\nsign 0 s\nstop 0\ncall 1 x look\ninput+ 1 {"a'
+    lines, _ = repaired(f'start\n{begun}\n{begun}\ninput+ 1 ": 1}}\nstop 1\nend tool_use\nover')
+    assert [line for line in lines if line.startswith(("call", "input+"))] == [
+        "call 1 x look",
+        'input+ 1 {"a',
+        'input+ 1 ": 1}',
+    ]
+    assert lines[-1] == "over"

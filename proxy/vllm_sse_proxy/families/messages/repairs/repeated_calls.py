@@ -27,7 +27,7 @@ _ID_DIGITS: Final = 24
 class RepeatedCalls(Repair):
     """Leave out a call that comes again, and give another one with its id an id of its own."""
 
-    __slots__ = ("_index", "_number", "_open", "_seen")
+    __slots__ = ("_begun", "_index", "_number", "_open", "_seen")
 
     name: ClassVar = "repeated_calls"
     summary: ClassVar = "a call comes once, and no two calls have the same id"
@@ -44,6 +44,8 @@ class RepeatedCalls(Repair):
         """id of the call that upstream has not stopped"""
         self._index: object = None
         """upstream's index of that call"""
+        self._begun: tuple[str, object] = ("", None)
+        """id and index of the last call that has begun, until it is stopped; other blocks may come in between"""
 
     def repair(self, event: Event, view: MessageView) -> Sequence[Event] | Verdict | None:
         """Hold the call until it is whole; then drop it, or let it go under another id."""
@@ -59,6 +61,8 @@ class RepeatedCalls(Repair):
         is_late = type(index) is int and type(self._index) is int and index < self._index
         if event.type == grammar.BLOCK_STOP and not is_late:  # which is of a block before the call
             self._open = ""
+        if event.type == grammar.BLOCK_STOP and (index == self._begun[1] or type(index) is not int):
+            self._begun = ("", None)
         if event.type != grammar.BLOCK_START:
             return None
         id_ = _content(event).get("id")
@@ -67,6 +71,7 @@ class RepeatedCalls(Repair):
         self._open, self._index = id_ if type(id_) is str else "", index
         if self._open:
             self._seen[self._open] = None
+            self._begun = (self._open, index)
         return None
 
     def _decide(self, event: Event, view: MessageView) -> Sequence[Event] | Verdict:
@@ -77,6 +82,9 @@ class RepeatedCalls(Repair):
             if event.type == grammar.BLOCK_STOP:
                 return []
             return [event] if looked is None else looked
+        more = _more_of_open(start, rest, view) if _content(start)["id"] == self._begun[0] else None
+        if more is not None:
+            return [*more, event if looked is None else self._renamed(event, view)]
         return [self._renamed(start, view), *rest, event if looked is None else self._renamed(event, view)]
 
     def _renamed(self, start: Event, view: MessageView) -> Event:
@@ -91,11 +99,27 @@ def _content(event: Event) -> Body:
     return content if type(content) is dict else {}
 
 
+def _more_of_open(start: Event, deltas: Sequence[Event], view: MessageView) -> list[Event] | None:
+    """Return what is new of the open call, if it has begun again before its input was whole; None if it is another call."""
+    content, call = _content(start), view.open
+    if call is None or call.input is None or call is not view.calls.get(content["id"]):
+        return None
+    sent, text = call.input.text, _input_in(deltas)
+    if call.name != content.get("name") or not deltas or not text.startswith(sent):
+        return None
+    last = deltas[-1]
+    return [last.having(delta={**delta_of(last), "partial_json": text[len(sent) :]})]
+
+
+def _input_in(deltas: Sequence[Event]) -> str:
+    pieces = (delta_of(delta).get("partial_json") for delta in deltas)
+    return "".join([piece for piece in pieces if type(piece) is str])
+
+
 def _is_sent(start: Event, deltas: Sequence[Event], view: MessageView) -> bool:
     """Return whether the client has been sent a call with this id, this name and this input."""
     content = _content(start)
     call = view.calls.get(content["id"])
     if call is None or call.input is None or call.name != content.get("name"):
         return False
-    pieces = (delta_of(delta).get("partial_json") for delta in deltas)
-    return call.input.text == "".join(piece for piece in pieces if type(piece) is str)
+    return call.input.text == _input_in(deltas)
