@@ -622,7 +622,7 @@ def payloads_without_type(number: int) -> bytes:
 
 
 def unreadable_objects(number: int) -> bytes:
-    """Return payloads that begin like an object and are none."""
+    """Return payloads that begin like an object and are not JSON."""
     return Stream().opened().raw(b"data: {x\n\n" * number).ended()
 
 

@@ -15,7 +15,7 @@ def positive_seconds(text: str) -> float:
 
     :raises argparse.ArgumentTypeError: it is none.
     """
-    return _number(text, least=0.0, above=True)
+    return _number(text, above_zero=True)
 
 
 def milliseconds(text: str) -> float:
@@ -23,7 +23,7 @@ def milliseconds(text: str) -> float:
 
     :raises argparse.ArgumentTypeError: it is none.
     """
-    return _number(text, least=0.0, above=False)
+    return _number(text, above_zero=False)
 
 
 def port_number(text: str) -> int:
@@ -36,12 +36,12 @@ def port_number(text: str) -> int:
     return int(text)
 
 
-def _number(text: str, *, least: float, above: bool) -> float:
+def _number(text: str, *, above_zero: bool) -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value) or value < least or (above and value == least):
-        bound = f"above {least:g}" if above else f"of {least:g} or more"
+    if not math.isfinite(value) or value < 0 or (above_zero and value == 0):
+        bound = "above 0" if above_zero else "of 0 or more"
         raise argparse.ArgumentTypeError(f"{text!r} is not a number {bound}")
     return value

@@ -350,7 +350,7 @@ class TestPieces:
         for pieces in range(len(delivery.recipient.taken), 5):
             assert len(delivery.recipient.taken) == pieces
             assert not delivery.body.is_waiting()
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # one turn of the loop: `turn` waits for two
         if comes == "without_end":
             await turn()
             assert delivery.transport.is_reading()

@@ -20,7 +20,7 @@ from vllm_sse_proxy.families.chunks import (
     error_event,
     index_of,
     request_body,
-    sum_of,
+    summed,
 )
 from vllm_sse_proxy.stream.ending import reported_failure
 from vllm_sse_proxy.stream.event import OPAQUE, Event, dump_json
@@ -448,17 +448,14 @@ class UsageChunks(Repair):
     def repair(self, event: Event, view: ChunkView) -> Sequence[Event] | Verdict | None:
         """Return the chunk with the right sum; hold the usage chunk that comes too early, drop a second one."""
         usage = event.body.get("usage")
-        summed = event
-        if type(usage) is dict:
-            total = sum_of(usage)
-            if total is not None:
-                summed = event.having(usage={**usage, "total_tokens": total})
+        whole = summed(usage) if type(usage) is dict else usage
+        right = event if whole is usage else event.having(usage=whole)
         if event.type == USAGE:
-            return self._once(summed, view, changed=summed is not event)
+            return self._once(right, view, changed=right is not event)
         if event.type == FINISH and self._early is not None and view.is_last(index_of(choice_of(event))):
             early, self._early = self._early, None
-            return [summed, early]
-        return None if summed is event else [summed]
+            return [right, early]
+        return None if right is event else [right]
 
     def _once(self, event: Event, view: ChunkView, *, changed: bool) -> Sequence[Event] | Verdict | None:
         if view.usage:

@@ -130,27 +130,13 @@ class Part(Event):
         self.place = place
 
 
-def varying_members(event: Event) -> tuple[bytes, ...]:
-    """Return the names of what is another in each delta beside its words: log probabilities, token ids, usage so far."""
-    choice = choice_of(event)
-    names = [name.encode() for name in ("logprobs", "token_ids") if choice.get(name) is not None]
-    return (*names, b"usage") if event.body.get("usage") is not None else tuple(names)
-
-
-def sum_of(usage: Body) -> int | None:
-    """Return the total that usage should have; None if it has that, or if that is unknown."""
+def summed(usage: Body) -> Body:
+    """Return usage with the total that it should have: the same object if it has that, or if that is unknown."""
     prompt, completion, total = (usage.get(f"{name}_tokens") for name in ("prompt", "completion", "total"))
     if type(prompt) is not int or type(completion) is not int or prompt < 0 or completion < 0:
-        return None
-    return None if type(total) is int and total == prompt + completion else prompt + completion
-
-
-def value_left(member: bytes, value: Any) -> Any:
-    """Return what the repairs leave of token ids or of usage; None if that is not certain."""
-    if member == b"usage" and type(value) is dict:
-        total = sum_of(value)
-        return value if total is None else {**value, "total_tokens": total}
-    return value if member == b"token_ids" and type(value) is list else None
+        return usage
+    is_right = type(total) is int and total == prompt + completion
+    return usage if is_right else {**usage, "total_tokens": prompt + completion}
 
 
 class ChoiceView:
@@ -250,6 +236,18 @@ class ChunkView(View):
 
     def apply_content(self, view: ChoiceView, choice: Body) -> None:
         """Take note of what a chunk adds to a choice."""
+
+    def varying_members(self, event: Event) -> tuple[bytes, ...]:
+        """Return the names of what is another in each delta beside its words: log probabilities, token ids, usage so far."""
+        choice = choice_of(event)
+        names = [name.encode() for name in ("logprobs", "token_ids") if choice.get(name) is not None]
+        return (*names, b"usage") if event.body.get("usage") is not None else tuple(names)
+
+    def value_left(self, member: bytes, value: Any) -> Any:
+        """Return what the repairs leave of token ids or of usage; None if that is not certain."""
+        if member == b"usage" and type(value) is dict:
+            return summed(value)
+        return value if member == b"token_ids" and type(value) is list else None
 
     def grow(self, text: TextView, piece: str) -> None:
         """Add a piece to a text."""

@@ -225,9 +225,7 @@ class UpstreamBody(asyncio.Protocol):
     def _attach(self) -> None:
         """Take the place of aiohttp's protocol, unless all of the body is here."""
         content, protocol = self._content, self._protocol
-        if (
-            type(content) is aiohttp.StreamReader
-        ):  # an answer without a body shares its reader with all others
+        if type(content) is aiohttp.StreamReader:  # without a body it is one that all such answers share
             content.__class__ = _EmptiedReader
             content._http_chunk_splits = None  # noqa: SLF001 - a kilobyte that it does not need
         if content.is_eof():

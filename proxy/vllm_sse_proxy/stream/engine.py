@@ -264,11 +264,11 @@ class Engine:
         emitted = b"".join(exit_.out[mark:])
         if emitted == frame and exit_.corrections:
             return  # they were of something that waited
-        if self._is_known(frame, emitted, words, text, number):
+        corrections = tuple(exit_.corrections)
+        if self._is_known(frame, emitted, words, text, corrections, number):
             return
         idle = view.idle_index(last)
         twice = (view.has_words_twice(event), view.has_words_twice(last))
-        corrections = tuple(exit_.corrections)
         spelled, varying = dump_json(words), view.varying_members(event)
         rewrite = (
             learned_with_values(event.type, frame, emitted, spelled, text, view, corrections, twice, varying)
@@ -279,13 +279,21 @@ class Engine:
             self._rewrites.insert(0, rewrite)
             del self._rewrites[_KNOWN_AT_ONCE:]
 
-    def _is_known(self, frame: bytes, emitted: bytes, words: str, text: TextView, number: bytes) -> bool:
+    def _is_known(
+        self,
+        frame: bytes,
+        emitted: bytes,
+        words: str,
+        text: TextView,
+        corrections: tuple[str, ...],
+        number: bytes,
+    ) -> bool:
         """Return whether a delta that was walked for its words alone left as one of the rewrites has it.
 
         :param number: the one that it should have had.
         """
         for rewrite in self._rewrites:
-            if rewrite.text is text and rewrite.corrections == tuple(self.exit.corrections):
+            if rewrite.text is text and rewrite.corrections == corrections:
                 spelled = rewrite.before.read(frame, number)
                 if spelled and words_in(spelled) == words:
                     return rewrite.made(frame, spelled, words, number, self.exit.view) == emitted

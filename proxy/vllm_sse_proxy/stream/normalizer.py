@@ -256,9 +256,8 @@ class StreamNormalizer:
 
     def _take_note_of_unreadable(self, data: bytes) -> None:
         """Take note of a payload that holds nothing: it may be ``[DONE]`` spelled otherwise, or one too many."""
-        if b"[" in data and decode_text(data).strip().startswith(
-            SENTINEL.decode()
-        ):  # behind a byte order mark or white space
+        # Behind a byte order mark or white space.
+        if b"[" in data and decode_text(data).strip().startswith(SENTINEL.decode()):
             self._said_done = True
         if data and data[0] in BEGINNINGS_OF_OBJECTS and data != _EMPTY_OBJECT:
             self._unreadable += 1

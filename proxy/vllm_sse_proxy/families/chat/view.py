@@ -18,15 +18,7 @@ from vllm_sse_proxy.families.chat.chunks import (
     words_of,
 )
 from vllm_sse_proxy.families.chat.grammar import REASONING_NAMES
-from vllm_sse_proxy.families.chunks import (
-    TEXT,
-    ChoiceView,
-    ChunkView,
-    choice_of,
-    index_of,
-    value_left,
-    varying_members,
-)
+from vllm_sse_proxy.families.chunks import TEXT, ChoiceView, ChunkView, choice_of, index_of
 from vllm_sse_proxy.families.partial_json import JsonScanner
 from vllm_sse_proxy.stream.view import TextView
 
@@ -159,13 +151,9 @@ class ChatView(ChunkView):
             return None if piece is None else arguments_of(piece)
         return words_of(delta_of(choice_of(event)))
 
-    def varying_members(self, event: Event) -> tuple[bytes, ...]:
-        """Return the names of the members of a delta that are others in each."""
-        return varying_members(event)
-
     def value_left(self, member: bytes, value: Any) -> Any:
-        """Return what the repairs leave of the value of such a member; None if that is not certain."""
-        return whole_logprobs(value) if member == b"logprobs" else value_left(member, value)
+        """Return what the repairs leave of log probabilities, too."""
+        return whole_logprobs(value) if member == b"logprobs" else super().value_left(member, value)
 
     def has_words_twice(self, event: Event) -> bool:
         """Return whether a delta has reasoning under both of its names."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from vllm_sse_proxy.families.chunks import ChunkView, choice_of, index_of, value_left, varying_members
+from vllm_sse_proxy.families.chunks import ChunkView, choice_of, index_of
 from vllm_sse_proxy.families.completions.chunks import text_of
 
 if TYPE_CHECKING:
@@ -33,11 +33,3 @@ class CompletionsView(ChunkView):
         """Return the words of a delta; None where log probabilities count them, with offsets that go on."""
         choice = choice_of(event)
         return None if choice.get("logprobs") is not None else text_of(choice)
-
-    def varying_members(self, event: Event) -> tuple[bytes, ...]:
-        """Return the names of the members of a delta that are others in each."""
-        return varying_members(event)
-
-    def value_left(self, member: bytes, value: Any) -> Any:
-        """Return what the repairs leave of the value of such a member; None if that is not certain."""
-        return value_left(member, value)

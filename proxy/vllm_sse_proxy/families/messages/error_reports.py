@@ -90,11 +90,8 @@ _CODE_OF_PROXY: Final = {
 def is_error(event: Event) -> bool:
     """Return whether a payload reports an error: it is named one, or nothing else and holds one."""
     body = event.body
-    if grammar.ERROR in (
-        event.type,
-        body.get("type"),
-        body.get("object"),
-    ):  # the second where only a lenient reader reads it
+    # The type in the body is not the event's where only a lenient reader reads it.
+    if grammar.ERROR in (event.type, body.get("type"), body.get("object")):
         return True
     if event.type in grammar.EVENTS:
         return False

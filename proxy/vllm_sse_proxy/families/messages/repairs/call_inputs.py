@@ -47,19 +47,17 @@ _SPACE: Final = " \t\n\r"
 class _Input:
     """The input of one call, as far as it came.
 
-    :ivar call_id: the call's id; empty if it has none.
     :ivar sent: what was let through.
     """
 
-    __slots__ = ("_schema", "call_id", "scanner", "sent")
+    __slots__ = ("_schema", "scanner", "sent")
 
-    def __init__(self, schema: object, call_id: str = "") -> None:
+    def __init__(self, schema: object) -> None:
         """Begin an input.
 
         :param schema: of the tool, whatever the request has in its place.
         """
         self._schema = schema
-        self.call_id = call_id
         self.sent = TextView()
         self.scanner = JsonScanner()
 
@@ -138,15 +136,9 @@ class CallInputs(Repair):
         if type_ == grammar.BLOCK_STOP and index in self._inputs and self._inputs[index].scanner.is_complete:
             del self._inputs[index]  # of any other, more may come behind the stop
         if type_ == grammar.BLOCK_START:
-            self._begin(event, index)
+            self._inputs[index] = _Input(self._schemas.get(_name_in(event)))
+            self._last = index
         return None
-
-    def _begin(self, event: Event, index: int) -> None:
-        """Begin the input of a block; a call that begins again goes on with what it has."""
-        known, call_id = self._inputs.get(index), _text_in(event, "id")
-        if known is None or known.call_id != call_id or not call_id:
-            self._inputs[index] = _Input(self._schemas.get(_text_in(event, "name")), call_id)
-        self._last = index
 
     def _index_of(self, event: Event) -> int:
         index = event.body.get("index")
@@ -173,11 +165,11 @@ class CallInputs(Repair):
         return [_with_piece(event, kept)] if kept else []
 
 
-def _text_in(event: Event, member: str) -> str:
-    """Return the name or the id of the call that a block is; empty if it is none."""
+def _name_in(event: Event) -> str:
+    """Return the name of the call that a block is; empty if it is none."""
     block = event.body.get("content_block")
-    text = block.get(member) if type(block) is dict else None
-    return text if type(text) is str else ""
+    name = block.get("name") if type(block) is dict else None
+    return name if type(name) is str else ""
 
 
 def _piece(event: Event) -> str:
