@@ -333,6 +333,22 @@ class TestShapes:
         match = FinalMatch(emitted(life), [final])
         assert (match.accounts, match.unsent) == ({0: final}, [])
 
+    @pytest.mark.parametrize("summary", ["", "Sum"])
+    def test_a_thought_that_came_under_anothers_id_is_not_sent_again(self, summary: str) -> None:
+        """The announcement of the second item was lost, so its text came as the first one's (issue 12, K9)."""
+        thought, done = reasoning(0, "Hm")
+        place = {"item_id": "rs_0", "output_index": 0, "summary_index": 0}
+        part = {"type": "summary_text", "text": ""}
+        life: list[Json] = [
+            thought[0],
+            {"type": "response.reasoning_summary_part.added", **place, "part": part},
+            {"type": "response.reasoning_summary_text.delta", **place, "delta": summary},
+            *thought[1:],
+        ]
+        first = {**done, "summary": [{**part, "text": summary}], "content": []}
+        second = {**done, "id": "rs_1"}
+        assert FinalMatch(emitted(life), [first, second]).unsent == []
+
     def test_one_text_is_the_account_of_one_item(self) -> None:
         """An item that says the same as its summary and as its content still is one item."""
         thought = reasoning(0, "Hm")[0][:-1]

@@ -590,10 +590,11 @@ class _Emitted:
         self.is_free = True
         self.rest = ""
         content = "".join(part.text for part in item.parts)
-        self.texts = [content]
-        if item.summaries:
-            summary = "".join(part.text for part in item.summaries)
+        summary = "".join(part.text for part in item.summaries)
+        if summary:  # one that was only begun says nothing, and every text would begin with it
             self.texts = [content, summary, summary + content] if content else [summary]
+        else:
+            self.texts = [content]
         self.size = sum(map(len, self.texts))
 
     def beyond(self, said: str, search: _Search) -> str | None:
@@ -603,7 +604,7 @@ class _Emitted:
         """
         for text in self.texts:
             if text == said or (not self.item.closed and said.startswith(text)):
-                return ""
+                return self._other_than(text)
         if not said or not search.allows(self.size + len(said)):
             return None
         for text in self.texts:
@@ -612,6 +613,15 @@ class _Emitted:
                 if place >= 0:
                     return whole[:place] + whole[place + len(words) :]
         return None
+
+    def _other_than(self, text: str) -> str:
+        """Return what the item says besides one of its texts: the content beside the summary, and the reverse.
+
+        It may be of an item whose announcement was lost. Where both say the same they are one thought.
+        """
+        if len(self.texts) == 1 or text == self.texts[-1] or self.texts[0] == self.texts[1]:
+            return ""
+        return self.texts[1] if text == self.texts[0] else self.texts[0]
 
 
 def _without_parts_of(final: Body, item: ItemView) -> Body:
