@@ -15,8 +15,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from pydantic_core import PydanticUndefined
-
 from tests.labs.clients.loops import loop_table
 from tests.labs.clients.releases import affected, breakage_list, breakage_table, release_table
 from tests.labs.clients.suites import CHAT as CHAT_CLIENTS
@@ -27,12 +25,13 @@ from tests.labs.faults import table as reliability
 from tests.labs.live import table as live
 from vllm_sse_proxy import BodyEnd, Ending, StreamNormalizer, build_plan
 from vllm_sse_proxy.advice import ADVICE
-from vllm_sse_proxy.config import ENV_PREFIX, CoreSettings, ServerSettings, flag_name
+from vllm_sse_proxy.config import ENV_PREFIX
 from vllm_sse_proxy.families import FAMILIES, RESPONSES
 from vllm_sse_proxy.families.messages.requests import MISREAD as MISREAD_MESSAGES
 from vllm_sse_proxy.families.responses.defects import DEFECTS
 from vllm_sse_proxy.families.responses.requests import MISREAD
 from vllm_sse_proxy.metrics import PREFIX, Metrics
+from vllm_sse_proxy.settings import CoreSettings, ServerSettings, flag_name, settings_of
 from vllm_sse_proxy.stream.plan import corrections_of
 from vllm_sse_proxy.stream.repair import Station
 
@@ -40,7 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from prometheus_client import Metric
-    from pydantic.fields import FieldInfo
+
+    from vllm_sse_proxy.settings import Setting
 
 CORRECTIONS = corrections_of(RESPONSES)
 
@@ -161,15 +161,15 @@ def captured_table() -> str:
 
 def core_settings() -> str:
     """Return the settings that `serve`, `repair` and `check` share."""
-    return _settings(CoreSettings.model_fields)
+    return _settings(settings_of(CoreSettings))
 
 
 def server_settings() -> str:
     """Return the settings of `serve` alone."""
     own = {
         name: info
-        for name, info in ServerSettings.model_fields.items()
-        if name not in CoreSettings.model_fields
+        for name, info in settings_of(ServerSettings).items()
+        if name not in settings_of(CoreSettings)
     }
     return _settings(own)
 
@@ -374,14 +374,14 @@ def with_example(readme: str) -> str:
     return head + heading + "```\n".join(blocks)
 
 
-def _settings(fields: Mapping[str, FieldInfo]) -> str:
+def _settings(fields: Mapping[str, Setting]) -> str:
     return "\n\n".join(_setting(name, info) for name, info in fields.items())
 
 
-def _setting(name: str, info: FieldInfo) -> str:
+def _setting(name: str, info: Setting) -> str:
     facts = [f"flag `{flag_name(name)}`", f"environment `{ENV_PREFIX}{name.upper()}`", f"file `{name}`"]
-    facts.append("required" if info.default is PydanticUndefined else f"default {_default(info.default)}")
-    choices = _choices(info.annotation)
+    facts.append("required" if info.is_required else f"default {_default(info.default)}")
+    choices = _choices(info.kind)
     if choices:
         facts.append("one of " + ", ".join(f"`{choice}`" for choice in choices))
     return f"### {name}\n\n{' · '.join(facts)}\n\n{info.description}"

@@ -28,7 +28,7 @@ CORRECTIONS = corrections_of(RESPONSES)
 ROOT = Path(__file__).parents[1]
 PROXY = ROOT / "proxy" / "vllm_sse_proxy"
 DOCUMENT = ROOT / "docs" / "architecture.md"
-NO_CORE_IMPORTS = ("aiohttp", "pydantic", "pydantic_settings", "prometheus_client", "uvloop")
+NO_CORE_IMPORTS = ("aiohttp", "pydantic", "prometheus_client", "uvloop")
 
 
 class Rule(NamedTuple):
@@ -275,6 +275,17 @@ def test_the_core_loads_nothing_that_waits_or_varies() -> None:
     assert not [
         name for name in loaded if any(inside(name, bad) for bad in (*rule.forbidden, *NO_CORE_IMPORTS))
     ]
+
+
+def test_a_server_loads_nothing_that_only_reading_its_settings_needs() -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import sys, vllm_sse_proxy.cli.serve; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert "vllm_sse_proxy.server.app" in loaded
+    assert not {"pydantic", "pydantic_core", "vllm_sse_proxy.config"} & {*loaded}
 
 
 def test_corrections_are_sorted_by_station() -> None:

@@ -19,7 +19,8 @@ from tests.support.local_server import free_port
 from tests.support.whole_stream import DELTA, WHOLE
 from vllm_sse_proxy import __version__
 from vllm_sse_proxy.cli import main
-from vllm_sse_proxy.config import ServerSettings, load
+from vllm_sse_proxy.config import load
+from vllm_sse_proxy.settings import ServerSettings, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -263,6 +264,14 @@ def test_serve_takes_flags(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.disable_repairs == ("done_items", "string_deltas")
 
 
+def test_settings_that_nobody_could_read_are_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("vllm_sse_proxy.cli.serve._READER", "vllm_sse_proxy.nowhere")
+    assert main(["serve", "--upstream", "http://h:1"]) == 2
+    assert "the settings could not be read: vllm_sse_proxy.nowhere ended with 1" in capsys.readouterr().err
+
+
 def test_demo_is_dispatched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vllm_sse_proxy.demo.run", lambda options: 5 if options.once else 0)
     assert main(["demo", "--once"]) == 5
@@ -439,7 +448,7 @@ class TestConfig:
     def test_schema_describes_every_setting(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["config", "schema"]) == 0
         schema = json.loads(capsys.readouterr().out)
-        assert set(schema["properties"]) == set(ServerSettings.model_fields)
+        assert set(schema["properties"]) == set(settings_of(ServerSettings))
         assert schema["required"] == ["upstream"]
         assert schema["additionalProperties"] is False
         assert all("description" in described for described in schema["properties"].values())

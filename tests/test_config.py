@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vllm_sse_proxy import Dialect, NestedNumbers
-from vllm_sse_proxy.config import CoreSettings, ServerSettings, SettingsError, flag_name, load
+from vllm_sse_proxy.config import load
 from vllm_sse_proxy.families.responses.settings import ResponsesSettings
+from vllm_sse_proxy.settings import CoreSettings, ServerSettings, SettingsError, flag_name, settings_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +72,7 @@ def test_a_repair_that_others_need_cannot_be_disabled() -> None:
     (line,) = faults(**GIVEN, disable_repairs=("item_ids",))
     assert line.startswith("--disable-repair: ")
     assert "'item_ids' cannot be switched off" in line
-    assert "item_ids, " in (ServerSettings.model_fields["disable_repairs"].description or "")
+    assert "item_ids, " in (settings_of(ServerSettings)["disable_repairs"].description or "")
 
 
 def test_repairs_of_requests_have_the_same_switches() -> None:
@@ -244,7 +245,7 @@ def test_authorities_that_nothing_is_verified_with(upstream: str) -> None:
 
 
 def test_a_repair_that_is_needed_is_named_once() -> None:
-    description = ServerSettings.model_fields["disable_repairs"].description or ""
+    description = settings_of(ServerSettings)["disable_repairs"].description or ""
     names = description.rpartition(": ")[2].rstrip(".").split(", ")
     assert len(names) == len(set(names))
 
@@ -320,6 +321,6 @@ def test_the_plan_follows_the_settings() -> None:
 
 
 def test_every_setting_says_what_it_is_for() -> None:
-    for name, field in ServerSettings.model_fields.items():
+    for name, field in settings_of(ServerSettings).items():
         assert field.description, name
         assert flag_name(name).startswith("--")

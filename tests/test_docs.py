@@ -15,11 +15,11 @@ from tests.support.examples import holds_in_order
 from vllm_sse_proxy import BodyEnd, Dialect, Ending, Reasoning, StreamNormalizer, __version__, build_plan
 from vllm_sse_proxy.advice import ADVICE
 from vllm_sse_proxy.cli import main
-from vllm_sse_proxy.config import ServerSettings
 from vllm_sse_proxy.families import RESPONSES
 from vllm_sse_proxy.families.responses.conformance import check_stream
 from vllm_sse_proxy.families.responses.defects import DEFECTS
 from vllm_sse_proxy.metrics import PREFIX, Metrics
+from vllm_sse_proxy.settings import ServerSettings, settings_of
 from vllm_sse_proxy.stream.plan import corrections_of
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def test_every_ending_has_advice() -> None:
     assert list(ADVICE) == list(Ending)
     named = {name for each in ADVICE.values() for name in re.findall(r"`([a-z_]+_[a-z_]+)`", each.remedy)}
     assert "drain_timeout_seconds" in named
-    assert named - {"max_output_tokens"} <= set(ServerSettings.model_fields), "settings that are gone"
+    assert named - {"max_output_tokens"} <= set(settings_of(ServerSettings)), "settings that are gone"
 
 
 def test_entries_stand_in_the_order_of_the_repairs() -> None:
@@ -155,10 +155,10 @@ class TestSeenInRecordings:
         assert not optional or not holds_in_order(run_example(before, optional), lines_of(after))
 
 
-@pytest.mark.parametrize("setting", list(ServerSettings.model_fields))
+@pytest.mark.parametrize("setting", list(settings_of(ServerSettings)))
 def test_every_setting_is_documented(setting: str) -> None:
     assert f"\n### {setting}\n" in read("docs/configuration.md")
-    assert ServerSettings.model_fields[setting].description
+    assert settings_of(ServerSettings)[setting].description
 
 
 def test_every_metric_is_documented() -> None:
@@ -192,7 +192,7 @@ def test_metrics_and_variables_named_in_prose_exist(document: Path) -> None:
         family.name for family in Metrics().registry.collect()
     }
     assert not [name for name in re.findall(r"\bsse_proxy_[a-z_]+\b", text) if name not in samples]
-    variables = {"SSE_PROXY_" + name.upper() for name in (*ServerSettings.model_fields, "config")}
+    variables = {"SSE_PROXY_" + name.upper() for name in (*settings_of(ServerSettings), "config")}
     assert not [name for name in re.findall(r"\bSSE_PROXY_[A-Z_]+[A-Z]\b", text) if name not in variables]
 
 

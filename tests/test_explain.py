@@ -14,10 +14,10 @@ from tests.support.whole_stream import WHOLE
 from vllm_sse_proxy import BodyEnd, StreamNormalizer
 from vllm_sse_proxy.cli import main
 from vllm_sse_proxy.cli.explaining import Explainer, Explanation, differences
-from vllm_sse_proxy.config import CoreSettings
 from vllm_sse_proxy.demo.report import Screen
 from vllm_sse_proxy.demo.scenarios import SCENARIOS
 from vllm_sse_proxy.families import CHAT, FAMILIES
+from vllm_sse_proxy.settings import CoreSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from vllm_sse_proxy.config import LogFormat, LogLevel
 from vllm_sse_proxy.logs import MAX_VALUE_CHARACTERS, configure, emit, escape, logger
+from vllm_sse_proxy.settings import LogFormat, LogLevel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

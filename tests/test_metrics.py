@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from vllm_sse_proxy.config import CoreSettings, Mode, ServerSettings
 from vllm_sse_proxy.families import FAMILIES
 from vllm_sse_proxy.families.recognition import Family as KnownFamily
 from vllm_sse_proxy.metrics import CODES, UPSTREAM_FAILURES, Metrics, code_class
+from vllm_sse_proxy.settings import CoreSettings, Mode, ServerSettings
 from vllm_sse_proxy.stream.ending import Ending
 from vllm_sse_proxy.stream.plan import names_of
 from vllm_sse_proxy.stream.tally import Tally

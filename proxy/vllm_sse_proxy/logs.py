@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
 
-from vllm_sse_proxy.config import LogFormat
+from vllm_sse_proxy.settings import LogFormat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vllm_sse_proxy.config import LogLevel
+    from vllm_sse_proxy.settings import LogLevel
 
 LOGGER_NAME = "vllm_sse_proxy"
 logger = logging.getLogger(LOGGER_NAME)

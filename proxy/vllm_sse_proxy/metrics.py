@@ -28,9 +28,9 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.utils import floatToGoString
 
 from vllm_sse_proxy import __version__
-from vllm_sse_proxy.config import CoreSettings, Limit, ServerSettings
 from vllm_sse_proxy.families import FAMILIES
 from vllm_sse_proxy.families.recognition import Family as KnownFamily
+from vllm_sse_proxy.settings import CoreSettings, Limit, ServerSettings
 from vllm_sse_proxy.stream import CORE
 from vllm_sse_proxy.stream.ending import Ending
 from vllm_sse_proxy.stream.plan import names_of

@@ -20,10 +20,10 @@ from tests.support.whole_stream import BODY, WHOLE
 from vllm_sse_proxy.asgi import Repair, middleware
 from vllm_sse_proxy.asgi import answers as answers_module
 from vllm_sse_proxy.asgi.upstream import AppUpstream, current
-from vllm_sse_proxy.config import SettingsError
 from vllm_sse_proxy.families import FAMILIES
 from vllm_sse_proxy.metrics import Metrics
 from vllm_sse_proxy.server.headers import ERROR_HEADER
+from vllm_sse_proxy.settings import SettingsError
 from vllm_sse_proxy.stream.ending import BodyEnd
 
 if TYPE_CHECKING:

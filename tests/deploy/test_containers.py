@@ -9,7 +9,8 @@ import yaml
 
 from tests.support.deploying import DEPLOY, ROOT
 from vllm_sse_proxy.cli import main
-from vllm_sse_proxy.config import CONFIG_VARIABLE, ENV_PREFIX, ServerSettings
+from vllm_sse_proxy.config import CONFIG_VARIABLE, ENV_PREFIX
+from vllm_sse_proxy.settings import ServerSettings, settings_of
 
 COMPOSE = DEPLOY / "compose.yaml"
 
@@ -19,7 +20,7 @@ def test_dockerfile_keeps_its_promises() -> None:
     assert re.search(r"^USER 10001:10001$", text, re.MULTILINE)
     assert '\nENTRYPOINT ["vllm-sse-proxy"]\n' in text
     assert "--require-hashes --only-binary :all:" in text
-    variables = {ENV_PREFIX + name.upper() for name in ServerSettings.model_fields} | {CONFIG_VARIABLE}
+    variables = {ENV_PREFIX + name.upper() for name in settings_of(ServerSettings)} | {CONFIG_VARIABLE}
     assert set(re.findall(r"SSE_PROXY_\w+", text)) <= variables
 
 

@@ -23,7 +23,6 @@ from tests.support.upstream import json_answer
 from vllm_sse_proxy import __version__
 from vllm_sse_proxy.cli import main
 from vllm_sse_proxy.cli.probe import _settings
-from vllm_sse_proxy.config import ServerSettings
 from vllm_sse_proxy.demo.clients import Answer
 from vllm_sse_proxy.demo.protocols import CHAT, COMPLETIONS, MESSAGES, RESPONSES
 from vllm_sse_proxy.demo.report import Screen
@@ -36,6 +35,7 @@ from vllm_sse_proxy.probe.session import Options, probe
 from vllm_sse_proxy.probe.target import ProbeError, unreachable
 from vllm_sse_proxy.probe.verdicts import ExitCode, Report, Verdict
 from vllm_sse_proxy.server.app import Server as ProxyServer
+from vllm_sse_proxy.settings import ServerSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

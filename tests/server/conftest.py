@@ -10,9 +10,10 @@ import pytest
 
 from tests.support.http import RawClient
 from tests.support.upstream import PATIENCE_SECONDS, FakeUpstream
-from vllm_sse_proxy.config import ServerSettings
+from vllm_sse_proxy.config import checked
 from vllm_sse_proxy.families import FAMILIES
 from vllm_sse_proxy.server.app import Server
+from vllm_sse_proxy.settings import ServerSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -38,7 +39,7 @@ async def start(upstream: FakeUpstream) -> AsyncIterator[Start]:
 
     async def start_one(families: Sequence[Family] = FAMILIES, /, **settings: Any) -> Server:
         given = {"upstream": upstream.url, "port": 0, "admin_port": 0, **settings}
-        server = Server(ServerSettings(**given), families=families)
+        server = Server(checked(ServerSettings, given), families=families)
         await server.start()
         servers.append(server)
         return server

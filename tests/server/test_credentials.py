@@ -13,10 +13,11 @@ import pytest
 from tests.support.upstream import Cut, FakeUpstream, stream
 from tests.support.whole_stream import BODY, WHOLE
 from vllm_sse_proxy.cli import main
-from vllm_sse_proxy.config import ServerSettings, SettingsError, load
+from vllm_sse_proxy.config import load
 from vllm_sse_proxy.server import reloading
 from vllm_sse_proxy.server.lifecycle import on_signal
 from vllm_sse_proxy.server.supervisor import cores
+from vllm_sse_proxy.settings import ServerSettings, SettingsError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,10 +14,10 @@ import pytest
 from tests.support.http import happens, metric, until_open
 from tests.support.upstream import PATIENCE_SECONDS, Chunk, End, Head, Wait, stream
 from tests.support.whole_stream import BODY, CREATED, DELTA, WHOLE, event, message, response
-from vllm_sse_proxy.config import Limit, ServerSettings
 from vllm_sse_proxy.families import FAMILIES
 from vllm_sse_proxy.families.responses.conformance import check_stream
 from vllm_sse_proxy.server import sockets
+from vllm_sse_proxy.settings import Limit, ServerSettings, settings_of
 
 if TYPE_CHECKING:
     from tests.server.conftest import Connect, Start
@@ -43,7 +43,7 @@ def assert_refused(got: Answer, status: int, code: str) -> None:
 
 
 def test_each_is_a_setting_but_two() -> None:
-    assert set(LIMITS) - set(ServerSettings.model_fields) == {"max_unreadable_payloads", "max_unsent_items"}
+    assert set(LIMITS) - set(settings_of(ServerSettings)) == {"max_unreadable_payloads", "max_unsent_items"}
 
 
 @pytest.mark.parametrize("limit", LIMITS)

@@ -13,10 +13,10 @@ import pytest
 
 from tests.support.upstream import Chunk, Cut, End, Head, Wait, answer, json_answer, stream
 from tests.support.whole_stream import BODY, CREATED, WHOLE
-from vllm_sse_proxy.config import ServerSettings
 from vllm_sse_proxy.server.addresses import TrustedProxies
 from vllm_sse_proxy.server.app import Server
 from vllm_sse_proxy.server.exchange import MAX_NAME_CHARACTERS
+from vllm_sse_proxy.settings import ServerSettings
 
 if TYPE_CHECKING:
     from tests.server.conftest import Connect, Start

@@ -13,11 +13,11 @@ from tests.support.chunk_streams import ROLE, wire
 from tests.support.http import metric
 from tests.support.upstream import json_answer, stream
 from tests.support.whole_stream import BODY, WHOLE
-from vllm_sse_proxy.config import ServerSettings
 from vllm_sse_proxy.families import CHAT, COMPLETIONS
 from vllm_sse_proxy.families.recognition import MOST_BYTES
 from vllm_sse_proxy.server.responses.handler import cancelled_id
 from vllm_sse_proxy.server.routes import prefix_of
+from vllm_sse_proxy.settings import ServerSettings
 
 if TYPE_CHECKING:
     from tests.server.conftest import Connect, Start

@@ -17,10 +17,10 @@ from tests.support.http import metric
 from tests.support.upstream import Chunk, Cut, Head, Wait, json_answer, stream
 from tests.support.whole_stream import BODY, DELTA, WHOLE
 from vllm_sse_proxy.cli import main
-from vllm_sse_proxy.config import ServerSettings, SettingsError
 from vllm_sse_proxy.server import recording
 from vllm_sse_proxy.server.app import Server
 from vllm_sse_proxy.server.supervisor import supervise
+from vllm_sse_proxy.settings import ServerSettings, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -17,8 +17,9 @@ from tests.support.http import metric
 from tests.support.upstream import stream
 from tests.support.whole_stream import BODY, WHOLE
 from vllm_sse_proxy.cli import main
-from vllm_sse_proxy.config import ServerSettings, SettingsError, load
+from vllm_sse_proxy.config import load
 from vllm_sse_proxy.server.admission import is_allowed
+from vllm_sse_proxy.settings import ServerSettings, SettingsError
 
 if TYPE_CHECKING:
     from pathlib import Path

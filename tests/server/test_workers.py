@@ -20,10 +20,10 @@ from tests.support.http import RawClient
 from tests.support.upstream import PATIENCE_SECONDS, Chunk, End, Head, Wait
 from tests.support.whole_stream import BODY, CREATED, DONE, WHOLE
 from vllm_sse_proxy import Ending, Tally
-from vllm_sse_proxy.config import ServerSettings, SettingsError
 from vllm_sse_proxy.metrics import MergedMetrics, Metrics, Report
 from vllm_sse_proxy.server.sockets import close_all
 from vllm_sse_proxy.server.supervisor import Supervisor, _next_pause, worker_count
+from vllm_sse_proxy.settings import ServerSettings, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

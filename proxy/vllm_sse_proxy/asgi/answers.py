@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from vllm_sse_proxy.asgi.protocol import BODY, START, body, encoded, headers_of, raw_headers, start
-from vllm_sse_proxy.config import Limit, Mode
 from vllm_sse_proxy.server.content import EVENT_STREAM, JSON, has_type
 from vllm_sse_proxy.server.headers import ERROR_HEADER, rewritten_headers, stream_headers
 from vllm_sse_proxy.server.posting import MAX_REFUSAL_BYTES
+from vllm_sse_proxy.settings import Limit, Mode
 from vllm_sse_proxy.stream.ending import BodyEnd
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from vllm_sse_proxy.asgi.protocol import Message, Send
     from vllm_sse_proxy.asgi.requests import Incoming
-    from vllm_sse_proxy.config import ServerSettings
     from vllm_sse_proxy.server.exchange import Exchange
     from vllm_sse_proxy.server.handling import Rewrite, StreamRequest
+    from vllm_sse_proxy.settings import ServerSettings
     from vllm_sse_proxy.stream.ending import Failure
 
 _LAST_WORDS_SECONDS: Final = 1.0

@@ -12,7 +12,7 @@ from vllm_sse_proxy.asgi.answers import Answers
 from vllm_sse_proxy.asgi.protocol import encoded, headers_of, raw_headers
 from vllm_sse_proxy.asgi.requests import Incoming
 from vllm_sse_proxy.asgi.upstream import AppUpstream, current
-from vllm_sse_proxy.config import ServerSettings, load
+from vllm_sse_proxy.config import load
 from vllm_sse_proxy.families import FAMILIES
 from vllm_sse_proxy.metrics import Metrics, code_class
 from vllm_sse_proxy.server.content import parse_body
@@ -20,6 +20,7 @@ from vllm_sse_proxy.server.exchange import Exchange
 from vllm_sse_proxy.server.handlers import handlers_of
 from vllm_sse_proxy.server.headers import REQUEST_ID_HEADER, end_to_end, request_id_of
 from vllm_sse_proxy.server.routes import RouteTable
+from vllm_sse_proxy.settings import ServerSettings, settings_of
 
 if TYPE_CHECKING:
     from multidict import CIMultiDict
@@ -33,7 +34,7 @@ _ITSELF: Final = "http://application.invalid"
 """Stands for upstream in the settings: nothing is ever sent there."""
 _OF_THE_PROXY: Final = frozenset(
     name
-    for name in ServerSettings.model_fields
+    for name in settings_of(ServerSettings)
     if name.startswith(
         ("host", "port", "admin_", "workers", "tls_", "upstream_", "drain_", "client_", "record")
     )

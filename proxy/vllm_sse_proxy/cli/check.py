@@ -15,14 +15,15 @@ from vllm_sse_proxy.cli.families import (
     recognised,
 )
 from vllm_sse_proxy.cli.files import add_input, open_input
-from vllm_sse_proxy.cli.settings import add_settings, load
-from vllm_sse_proxy.config import CoreSettings
+from vllm_sse_proxy.cli.reading import load
+from vllm_sse_proxy.cli.settings import add_settings
 from vllm_sse_proxy.families.chat import conformance as chat
 from vllm_sse_proxy.families.completions import conformance as completions
 from vllm_sse_proxy.families.messages import conformance as messages
 from vllm_sse_proxy.families.recognition import Family, StreamRecogniser
 from vllm_sse_proxy.families.responses import conformance as responses
 from vllm_sse_proxy.families.transcriptions import conformance as transcriptions
+from vllm_sse_proxy.settings import CoreSettings
 from vllm_sse_proxy.sse import FrameDecoder
 
 if TYPE_CHECKING:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from vllm_sse_proxy.cli.settings import add_settings, load_with_origins_of
+from vllm_sse_proxy.cli.reading import load_with_origins_of
+from vllm_sse_proxy.cli.settings import add_settings
 from vllm_sse_proxy.cli.usage import UsageError
-from vllm_sse_proxy.config import ServerSettings, SettingsError, as_toml
+from vllm_sse_proxy.config import as_toml, schema
 from vllm_sse_proxy.server import reloading
+from vllm_sse_proxy.settings import ServerSettings, SettingsError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -31,7 +33,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Carry out the action."""
     if options.action == "schema":
-        print(json.dumps(ServerSettings.model_json_schema(), indent=2))
+        print(json.dumps(schema(), indent=2))
         return 0
     if options.action == "show":
         print(_shown(options))

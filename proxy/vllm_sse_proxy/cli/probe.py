@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vllm_sse_proxy.cli.usage import PROGRAM, UsageError
-from vllm_sse_proxy.config import ServerSettings, SettingsError, load
+from vllm_sse_proxy.config import checked
 from vllm_sse_proxy.demo.report import Screen
 from vllm_sse_proxy.logs import logger
 from vllm_sse_proxy.numbers import positive_seconds
@@ -20,6 +20,7 @@ from vllm_sse_proxy.probe.page import page
 from vllm_sse_proxy.probe.session import Options, probe
 from vllm_sse_proxy.probe.target import ProbeError
 from vllm_sse_proxy.probe.verdicts import ExitCode
+from vllm_sse_proxy.settings import ServerSettings, SettingsError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -96,20 +97,16 @@ def run(options: Namespace) -> int:
 def _settings(options: Namespace) -> ServerSettings:
     # It listens nowhere: a proxy on this machine's own ports may be what is probed.
     given = {"upstream": options.url, "upstream_ca_file": options.ca_file, "port": 0, "admin_port": 0}
+    names = {"upstream": f"{options.url!r}", "upstream_ca_file": "--ca-file"}
     try:
-        return ServerSettings(**{name: value for name, value in given.items() if value is not None})
-    except ValueError:  # pydantic's errors are; said as `serve` says them
-        try:
-            load(ServerSettings, given)
-        except SettingsError as error:
-            lines = [
-                line.replace("--upstream-ca-file, --upstream:", "--ca-file:").replace(
-                    "--upstream:", f"{options.url!r}"
-                )
-                for line in error.lines
-            ]
-            raise UsageError(*lines) from None
-        raise
+        return checked(
+            ServerSettings, {name: value for name, value in given.items() if value is not None}, names
+        )
+    except SettingsError as error:
+        url = f"{names['upstream']}:"
+        raise UsageError(
+            *(line.replace(f"--ca-file, {url}", "--ca-file:").replace(url, url[:-1]) for line in error.lines)
+        ) from None
 
 
 def _key(name: str | None) -> str | None:

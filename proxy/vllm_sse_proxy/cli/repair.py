@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final
 from vllm_sse_proxy.cli.explaining import Explainer, Explanation
 from vllm_sse_proxy.cli.families import add_family, end_of, read_request, recognised
 from vllm_sse_proxy.cli.files import add_input, open_input, open_output
-from vllm_sse_proxy.cli.settings import add_settings, load
+from vllm_sse_proxy.cli.reading import load
+from vllm_sse_proxy.cli.settings import add_settings
 from vllm_sse_proxy.cli.usage import PROGRAM
-from vllm_sse_proxy.config import CoreSettings
 from vllm_sse_proxy.demo.report import Screen
 from vllm_sse_proxy.families import FAMILIES
 from vllm_sse_proxy.families.recognition import Family
+from vllm_sse_proxy.settings import CoreSettings
 from vllm_sse_proxy.stream.normalizer import StreamNormalizer
 
 if TYPE_CHECKING:

@@ -1,17 +1,12 @@
-"""Settings on the command line: a flag for each, and the values that result from all sources."""
+"""Settings on the command line: a flag for each."""
 
 from __future__ import annotations
 
 import argparse
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic_core import PydanticUndefined
-
-from vllm_sse_proxy.cli.usage import UsageError
-from vllm_sse_proxy.config import REPEATABLE, CoreSettings, SettingsError, flag_name, load_with_origins
-
-SettingsT = TypeVar("SettingsT", bound=CoreSettings)
+from vllm_sse_proxy.settings import REPEATABLE, CoreSettings, flag_name, settings_of
 
 
 def add_settings(parser: argparse.ArgumentParser, model: type[CoreSettings]) -> None:
@@ -24,13 +19,13 @@ def add_settings(parser: argparse.ArgumentParser, model: type[CoreSettings]) -> 
     group.add_argument(
         "--config", metavar="FILE", help="TOML file with settings by name (environment: SSE_PROXY_CONFIG)"
     )
-    for name, field in model.model_fields.items():
-        default = field.default.value if isinstance(field.default, Enum) else field.default
-        text = (field.description or "").replace("%", "%%")
-        if default not in (PydanticUndefined, None, ()):
+    for name, setting in settings_of(model).items():
+        default = setting.default.value if isinstance(setting.default, Enum) else setting.default
+        text = setting.description.replace("%", "%%")
+        if default not in (None, ()):
             text += f" Default: {str(default).lower() if isinstance(default, bool) else default}."
         options: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS, "help": text}
-        kind = field.annotation
+        kind = setting.kind
         if kind is bool:
             group.add_argument(flag_name(name), action=argparse.BooleanOptionalAction, **options)
         elif name in REPEATABLE:
@@ -49,27 +44,13 @@ def _short_usage(parser: argparse.ArgumentParser) -> str:
     return f"{usage}\n       [--config FILE] [--SETTING VALUE ...]".replace("%", "%%")
 
 
-def load(options: argparse.Namespace, model: type[SettingsT]) -> SettingsT:
-    """Return the settings alone; see :func:`load_with_origins_of`."""
-    return load_with_origins_of(options, model)[0]
-
-
-def load_with_origins_of(
-    options: argparse.Namespace, model: type[SettingsT]
-) -> tuple[SettingsT, dict[str, str]]:
-    """Return the settings that result from the flags and all other sources, and where each value comes from.
-
-    :raises UsageError: they cannot be used.
-    """
-    given = {
+def flags_of(options: argparse.Namespace, model: type[CoreSettings]) -> dict[str, Any]:
+    """Return the settings that were given as flags, by name."""
+    return {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in vars(options).items()
-        if name in model.model_fields
+        if name in settings_of(model)
     }
-    try:
-        return load_with_origins(model, given, config_file=options.config)
-    except SettingsError as error:
-        raise UsageError(*error.lines) from None
 
 
 def _placeholder(name: str) -> str:

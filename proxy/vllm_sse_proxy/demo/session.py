@@ -16,13 +16,13 @@ import orjson
 from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
-from vllm_sse_proxy.config import ServerSettings
 from vllm_sse_proxy.demo import asking
 from vllm_sse_proxy.demo.report import Comparison, Screen, Side, render, summary
 from vllm_sse_proxy.demo.scenarios import SCENARIOS, Scenario
 from vllm_sse_proxy.demo.upstream import make_upstream
 from vllm_sse_proxy.server import Server
 from vllm_sse_proxy.server.errors import reason_of
+from vllm_sse_proxy.settings import ServerSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence

@@ -19,7 +19,6 @@ import aiohttp
 import orjson
 from aiohttp import hdrs
 
-from vllm_sse_proxy.config import CoreSettings, ServerSettings
 from vllm_sse_proxy.demo import asking
 from vllm_sse_proxy.demo.clients import Answer
 from vllm_sse_proxy.demo.report import Comparison, Side
@@ -29,6 +28,7 @@ from vllm_sse_proxy.probe.target import ProbeError, Target, is_alive, look, unre
 from vllm_sse_proxy.probe.verdicts import Report, Result, Verdict
 from vllm_sse_proxy.server import Server
 from vllm_sse_proxy.server.tls import upstream_context
+from vllm_sse_proxy.settings import CoreSettings, ServerSettings
 from vllm_sse_proxy.stream.ending import BodyEnd
 from vllm_sse_proxy.stream.normalizer import StreamNormalizer
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from vllm_sse_proxy.config import ServerSettings
+    from vllm_sse_proxy.settings import ServerSettings
 
 # Upgrades for which aiohttp's parser stops reading HTTP; others (h2c) are ignored, as RFC 9110 allows.
 _UPGRADES: Final = frozenset({"websocket", "tcp"})

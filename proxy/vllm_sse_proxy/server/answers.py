@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from aiohttp import hdrs, web
 from aiohttp.http import StreamWriter
 
-from vllm_sse_proxy.config import Limit
 from vllm_sse_proxy.server.clients import connection_of
 from vllm_sse_proxy.server.headers import REQUEST_ID_HEADER
+from vllm_sse_proxy.settings import Limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from vllm_sse_proxy.config import Mode
 from vllm_sse_proxy.families import FAMILIES
 from vllm_sse_proxy.metrics import Metrics
 from vllm_sse_proxy.server.addresses import TrustedProxies
@@ -34,13 +33,14 @@ from vllm_sse_proxy.server.sockets import LISTEN_BACKLOG, listen, naming, port_o
 from vllm_sse_proxy.server.spans import StreamSpans
 from vllm_sse_proxy.server.tls import listener_context
 from vllm_sse_proxy.server.upstream import Upstream
+from vllm_sse_proxy.settings import Mode
 
 if TYPE_CHECKING:
     import socket
     import ssl
     from collections.abc import Sequence
 
-    from vllm_sse_proxy.config import ServerSettings
+    from vllm_sse_proxy.settings import ServerSettings
     from vllm_sse_proxy.stream.family import Family
 
 _LAST_REQUEST_SECONDS: Final = 0.1

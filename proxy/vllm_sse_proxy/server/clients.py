@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable
 
-    from vllm_sse_proxy.config import ServerSettings
     from vllm_sse_proxy.metrics import Metrics
     from vllm_sse_proxy.server.errors import Problem
+    from vllm_sse_proxy.settings import ServerSettings
 
 SWEEP_SECONDS: Final = 1.0
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 from yarl import URL
 
-from vllm_sse_proxy.config import SettingsError
+from vllm_sse_proxy.settings import SettingsError
 
 if TYPE_CHECKING:
     from multidict import CIMultiDict
 
-    from vllm_sse_proxy.config import ServerSettings
+    from vllm_sse_proxy.settings import ServerSettings
 
 _MAX_BYTES: Final = 8192
 """A longer file is not a key; half of what vLLM's HTTP parser takes as a whole header by default."""

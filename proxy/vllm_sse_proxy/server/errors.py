@@ -18,9 +18,9 @@ import orjson
 from aiohttp import web
 from aiohttp.client_exceptions import UnixClientConnectorError
 
-from vllm_sse_proxy.config import Limit
 from vllm_sse_proxy.server.headers import ERROR_HEADER, REQUEST_ID_HEADER
 from vllm_sse_proxy.server.sockets import bracketed
+from vllm_sse_proxy.settings import Limit
 from vllm_sse_proxy.stream.family import openai_error
 
 if TYPE_CHECKING:

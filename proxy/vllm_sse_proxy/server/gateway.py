@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 from aiohttp import hdrs, web
 
-from vllm_sse_proxy.config import Mode
 from vllm_sse_proxy.logs import emit, logger
 from vllm_sse_proxy.server import errors
 from vllm_sse_proxy.server.admission import check_request, is_upgrade
@@ -35,6 +34,7 @@ from vllm_sse_proxy.server.stream_relay import StreamRelay
 from vllm_sse_proxy.server.tunnel import Tunnel
 from vllm_sse_proxy.server.upload import Upload
 from vllm_sse_proxy.server.upstream import PIECE_BYTES
+from vllm_sse_proxy.settings import Mode
 from vllm_sse_proxy.stream.family import openai_error
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
     from multidict import CIMultiDict
 
-    from vllm_sse_proxy.config import ServerSettings
     from vllm_sse_proxy.metrics import Metrics
     from vllm_sse_proxy.server.addresses import TrustedProxies
     from vllm_sse_proxy.server.errors import Problem
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.server.silence import SilenceWatch
     from vllm_sse_proxy.server.spans import StreamSpans
     from vllm_sse_proxy.server.upstream import Upstream
+    from vllm_sse_proxy.settings import ServerSettings
 
 _ABSOLUTE_FORM: Final = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 

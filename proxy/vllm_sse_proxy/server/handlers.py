@@ -11,8 +11,8 @@ from vllm_sse_proxy.server.responses import ResponsesHandler
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from vllm_sse_proxy.config import ServerSettings
     from vllm_sse_proxy.server.upstream import Upstream
+    from vllm_sse_proxy.settings import ServerSettings
     from vllm_sse_proxy.stream.family import Family
 
 _HANDLERS: Final[dict[str, type[FamilyHandler]]] = {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
-from vllm_sse_proxy.config import KeepAlive
+from vllm_sse_proxy.settings import KeepAlive
 from vllm_sse_proxy.sse import encode_comment
 from vllm_sse_proxy.stream.normalizer import StreamNormalizer
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from multidict import CIMultiDict
 
-    from vllm_sse_proxy.config import ServerSettings
     from vllm_sse_proxy.server.body import UpstreamBody
     from vllm_sse_proxy.server.exchange import Exchange
     from vllm_sse_proxy.server.upstream import Upstream
+    from vllm_sse_proxy.settings import ServerSettings
     from vllm_sse_proxy.stream.family import Family
     from vllm_sse_proxy.stream.plan import Plan
     from vllm_sse_proxy.stream.repair import RequestContext

@@ -19,7 +19,7 @@ from vllm_sse_proxy.stream import CORE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vllm_sse_proxy.config import ServerSettings
+    from vllm_sse_proxy.settings import ServerSettings
 
 CUT_SECONDS: Final = 2.0
 """How long requests that are cut at the end have to write their last bytes."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from vllm_sse_proxy.config import Mode
 from vllm_sse_proxy.families.messages.requests import MessagesPlanner, has_budget, misread_in
 from vllm_sse_proxy.server.handling import FamilyHandler, StreamRequest
 from vllm_sse_proxy.server.repairing import RepairingRequest, RequestPosts, RequestRepairs
+from vllm_sse_proxy.settings import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -23,7 +23,7 @@ from vllm_sse_proxy.server.lifecycle import StopSignals, begin_drain, end_drain,
 from vllm_sse_proxy.server.supervisor import supervise, worker_count
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.config import ServerSettings
+    from vllm_sse_proxy.settings import ServerSettings
 
 
 def serve(settings: ServerSettings) -> int:

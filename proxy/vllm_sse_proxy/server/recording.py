@@ -31,9 +31,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import orjson
 
 from vllm_sse_proxy import __version__
-from vllm_sse_proxy.config import SettingsError
 from vllm_sse_proxy.logs import emit
 from vllm_sse_proxy.server.routes import query_pairs
+from vllm_sse_proxy.settings import SettingsError
 from vllm_sse_proxy.stream.ending import BodyEnd
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from vllm_sse_proxy.config import ServerSettings
     from vllm_sse_proxy.metrics import Metrics
     from vllm_sse_proxy.server.handling import StreamRequest
+    from vllm_sse_proxy.settings import ServerSettings
     from vllm_sse_proxy.stream.normalizer import StreamNormalizer
 
 MAX_STREAM_BYTES: Final = 16 * 1024 * 1024

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from vllm_sse_proxy.config import Limit
 from vllm_sse_proxy.families.recognition import StreamRecogniser
 from vllm_sse_proxy.server.answers import AnswerWriter
 from vllm_sse_proxy.server.headers import answer_headers, rewritten_headers
+from vllm_sse_proxy.settings import Limit
 from vllm_sse_proxy.stream.ending import BodyEnd
 
 if TYPE_CHECKING:

@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from vllm_sse_proxy import logs
-from vllm_sse_proxy.config import SettingsError
 from vllm_sse_proxy.server.credentials import Credentials
 from vllm_sse_proxy.server.recording import find_folder
 from vllm_sse_proxy.server.spans import check_packages
 from vllm_sse_proxy.server.tls import fingerprint_of, listener_context, reload_certificate, upstream_context
+from vllm_sse_proxy.settings import SettingsError
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from vllm_sse_proxy.config import ServerSettings
+    from vllm_sse_proxy.settings import ServerSettings
 
 WATCH_SECONDS: Final = 30.0
 """How long a change of a file may go unnoticed. Certificates are renewed days before they expire."""

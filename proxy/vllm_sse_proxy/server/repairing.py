@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
     from multidict import CIMultiDict
 
-    from vllm_sse_proxy.config import ServerSettings
     from vllm_sse_proxy.families.requests import Key, RequestPlanner
     from vllm_sse_proxy.server.exchange import Exchange
     from vllm_sse_proxy.server.upstream import Upstream
+    from vllm_sse_proxy.settings import ServerSettings
 
 _REFUSALS: Final = frozenset(
     {

@@ -16,16 +16,16 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from vllm_sse_proxy import __version__
-from vllm_sse_proxy.config import SettingsError
 from vllm_sse_proxy.logs import logger
+from vllm_sse_proxy.settings import SettingsError
 from vllm_sse_proxy.stream.ending import Ending
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
-    from vllm_sse_proxy.config import ServerSettings
     from vllm_sse_proxy.server.exchange import Exchange
     from vllm_sse_proxy.server.headers import RawHeaders
+    from vllm_sse_proxy.settings import ServerSettings
 
 SCOPE: Final = "vllm_sse_proxy"
 

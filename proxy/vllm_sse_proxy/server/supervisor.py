@@ -19,7 +19,7 @@ import socket
 import sys
 from asyncio.subprocess import DEVNULL
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,18 +27,18 @@ import orjson
 from aiohttp import web
 
 from vllm_sse_proxy import logs
-from vllm_sse_proxy.config import SettingsError
 from vllm_sse_proxy.metrics import MergedMetrics, Metrics, Report
 from vllm_sse_proxy.server.health import admin_app
 from vllm_sse_proxy.server.lifecycle import CUT_SECONDS, StopSignals, announce, begin_drain, end_drain, wait
 from vllm_sse_proxy.server.recording import check_folder
 from vllm_sse_proxy.server.reloading import check
 from vllm_sse_proxy.server.sockets import LISTEN_BACKLOG, bind, close_all, listen, naming, port_of
+from vllm_sse_proxy.settings import SettingsError
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
 
-    from vllm_sse_proxy.config import ServerSettings
+    from vllm_sse_proxy.settings import ServerSettings
 
 LINE_BYTES: Final = 1024 * 1024
 """Longest line of the channel; a report of all counters is some 10 KiB."""
@@ -199,9 +199,7 @@ class Supervisor:
         reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_BYTES)
         worker = Worker(process, reader, writer)
         share = math.ceil(settings.max_streams / self._count)
-        worker.send(
-            settings={**settings.model_dump(mode="json"), "max_streams": share, "workers": 1}, worker=slot + 1
-        )
+        worker.send(settings={**asdict(settings), "max_streams": share, "workers": 1}, worker=slot + 1)
         self._workers.add(worker)
         ready = asyncio.get_running_loop().create_future()
         end = asyncio.create_task(self._follow(worker, ready, slot))

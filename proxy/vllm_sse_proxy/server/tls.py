@@ -11,10 +11,10 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vllm_sse_proxy.config import SettingsError
+from vllm_sse_proxy.settings import SettingsError
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.config import ServerSettings
+    from vllm_sse_proxy.settings import ServerSettings
 
 
 def listener_context(settings: ServerSettings) -> ssl.SSLContext | None:

@@ -14,9 +14,9 @@ import aiohttp
 from aiohttp import hdrs
 from aiohttp.http import StreamWriter
 
-from vllm_sse_proxy.config import Limit
 from vllm_sse_proxy.server.answers import AnswerWriter
 from vllm_sse_proxy.server.headers import answer_headers
+from vllm_sse_proxy.settings import Limit
 
 if TYPE_CHECKING:
     from aiohttp import web

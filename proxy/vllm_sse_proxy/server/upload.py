@@ -15,7 +15,7 @@ from vllm_sse_proxy.server.errors import ProxyError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from vllm_sse_proxy.config import ServerSettings
+    from vllm_sse_proxy.settings import ServerSettings
 
 SLOWEST_BODY_BYTES_PER_SECOND: Final = 500
 """The rate at which a request's body must arrive in the long run: below it, Apache gives a client up by default. No network

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from aiohttp.connector import AddrInfoType
     from multidict import CIMultiDict
 
-    from vllm_sse_proxy.config import ServerSettings
     from vllm_sse_proxy.metrics import Metrics
+    from vllm_sse_proxy.settings import ServerSettings
 
 MAX_HEADER_LINE_BYTES: Final = 64 * 1024
 """Longest line of an answer's head: as long as a request's whole head may be by default."""

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from vllm_sse_proxy import logs
-from vllm_sse_proxy.config import ServerSettings
 from vllm_sse_proxy.server import garbage, heap
 from vllm_sse_proxy.server.app import Server
 from vllm_sse_proxy.server.lifecycle import loop_factory, on_signal, survive_signals
+from vllm_sse_proxy.settings import ServerSettings, from_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,7 @@ class WorkerProcess:
         if not line:
             return 1  # the supervisor went before it had sent anything
         first = orjson.loads(line)
-        settings = self._settings = ServerSettings(**first["settings"])
+        settings = self._settings = from_json(ServerSettings, first["settings"])
         logs.configure(settings.log_level, settings.log_format, context={"worker": first["worker"]})
         for name in ("SIGTERM", "SIGINT"):
             on_signal(name, lambda _: self._leave())

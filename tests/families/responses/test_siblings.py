@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.repairing import Repaired, repaired
-from tests.support.streams import call, custom_call, message, reasoning, response, text_part
+from tests.support.streams import call, cited, custom_call, message, reasoning, response, text_part
 from vllm_sse_proxy import BodyEnd, Ending, StreamNormalizer, build_plan
 
 Json = dict[str, Any]
@@ -396,6 +396,19 @@ def test_a_part_that_is_the_second_of_its_item_is_not_said_again() -> None:
     }
     second = [{**event, "content_index": 1} for event in life[1:-1]]
     assert texts(made_of(*second, {**life[-1], "item": done}, ended(done))) == ["See."]
+
+
+@pytest.mark.parametrize("first", ["", "Hi"])
+@pytest.mark.parametrize("damage", ["lost", "late", "lost with its text"])
+def test_a_part_whose_announcement_does_not_come_first_is_not_the_last_part(first: str, damage: str) -> None:
+    """What follows the closing of a part, under the next index, is of the next part (found by the property)."""
+    life, done = cited(0, first)
+    at = next(place for place, event in enumerate(life) if event.get("content_index") == 1)
+    announcement, words = life[at], life[at + 1]
+    life[at : at + 2] = {"lost": [words], "late": [words, announcement]}.get(damage, [])
+    made = made_of(*life, ended(done))
+    (item,) = done_items(made, "message")
+    assert [part["text"] for part in item["content"]] == [first, "See."]
 
 
 @pytest.mark.parametrize(

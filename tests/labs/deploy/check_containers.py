@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.support.deploying import DEPLOY
-from vllm_sse_proxy.config import ServerSettings
+from vllm_sse_proxy.settings import ServerSettings, settings_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +52,7 @@ def test_the_gpu_overlay_asks_for_a_model(run: Run) -> None:
 def test_streams_have_time_to_finish(run: Run) -> None:
     proxy = services("-f", str(COMPOSE), run=run)["proxy"]
     drain = float(proxy["environment"]["SSE_PROXY_DRAIN_TIMEOUT_SECONDS"])
-    delay = ServerSettings.model_fields["drain_delay_seconds"].default
+    delay = settings_of(ServerSettings)["drain_delay_seconds"].default
     minutes, seconds = re.fullmatch(r"(\d+)m(\d+)s", proxy["stop_grace_period"]).groups()  # type: ignore[union-attr]
     assert int(minutes) * 60 + int(seconds) > drain + delay
 

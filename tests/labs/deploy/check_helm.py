@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from tests.support.deploying import DASHBOARD, DEPLOY, RULES
-from vllm_sse_proxy.config import ServerSettings, load
+from vllm_sse_proxy.config import load
+from vllm_sse_proxy.settings import ServerSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

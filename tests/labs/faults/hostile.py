@@ -26,12 +26,12 @@ from tests.support.whole_stream import (
     event,
     response,
 )
-from vllm_sse_proxy.config import CoreSettings
+from vllm_sse_proxy.settings import CoreSettings, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-MEMORY_BYTES = 12 * int(CoreSettings.model_fields["max_text_bytes"].default)
+MEMORY_BYTES = 12 * int(settings_of(CoreSettings)["max_text_bytes"].default)
 """Most that one stream may add: its text, and the closing events that repeat it, as objects, as JSON and in one write."""
 
 PIECE_BYTES = 256 * 1024

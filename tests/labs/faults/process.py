@@ -18,7 +18,7 @@ from tests.labs import ROOT
 from tests.labs.faults.relay import ByteRelay
 from tests.support.http import RawClient
 from tests.support.upstream import PATIENCE_SECONDS, FakeUpstream
-from vllm_sse_proxy.config import ServerSettings
+from vllm_sse_proxy.settings import ServerSettings, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -46,7 +46,7 @@ async def wait_until(true: Callable[[], Awaitable[bool]], *, seconds: float = PA
 
 def known(**settings: Any) -> dict[str, Any]:
     """Return the settings that this release has: the suite is also run on older ones, where a limit may be missing."""
-    return {name: value for name, value in settings.items() if name in ServerSettings.model_fields}
+    return {name: value for name, value in settings.items() if name in settings_of(ServerSettings)}
 
 
 class ProxyProcess:

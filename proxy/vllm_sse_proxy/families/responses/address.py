@@ -57,6 +57,8 @@ class Addresser:
         """the client's ids of items that upstream has closed; their closings may not have been emitted yet"""
         self._closed_first: Seen = {}
         """ids of items that upstream closed, complete, before it announced them"""
+        self._closed_parts: dict[tuple[str, str, int], None] = {}
+        """parts that upstream has closed, as id of the item, name of the index, index; their closings may be held"""
 
     def address(self, event: Event) -> Event | None:
         """Return the event under the client's names; None if it belongs to no item, or lacks its subject."""
@@ -309,7 +311,18 @@ class Addresser:
         field = "summary_index" if event.type in grammar.SUMMARY_EVENTS else "content_index"
         theirs = event.body.get(field)
         item = self._view.by_id.get(event.body["item_id"])
-        ours = _index_of_part(event, theirs, item)
+        last = len(item.parts_of(event)) - 1 if item is not None else -1
+        if (
+            last >= 0
+            and theirs == last + 1
+            and event.type in grammar.RUN_OF_EVENT
+            and (event.body["item_id"], field, last) in self._closed_parts
+        ):
+            ours = last + 1  # the announcement of this part is lost or late; the last one needs no more
+        else:
+            ours = _index_of_part(event, theirs, item)
+        if event.type in _DONE:
+            self._closed_parts[event.body["item_id"], field, ours] = None
         if ours == theirs and type(theirs) is int:
             return event
         self._exit.correct("content_indexes")

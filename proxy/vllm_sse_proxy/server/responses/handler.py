@@ -11,7 +11,6 @@ from urllib.parse import unquote
 
 import orjson
 
-from vllm_sse_proxy.config import Mode
 from vllm_sse_proxy.families.responses.answers import answer_plan
 from vllm_sse_proxy.families.responses.view import ClientView
 from vllm_sse_proxy.server.handling import FamilyHandler, StreamRequest
@@ -23,6 +22,7 @@ from vllm_sse_proxy.server.responses.repairing import ResponsesRepairs
 from vllm_sse_proxy.server.responses.resume import Resume, parse_resume
 from vllm_sse_proxy.server.responses.stored import StoredResponses, UnreadableError
 from vllm_sse_proxy.server.routes import normal_path, prefix_of
+from vllm_sse_proxy.settings import Mode
 from vllm_sse_proxy.stream.normalizer import StreamNormalizer
 
 if TYPE_CHECKING:

@@ -22,11 +22,11 @@ from vllm_sse_proxy.server.repairing import RequestRepairs
 if TYPE_CHECKING:
     from typing import Self
 
-    from vllm_sse_proxy.config import ServerSettings
     from vllm_sse_proxy.families.requests import Facts, Key
     from vllm_sse_proxy.server.exchange import Exchange
     from vllm_sse_proxy.server.headers import RawHeaders
     from vllm_sse_proxy.server.upstream import Upstream
+    from vllm_sse_proxy.settings import ServerSettings
 
 _CREDENTIALS: Final = tuple(name.lower().encode() for name in CLIENT_CREDENTIALS)
 """Headers that say whose a request is: the client's own, not what upstream gets instead."""
