@@ -80,7 +80,7 @@ def of_loads(
 ) -> dict[str, dict[str, Any]]:
     """Return what is kept of loads: figures by load and contender, without contenders that answered nothing.
 
-    - `rate` in events per second, `cpu_us` per event, and `to`: both as multiples of others'
+    - `rate` in events of upstream per second, `cpu_us` for each of them, and `to`: both as multiples of others'
     - distributions (`latency_us`, `first_us`, `stream_p99_us`, `share`), and what is `added` to them
     - `worst_to_median`: the worst stream's p99 latency as a multiple of the median stream's
     - `lag`: how many samples were within each bound, in seconds
@@ -94,7 +94,23 @@ def of_loads(
             for name in runs
             if (own := _that_answered(runs, name))
         }
-        for load, runs in found.items()
+        for load, runs in ((load, of_upstream(runs)) for load, runs in found.items())
+    }
+
+
+def of_upstream(runs: Runs) -> Runs:
+    """Return runs that count as many events for each whole stream as upstream sent.
+
+    The proxy makes events that upstream left out and leaves out others. By the events that left it, a stream would be the
+    cheaper the more it had to be repaired, and one of which much is held the dearer.
+    """
+    relayed = [run for name in (DIRECT, NGINX) for run in runs.get(name, []) if run["ok"] and run["events"]]
+    if not relayed:
+        return runs
+    sent = median(run["events"] / run["ok"] for run in relayed)
+    return {
+        name: [{**run, "events": run["ok"] * sent} if run["ok"] and run["events"] else run for run in own]
+        for name, own in runs.items()
     }
 
 

@@ -259,7 +259,7 @@ class ClientView(View):
         piece = event.body["delta"]
         text.grow(piece)
         self.size += len(piece)
-        logprobs = event.body.get("logprobs")
+        logprobs = event.body.get("logprobs") if event.type == grammar.OUTPUT_TEXT.delta else None
         if logprobs and isinstance(text, PartView) and type(logprobs) is list:
             text.logprobs.extend(logprobs)
             self.size += _weight(logprobs)
