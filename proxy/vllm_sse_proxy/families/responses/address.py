@@ -16,10 +16,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from vllm_sse_proxy.families.responses import construct, grammar, item_fields
+from vllm_sse_proxy.families.responses import agreement, grammar, item_fields, response_objects
 from vllm_sse_proxy.families.responses.events import is_typed_object
 from vllm_sse_proxy.families.responses.final_match import emitted_length, emitted_text, text_of
 from vllm_sse_proxy.families.responses.grammar import Holder, item_kind
+from vllm_sse_proxy.families.responses.ids import derive_id
 from vllm_sse_proxy.families.responses.view import part_at
 from vllm_sse_proxy.stream.event import END
 
@@ -65,7 +66,7 @@ class Addresser:
             if type_ not in grammar.TERMINAL:
                 self._exit.drop("item_ids", event)
                 return None
-            response = construct.response_so_far(self._view, self._context.request)
+            response = response_objects.response_so_far(self._view, self._context.request)
             event = event.having(response={**response, "status": type_.rpartition(".")[2]})
         if type_ in grammar.LIFECYCLE:
             event = self._name_response(event)
@@ -150,7 +151,7 @@ class Addresser:
         return call is not None and grammar.has_call_id(call.type) and grammar.has_call_id(item["type"])
 
     def _own_call_id(self, call_id: str) -> str:
-        own = construct.derive_id("call", self._seed, len(self._view.items))
+        own = derive_id("call", self._seed, len(self._view.items))
         self._call_ids[call_id] = own
         return own
 
@@ -264,7 +265,7 @@ class Addresser:
         return id_
 
     def _derive(self, kind: ItemKind) -> str:
-        return construct.derive_id(kind.id_prefix, self._seed, len(self._view.items))
+        return derive_id(kind.id_prefix, self._seed, len(self._view.items))
 
     @property
     def _seed(self) -> str:
@@ -382,7 +383,7 @@ def _is_spurious_done(done: Body, item: ItemView, view: ClientView) -> bool:
     """
     if item.closed or item.kind is grammar.MESSAGE or item_kind(done["type"]) is not grammar.MESSAGE:
         return False
-    if item.own is not None and construct.are_arguments(item.own.text):
+    if item.own is not None and agreement.are_arguments(item.own.text):
         return False
     return _was_sent(text_of(done), view)
 

@@ -23,13 +23,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from vllm_sse_proxy.families.responses import construct, grammar, item_fields
+from vllm_sse_proxy.families.responses import (
+    agreement,
+    construct,
+    grammar,
+    item_fields,
+    item_objects,
+    response_objects,
+)
 from vllm_sse_proxy.families.responses.address import Addresser
-from vllm_sse_proxy.families.responses.construct import COMPLETED, INCOMPLETE
 from vllm_sse_proxy.families.responses.events import inserted
 from vllm_sse_proxy.families.responses.final_match import FinalMatch, match_final, text_of, with_text_in_place
 from vllm_sse_proxy.families.responses.grammar import Holder, TextRun, item_kind
 from vllm_sse_proxy.families.responses.headless import HeadlessArguments
+from vllm_sse_proxy.families.responses.ids import ItemNamer
+from vllm_sse_proxy.families.responses.item_fields import COMPLETED, INCOMPLETE
 from vllm_sse_proxy.families.responses.outcome import (
     can_be_read,
     closing_status,
@@ -123,7 +131,7 @@ class ResponsesCompleter(Completer):
             return
         self._exit.correct("late_events")
         error = self._view.error or {}
-        response = construct.response_so_far(self._view, self._context.request)
+        response = response_objects.response_so_far(self._view, self._context.request)
         self._pass(construct.failed(response, error.get("error") or error))
 
     # ----------------------------------------------------------------------------------------------- openings of the response
@@ -154,9 +162,9 @@ class ResponsesCompleter(Completer):
     def _response_of(self, event: Event) -> Mapping[str, Any]:
         own = event.body.get("response")
         if self._view.response is None and type(own) is dict and own.get("id"):
-            complete = construct.complete_response(own, self._view, self._context.request)
-            return construct.with_whole_functions(complete)
-        return construct.response_so_far(self._view, self._context.request)
+            complete = response_objects.complete_response(own, self._view, self._context.request)
+            return response_objects.with_whole_functions(complete)
+        return response_objects.response_so_far(self._view, self._context.request)
 
     # ------------------------------------------------------------------------------------------------------ openings of items
 
@@ -216,7 +224,7 @@ class ResponsesCompleter(Completer):
             self._exit.drop("item_openings", event)
             return False
         self._exit.correct("item_openings")
-        self._pass(construct.item_added(len(self._view.items), construct.new_item(kind, id_)))
+        self._pass(construct.item_added(len(self._view.items), item_objects.new_item(kind, id_)))
         return True
 
     def _emit_whole(self, done: Event) -> None:
@@ -408,7 +416,7 @@ class ResponsesCompleter(Completer):
         """Announce a part with a type that its item can hold, after closing the part before it."""
         item = self._view.by_id.get(event.body["item_id"])
         if item is not None and "part_openings" not in self._off:
-            typed = construct.typed_part(event, item)
+            typed = item_objects.typed_part(event, item)
             if self._close_open_parts(item) or typed is not event:
                 self._exit.correct("part_openings")
             event = typed
@@ -434,14 +442,14 @@ class ResponsesCompleter(Completer):
         said: str = event.body[run.done_field]  # the second station leaves out any other
         changes: Body = {}
         index = part_index(event)
-        missing = construct.missing_end(run, sent, said)
+        missing = agreement.missing_end(run, sent, said)
         stands = (
             said == sent
             or missing
             or (
                 run.holder is Holder.ITEM
                 and item.kind.acts
-                and construct.supersedes(said, sent)
+                and agreement.supersedes(said, sent)
                 and not _repeats_others(said, sent, self._view)
             )
         )
@@ -463,7 +471,7 @@ class ResponsesCompleter(Completer):
             return
         parts, index = item.parts_of(event), part_index(event)
         if "part_openings" not in self._off:
-            typed = construct.typed_part(event, item)
+            typed = item_objects.typed_part(event, item)
             if type(index) is int and index >= len(parts):
                 self._exit.correct("part_openings")
                 self._close_open_parts(item)
@@ -484,10 +492,10 @@ class ResponsesCompleter(Completer):
         if (
             part is not None
             and "done_texts" not in self._off
-            and not construct.is_part_as_emitted(part, event.body["part"])
+            and not agreement.is_part_as_emitted(part, event.body["part"])
         ):
             self._exit.correct("done_texts")
-            event = event.having(part=construct.emitted_part(part, event.body["part"]))
+            event = event.having(part=item_objects.emitted_part(part, event.body["part"]))
         self._exit.emit(event)
 
     def _end_item(self, event: Event) -> None:
@@ -501,7 +509,7 @@ class ResponsesCompleter(Completer):
         if "missing_closings" not in self._off and not waits and self._finish(item, said):
             self._exit.correct("missing_closings")
         if "done_items" not in self._off:
-            done = construct.done_item(item, said, text_is_open=waits)
+            done = item_objects.done_item(item, said, text_is_open=waits)
             if done is not said:
                 self._exit.correct("done_items")
                 event = event.having(item=done)
@@ -569,7 +577,7 @@ class ResponsesCompleter(Completer):
         if closing.type != grammar.ITEM_DONE or "done_items" in self._off:
             return closing
         said = closing.body["item"]
-        done = construct.done_item(item, said, text_is_open=False)
+        done = item_objects.done_item(item, said, text_is_open=False)
         return closing if done is said else closing.having(item=done)
 
     # -------------------------------------------------------------------------------------------------------------- the end
@@ -598,8 +606,8 @@ class ResponsesCompleter(Completer):
             return
         self._exit.correct("unterminated_streams")
         view = self._view
-        response = construct.response_so_far(view, self._context.request)
-        response = {**response, "output": construct.items_so_far(view)}
+        response = response_objects.response_so_far(view, self._context.request)
+        response = {**response, "output": item_objects.items_so_far(view)}
         if view.error is not None:
             self._conclude(construct.failed(response, view.error.get("error") or view.error))
         elif end.body["said_done"] and not end.body["half"] and is_whole(view):
@@ -655,7 +663,7 @@ class ResponsesCompleter(Completer):
             self._emit_unsent(terminal, match)  # behind an error nothing comes but the end
         self._end_waiting(outcome_of(terminal))
         response = terminal.body["response"]
-        output = [construct.summed_up(item, match.accounts.get(item.index)) for item in self._view.items]
+        output = [item_objects.summed_up(item, match.accounts.get(item.index)) for item in self._view.items]
         if output != response.get("output"):
             self._exit.correct("final_output")
             terminal = terminal.having(response={**response, "output": output})
@@ -680,12 +688,12 @@ class ResponsesCompleter(Completer):
 
     def _emit_unsent(self, terminal: Event, match: FinalMatch) -> None:
         """Emit all events of every item that only the terminal event has."""
-        unsent = [item for item in match.unsent if type(item.get("type")) is str and construct.has_name(item)]
+        unsent = [item for item in match.unsent if type(item.get("type")) is str and _has_name(item)]
         if not unsent:
             return
         response = terminal.body["response"]
         is_cut = outcome_of(terminal) != grammar.COMPLETED
-        namer = construct.ItemNamer(self._view, self._context.request)
+        namer = ItemNamer(self._view, self._context.request)
         last = unsent[-1]
         for item in unsent:
             index = len(self._view.items)
@@ -715,7 +723,7 @@ class ResponsesCompleter(Completer):
         known = account if account is not None and account.get("type") == item.type else None
         self._finish(item, known or {}, is_final=True)
         self._exit.emit(
-            construct.item_done(item.index, construct.emitted_item(item, status=status, proven=known))
+            construct.item_done(item.index, item_objects.emitted_item(item, status=status, proven=known))
         )
 
     def _finish(self, item: ItemView, account: Body, *, is_final: bool = False) -> bool:
@@ -729,7 +737,7 @@ class ResponsesCompleter(Completer):
         before = self._exit.tally.events_out
         for parts, field in ((item.summaries, "summary"), (item.parts, "content")):
             said = account.get(field)
-            accounts = construct.accounts_of(parts, said) if any(not part.closed for part in parts) else {}
+            accounts = agreement.accounts_of(parts, said) if any(not part.closed for part in parts) else {}
             for part in parts:
                 if not part.closed:
                     self._close_part(item, part, accounts.get(part.index))
@@ -739,13 +747,13 @@ class ResponsesCompleter(Completer):
         own = item.own
         if own is not None and own.run is not None and not own.done:
             said = account.get(own.run.field)
-            if is_final and own.length and own.run.is_json and construct.are_arguments(own.text):
+            if is_final and own.length and own.run.is_json and agreement.are_arguments(own.text):
                 said = None
-            missing = construct.missing_end(own.run, own.text, said)
+            missing = agreement.missing_end(own.run, own.text, said)
             if missing:
                 self._exit.emit(construct.delta(item, own.run, 0, missing))
             stands = (
-                item.kind.acts and type(said) is str and not missing and construct.supersedes(said, own.text)
+                item.kind.acts and type(said) is str and not missing and agreement.supersedes(said, own.text)
             )
             closing = construct.text_done(item, own, said=said if stands else None)
             if not is_final:
@@ -758,7 +766,7 @@ class ResponsesCompleter(Completer):
         self, item: ItemView, said: object, parts: list[PartView], types: tuple[str, ...]
     ) -> None:
         """Emit the parts that only an account has, if they are of types that the item can hold."""
-        for account in construct.unsent_parts(said, parts, types):
+        for account in agreement.unsent_parts(said, parts, types):
             self._emit_part(item, account)
 
     def _emit_part(self, item: ItemView, account: Body) -> None:
@@ -836,9 +844,9 @@ def _says_less(closing: Event, account: Body) -> bool:
             parts[index] if type(parts) is list and type(index) is int and 0 <= index < len(parts) else None
         )
     said = closing.body[run.done_field]
-    if type(holder) is not dict or (run.is_json and said and construct.are_arguments(said)):
+    if type(holder) is not dict or (run.is_json and said and agreement.are_arguments(said)):
         return False  # arguments that can be read are whole
-    return bool(construct.tail(said, holder.get(run.field)))
+    return bool(agreement.tail(said, holder.get(run.field)))
 
 
 def _says_more(account: Body, done: Body, item: ItemView) -> bool:
@@ -850,15 +858,15 @@ def _says_more(account: Body, done: Body, item: ItemView) -> bool:
     if run is None:
         account = with_text_in_place(account, item)
         adds_summary = bool(account.get("summary")) and not done.get("summary") and not item.summaries
-        return adds_summary or bool(construct.tail(text_of(done), text_of(account)))
+        return adds_summary or bool(agreement.tail(text_of(done), text_of(account)))
     said, final = done.get(run.field), account.get(run.field)
     if type(said) is not str or type(final) is not str:
         return False
     if run.is_json:
         # Emitted arguments are kept if they can be read (issue 12, K6); a brace too many makes them unreadable (R49).
-        return not construct.are_arguments(said) and construct.are_arguments(final)
+        return not agreement.are_arguments(said) and agreement.are_arguments(final)
     streamed = item.own.text if item.own is not None else ""
-    return bool(construct.tail(final, streamed) or construct.tail(said, final))
+    return bool(agreement.tail(final, streamed) or agreement.tail(said, final))
 
 
 def _repeats_others(said: str, sent: str, view: ClientView) -> bool:
@@ -882,7 +890,7 @@ def _is_unreadable(event: Event, item: ItemView) -> bool:
         return False  # upstream itself reports it
     said = _arguments_in(event, item)
     if item.kind is grammar.FUNCTION_CALL:
-        return not construct.are_arguments(str(said or ""))
+        return not agreement.are_arguments(str(said or ""))
     # Any input can be read; but if no delta of it came, it may have been lost.
     return said in ("", None) and (item.own is None or item.own.last is None)
 
@@ -905,6 +913,12 @@ def _as_incomplete(event: Event) -> Event:
     if event.type != grammar.ITEM_DONE:
         return event
     return event.having(item={**event.body["item"], "status": INCOMPLETE})
+
+
+def _has_name(item: Mapping[str, Any]) -> bool:
+    """Return whether an item has a name, if it is a call that must have one: names are never guessed."""
+    name = item.get("name")
+    return "name" not in item_kind(item.get("type")).required or (isinstance(name, str) and name != "")
 
 
 class NamelessCalls:
@@ -936,10 +950,10 @@ class NamelessCalls:
         if pieces is None or run is None:
             return item
         said, came = item.get(run.field), "".join(pieces)
-        is_readable = said != "" and (not run.is_json or construct.are_arguments(str(said)))
+        is_readable = said != "" and (not run.is_json or agreement.are_arguments(str(said)))
         return (
             item
-            if is_readable or (run.is_json and not construct.are_arguments(came))
+            if is_readable or (run.is_json and not agreement.are_arguments(came))
             else {**item, run.field: came}
         )
 

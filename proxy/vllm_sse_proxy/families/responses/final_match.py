@@ -26,7 +26,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from vllm_sse_proxy.families.responses import construct, grammar, item_fields
+from vllm_sse_proxy.families.responses import agreement, grammar, item_fields, item_objects, item_texts
 from vllm_sse_proxy.families.responses.grammar import ItemKind, item_kind
 
 if TYPE_CHECKING:
@@ -271,7 +271,7 @@ def _arguments_of(call: Mapping[str, Any]) -> object:
 
 
 def _canonical(arguments: str) -> object:
-    canonical = construct.canonical_json(arguments)
+    canonical = agreement.canonical_json(arguments)
     return arguments if canonical is None else canonical
 
 
@@ -630,7 +630,7 @@ def _without_parts_of(final: Body, item: ItemView) -> Body:
     waiting = [part for part in item.parts if part.text.strip()]
     left: list[Any] = []
     for part in content if type(content) is list else []:
-        said = construct.texts_in([part])
+        said = item_texts.texts_in([part])
         sent = next((one for one in waiting[:_LOOK_AHEAD] if said.startswith(one.text)), None)
         if sent is None or part["type"] != sent.type or sent.run is None:
             left.append(part)
@@ -716,9 +716,9 @@ def with_text_in_place(account: Body, item: ItemView) -> Body:
     """
     sent = "".join([part.text for part in item.parts]) if item.kind.summaries else ""
     bare = _bare(sent)[0]
-    if not bare or construct.texts_in(account.get("content")):
+    if not bare or item_texts.texts_in(account.get("content")):
         return account
-    said = _bare(construct.texts_in(account.get("summary")))[0]
+    said = _bare(item_texts.texts_in(account.get("summary")))[0]
     if not said.startswith(bare):
         return account
     whole = sent + said[len(bare) :]
@@ -727,7 +727,7 @@ def with_text_in_place(account: Body, item: ItemView) -> Body:
 
 def text_of(item: Mapping[str, Any]) -> str:
     """Return all text of the content of a final or done item; of its summary where it has no other."""
-    return construct.texts_in(item.get("content")) or construct.texts_in(item.get("summary"))
+    return item_texts.texts_in(item.get("content")) or item_texts.texts_in(item.get("summary"))
 
 
 def emitted_text(item: ItemView) -> str:
@@ -785,11 +785,11 @@ def _readable_part(type_: str, part: Any) -> Any:
     text = item_fields.flatten(part["text"])
     if part.get("type", "text") not in _CHAT_TYPES:
         return {**part, "text": text or ""}
-    return {**construct.new_part(type_), **part, "type": type_, "text": text or ""}
+    return {**item_objects.new_part(type_), **part, "type": type_, "text": text or ""}
 
 
 def _text_part(type_: str, text: str) -> Body:
-    return {**construct.new_part(type_), "text": text}
+    return {**item_objects.new_part(type_), "text": text}
 
 
 # ---------------------------------------------------------------------------------------------------- calls as text, in texts

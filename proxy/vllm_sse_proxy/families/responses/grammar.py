@@ -276,7 +276,6 @@ PART_DONE: Final = "response.content_part.done"
 SUMMARY_ADDED: Final = "response.reasoning_summary_part.added"
 SUMMARY_DONE: Final = "response.reasoning_summary_part.done"
 ANNOTATION_ADDED: Final = "response.output_text.annotation.added"
-OUTPUT_TEXT_DELTA: Final = OUTPUT_TEXT.delta
 SHELL_OUTPUT_DELTA: Final = "response.shell_call_output_content.delta"
 DONE_SENTINEL: Final = b"[DONE]"
 

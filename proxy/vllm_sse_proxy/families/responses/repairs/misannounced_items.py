@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from vllm_sse_proxy.families.responses import construct, final_match, grammar
+from vllm_sse_proxy.families.responses import final_match, grammar, item_objects
 from vllm_sse_proxy.families.responses.events import object_in
 from vllm_sse_proxy.families.responses.grammar import ItemKind, item_kind
 from vllm_sse_proxy.stream.repair import HOLD, Repair, Seen, StreamContext, Verdict
@@ -134,9 +134,9 @@ class MisannouncedItems(Repair):
         """Announce the item as another kind, with a part of the type that the event needs."""
         held = self.take()
         announced = held[0].body["item"]
-        item = construct.new_item(kind, self._id or str(announced.get("id") or ""))
+        item = item_objects.new_item(kind, self._id or str(announced.get("id") or ""))
         run = grammar.REASONING_TEXT if kind is grammar.REASONING else grammar.OUTPUT_TEXT
-        part = construct.new_part(run.part_type or "")
+        part = item_objects.new_part(run.part_type or "")
         return [held[0].having(item=item), *(added.having(part=part) for added in held[1:]), event]
 
     def _judge_by_item(self, event: Event) -> Sequence[Event] | None:
