@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Final
 
 from vllm_sse_proxy.families.responses import agreement, grammar, item_fields, response_objects
 from vllm_sse_proxy.families.responses.events import is_typed_object
-from vllm_sse_proxy.families.responses.final_match import emitted_length, emitted_text, text_of
 from vllm_sse_proxy.families.responses.grammar import Holder, item_kind
 from vllm_sse_proxy.families.responses.ids import derive_id
+from vllm_sse_proxy.families.responses.item_texts import emitted_length, emitted_text, text_of
 from vllm_sse_proxy.families.responses.view import part_at
 from vllm_sse_proxy.stream.event import END
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.stream.repair import Seen, StreamContext
 
 _PARTS: Final = frozenset({grammar.PART_ADDED, grammar.PART_DONE})
-_PART_KINDS: Final = (grammar.MESSAGE, grammar.REASONING)
 
 
 class Addresser:
@@ -392,7 +391,7 @@ def _was_sent(said: object, view: ClientView) -> bool:
     """Return whether a text is empty, or repeats that of one of the items just before it (0.20.2 repeats the last message)."""
     if said == "":
         return True
-    recent = [item for item in view.items[-_RECENT:] if item.kind in _PART_KINDS]
+    recent = [item for item in view.items[-_RECENT:] if item.kind in grammar.TEXT_KINDS]
     return type(said) is str and any(
         emitted_length(item) == len(said) and emitted_text(item) == said for item in recent
     )
@@ -422,7 +421,7 @@ def _fits(item: ItemView, event: Event) -> bool:
     """Return whether the event can belong to this item; a closed one takes only events that are dropped as late."""
     kind = grammar.KIND_OF_EVENT.get(event.type)
     if kind is None:
-        return item.kind in _PART_KINDS if event.type in _PARTS else True
+        return item.kind in grammar.TEXT_KINDS if event.type in _PARTS else True
     if kind is not item.kind:
         return False
     if not item.closed:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.families.responses.view import ItemView, PartView
     from vllm_sse_proxy.stream.event import Body
 
-
 NAMES: Final = ("id", "type", "name", "call_id", "role", "phase")
 """Fields that identify an item: they may not change between its announcement and its closing."""
 _FREE: Final = frozenset({"encrypted_content", "fingerprint", "sequence_number"})

@@ -33,11 +33,12 @@ from vllm_sse_proxy.families.responses import (
 )
 from vllm_sse_proxy.families.responses.address import Addresser
 from vllm_sse_proxy.families.responses.events import inserted
-from vllm_sse_proxy.families.responses.final_match import FinalMatch, match_final, text_of, with_text_in_place
+from vllm_sse_proxy.families.responses.final_match import FinalMatch, match_final
 from vllm_sse_proxy.families.responses.grammar import Holder, TextRun, item_kind
 from vllm_sse_proxy.families.responses.headless import HeadlessArguments
 from vllm_sse_proxy.families.responses.ids import ItemNamer
 from vllm_sse_proxy.families.responses.item_fields import COMPLETED, INCOMPLETE
+from vllm_sse_proxy.families.responses.item_texts import text_of, with_text_in_place
 from vllm_sse_proxy.families.responses.outcome import (
     can_be_read,
     closing_status,
@@ -71,7 +72,7 @@ _OF_ITEMS: Final = (
     grammar.ITEM_EVENTS | {grammar.ITEM_ADDED, grammar.ITEM_DONE} | frozenset(grammar.ITEM_ID_EVENTS)
 )
 _PART_DONE: Final = frozenset({grammar.PART_DONE, grammar.SUMMARY_DONE})
-_CAN_BE_CUT: Final = (grammar.MESSAGE, grammar.REASONING, grammar.FUNCTION_CALL, grammar.CUSTOM_CALL)
+_CAN_BE_CUT: Final = (*grammar.TEXT_KINDS, *grammar.CLIENT_CALLS)
 
 
 class ResponsesCompleter(Completer):

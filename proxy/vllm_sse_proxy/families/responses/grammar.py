@@ -229,6 +229,10 @@ ITEM_KINDS: Final = {
         MCP_LIST_TOOLS,
     )
 }
+TEXT_KINDS: Final = (MESSAGE, REASONING)
+"""What the model says, in parts. Upstream takes the one for the other at times."""
+CLIENT_CALLS: Final = (FUNCTION_CALL, CUSTOM_CALL)
+"""Calls that clients run."""
 
 
 def item_kind(type_: object) -> ItemKind:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.stream.event import Body
     from vllm_sse_proxy.stream.repair import RequestContext
 
-
 _ID_BYTES: Final = 12
 """24 hexadecimal digits: 96 bits, far from any collision within a response."""
 

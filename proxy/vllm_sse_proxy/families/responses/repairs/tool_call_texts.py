@@ -31,8 +31,9 @@ from vllm_sse_proxy.families.responses.call_markers import SIGNS, Marker, find_c
 from vllm_sse_proxy.families.responses.call_texts import Kept, is_named, is_repeated, kept_of, words_of
 from vllm_sse_proxy.families.responses.echo import Echo
 from vllm_sse_proxy.families.responses.events import OF_ITEMS, item_id_of
-from vllm_sse_proxy.families.responses.final_match import match_final, text_of
+from vllm_sse_proxy.families.responses.final_match import match_final
 from vllm_sse_proxy.families.responses.grammar import item_kind
+from vllm_sse_proxy.families.responses.item_texts import text_of
 from vllm_sse_proxy.stream.event import COMMENT, END
 from vllm_sse_proxy.stream.repair import HOLD, PASS, Released, Repair, StreamContext, Verdict
 
