@@ -283,6 +283,8 @@ ANNOTATION_ADDED: Final = "response.output_text.annotation.added"
 SHELL_OUTPUT_DELTA: Final = "response.shell_call_output_content.delta"
 DONE_SENTINEL: Final = b"[DONE]"
 
+PARTS_ADDED: Final = frozenset({PART_ADDED, SUMMARY_ADDED})
+PARTS_DONE: Final = frozenset({PART_DONE, SUMMARY_DONE})
 LIFECYCLE: Final = frozenset({CREATED, QUEUED, IN_PROGRESS, COMPLETED, INCOMPLETE, FAILED})
 """Events that carry the whole response object."""
 OPENING: Final = frozenset({CREATED, QUEUED, IN_PROGRESS})
