@@ -75,7 +75,7 @@ class Addresser:
             return None
         if named is not event:
             self._exit.correct("item_ids")
-        if type_ in grammar.ITEM_EVENTS or type_ in (grammar.ITEM_ADDED, grammar.ITEM_DONE):
+        if type_ in grammar.ITEM_EVENTS or type_ in grammar.OF_ITEMS:
             named = self._index_item(named)
             if type_ in grammar.PART_EVENTS or type_ in grammar.SUMMARY_EVENTS:
                 named = self._index_part(named)
@@ -287,7 +287,7 @@ class Addresser:
         """Return the event with the place of its item; an item that is not announced yet takes the next one."""
         body, view = event.body, self._view
         theirs = body.get("output_index")
-        if event.type in (grammar.ITEM_ADDED, grammar.ITEM_DONE):
+        if event.type in grammar.OF_ITEMS:
             item = view.by_id.get(body["item"]["id"])
             ours = item.index if item is not None else len(view.items)
             if event.type == grammar.ITEM_ADDED and type(theirs) is int:
@@ -345,8 +345,8 @@ class Addresser:
 
 
 _SUBJECTS: Final = {
-    **dict.fromkeys((grammar.ITEM_ADDED, grammar.ITEM_DONE), "item"),
-    **dict.fromkeys((*_PARTS, grammar.SUMMARY_ADDED, grammar.SUMMARY_DONE), "part"),
+    **dict.fromkeys(grammar.OF_ITEMS, "item"),
+    **dict.fromkeys(grammar.OF_PARTS, "part"),
     **{run.done: run.done_field for run in grammar.TEXT_RUNS},
     **dict.fromkeys(grammar.LIFECYCLE, "response"),
 }
@@ -437,12 +437,12 @@ def _index_of_part(event: Event, theirs: object, item: ItemView | None) -> int:
     run = grammar.RUN_OF_EVENT.get(event.type)
     if run is not None:
         return _index_of_text(event, run, named, parts, is_next=theirs == len(parts))
-    if event.type in _ADDED:
+    if event.type in grammar.PARTS_ADDED:
         if type(theirs) is not int and parts:  # a part is closed before the next one
             named = parts[-1]
         again = named is not None and not named.closed and _announces(event, named, item)
         return named.index if named is not None and again else len(parts)
-    if event.type in _DONE:
+    if event.type in grammar.PARTS_DONE:
         if named is not None and not named.closed:
             return named.index
         for part in reversed(parts[-_PARTS_AT_ONCE:]):
@@ -450,7 +450,7 @@ def _index_of_part(event: Event, theirs: object, item: ItemView | None) -> int:
                 return part.index
     if named is not None:
         return named.index
-    return parts[-1].index if parts and event.type not in _DONE else len(parts)
+    return parts[-1].index if parts and event.type not in grammar.PARTS_DONE else len(parts)
 
 
 def _announces(event: Event, part: PartView, item: ItemView | None) -> bool:
@@ -482,5 +482,3 @@ def _index_of_text(
 
 _PARTS_AT_ONCE: Final = 8
 """Parts among which an event that names none that fits finds its own; in a real stream only the last one is open."""
-_ADDED = (grammar.PART_ADDED, grammar.SUMMARY_ADDED)
-_DONE = (grammar.PART_DONE, grammar.SUMMARY_DONE)

@@ -29,7 +29,6 @@ from vllm_sse_proxy.families.responses import (
     response_objects,
 )
 from vllm_sse_proxy.families.responses.address import Addresser
-from vllm_sse_proxy.families.responses.events import inserted
 from vllm_sse_proxy.families.responses.final_match import FinalMatch, match_final
 from vllm_sse_proxy.families.responses.grammar import Holder, TextRun, item_kind
 from vllm_sse_proxy.families.responses.headless import HeadlessArguments
@@ -60,9 +59,7 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.stream.exit import Exit
     from vllm_sse_proxy.stream.repair import StreamContext
 
-_OF_ITEMS: Final = (
-    grammar.ITEM_EVENTS | {grammar.ITEM_ADDED, grammar.ITEM_DONE} | frozenset(grammar.ITEM_ID_EVENTS)
-)
+_ABOUT_ITEMS: Final = grammar.ITEM_EVENTS | grammar.OF_ITEMS | grammar.ITEM_ID_EVENTS
 
 
 class ResponsesCompleter(Completer):
@@ -158,7 +155,7 @@ class ResponsesCompleter(Completer):
     def _open_item(self, event: Event) -> None:
         """Drop an event that comes too late; announce the item that an event implies."""
         type_ = event.type
-        if type_ in _OF_ITEMS:
+        if type_ in _ABOUT_ITEMS:
             item = self._item_of(event)
             if item is None:
                 if not self._open_unknown(event):
@@ -171,7 +168,7 @@ class ResponsesCompleter(Completer):
     def _item_of(self, event: Event) -> ItemView | None:
         """Return the item that an event is about; None if it has not been announced."""
         view, body = self._view, event.body
-        if event.type in (grammar.ITEM_ADDED, grammar.ITEM_DONE):
+        if event.type in grammar.OF_ITEMS:
             return view.by_id.get(body["item"]["id"])
         if event.type in grammar.ITEM_ID_EVENTS:
             return view.by_id.get(body["item_id"])
@@ -388,10 +385,10 @@ class ResponsesCompleter(Completer):
             self._conclude(construct.lifecycle(grammar.COMPLETED, response, status=COMPLETED))
         else:
             code, message = REPORTS[end.body["end"]]
-            body = construct.error_body(code=code, message=message, error_type="server_error")
+            error = construct.error(code=code, message=message, error_type="server_error")
             self._unreadable.release(grammar.FAILED)
-            self._exit.emit(inserted(grammar.ERROR, **body))
-            self._conclude(construct.failed(response, body["error"]))
+            self._exit.emit(error)
+            self._conclude(construct.failed(response, error.body["error"]))
 
     def _end(self, terminal: Event) -> None:
         """Emit the terminal event, after the closings that upstream did not send."""

@@ -68,6 +68,11 @@ def failed(response: Mapping[str, Any], error: Mapping[str, Any]) -> Event:
     )
 
 
+def error(*, code: str, message: str, error_type: str) -> Event:
+    """Return an ``error`` event."""
+    return inserted(grammar.ERROR, **error_body(code=code, message=message, error_type=error_type))
+
+
 def error_body(*, code: str, message: str, error_type: str, param: object = None) -> Body:
     """Return the fields of an ``error`` event, flat and nested at once: some clients read one form, some the other."""
     nested = {"type": error_type, "code": code, "message": message, "param": param}

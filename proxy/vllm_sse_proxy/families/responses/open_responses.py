@@ -162,7 +162,7 @@ def _without(node: Body, *names: str) -> Body:
 
 
 _FITS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
-    **dict.fromkeys((grammar.ITEM_ADDED, grammar.ITEM_DONE), ("item", _item)),
+    **dict.fromkeys(grammar.OF_ITEMS, ("item", _item)),
     **dict.fromkeys((grammar.PART_ADDED, grammar.PART_DONE), ("part", _part)),
     **dict.fromkeys((grammar.OUTPUT_TEXT.delta, grammar.OUTPUT_TEXT.done), ("logprobs", whole_logprobs)),
 }

@@ -23,11 +23,7 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.families.responses.view import ClientView
     from vllm_sse_proxy.stream.event import Body, Event
 
-_ITEM_EVENTS: Final = frozenset({grammar.ITEM_ADDED, grammar.ITEM_DONE})
-_PART_EVENTS: Final = frozenset(
-    {grammar.PART_ADDED, grammar.PART_DONE, grammar.SUMMARY_ADDED, grammar.SUMMARY_DONE}
-)
-_ADDED: Final = frozenset({grammar.ITEM_ADDED, grammar.PART_ADDED, grammar.SUMMARY_ADDED})
+_ADDED: Final = grammar.PARTS_ADDED | {grammar.ITEM_ADDED}
 _STATUS_KINDS: Final = frozenset({grammar.MESSAGE, grammar.FUNCTION_CALL})
 """Kinds whose status clients insist on (AI SDK: function calls; Open Responses: messages)."""
 _CHAT_PARTS: Final = frozenset({"text", "input_text"})
@@ -44,14 +40,16 @@ class ItemShapes(Repair):
         "items and parts have the fields, and the `status`, that their types require, with the right types"
     )
     fixes: ClassVar = ("R27", "R12")
-    handles: ClassVar = _ITEM_EVENTS | _PART_EVENTS | {grammar.OUTPUT_TEXT.delta, grammar.OUTPUT_TEXT.done}
+    handles: ClassVar = (
+        grammar.OF_ITEMS | grammar.OF_PARTS | {grammar.OUTPUT_TEXT.delta, grammar.OUTPUT_TEXT.done}
+    )
 
     def repair(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Return the event with fields of the right types; one without its item or part says nothing and is dropped."""
         added = event.type in _ADDED
-        if event.type in _ITEM_EVENTS:
+        if event.type in grammar.OF_ITEMS:
             return self._repair_item(event, view, added=added)
-        if event.type in _PART_EVENTS:
+        if event.type in grammar.OF_PARTS:
             part = event.body.get("part")
             if not isinstance(part, dict) or not isinstance(part.get("type"), str):
                 return []
