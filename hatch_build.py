@@ -38,6 +38,7 @@ CORE: Final = (
 SOURCES: Final = "proxy"
 NOT_COMPILED: Final = {
     "conformance.py": "judges streams for tests and `check`, and is in no stream's way",
+    "response_judging.py": "is a part of such a judge",
     "ending.py": "an enumeration with a constructor of its own, which mypyc cannot call",
 }
 """Modules of the core that stay Python, and why."""

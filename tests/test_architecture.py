@@ -288,6 +288,13 @@ def test_a_server_loads_nothing_that_only_reading_its_settings_needs() -> None:
     assert not {"pydantic", "pydantic_core", "vllm_sse_proxy.config"} & {*loaded}
 
 
+def test_every_room_of_the_largest_family_is_on_its_map() -> None:
+    section = DOCUMENT.read_text("utf-8").partition("\n## The largest family")[2].partition("\n## ")[0]
+    named = [name for name in names(section) if name.endswith(".py")]
+    folder = PROXY / "families" / "responses"
+    assert sorted(named) == sorted({path.name for path in folder.glob("*.py")} - {"__init__.py"})
+
+
 def test_corrections_are_sorted_by_station() -> None:
     stations = list(Station)
     places = [stations.index(one.station) for one in CORRECTIONS]

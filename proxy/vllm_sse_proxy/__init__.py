@@ -21,7 +21,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vllm_sse_proxy.families.responses.conformance import ConformanceChecker, Violation, check_stream
+    from vllm_sse_proxy.families.judging import Violation
+    from vllm_sse_proxy.families.responses.conformance import ConformanceChecker, check_stream
     from vllm_sse_proxy.families.responses.family import build_plan
     from vllm_sse_proxy.families.responses.settings import Dialect, NestedNumbers, Reasoning
     from vllm_sse_proxy.stream.ending import BodyEnd, Ending, Failure
@@ -50,7 +51,8 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "families.responses.conformance": ("ConformanceChecker", "Violation", "check_stream"),
+    "families.judging": ("Violation",),
+    "families.responses.conformance": ("ConformanceChecker", "check_stream"),
     "families.responses.family": ("build_plan",),
     "families.responses.settings": ("Dialect", "NestedNumbers", "Reasoning"),
     "stream.ending": ("BodyEnd", "Ending", "Failure"),

@@ -316,7 +316,7 @@ def test_many_pieces_and_many_blocks_of_messages() -> None:
 
 # ------------------------------------------------------------------------------------------------ which module imports which
 
-JUDGE_FILES = [*FAMILIES.glob("*/conformance.py")]
+JUDGE_FILES = [*FAMILIES.glob("*/conformance.py"), *FAMILIES.glob("*/*_judging.py")]
 SHARED = {f"{PACKAGE}.judging", f"{PACKAGE}.chunk_judging", f"{PACKAGE}.markup"}
 
 
@@ -333,8 +333,8 @@ def imported(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", [path for path in JUDGE_FILES if path.parent.name != "responses"], ids=str)
 def test_a_judge_imports_its_grammar_and_what_judges_share(path: Path) -> None:
-    own = f"{PACKAGE}.{path.parent.name}.grammar"
-    assert imported(path) <= {own, *SHARED}
+    own = {f"{PACKAGE}.{path.parent.name}.{name}" for name in ("grammar", "response_judging")}
+    assert imported(path) <= {*own, *SHARED}
 
 
 @pytest.mark.parametrize("name", ["judging", "chunk_judging", "markup", "recognition"])
@@ -345,5 +345,5 @@ def test_what_judges_share_imports_no_family(name: str) -> None:
 
 def test_only_judges_import_what_judges_share() -> None:
     for path in FAMILIES.rglob("*.py"):
-        if path.name not in ("conformance.py", "chunk_judging.py"):
+        if path not in JUDGE_FILES and path.name != "chunk_judging.py":
             assert not imported(path) & (SHARED - {f"{PACKAGE}.markup"}), path

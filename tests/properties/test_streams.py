@@ -22,8 +22,8 @@ from tests.support.streams import (
 from tests.support.strict import strict_errors
 from vllm_sse_proxy import BodyEnd, Dialect, Plan, RequestContext, StreamNormalizer, build_plan, check_stream
 from vllm_sse_proxy.families import RESPONSES
-from vllm_sse_proxy.families.responses.construct import are_arguments
-from vllm_sse_proxy.families.responses.final_match import text_of
+from vllm_sse_proxy.families.responses.agreement import are_arguments
+from vllm_sse_proxy.families.responses.item_texts import text_of
 from vllm_sse_proxy.stream.plan import corrections_of
 
 STRICT = build_plan(strict=True)

@@ -38,7 +38,7 @@ class Protocol:
 
     family: Family
     path: str
-    violations: Callable[[bytes, Mapping[str, Any]], Sequence[responses.Violation | judging.Violation]]
+    violations: Callable[[bytes, Mapping[str, Any]], Sequence[judging.Violation]]
     readers: tuple[tuple[str, Callable[[Answer], Reading]], ...]
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.demo import protocols
     from vllm_sse_proxy.demo.clients import Answer, Reading
     from vllm_sse_proxy.families import judging
-    from vllm_sse_proxy.families.responses.conformance import Violation
+    from vllm_sse_proxy.families.judging import Violation
 
 WIDTH: Final = 100
 """Columns where there is no terminal."""

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vllm_sse_proxy.families.responses.conformance import RULES, ConformanceChecker, Violation, check_stream
+from vllm_sse_proxy.families.judging import Violation
+from vllm_sse_proxy.families.responses.conformance import RULES, ConformanceChecker, check_stream
 
 Body = dict[str, Any]
 Stream = list[Any]
@@ -315,6 +316,7 @@ CHANGES: dict[str, list[Change]] = {
         insert("in_progress", b"id: 7\n\n"),
         insert("in_progress", b"event: ping\n\n"),
         insert("in_progress", b"\n"),
+        insert("in_progress", b"\n\n"),
         insert("in_progress", b": a comment\r\n\n"),
         insert("in_progress", b"\xef\xbb\xbf\n\n"),
         append(b"data: [DO"),
@@ -330,6 +332,7 @@ CHANGES: dict[str, list[Change]] = {
     "type": [
         insert("in_progress", b'event: x\ndata: {"error":{}}\n\n'),
         insert("in_progress", b'event: x\ndata: {"type":1}\n\n'),
+        insert("in_progress", b'event: x\ndata: {"type":' + b"[" * 1000 + b"]" * 1000 + b"}\n\n"),
     ],
     "sequence_number": [
         put("in_progress", "sequence_number", -1),

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.support.streams import Json, call, message, reasoning, search, text_part
-from vllm_sse_proxy.families.responses.final_match import FinalMatch, emitted_text, text_of
+from vllm_sse_proxy.families.responses.final_match import FinalMatch
+from vllm_sse_proxy.families.responses.item_texts import emitted_text, text_of
 from vllm_sse_proxy.families.responses.outcome import hit_token_limit, is_cut_short
 from vllm_sse_proxy.families.responses.view import ClientView
 from vllm_sse_proxy.stream.event import Event

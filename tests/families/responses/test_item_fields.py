@@ -13,7 +13,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from tests.families.responses.test_grammar import ITEMS
-from vllm_sse_proxy.families.responses import construct, grammar, item_fields
+from vllm_sse_proxy.families.responses import construct, grammar, item_fields, item_objects
 from vllm_sse_proxy.families.responses.view import ItemView
 
 each_type = pytest.mark.parametrize("type_", sorted(ITEMS))
@@ -111,20 +111,20 @@ def test_the_error_of_a_tool() -> None:
 def test_an_item_with_nothing_but_its_id_is_made_whole(type_: str) -> None:
     """Everything that the package requires is filled in, and what is there stays."""
     item: dict[str, Any] = {"id": "x_1", "type": type_, "name": "f", "call_id": "c"}
-    whole = item | construct.required_fields(item) | {"status": item_fields.closed_status(type_, None)}
+    whole = item | item_objects.required_fields(item) | {"status": item_fields.closed_status(type_, None)}
     whole |= {"role": "assistant"} if type_ == "message" else {}
     whole |= {name: [] for name in ("content", "summary") if name in ELSEWHERE.get(type_, ())}
     whole |= {name: "" for name in ("arguments", "input") if name in ELSEWHERE.get(type_, ())}
     TypeAdapter(ITEMS[type_]).validate_python(whole, strict=True)
-    assert construct.required_fields(whole) == {}
+    assert item_objects.required_fields(whole) == {}
     if type_ not in item_fields.OF_OPEN_RESPONSES:
-        assert construct.required_fields(item, open_responses=True) == {}
+        assert item_objects.required_fields(item, open_responses=True) == {}
 
 
 @pytest.mark.parametrize("kind", grammar.ITEM_KINDS.values(), ids=lambda kind: kind.type)
 def test_an_invented_announcement_has_what_its_type_requires(kind: grammar.ItemKind) -> None:
     if item_fields.can_be_announced_by_id(kind):
-        item = construct.new_item(kind, "x_1")
+        item = item_objects.new_item(kind, "x_1")
         TypeAdapter(ITEMS[kind.type]).validate_python(item, strict=True)
         assert item["status"] == "in_progress"
 
@@ -143,7 +143,7 @@ def test_a_whole_life_has_statuses_that_its_type_knows(type_: str, status: Any) 
         "arguments": "{}",
         "input": "",
     }
-    item |= construct.required_fields(item)
+    item |= item_objects.required_fields(item)
     known = item_fields.STATUSES.get(type_)
     first, *_, last = construct.life_of_item(0, item)
     opened, closed = first.body["item"], last.body["item"]
@@ -241,14 +241,14 @@ def test_fitting_status(type_: str, status: str, fitting: str) -> None:
     ],
 )
 def test_what_is_there_stays(item: dict[str, Any], missing: dict[str, Any]) -> None:
-    assert construct.required_fields(item) == missing
+    assert item_objects.required_fields(item) == missing
 
 
 def test_calls_get_a_call_id_that_stays_the_same() -> None:
     call = {"type": "shell_call", "id": "sh_1", "action": {"commands": []}}
-    first = construct.required_fields(call)
+    first = item_objects.required_fields(call)
     assert first["call_id"].startswith("call_")
-    assert construct.required_fields({**call, "call_id": "", "status": "completed"}) == first
+    assert item_objects.required_fields({**call, "call_id": "", "status": "completed"}) == first
 
 
 def test_what_comes_with_the_done_item_is_announced_as_openais_api_does() -> None:

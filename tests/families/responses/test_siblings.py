@@ -398,6 +398,23 @@ def test_a_part_that_is_the_second_of_its_item_is_not_said_again() -> None:
     assert texts(made_of(*second, {**life[-1], "item": done}, ended(done))) == ["See."]
 
 
+@pytest.mark.parametrize("logprobs", [-1, [{"type": "output_text", "text": "t"}]])
+@pytest.mark.parametrize("make", [reasoning, cited, call])
+def test_logprobs_where_none_are_stay_there(make: Any, logprobs: object) -> None:
+    """They are in no closing that is made, whose second repair would leave them out (found by the property)."""
+    life, done = make(0, "Hi")
+    closing = next(event for event in life if event["type"].endswith(".done"))
+    odd = [
+        {**event, "logprobs": logprobs}
+        for event in life
+        if event is not closing and not event["type"].startswith("response.output_text.")
+    ]
+    made = made_of(*odd, ended(done))
+    assert not [
+        event for event in made.events if event["type"].endswith("text.done") and event.get("logprobs")
+    ]
+
+
 @pytest.mark.parametrize("first", ["", "Hi"])
 @pytest.mark.parametrize("damage", ["lost", "late", "lost with its text"])
 def test_a_part_whose_announcement_does_not_come_first_is_not_the_last_part(first: str, damage: str) -> None:

@@ -63,7 +63,7 @@ A stream that conforms, and passes through the proxy unchanged (the data is fold
     data: [DONE]
 """
 
-from vllm_sse_proxy.families.responses.conformance import ConformanceChecker, Violation, check_stream
+from vllm_sse_proxy.families.responses.conformance import ConformanceChecker, check_stream
 from vllm_sse_proxy.families.responses.family import RESPONSES, build_plan
 from vllm_sse_proxy.families.responses.settings import Dialect, NestedNumbers, Reasoning
 
@@ -73,7 +73,6 @@ __all__ = [
     "Dialect",
     "NestedNumbers",
     "Reasoning",
-    "Violation",
     "build_plan",
     "check_stream",
 ]

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from vllm_sse_proxy.families.responses import construct, grammar, item_fields
+from vllm_sse_proxy.families.responses import agreement, grammar, item_fields, response_objects
 from vllm_sse_proxy.families.responses.events import is_typed_object
-from vllm_sse_proxy.families.responses.final_match import emitted_length, emitted_text, text_of
 from vllm_sse_proxy.families.responses.grammar import Holder, item_kind
+from vllm_sse_proxy.families.responses.ids import derive_id
+from vllm_sse_proxy.families.responses.item_texts import emitted_length, emitted_text, text_of
 from vllm_sse_proxy.families.responses.view import part_at
 from vllm_sse_proxy.stream.event import END
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.stream.repair import Seen, StreamContext
 
 _PARTS: Final = frozenset({grammar.PART_ADDED, grammar.PART_DONE})
-_PART_KINDS: Final = (grammar.MESSAGE, grammar.REASONING)
 
 
 class Addresser:
@@ -67,7 +67,7 @@ class Addresser:
             if type_ not in grammar.TERMINAL:
                 self._exit.drop("item_ids", event)
                 return None
-            response = construct.response_so_far(self._view, self._context.request)
+            response = response_objects.response_so_far(self._view, self._context.request)
             event = event.having(response={**response, "status": type_.rpartition(".")[2]})
         if type_ in grammar.LIFECYCLE:
             event = self._name_response(event)
@@ -77,7 +77,7 @@ class Addresser:
             return None
         if named is not event:
             self._exit.correct("item_ids")
-        if type_ in grammar.ITEM_EVENTS or type_ in (grammar.ITEM_ADDED, grammar.ITEM_DONE):
+        if type_ in grammar.ITEM_EVENTS or type_ in grammar.OF_ITEMS:
             named = self._index_item(named)
             if type_ in grammar.PART_EVENTS or type_ in grammar.SUMMARY_EVENTS:
                 named = self._index_part(named)
@@ -152,7 +152,7 @@ class Addresser:
         return call is not None and grammar.has_call_id(call.type) and grammar.has_call_id(item["type"])
 
     def _own_call_id(self, call_id: str) -> str:
-        own = construct.derive_id("call", self._seed, len(self._view.items))
+        own = derive_id("call", self._seed, len(self._view.items))
         self._call_ids[call_id] = own
         return own
 
@@ -266,7 +266,7 @@ class Addresser:
         return id_
 
     def _derive(self, kind: ItemKind) -> str:
-        return construct.derive_id(kind.id_prefix, self._seed, len(self._view.items))
+        return derive_id(kind.id_prefix, self._seed, len(self._view.items))
 
     @property
     def _seed(self) -> str:
@@ -289,7 +289,7 @@ class Addresser:
         """Return the event with the place of its item; an item that is not announced yet takes the next one."""
         body, view = event.body, self._view
         theirs = body.get("output_index")
-        if event.type in (grammar.ITEM_ADDED, grammar.ITEM_DONE):
+        if event.type in grammar.OF_ITEMS:
             item = view.by_id.get(body["item"]["id"])
             ours = item.index if item is not None else len(view.items)
             if event.type == grammar.ITEM_ADDED and type(theirs) is int:
@@ -321,7 +321,7 @@ class Addresser:
             ours = last + 1  # the announcement of this part is lost or late; the last one needs no more
         else:
             ours = _index_of_part(event, theirs, item)
-        if event.type in _DONE:
+        if event.type in grammar.PARTS_DONE:
             self._closed_parts[event.body["item_id"], field, ours] = None
         if ours == theirs and type(theirs) is int:
             return event
@@ -358,8 +358,8 @@ class Addresser:
 
 
 _SUBJECTS: Final = {
-    **dict.fromkeys((grammar.ITEM_ADDED, grammar.ITEM_DONE), "item"),
-    **dict.fromkeys((*_PARTS, grammar.SUMMARY_ADDED, grammar.SUMMARY_DONE), "part"),
+    **dict.fromkeys(grammar.OF_ITEMS, "item"),
+    **dict.fromkeys(grammar.OF_PARTS, "part"),
     **{run.done: run.done_field for run in grammar.TEXT_RUNS},
     **dict.fromkeys(grammar.LIFECYCLE, "response"),
 }
@@ -395,7 +395,7 @@ def _is_spurious_done(done: Body, item: ItemView, view: ClientView) -> bool:
     """
     if item.closed or item.kind is grammar.MESSAGE or item_kind(done["type"]) is not grammar.MESSAGE:
         return False
-    if item.own is not None and construct.are_arguments(item.own.text):
+    if item.own is not None and agreement.are_arguments(item.own.text):
         return False
     return _was_sent(text_of(done), view)
 
@@ -404,7 +404,7 @@ def _was_sent(said: object, view: ClientView) -> bool:
     """Return whether a text is empty, or repeats that of one of the items just before it (0.20.2 repeats the last message)."""
     if said == "":
         return True
-    recent = [item for item in view.items[-_RECENT:] if item.kind in _PART_KINDS]
+    recent = [item for item in view.items[-_RECENT:] if item.kind in grammar.TEXT_KINDS]
     return type(said) is str and any(
         emitted_length(item) == len(said) and emitted_text(item) == said for item in recent
     )
@@ -434,7 +434,7 @@ def _fits(item: ItemView, event: Event) -> bool:
     """Return whether the event can belong to this item; a closed one takes only events that are dropped as late."""
     kind = grammar.KIND_OF_EVENT.get(event.type)
     if kind is None:
-        return item.kind in _PART_KINDS if event.type in _PARTS else True
+        return item.kind in grammar.TEXT_KINDS if event.type in _PARTS else True
     if kind is not item.kind:
         return False
     if not item.closed:
@@ -450,12 +450,12 @@ def _index_of_part(event: Event, theirs: object, item: ItemView | None) -> int:
     run = grammar.RUN_OF_EVENT.get(event.type)
     if run is not None:
         return _index_of_text(event, run, named, parts, is_next=theirs == len(parts))
-    if event.type in _ADDED:
+    if event.type in grammar.PARTS_ADDED:
         if type(theirs) is not int and parts:  # a part is closed before the next one
             named = parts[-1]
         again = named is not None and not named.closed and _announces(event, named, item)
         return named.index if named is not None and again else len(parts)
-    if event.type in _DONE:
+    if event.type in grammar.PARTS_DONE:
         if named is not None and not named.closed:
             return named.index
         for part in reversed(parts[-_PARTS_AT_ONCE:]):
@@ -463,7 +463,7 @@ def _index_of_part(event: Event, theirs: object, item: ItemView | None) -> int:
                 return part.index
     if named is not None:
         return named.index
-    return parts[-1].index if parts and event.type not in _DONE else len(parts)
+    return parts[-1].index if parts and event.type not in grammar.PARTS_DONE else len(parts)
 
 
 def _announces(event: Event, part: PartView, item: ItemView | None) -> bool:
@@ -495,5 +495,3 @@ def _index_of_text(
 
 _PARTS_AT_ONCE: Final = 8
 """Parts among which an event that names none that fits finds its own; in a real stream only the last one is open."""
-_ADDED = (grammar.PART_ADDED, grammar.SUMMARY_ADDED)
-_DONE = (grammar.PART_DONE, grammar.SUMMARY_DONE)

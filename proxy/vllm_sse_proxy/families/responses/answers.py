@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from vllm_sse_proxy.families.responses import construct, grammar
+from vllm_sse_proxy.families.responses import construct, grammar, item_fields
 from vllm_sse_proxy.families.responses.events import is_typed_object
 from vllm_sse_proxy.families.responses.settings import NestedNumbers
 from vllm_sse_proxy.sse import encode_event
@@ -152,13 +152,13 @@ def _life(response: Body) -> Iterator[Event]:
     output: list[Body] = response["output"]
     for index, item in enumerate(output):
         is_unsaid = _has_unsaid_status(item)
-        played = {**item, "status": construct.IN_PROGRESS} if is_unsaid else item
+        played = {**item, "status": item_fields.IN_PROGRESS} if is_unsaid else item
         life = construct.life_of_item(index, played)
         yield from life[:-1]
         if not is_unsaid:
             yield life[-1].having(item=item)
         elif index + 1 < len(output):
-            yield life[-1].having(item={**item, "status": construct.COMPLETED})
+            yield life[-1].having(item={**item, "status": item_fields.COMPLETED})
 
 
 def _has_unsaid_status(item: Body) -> bool:

@@ -11,13 +11,19 @@ and streams recorded from OpenAI's own API, which break none of them.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
+from vllm_sse_proxy.families.judging import (
+    ABSENT,
+    StreamJudge,
+    Violation,
+    judge_body,
+    member,
+    short,
+    strict_json,
+)
 from vllm_sse_proxy.families.responses.grammar import (
     ALIASES,
     ANNOTATION_ADDED,
@@ -63,7 +69,7 @@ from vllm_sse_proxy.families.responses.grammar import (
     has_call_id,
     item_kind,
 )
-from vllm_sse_proxy.sse import FrameDecoder
+from vllm_sse_proxy.families.responses.response_judging import unknown_in_item, wrong_in_response
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -139,67 +145,11 @@ RULES: Final[dict[str, str]] = {
 _OPENAI: Final = "openai"
 _OPEN_RESPONSES: Final = "open-responses"
 
-_ABSENT: Final = object()
 _NOT_STANDARD: Final = frozenset({*ALIASES, *PINGS, *PRIVATE_NOTICES, TOOL_CALL_DELTA})
 _NAMES_NOT_OF: Final = {
     _OPENAI: _NOT_STANDARD,
     _OPEN_RESPONSES: _NOT_STANDARD - {*OPEN_RESPONSES_NAMES.values()} | {*OPEN_RESPONSES_NAMES},
 }
-
-_RESPONSE_FIELDS: Final[dict[str, tuple[type, ...]]] = {
-    "id": (str,),
-    "object": (str,),
-    "created_at": (int, float),
-    "model": (str,),
-    "output": (list,),
-    "tools": (list,),
-    "tool_choice": (str, dict),
-    "parallel_tool_calls": (bool,),
-}
-_NULL: Final = type(None)
-_NULLABLE: Final[dict[str, tuple[type, ...]]] = {
-    **dict.fromkeys(("status", "service_tier", "truncation"), (str, _NULL)),
-    **dict.fromkeys(("previous_response_id", "safety_identifier", "prompt_cache_key"), (str, _NULL)),
-    **dict.fromkeys(("error", "incomplete_details", "metadata", "text", "reasoning", "usage"), (dict, _NULL)),
-    **dict.fromkeys(("temperature", "top_p", "presence_penalty", "frequency_penalty"), (int, float, _NULL)),
-    **dict.fromkeys(("max_output_tokens", "max_tool_calls", "top_logprobs"), (int, _NULL)),
-    **dict.fromkeys(("background", "store"), (bool, _NULL)),
-    "completed_at": (int, float, _NULL),
-    "instructions": (str, list, _NULL),
-}
-"""OpenAI's types of fields that a response need not have."""
-_OPEN_RESPONSES_KEYS: Final[dict[str, tuple[type, ...]]] = {
-    **dict.fromkeys(("id", "object", "status", "model", "truncation", "service_tier"), (str,)),
-    **dict.fromkeys(("output", "tools"), (list,)),
-    **dict.fromkeys(("created_at", "top_logprobs"), (int,)),
-    **dict.fromkeys(("top_p", "temperature", "presence_penalty", "frequency_penalty"), (int, float)),
-    **dict.fromkeys(("parallel_tool_calls", "store", "background"), (bool,)),
-    **dict.fromkeys(("text", "metadata"), (dict,)),
-    "tool_choice": (str, dict),
-    **dict.fromkeys(("completed_at", "max_output_tokens", "max_tool_calls"), (int, _NULL)),
-    **dict.fromkeys(("previous_response_id", "instructions"), (str, _NULL)),
-    **dict.fromkeys(("safety_identifier", "prompt_cache_key"), (str, _NULL)),
-    **dict.fromkeys(("incomplete_details", "error", "reasoning", "usage"), (dict, _NULL)),
-}
-_TOOL_CHOICES: Final = frozenset({"none", "auto", "required"})
-_FUNCTION_KEYS: Final = ("name", "parameters", "strict")
-_VALUES: Final[dict[str, frozenset[Any]]] = {
-    "phase": frozenset({_ABSENT, "commentary", "final_answer"}),
-    "verbosity": frozenset({_ABSENT, "low", "medium", "high"}),
-    "truncation": frozenset({"auto", "disabled"}),
-    "effort": frozenset({None, "none", "low", "medium", "high", "xhigh"}),
-    "summary": frozenset({None, "concise", "detailed", "auto"}),
-    "format": frozenset({"text", "json_object", "json_schema"}),
-    "mode": _TOOL_CHOICES,
-}
-"""What the Open Responses schema allows where it has a closed list."""
-_USAGE: Final = (
-    ("input_tokens",),
-    ("output_tokens",),
-    ("total_tokens",),
-    ("input_tokens_details", "cached_tokens"),
-    ("output_tokens_details", "reasoning_tokens"),
-)
 
 _PART_FIELDS: Final = {
     "output_text": {"text": Kind.STRING, "annotations": Kind.LIST},
@@ -238,29 +188,6 @@ _NOT_ADDED_LATER: Final = frozenset(
 _NOTHING: Final[tuple[object, ...]] = (None, "", [], {})
 
 _FRAME: Final = re.compile(rb"event: ([^\r\n]+)\ndata: ([^\r\n]+)|data: \[DONE\]|(:[^\r\n]*)(\n:[^\r\n]*)*")
-_BLANK: Final = b"\n\n"
-_LONGEST: Final = 80
-"""Characters of a value in a message."""
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """One broken rule: its name, the position of the event (counted from 0; at the end: their number), and what was wrong."""
-
-    rule: str
-    position: int
-    detail: str
-
-    def __str__(self) -> str:
-        return f"event {self.position}: {self.rule}: {self.detail}"
-
-
-def _type_of(value: object) -> type:
-    """Return the type of a value in the JSON that was read: an integer of more than 64 bits is a float by now."""
-    return int if type(value) is float and abs(value) >= _LARGE else type(value)
-
-
-_LARGE: Final = 2.0**63
 
 
 def check_stream(stream: bytes, *, dialect: str = _OPENAI, require_done: bool = True) -> list[Violation]:
@@ -269,19 +196,7 @@ def check_stream(stream: bytes, *, dialect: str = _OPENAI, require_done: bool = 
     :param dialect: value or member of ``Dialect``.
     :param require_done: whether the stream must end with ``[DONE]``; OpenAI's own do not.
     """
-    checker = ConformanceChecker(dialect=dialect, require_done=require_done)
-    decoder = FrameDecoder(max_frame_bytes=len(stream) + 1)
-    found: list[Violation] = []
-    *frames, rest = stream.split(_BLANK)
-    for frame in (*frames, rest):
-        if frame is not rest and not _FRAME.fullmatch(frame):
-            found.append(Violation("frame_shape", checker.position, f"the frame is {_short(frame)}"))
-        for event in decoder.feed(frame if frame is rest else frame + _BLANK):
-            if event.comment is None:
-                found += checker.feed(event.event, event.data)
-    if rest:
-        found.append(Violation("frame_shape", checker.position, f"no blank line after {_short(rest)}"))
-    return found + checker.finish()
+    return judge_body(stream, ConformanceChecker(dialect=dialect, require_done=require_done), _FRAME)
 
 
 @dataclass(slots=True)
@@ -331,69 +246,53 @@ class _Item:
         return any(part.final is None for part in (*self.parts.values(), *self.summaries.values()))
 
 
-class ConformanceChecker:
+class ConformanceChecker(StreamJudge):
     """Judge one stream: ``feed`` it every event, comments left out, then ``finish``. Neither ever raises.
 
-    :param dialect: value or member of ``Dialect``. In ``upstream`` every name is allowed; a known private name is
-    judged as
+    :param dialect: value or member of ``Dialect``. In ``upstream`` every name is allowed; a known private name is judged as
         the protocol's event that it stands for.
     :param require_done: whether the stream must end with ``[DONE]``.
     """
 
     def __init__(self, *, dialect: str = _OPENAI, require_done: bool = True) -> None:
+        super().__init__()
         self._dialect = str(dialect)
         self._require_done = require_done
         self._wrong_names = _NAMES_NOT_OF.get(self._dialect, frozenset[str]())
-        self.position = 0
-        """Position of the next event."""
-        self._found: list[Violation] = []
         self._last_number = -1
         self._begun = False
         self._queued = False
         self._in_progress = False
         self._error = False
-        self._response_id: object = _ABSENT
+        self._response_id: object = ABSENT
         self._terminal: str | None = None
         self._sentinel = False
         self._items: dict[int, _Item] = {}
         self._ids: set[str] = set()
         self._call_ids: set[str] = set()
 
-    def feed(self, event_name: str | None, data: bytes) -> list[Violation]:
-        """Judge the next event; return what it breaks."""
-        self._found = []
-        self._judge(event_name, data)
-        self.position += 1
-        return self._found
-
-    def finish(self) -> list[Violation]:
-        """Judge the end of the stream; return what it breaks."""
-        self._found = []
+    def _judge_end(self) -> None:
         if self._terminal is None:
             self._say("terminal", "the stream ended without completed, incomplete or failed")
         elif self._require_done and not self._sentinel:
             self._say("done_sentinel", "the stream ended without [DONE]")
-        return self._found
-
-    def _say(self, rule: str, detail: str) -> None:
-        self._found.append(Violation(rule, self.position, detail))
 
     def _judge(self, event_name: str | None, data: bytes) -> None:
         if self._sentinel:
-            self._say("done_sentinel", f"{_short(data)} after [DONE]")
+            self._say("done_sentinel", f"{short(data)} after [DONE]")
             return
         if data == DONE_SENTINEL:
             self._sentinel = True
             if self._terminal is None:
                 self._say("done_sentinel", "[DONE] before the terminal event")
             return
-        body = _strict_json(data)
+        body = strict_json(data)
         if type(body) is not dict:
-            self._say("json", f"the data is {_short(data)}")
+            self._say("json", f"the data is {short(data)}")
             return
         type_ = body.get("type")
         if type(type_) is not str:
-            self._say("type", f"type is {_short(type_)}")
+            self._say("type", f"type is {short(type_)}")
             return
         if event_name != type_:
             self._say("event_line", f"the line says {event_name!r}, the data {type_!r}")
@@ -404,17 +303,17 @@ class ConformanceChecker:
             self._judge_event(type_, body)
 
     def _judge_number(self, type_: str, body: dict[str, Any]) -> None:
-        number = body.get("sequence_number", _ABSENT)
+        number = body.get("sequence_number", ABSENT)
         if type_ == KEEPALIVE:
             if number != self._last_number:
-                self._say("keepalive", f"number {_short(number)} after {self._last_number}")
+                self._say("keepalive", f"number {short(number)} after {self._last_number}")
             return
         if type(number) is not int or number != self._last_number + 1:
-            self._say("sequence_number", f"{type_} has {_short(number)} instead of {self._last_number + 1}")
+            self._say("sequence_number", f"{type_} has {short(number)} instead of {self._last_number + 1}")
         self._last_number = number if type(number) is int else self._last_number + 1
         for nested in _nested_numbers(body):
             if nested != number:
-                self._say("nested_number", f"{type_} {_short(number)} holds {_short(nested)}")
+                self._say("nested_number", f"{type_} {short(number)} holds {short(nested)}")
 
     def _judge_event(self, type_: str, body: dict[str, Any]) -> None:
         if type_ in self._wrong_names:
@@ -456,12 +355,12 @@ class ConformanceChecker:
         if name == ERROR:
             error = body.get("error")
             if type(error) is not dict or type(error.get("message")) is not str:
-                self._say("error_shape", f"error is {_short(error)}")
+                self._say("error_shape", f"error is {short(error)}")
             return False
         for key, kind in fields.items():
-            value = body.get(key, _ABSENT)
+            value = body.get(key, ABSENT)
             if not _is_kind(value, kind):
-                self._say("delta_type" if key == "delta" else "fields", f"{name}.{key} is {_short(value)}")
+                self._say("delta_type" if key == "delta" else "fields", f"{name}.{key} is {short(value)}")
                 return False
         if body.get("item_id") == "":
             self._say("fields", f"{name}.item_id is empty")
@@ -471,60 +370,34 @@ class ConformanceChecker:
     # the response
 
     def _judge_lifecycle(self, name: str, response: dict[str, Any]) -> None:
-        self._judge_response_keys(name, response)
-        if self._response_id is _ABSENT:
+        for rule, detail in wrong_in_response(name, response, is_open=self._dialect == _OPEN_RESPONSES):
+            self._say(rule, f"{detail} in {name}")
+        if self._response_id is ABSENT:
             self._response_id = response.get("id")
         elif response.get("id") != self._response_id:
             self._say(
-                "response_id", f"{_short(self._response_id)} became {_short(response.get('id'))} in {name}"
+                "response_id", f"{short(self._response_id)} became {short(response.get('id'))} in {name}"
             )
         status = response.get("status")
         if not _is_one_of(status, STATUSES_OF[name]):
-            self._say("response_status", f"{name} with status {_short(status)}")
+            self._say("response_status", f"{name} with status {short(status)}")
         if name in OPENING:
             if response.get("output"):
-                self._say("opening_output", f"response.output is {_short(response.get('output'))} in {name}")
+                self._say("opening_output", f"response.output is {short(response.get('output'))} in {name}")
         else:
             self._judge_terminal(name, response)
-
-    def _judge_response_keys(self, name: str, response: dict[str, Any]) -> None:
-        for key, types in _RESPONSE_FIELDS.items():
-            value = response.get(key, _ABSENT)
-            if _type_of(value) not in types or value == "":
-                self._say("response_fields", f"response.{key} is {_short(value)} in {name}")
-        for key, types in _NULLABLE.items():
-            if _type_of(response.get(key)) not in types:
-                self._say("response_fields", f"response.{key} is {_short(response[key])} in {name}")
-        for detail in _wrong_in_response(name, response):
-            self._say("response_fields", f"{detail} in {name}")
-        if self._dialect == _OPEN_RESPONSES:
-            self._judge_open_responses_keys(name, response)
-        usage = response.get("usage")
-        for path in _USAGE if usage is not None else ():
-            if not _is_count(_at(usage, path)):
-                self._say("usage_details", f"usage.{'.'.join(path)} is {_short(_at(usage, path))} in {name}")
-
-    def _judge_open_responses_keys(self, name: str, response: dict[str, Any]) -> None:
-        absent = [key for key in _OPEN_RESPONSES_KEYS if key not in response]
-        if absent:
-            self._say("open_responses_keys", f"response has no {', '.join(absent)} in {name}")
-        for key, types in _OPEN_RESPONSES_KEYS.items():
-            if key in response and type(response[key]) not in types:
-                self._say("open_responses_keys", f"response.{key} is {_short(response[key])} in {name}")
-        for detail in _unknown_in_response(response):
-            self._say("open_responses_fields", f"{detail} in {name}")
 
     def _judge_terminal(self, name: str, response: dict[str, Any]) -> None:
         self._terminal = name
         details = response.get("incomplete_details")
-        if name == INCOMPLETE and details is not None and type(_at(details, ("reason",))) is not str:
+        if name == INCOMPLETE and details is not None and type(member(details, "reason")) is not str:
             self._say(
-                "incomplete_reason", f"incomplete_details is {_short(response.get('incomplete_details'))}"
+                "incomplete_reason", f"incomplete_details is {short(response.get('incomplete_details'))}"
             )
         if name == FAILED and not all(
-            type(_at(response, ("error", key))) is str for key in ("code", "message")
+            type(member(response, "error", key)) is str for key in ("code", "message")
         ):
-            self._say("failed_error", f"response.error is {_short(response.get('error'))}")
+            self._say("failed_error", f"response.error is {short(response.get('error'))}")
         output = response.get("output")
         open_items = [
             index
@@ -560,19 +433,19 @@ class ConformanceChecker:
         kind = item_kind(item.get("type"))
         self._items[index] = _Item(item, kind)
         if type(item.get("type")) is not str:
-            self._say("item_fields", f"item.type is {_short(item.get('type'))}")
-        self._judge_item_id(item.get("id", _ABSENT))
+            self._say("item_fields", f"item.type is {short(item.get('type'))}")
+        self._judge_item_id(item.get("id", ABSENT))
         if has_call_id(str(item.get("type"))):
             self._judge_call_id(item.get("call_id"))
         for key in kind.required:
             if type(item.get(key)) is not str or (item[key] == "" and key != _LABEL):
-                self._say("item_fields", f"{kind.type}.{key} is {_short(item.get(key, _ABSENT))} when added")
+                self._say("item_fields", f"{kind.type}.{key} is {short(item.get(key, ABSENT))} when added")
         self._judge_item_shape(item, kind)
         if kind.type in _DONE_STATUSES_OF and item.get("status", "in_progress") not in (
             "in_progress",
             None,
         ):
-            self._say("item_status", f"{kind.type} is added with status {_short(item['status'])}")
+            self._say("item_status", f"{kind.type} is added with status {short(item['status'])}")
         growing = (
             ["content"] * bool(kind.parts)
             + ["summary"] * kind.summaries
@@ -580,11 +453,11 @@ class ConformanceChecker:
         )
         for key in growing:
             if item.get(key):
-                self._say("opened_empty", f"{kind.type}.{key} is {_short(item[key])} when added")
+                self._say("opened_empty", f"{kind.type}.{key} is {short(item[key])} when added")
 
     def _judge_item_id(self, id_: object) -> None:
         if type(id_) is not str or not id_:
-            self._say("item_id", f"item.id is {_short(id_)}")
+            self._say("item_id", f"item.id is {short(id_)}")
         elif id_ in self._ids:
             self._say("item_id", f"item.id {id_!r} is another item's")
         else:
@@ -598,12 +471,12 @@ class ConformanceChecker:
 
     def _judge_item_shape(self, item: dict[str, Any], kind: ItemKind) -> None:
         for key, expected in _ITEM_FIELDS.get(kind.type, {}).items():
-            if not _is_kind(item.get(key, _ABSENT), expected):
-                self._say("item_fields", f"{kind.type}.{key} is {_short(item.get(key, _ABSENT))}")
+            if not _is_kind(item.get(key, ABSENT), expected):
+                self._say("item_fields", f"{kind.type}.{key} is {short(item.get(key, ABSENT))}")
         if kind is REASONING and type(item.get("content", [])) is not list:
-            self._say("item_fields", f"{kind.type}.content is {_short(item['content'])}")
+            self._say("item_fields", f"{kind.type}.content is {short(item['content'])}")
         if self._dialect == _OPEN_RESPONSES:
-            for detail in _unknown_in_item(item):
+            for detail in unknown_in_item(item):
                 self._say("open_responses_fields", detail)
 
     def _judge_item_event(self, name: str, body: dict[str, Any]) -> None:
@@ -620,7 +493,7 @@ class ConformanceChecker:
         if "item_id" in body and body["item_id"] != item.added.get("id"):
             self._say(
                 "item_id_match",
-                f"{name} has {_short(body['item_id'])}, item {index} {_short(item.added.get('id'))}",
+                f"{name} has {short(body['item_id'])}, item {index} {short(item.added.get('id'))}",
             )
         kind = KIND_OF_EVENT.get(name, item.kind)
         if kind is not item.kind:
@@ -649,14 +522,14 @@ class ConformanceChecker:
         for key in _IDENTITY:
             if final.get(key) != item.added.get(key) and not (key == "call_id" and kind.type == _TOOL_SEARCH):
                 self._say(
-                    "item_identity", f"{key} {_short(item.added.get(key))} became {_short(final.get(key))}"
+                    "item_identity", f"{key} {short(item.added.get(key))} became {short(final.get(key))}"
                 )
         self._judge_item_shape(final, kind)
         status, allowed = final.get("status"), _DONE_STATUSES_OF.get(kind.type)
         if allowed is not None and not _is_one_of(status, allowed) and not _is_for_program(final):
-            self._say("item_status", f"{kind.type} is done with status {_short(status)}")
+            self._say("item_status", f"{kind.type} is done with status {short(status)}")
         if item.has_open_part():
-            self._say("parts_closed", f"item {_short(final.get('id'))} is done before its parts")
+            self._say("parts_closed", f"item {short(final.get('id'))} is done before its parts")
         if kind.parts:
             self._judge_done_parts("content", item.parts, final.get("content"))
         if kind.summaries:
@@ -664,11 +537,11 @@ class ConformanceChecker:
         run = kind.run
         if run is not None and (item.text.has_begun or run is not MCP_ARGUMENTS):
             if item.text.done is None:
-                self._say("text_done", f"item {_short(final.get('id'))} is done without {run.done}")
+                self._say("text_done", f"item {short(final.get('id'))} is done without {run.done}")
             if final.get(run.field) != item.text.whole:
                 self._say(
                     "item_content",
-                    f"{run.field} is {_short(final.get(run.field))}, streamed {_short(item.text.whole)}",
+                    f"{run.field} is {short(final.get(run.field))}, streamed {short(item.text.whole)}",
                 )
 
     def _judge_done_parts(self, key: str, streamed: Mapping[int, _Part], final: Any) -> None:
@@ -676,7 +549,7 @@ class ConformanceChecker:
         if type(parts) is not list:
             return  # item_fields says so
         if len(parts) != len(streamed):
-            self._say("item_content", f"{key} is {_short(final)}, streamed {len(streamed)} parts")
+            self._say("item_content", f"{key} is {short(final)}, streamed {len(streamed)} parts")
             return
         for index, (part, known) in enumerate(zip(parts, streamed.values(), strict=True)):
             difference = _difference(known.as_streamed(), part)
@@ -706,7 +579,7 @@ class ConformanceChecker:
         elif run is None or name not in (run.delta, run.done):
             self._say("part_type", f"{name} for a part of type {part.type}")
             return
-        if run is OUTPUT_TEXT:
+        if name in (OUTPUT_TEXT.delta, OUTPUT_TEXT.done):
             self._judge_logprobs(body.get("logprobs"), whole=self._dialect == _OPEN_RESPONSES)
         self._judge_text(name, body, part.text)
 
@@ -714,7 +587,7 @@ class ConformanceChecker:
         if logprobs is not None and not (
             type(logprobs) is list and all(_is_logprob(one, whole=whole) for one in logprobs)
         ):
-            self._say("logprobs", f"logprobs is {_short(logprobs)}")
+            self._say("logprobs", f"logprobs is {short(logprobs)}")
 
     def _judge_part_added(
         self, name: str, body: dict[str, Any], item: _Item, parts: dict[int, _Part], index: int
@@ -730,19 +603,19 @@ class ConformanceChecker:
         allowed = item.kind.parts if name == PART_ADDED else (SUMMARY_TEXT.part_type,)
         if type_ not in allowed:
             self._say(
-                "part_type", f"{name} with a part of type {_short(type_)} in an item of type {item.kind.type}"
+                "part_type", f"{name} with a part of type {short(type_)} in an item of type {item.kind.type}"
             )
         part = _Part(type_ if isinstance(type_, str) else "")
         parts[index] = part
         run = self._judge_part_shape(body, part)
         if run is not None and (body[run.field] or body.get("annotations")):
-            self._say("opened_empty", f"{name} with {_short(body)}")
+            self._say("opened_empty", f"{name} with {short(body)}")
 
     def _judge_part_shape(self, body: dict[str, Any], part: _Part) -> TextRun | None:
         """Judge the fields of a part; return what text it has, if that can be judged further."""
         for key, kind in _PART_FIELDS.get(part.type, {}).items():
-            if not _is_kind(body.get(key, _ABSENT), kind):
-                self._say("part_fields", f"{part.type}.{key} is {_short(body.get(key, _ABSENT))}")
+            if not _is_kind(body.get(key, ABSENT), kind):
+                self._say("part_fields", f"{part.type}.{key} is {short(body.get(key, ABSENT))}")
                 return None
         if part.type == OUTPUT_TEXT.part_type:
             self._judge_logprobs(body.get("logprobs"), whole=True)
@@ -751,7 +624,7 @@ class ConformanceChecker:
     def _judge_part_done(self, body: dict[str, Any], part: _Part) -> None:
         part.final = body
         if body.get("type") != part.type:
-            self._say("part_type", f"part of type {part.type} is done as {_short(body.get('type'))}")
+            self._say("part_type", f"part of type {part.type} is done as {short(body.get('type'))}")
             return
         run = self._judge_part_shape(body, part)
         if run is None:
@@ -760,12 +633,10 @@ class ConformanceChecker:
             self._say("text_done", f"the part is done without {run.done}")
         if body[run.field] != part.text.whole:
             self._say(
-                "part_text", f"{run.field} is {_short(body[run.field])}, streamed {_short(part.text.whole)}"
+                "part_text", f"{run.field} is {short(body[run.field])}, streamed {short(part.text.whole)}"
             )
         if body.get("annotations", []) != part.annotations:
-            self._say(
-                "annotations", f"{_short(body.get('annotations'))}, streamed {_short(part.annotations)}"
-            )
+            self._say("annotations", f"{short(body.get('annotations'))}, streamed {short(part.annotations)}")
 
     def _judge_text(self, name: str, body: dict[str, Any], text: _Text) -> None:
         if text.done is not None:
@@ -776,25 +647,7 @@ class ConformanceChecker:
             value, total = body[RUN_OF_DONE[name].done_field], text.whole
             text.done = value
             if value != total:
-                self._say("text_sum", f"{name} says {_short(value)}, the deltas {_short(total)}")
-
-
-def _strict_json(data: bytes) -> Any:
-    """Return the value, or None if it is not JSON on one line."""
-    if b"\n" in data or b"\r" in data:
-        return None
-    try:
-        return orjson.loads(data)
-    except ValueError:
-        pass
-    try:  # legal JSON that orjson refuses: lone surrogate escapes
-        return json.loads(data.decode(), parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(name)
+                self._say("text_sum", f"{name} says {short(value)}, the deltas {short(total)}")
 
 
 def _nested_numbers(body: dict[str, Any]) -> Iterator[Any]:
@@ -819,7 +672,7 @@ def _with_final_arguments(streamed: dict[str, Any], final: Any) -> dict[str, Any
     if (
         type(begun) is not str
         or not whole.startswith(begun)
-        or _strict_json(begun.encode("utf-8", "replace")) is not None
+        or strict_json(begun.encode("utf-8", "replace")) is not ABSENT
     ):
         return streamed
     return {**streamed, run.field: whole}
@@ -844,7 +697,7 @@ def _difference(streamed: Any, final: Any) -> str | None:
             if difference is not None:
                 return f".{key}{difference}"
         return None
-    return None if streamed == final else f" is {_short(final)}, streamed {_short(streamed)}"
+    return None if streamed == final else f" is {short(final)}, streamed {short(streamed)}"
 
 
 def _is_logprob(logprob: Any, *, whole: bool) -> bool:
@@ -860,70 +713,6 @@ def _is_token(logprob: Any, *, whole: bool) -> bool:
     return type(logprob.get("logprob")) in (int, float) and (not whole or type(logprob.get("bytes")) is list)
 
 
-def _wrong_in_response(name: str, response: dict[str, Any]) -> Iterator[str]:
-    """Yield what OpenAI's types refuse in the objects that a response holds beside its output."""
-    error = response.get("error") if name != FAILED else None  # failed_error judges that
-    if type(error) is dict and not all(type(error.get(key)) is str for key in ("code", "message")):
-        yield f"response.error is {_short(error)}"
-    choice = response.get("tool_choice")
-    if type(choice) is str and choice not in _TOOL_CHOICES:
-        yield f"response.tool_choice is {_short(choice)}"
-    tools = response.get("tools")
-    for tool in tools if type(tools) is list else []:
-        if type(_at(tool, ("type",))) is not str:
-            yield f"a tool is {_short(tool)}"
-        elif tool["type"] == "function" and not all(key in tool for key in _FUNCTION_KEYS):
-            yield f"a function is {_short(tool)}"
-
-
-def _unknown_in_response(response: dict[str, Any]) -> Iterator[str]:
-    """Yield what the Open Responses schema refuses in the objects that a response holds beside its output."""
-    text, reasoning, choice = response.get("text"), response.get("reasoning"), response.get("tool_choice")
-    tools = response.get("tools")
-    for tool in tools if type(tools) is list else []:
-        if _at(tool, ("type",)) != "function" or "description" not in tool:
-            yield f"a tool is {_short(tool)}"
-    if type(choice) is dict:
-        if choice.get("type") not in ("function", "allowed_tools"):
-            yield f"tool_choice is {_short(choice)}"
-        elif choice["type"] == "allowed_tools":
-            yield from _unknown(choice, "mode")
-    yield from _unknown(response, "truncation")
-    if type(reasoning) is dict:
-        yield from _unknown(reasoning, "effort", "summary")
-    if type(text) is dict:
-        yield from _unknown(text, "verbosity")
-        if not _is_echoed_format(text.get("format")):
-            yield f"text.format is {_short(text.get('format'))}"
-
-
-def _is_echoed_format(format_: Any) -> bool:
-    """Return whether a format is echoed as Open Responses has it: the schema of a `json_schema` is null."""
-    if type(format_) is not dict or not _is_listed("format", format_.get("type")):
-        return False
-    named = type(format_.get("name")) is str and type(format_.get("strict")) is bool
-    whole = named and "description" in format_ and format_.get("schema", _ABSENT) is None
-    return format_["type"] != "json_schema" or whole
-
-
-def _unknown_in_item(item: dict[str, Any]) -> Iterator[str]:
-    if item.get("type") == MESSAGE.type:
-        yield from _unknown(item, "phase")
-    if item.get("type") == REASONING.type and item.get("encrypted_content", _ABSENT) is None:
-        yield "encrypted_content is None"
-
-
-def _unknown(node: dict[str, Any], *keys: str) -> Iterator[str]:
-    for key in keys:
-        value = node.get(key, _ABSENT)
-        if not _is_listed(key, value):
-            yield f"{key} is {_short(value)}"
-
-
-def _is_listed(key: str, value: Any) -> bool:
-    return type(value) not in (list, dict) and value in _VALUES[key]
-
-
 def _is_kind(value: object, kind: Kind) -> bool:
     return type(value) is _JSON_TYPES[kind] and (kind is not Kind.INDEX or value >= 0)  # type: ignore[operator]
 
@@ -937,22 +726,6 @@ def _is_for_program(item: dict[str, Any]) -> bool:
     return type(item.get("caller")) is dict and item.get("status") == "in_progress"
 
 
-def _is_count(value: object) -> bool:
-    return _is_kind(value, Kind.INDEX)
-
-
 def _is_cut(output: object, index: int) -> bool:
     """Return whether an item of the final output says that it is incomplete."""
-    return type(output) is list and index < len(output) and _at(output[index], ("status",)) == "incomplete"
-
-
-def _at(value: Any, path: tuple[str, ...]) -> Any:
-    for key in path:
-        value = value.get(key, _ABSENT) if type(value) is dict else _ABSENT
-    return value
-
-
-def _short(value: object) -> str:
-    """Return the value for a message, cut where it is long."""
-    text = "absent" if value is _ABSENT else repr(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return type(output) is list and index < len(output) and member(output[index], "status") == "incomplete"

@@ -12,8 +12,7 @@ from vllm_sse_proxy.families.responses.grammar import (
     ALIASES,
     COMPLETED,
     EVENT_FIELDS,
-    ITEM_ADDED,
-    ITEM_DONE,
+    OF_ITEMS,
     PRIVATE_NOTICES,
     RUN_OF_DELTA,
     TERMINAL_OF_STATUS,
@@ -31,8 +30,6 @@ from vllm_sse_proxy.stream.payload import (
 
 _TYPE_NAME: Final = re.compile(r"[^<\x00-\x20][^\x00-\x1f]*")
 """A type goes into an ``event:`` line: no line ends. ``<`` begins the core's own pseudo-types."""
-OF_ITEMS: Final = (ITEM_ADDED, ITEM_DONE)
-"""The events that hold an item."""
 
 
 def inserted(type_: str, **fields: Any) -> Event:

@@ -229,6 +229,10 @@ ITEM_KINDS: Final = {
         MCP_LIST_TOOLS,
     )
 }
+TEXT_KINDS: Final = (MESSAGE, REASONING)
+"""What the model says, in parts. Upstream takes the one for the other at times."""
+CLIENT_CALLS: Final = (FUNCTION_CALL, CUSTOM_CALL)
+"""Calls that clients run."""
 
 
 def item_kind(type_: object) -> ItemKind:
@@ -276,10 +280,15 @@ PART_DONE: Final = "response.content_part.done"
 SUMMARY_ADDED: Final = "response.reasoning_summary_part.added"
 SUMMARY_DONE: Final = "response.reasoning_summary_part.done"
 ANNOTATION_ADDED: Final = "response.output_text.annotation.added"
-OUTPUT_TEXT_DELTA: Final = OUTPUT_TEXT.delta
 SHELL_OUTPUT_DELTA: Final = "response.shell_call_output_content.delta"
 DONE_SENTINEL: Final = b"[DONE]"
 
+OF_ITEMS: Final = frozenset({ITEM_ADDED, ITEM_DONE})
+"""Events that hold an item."""
+PARTS_ADDED: Final = frozenset({PART_ADDED, SUMMARY_ADDED})
+PARTS_DONE: Final = frozenset({PART_DONE, SUMMARY_DONE})
+OF_PARTS: Final = PARTS_ADDED | PARTS_DONE
+"""Events that hold a part."""
 LIFECYCLE: Final = frozenset({CREATED, QUEUED, IN_PROGRESS, COMPLETED, INCOMPLETE, FAILED})
 """Events that carry the whole response object."""
 OPENING: Final = frozenset({CREATED, QUEUED, IN_PROGRESS})
@@ -461,9 +470,7 @@ EVENT_FIELDS: Final[dict[str, dict[str, Kind]]] = {
 """Every event type of the ``openai`` package and the fields that it must have beside ``type`` and ``sequence_number``."""
 
 ITEM_EVENTS: Final = frozenset(
-    type_
-    for type_, fields in EVENT_FIELDS.items()
-    if "output_index" in fields and type_ not in (ITEM_ADDED, ITEM_DONE)
+    type_ for type_, fields in EVENT_FIELDS.items() if "output_index" in fields and type_ not in OF_ITEMS
 )
 """Events inside an item's life: after its ``output_item.added``, before its ``output_item.done``."""
 PART_EVENTS: Final = frozenset(type_ for type_, fields in EVENT_FIELDS.items() if "content_index" in fields)

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from vllm_sse_proxy.families.responses import construct, grammar
+from vllm_sse_proxy.families.responses import grammar, response_objects
+from vllm_sse_proxy.families.responses.logprobs import whole_logprobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,7 @@ def fitting(event: Event, view: ClientView, request: RequestContext) -> Event:
     """Return the event with an object that the schema accepts; the event itself if it is so."""
     if event.type in grammar.LIFECYCLE:
         response = event.body["response"]
-        complete = construct.complete_response(response, view, request)
+        complete = response_objects.complete_response(response, view, request)
         fits = _response(response if complete == response else complete)
         return event if fits is response else event.having(response=fits)
     known = _FITS.get(event.type)
@@ -134,7 +135,7 @@ def _item(item: Body) -> Body:
 def _part(part: Body) -> Body:
     if "logprobs" not in part:
         return part
-    return _changed(part, {"logprobs": construct.whole_logprobs(part["logprobs"])})
+    return _changed(part, {"logprobs": whole_logprobs(part["logprobs"])})
 
 
 def _each(values: list[Any], fit: Callable[[Any], Any]) -> list[Any]:
@@ -161,10 +162,8 @@ def _without(node: Body, *names: str) -> Body:
 
 
 _FITS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
-    **dict.fromkeys((grammar.ITEM_ADDED, grammar.ITEM_DONE), ("item", _item)),
+    **dict.fromkeys(grammar.OF_ITEMS, ("item", _item)),
     **dict.fromkeys((grammar.PART_ADDED, grammar.PART_DONE), ("part", _part)),
-    **dict.fromkeys(
-        (grammar.OUTPUT_TEXT.delta, grammar.OUTPUT_TEXT.done), ("logprobs", construct.whole_logprobs)
-    ),
+    **dict.fromkeys((grammar.OUTPUT_TEXT.delta, grammar.OUTPUT_TEXT.done), ("logprobs", whole_logprobs)),
 }
 """Type of event → the field that holds the object, and the function that fits it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from vllm_sse_proxy.families.responses import construct, grammar
+from vllm_sse_proxy.families.responses import agreement, grammar, item_fields
 from vllm_sse_proxy.families.responses.grammar import TERMINAL_OF_STATUS, item_kind
 from vllm_sse_proxy.families.responses.item_fields import closed_status
 
@@ -75,20 +75,20 @@ def closing_status(
     if account is not None and is_cut_short(account, response):
         return _status_of_half(item)
     if kind is grammar.FUNCTION_CALL and not (can_be_read(account) or _has_json(item)):
-        return construct.INCOMPLETE
+        return item_fields.INCOMPLETE
     if kind.acts and account is None and cut:
         return _status_of_half(item)
     if is_last and (cut or (hit_token_limit(response) and _is_unfinished(item, account))):
         return _status_of_half(item)
-    return construct.COMPLETED
+    return item_fields.COMPLETED
 
 
 def _status_of_half(item: ItemView) -> str | None:
-    return None if item.kind.acts and item.kind is not grammar.FUNCTION_CALL else construct.INCOMPLETE
+    return None if item.kind.acts and item.kind is not grammar.FUNCTION_CALL else item_fields.INCOMPLETE
 
 
 def _has_json(item: ItemView) -> bool:
-    return item.own is not None and construct.are_arguments(item.own.text)
+    return item.own is not None and agreement.are_arguments(item.own.text)
 
 
 def can_be_read(account: Body | None) -> bool:
@@ -99,7 +99,7 @@ def can_be_read(account: Body | None) -> bool:
         run is not None
         and type(said) is str
         and said != ""
-        and (not run.is_json or construct.are_arguments(said))
+        and (not run.is_json or agreement.are_arguments(said))
     )
 
 
@@ -112,7 +112,7 @@ def _is_unfinished(item: ItemView, account: Body | None) -> bool:
     if item.own is None or run is None:
         return item.kind is grammar.REASONING
     said = (account or {}).get(run.field)
-    return not construct.are_arguments(said if type(said) is str else item.own.text)
+    return not agreement.are_arguments(said if type(said) is str else item.own.text)
 
 
 def is_finished(item: ItemView) -> bool:
@@ -132,12 +132,12 @@ def is_whole(view: ClientView) -> bool:
 
 
 def _is_closed_whole(item: ItemView) -> bool:
-    if item.item.get("status") == construct.INCOMPLETE:
+    if item.item.get("status") == item_fields.INCOMPLETE:
         return False
     if not item.is_closed_by_upstream:
         return item.kind is grammar.REASONING and is_finished(item)
     return item.kind is not grammar.FUNCTION_CALL or (
-        item.own is not None and construct.are_arguments(item.own.text)
+        item.own is not None and agreement.are_arguments(item.own.text)
     )
 
 
@@ -157,7 +157,7 @@ def ends_in_half(response: Mapping[str, Any], view: ClientView, match: FinalMatc
         return True  # wherever it stands: it is emitted as the last item, and nobody may run it
     return (
         bool(view.items)
-        and view.items[-1].item.get("status") == construct.INCOMPLETE
+        and view.items[-1].item.get("status") == item_fields.INCOMPLETE
         and match.is_last(view.items[-1], was_cut=hit_token_limit(response))
     )
 
@@ -165,7 +165,7 @@ def ends_in_half(response: Mapping[str, Any], view: ClientView, match: FinalMatc
 def will_close_as_half(final: Mapping[str, Any]) -> bool:
     """Return whether an item that only the final output has is closed as incomplete, for what its status says."""
     type_ = final.get("type")
-    return type(type_) is str and closed_status(type_, final.get("status")) == construct.INCOMPLETE
+    return type(type_) is str and closed_status(type_, final.get("status")) == item_fields.INCOMPLETE
 
 
 def hit_token_limit(response: Mapping[str, Any]) -> bool:
@@ -181,15 +181,15 @@ def is_cut_short(final: Mapping[str, Any], response: Mapping[str, Any]) -> bool:
     Of a message alone the status proves nothing: a stop string ends one in the middle, and rightly.
     """
     status = final.get("status")
-    if status not in (construct.INCOMPLETE, construct.IN_PROGRESS):
+    if status not in (item_fields.INCOMPLETE, item_fields.IN_PROGRESS):
         return False
     run = item_kind(final.get("type")).run
     if hit_token_limit(response):
         return True
     if run is None or not run.is_json:
         # An item in progress may just be stale, and nobody sees that free text lacks its end.
-        return run is not None and status == construct.INCOMPLETE
-    return not construct.are_arguments(str(final.get(run.field)))
+        return run is not None and status == item_fields.INCOMPLETE
+    return not agreement.are_arguments(str(final.get(run.field)))
 
 
 def typed_terminal(event: Event, *, is_half: bool) -> Event:

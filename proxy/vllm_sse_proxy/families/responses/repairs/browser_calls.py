@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import grammar
-from vllm_sse_proxy.families.responses.events import OF_ITEMS, item_id_of
+from vllm_sse_proxy.families.responses.events import item_id_of
 from vllm_sse_proxy.families.responses.final_match import match_final
 from vllm_sse_proxy.stream.event import COMMENT
 from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, Seen, StreamContext, Verdict
@@ -63,14 +63,14 @@ class BrowserCalls(Repair):
         type_ = event.type
         if type_ is COMMENT or type_ in grammar.OPENING:
             return PASS
-        if type_ in _OF_A_CALL or (type_ in OF_ITEMS and _is_browser_call(event)):
+        if type_ in _OF_A_CALL or (type_ in grammar.OF_ITEMS and _is_browser_call(event)):
             id_ = item_id_of(event)
             if id_ in self._left_out:
                 return []
             if self.held and not id_:
                 return HOLD
             is_renamed = bool(self.held) and id_ not in view.by_id  # ids may change in its middle
-            if id_ not in self._emitted and (type_ in OF_ITEMS or id_ in self._waiting or is_renamed):
+            if id_ not in self._emitted and (type_ in grammar.OF_ITEMS or id_ in self._waiting or is_renamed):
                 self._waiting[id_] = None
                 return HOLD
         if type_ in grammar.TERMINAL and (self.held or self._emitted):
@@ -108,7 +108,7 @@ def _type_of(item: object) -> object:
 
 def _is_of_a_search(event: Event) -> bool:
     """Return whether an event is of a search: its announcement may be lost, or come late."""
-    if event.type in OF_ITEMS:
+    if event.type in grammar.OF_ITEMS:
         return _type_of(event.body.get("item")) == _SEARCH
     return event.type.startswith(_OF_A_SEARCH)
 

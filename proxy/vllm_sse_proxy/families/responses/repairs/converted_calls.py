@@ -49,9 +49,7 @@ class ConvertedCalls(Repair):
         "what a request repair converted is converted back: names, types and inputs of calls, and the echo"
     )
     fixes: ClassVar = ("R50", "R51")
-    handles: ClassVar = frozenset(
-        {grammar.ITEM_ADDED, grammar.ITEM_DONE, _ARGUMENTS.delta, _ARGUMENTS.done, *grammar.LIFECYCLE}
-    )
+    handles: ClassVar = frozenset({*grammar.OF_ITEMS, _ARGUMENTS.delta, _ARGUMENTS.done, *grammar.LIFECYCLE})
     needed: ClassVar = "the request repairs rely on it"
 
     def __init__(self, context: StreamContext) -> None:

@@ -35,9 +35,7 @@ class CustomToolCalls(Repair):
     name: ClassVar = "custom_tool_calls"
     summary: ClassVar = 'a custom tool called as a function with `{"input": …}` becomes a `custom_tool_call`'
     fixes: ClassVar = ("R51",)
-    handles: ClassVar = frozenset(
-        {grammar.ITEM_ADDED, grammar.ITEM_DONE, _ARGUMENTS.delta, _ARGUMENTS.done, *grammar.TERMINAL}
-    )
+    handles: ClassVar = frozenset({*grammar.OF_ITEMS, _ARGUMENTS.delta, _ARGUMENTS.done, *grammar.TERMINAL})
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)

@@ -6,7 +6,7 @@ text; a client that understands both would show every word twice once the names 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar
 
 from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.stream.repair import Repair, Seen, StreamContext
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.stream.event import Event
 
 
-_BOUNDARIES: Final = frozenset({grammar.ITEM_ADDED, grammar.ITEM_DONE})
 """Where another item begins: an echo is of the same item (issue 12, K9)."""
 
 
@@ -31,7 +30,7 @@ class DoubledDeltas(Repair):
     summary: ClassVar = "text that comes under a private name and the protocol's is emitted once"
     fixes: ClassVar = ("F01",)
     handles: ClassVar = frozenset(
-        {type_ for type_ in grammar.RUN_OF_DELTA if type_ in grammar.ALIASES.values()} | _BOUNDARIES
+        {type_ for type_ in grammar.RUN_OF_DELTA if type_ in grammar.ALIASES.values()} | grammar.OF_ITEMS
     )
 
     def __init__(self, context: StreamContext) -> None:
@@ -44,7 +43,7 @@ class DoubledDeltas(Repair):
     def repair(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Compare the texts under both names; emit once what both have brought."""
         type_, spelling, delta = event.type, event.body["type"], event.body.get("delta")
-        if type_ in _BOUNDARIES:
+        if type_ in grammar.OF_ITEMS:
             self._begun.clear()
             self._ahead.clear()
             return None

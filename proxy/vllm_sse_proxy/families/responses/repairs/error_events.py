@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from vllm_sse_proxy.families.responses import construct, grammar
+from vllm_sse_proxy.families.responses import construct, grammar, response_objects
 from vllm_sse_proxy.families.responses.error_reports import read_report, report_in
 from vllm_sse_proxy.stream.event import COMMENT, END, Event
 from vllm_sse_proxy.stream.repair import Repair
@@ -57,7 +57,7 @@ class ErrorEvents(Repair):
         error = Event(grammar.ERROR, {"type": grammar.ERROR, **body, "sequence_number": -1})
         if speaks_protocol:
             return [error]
-        response = construct.response_so_far(view, self.context.request)
+        response = response_objects.response_so_far(view, self.context.request)
         return [error, construct.failed(response, body["error"])]
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from vllm_sse_proxy.families.responses import construct, grammar, item_fields
+from vllm_sse_proxy.families.responses import grammar, item_fields, item_objects
 from vllm_sse_proxy.families.responses.grammar import ItemKind, item_kind
+from vllm_sse_proxy.families.responses.ids import derive_id
+from vllm_sse_proxy.families.responses.logprobs import is_readable_logprob, whole_logprobs
 from vllm_sse_proxy.families.responses.settings import Dialect
 from vllm_sse_proxy.stream.event import dump_json
 from vllm_sse_proxy.stream.repair import Repair
@@ -21,11 +23,7 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.families.responses.view import ClientView
     from vllm_sse_proxy.stream.event import Body, Event
 
-_ITEM_EVENTS: Final = frozenset({grammar.ITEM_ADDED, grammar.ITEM_DONE})
-_PART_EVENTS: Final = frozenset(
-    {grammar.PART_ADDED, grammar.PART_DONE, grammar.SUMMARY_ADDED, grammar.SUMMARY_DONE}
-)
-_ADDED: Final = frozenset({grammar.ITEM_ADDED, grammar.PART_ADDED, grammar.SUMMARY_ADDED})
+_ADDED: Final = grammar.PARTS_ADDED | {grammar.ITEM_ADDED}
 _STATUS_KINDS: Final = frozenset({grammar.MESSAGE, grammar.FUNCTION_CALL})
 """Kinds whose status clients insist on (AI SDK: function calls; Open Responses: messages)."""
 _CHAT_PARTS: Final = frozenset({"text", "input_text"})
@@ -42,14 +40,16 @@ class ItemShapes(Repair):
         "items and parts have the fields, and the `status`, that their types require, with the right types"
     )
     fixes: ClassVar = ("R27", "R12")
-    handles: ClassVar = _ITEM_EVENTS | _PART_EVENTS | {grammar.OUTPUT_TEXT.delta, grammar.OUTPUT_TEXT.done}
+    handles: ClassVar = (
+        grammar.OF_ITEMS | grammar.OF_PARTS | {grammar.OUTPUT_TEXT.delta, grammar.OUTPUT_TEXT.done}
+    )
 
     def repair(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Return the event with fields of the right types; one without its item or part says nothing and is dropped."""
         added = event.type in _ADDED
-        if event.type in _ITEM_EVENTS:
+        if event.type in grammar.OF_ITEMS:
             return self._repair_item(event, view, added=added)
-        if event.type in _PART_EVENTS:
+        if event.type in grammar.OF_PARTS:
             part = event.body.get("part")
             if not isinstance(part, dict) or not isinstance(part.get("type"), str):
                 return []
@@ -57,9 +57,9 @@ class ItemShapes(Repair):
             changes |= _part_changes(part | changes if changes else part, added=added)
             return [event.having(part=part | changes)] if changes else None
         logprobs = event.body.get("logprobs")
-        if type(logprobs) is list and (not logprobs or all(map(construct.is_readable_logprob, logprobs))):
+        if type(logprobs) is list and (not logprobs or all(map(is_readable_logprob, logprobs))):
             return None
-        return [event.having(logprobs=construct.whole_logprobs(logprobs))]
+        return [event.having(logprobs=whole_logprobs(logprobs))]
 
     def _repair_item(self, event: Event, view: ClientView, *, added: bool) -> Sequence[Event] | None:
         given = event.body.get("item")
@@ -72,7 +72,7 @@ class ItemShapes(Repair):
         if not view.looks_like_openai:  # whose items lack some, and clients know it
             is_closed = self.context.settings.dialect is Dialect.OPEN_RESPONSES
             known = item | changes if changes else item
-            changes |= construct.required_fields(known, open_responses=is_closed)
+            changes |= item_objects.required_fields(known, open_responses=is_closed)
             changes |= _status_changes(item, view, added=added)
         if added and changes.get("name", item.get("name")) == "":
             return []  # a call without a name: its done item or the terminal event names it and holds all of it
@@ -139,7 +139,7 @@ def _call_changes(item: Body, kind: ItemKind, *, added: bool) -> Body:
         return {}  # its code may be null
     changes: Body = {name: "" for name in kind.required if not isinstance(item.get(name), str)}
     if ("call_id" in kind.required and not item.get("call_id")) or "call_id" in changes:
-        changes["call_id"] = construct.derive_id("call", item.get("id"), item.get("name"))
+        changes["call_id"] = derive_id("call", item.get("id"), item.get("name"))
     text = item.get(kind.run.field)
     if added and text != "":
         changes[kind.run.field] = ""
@@ -190,7 +190,7 @@ def _part_changes(part: Body, *, added: bool) -> Body:
         elif (whole := item_fields.whole_annotations(annotations)) is not annotations:
             changes["annotations"] = whole
         if "logprobs" in part and (logprobs := part["logprobs"]) != []:
-            whole = construct.whole_logprobs(logprobs)
+            whole = whole_logprobs(logprobs)
             if whole is not logprobs:
                 changes["logprobs"] = whole
     return changes

@@ -12,11 +12,12 @@ No delta is ever held.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar
 
-from vllm_sse_proxy.families.responses import construct, final_match, grammar
+from vllm_sse_proxy.families.responses import grammar, item_objects
 from vllm_sse_proxy.families.responses.events import object_in
 from vllm_sse_proxy.families.responses.grammar import ItemKind, item_kind
+from vllm_sse_proxy.families.responses.item_texts import text_of
 from vllm_sse_proxy.stream.repair import HOLD, Repair, Seen, StreamContext, Verdict
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
     from vllm_sse_proxy.families.responses.view import ClientView
     from vllm_sse_proxy.stream.event import Event
-
-_INTERCHANGEABLE: Final = (grammar.MESSAGE, grammar.REASONING)
 
 
 class MisannouncedItems(Repair):
@@ -75,8 +74,8 @@ class MisannouncedItems(Repair):
         if (
             kind is None
             or kind is self._kind
-            or kind not in _INTERCHANGEABLE
-            or self._kind not in _INTERCHANGEABLE
+            or kind not in grammar.TEXT_KINDS
+            or self._kind not in grammar.TEXT_KINDS
         ):
             return self._release(event)
         if not text:
@@ -134,17 +133,17 @@ class MisannouncedItems(Repair):
         """Announce the item as another kind, with a part of the type that the event needs."""
         held = self.take()
         announced = held[0].body["item"]
-        item = construct.new_item(kind, self._id or str(announced.get("id") or ""))
+        item = item_objects.new_item(kind, self._id or str(announced.get("id") or ""))
         run = grammar.REASONING_TEXT if kind is grammar.REASONING else grammar.OUTPUT_TEXT
-        part = construct.new_part(run.part_type or "")
+        part = item_objects.new_part(run.part_type or "")
         return [held[0].having(item=item), *(added.having(part=part) for added in held[1:]), event]
 
     def _judge_by_item(self, event: Event) -> Sequence[Event] | None:
         item = event.body["item"]
         kind = item_kind(item.get("type"))
-        if kind is self._kind or kind not in _INTERCHANGEABLE:
+        if kind is self._kind or kind not in grammar.TEXT_KINDS:
             return self._release(event)
-        if final_match.text_of(item):
+        if text_of(item):
             return self._release_as(kind, event)
         self.held = []  # opened as one type, closed as another, and never said a word: no item at all
         return []

@@ -37,9 +37,7 @@ class NamespaceNames(Repair):
         "a call under a flattened name (`mcp__desk__list_apps`) gets `name` and `namespace` back"
     )
     fixes: ClassVar = ("R50",)
-    handles: ClassVar = frozenset(
-        {grammar.ITEM_ADDED, grammar.ITEM_DONE, grammar.FUNCTION_ARGUMENTS.done, *grammar.TERMINAL}
-    )
+    handles: ClassVar = frozenset({*grammar.OF_ITEMS, grammar.FUNCTION_ARGUMENTS.done, *grammar.TERMINAL})
 
     def repair(self, event: Event, view: ClientView) -> Sequence[Event] | None:
         """Return the event with name and namespace apart."""

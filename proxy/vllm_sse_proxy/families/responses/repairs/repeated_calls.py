@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_sse_proxy.families.responses import grammar
-from vllm_sse_proxy.families.responses.construct import are_arguments, canonical_json
+from vllm_sse_proxy.families.responses.agreement import are_arguments, canonical_json
 from vllm_sse_proxy.families.responses.events import item_id_of, object_in
 from vllm_sse_proxy.families.responses.grammar import item_kind
 from vllm_sse_proxy.stream.event import COMMENT

@@ -10,7 +10,7 @@ from __future__ import annotations
 from operator import is_
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from vllm_sse_proxy.families.responses import construct, grammar, item_fields
+from vllm_sse_proxy.families.responses import grammar, item_fields, item_objects, response_objects
 from vllm_sse_proxy.families.responses.error_reports import read_report
 from vllm_sse_proxy.families.responses.grammar import item_kind
 from vllm_sse_proxy.families.responses.settings import Dialect
@@ -80,9 +80,9 @@ class ResponseFields(Repair):
     def _complete(self, response: Body, event: Event, view: ClientView) -> Body:
         """Return a response object with all that clients need but for its items and its usage; itself if it is so."""
         complete = _with_readable_error(_without_leaks(response), event, view)
-        if (construct.looks_like_vllm(complete) and not self._keeps) or not construct.is_readable(complete):
-            complete = construct.complete_response(complete, view, self.context.request)
-        complete = _with_whole_format(construct.with_whole_functions(complete))
+        if (_looks_like_vllm(complete) and not self._keeps) or not response_objects.is_readable(complete):
+            complete = response_objects.complete_response(complete, view, self.context.request)
+        complete = _with_whole_format(response_objects.with_whole_functions(complete))
         if not self._seen:
             self._seen, self._completed = response, complete
         return complete
@@ -102,6 +102,11 @@ class ResponseFields(Repair):
         if same != response or list(same) != list(response) or _types_in(same) != _types_in(response):
             return None
         return response if self._completed is seen else {**self._completed, **moved}
+
+
+def _looks_like_vllm(response: Mapping[str, Any]) -> bool:
+    """Return whether vLLM made the response object: since 0.11 it lacks the ``error`` field of OpenAI's objects (R27)."""
+    return "error" not in response and "parallel_tool_calls" in response
 
 
 def _types_in(response: Body) -> list[type]:
@@ -133,7 +138,7 @@ def _with_readable_error(response: Body, event: Event, view: ClientView) -> Body
         return response if error is None else {**response, "error": None}
     known = error if isinstance(error, dict) else {}
     code = known.get("code")
-    code = code if isinstance(code, str) and code else construct.known_code(words.get("code"))
+    code = code if isinstance(code, str) and code else response_objects.known_code(words.get("code"))
     return {**response, "error": {**known, "code": code, "message": words["message"]}}
 
 
@@ -183,7 +188,7 @@ def _with_whole_items(response: Body, *, open_responses: bool) -> Body:
 
 
 def _item_changes(item: Body, *, open_responses: bool) -> Body:
-    changes = construct.required_fields(item, open_responses=open_responses)
+    changes = item_objects.required_fields(item, open_responses=open_responses)
     kind = item_kind(item.get("type"))
     if kind is grammar.MESSAGE and item.get("role") != "assistant":  # nobody else speaks in a response
         changes["role"] = "assistant"

@@ -28,12 +28,8 @@ _FIRST_HALVES: Final = (chr(0xD800), chr(0xDBFF))  # the compiler takes no halve
 _UNKNOWN: Final = "\ufffd"
 _MOST_WAITING: Final = 64
 """Texts that may wait for a half at the same time; bounds the memory. More than a few are not streamed side by side."""
-_PARTS: Final = frozenset(
-    {grammar.PART_ADDED, grammar.PART_DONE, grammar.SUMMARY_ADDED, grammar.SUMMARY_DONE}
-)
-_ITEMS: Final = frozenset({grammar.ITEM_ADDED, grammar.ITEM_DONE})
 _KNOWN: Final = frozenset({*grammar.EVENT_FIELDS, COMMENT, OPAQUE, END})
-_ADDED: Final = frozenset({grammar.PART_ADDED, grammar.SUMMARY_ADDED, grammar.ITEM_ADDED})
+_ADDED: Final = grammar.PARTS_ADDED | {grammar.ITEM_ADDED}
 
 
 class SplitCharacters(Repair):
@@ -45,7 +41,7 @@ class SplitCharacters(Repair):
     summary: ClassVar = "a character whose halves came in two deltas leaves once and whole"
     fixes: ClassVar = ("P01",)
     handles: ClassVar = frozenset(
-        {*grammar.RUN_OF_EVENT, *_PARTS, *_ITEMS, *grammar.TERMINAL, grammar.ERROR, END}
+        {*grammar.RUN_OF_EVENT, *grammar.OF_PARTS, *grammar.OF_ITEMS, *grammar.TERMINAL, grammar.ERROR, END}
     )
 
     @classmethod
@@ -115,8 +111,10 @@ def _item_of(event: Event) -> object:
     index = event.body.get("output_index")
     if type(index) is int:
         return index
-    named = event.body.get("item") if event.type in _ITEMS else event.body
-    id_ = named.get("id" if event.type in _ITEMS else "item_id") if isinstance(named, dict) else None
+    named = event.body.get("item") if event.type in grammar.OF_ITEMS else event.body
+    id_ = (
+        named.get("id" if event.type in grammar.OF_ITEMS else "item_id") if isinstance(named, dict) else None
+    )
     return id_ if isinstance(id_, str) else None
 
 
@@ -126,9 +124,9 @@ def _is_over(place: tuple[str, object], event: Event) -> bool:
     run = grammar.RUN_OF_DELTA[type_]
     if event.type in grammar.RUN_OF_DONE:
         return event.type == run.done and item == _item_of(event)
-    if event.type in _ITEMS:
+    if event.type in grammar.OF_ITEMS:
         return item == _item_of(event)
-    if event.type in _PARTS:
+    if event.type in grammar.OF_PARTS:
         is_summary = event.type in grammar.SUMMARY_EVENTS
         return run.holder is (Holder.SUMMARY if is_summary else Holder.PART) and item == _item_of(event)
     return True

@@ -14,8 +14,9 @@ import re
 from json import JSONDecoder
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from vllm_sse_proxy.families.responses import construct, grammar
+from vllm_sse_proxy.families.responses import construct, grammar, item_fields
 from vllm_sse_proxy.families.responses.call_texts import names_of
+from vllm_sse_proxy.families.responses.ids import derive_id
 from vllm_sse_proxy.stream.event import END
 from vllm_sse_proxy.stream.repair import Repair, StreamContext
 
@@ -58,7 +59,7 @@ class ToolCallDeltas(Repair):
         events: list[Event] = []
         for offset, call in enumerate(unsent):
             index = len(view.items) + offset
-            id_ = construct.derive_id("fc", view.response_id or self.context.request.seed, index)
+            id_ = derive_id("fc", view.response_id or self.context.request.seed, index)
             events += construct.life_of_item(index, {**call.item(), "id": id_})
         return [*events, event] if events else None
 
@@ -130,7 +131,7 @@ class _Call:
             "call_id": self.call_id,
             "name": self.name,
             "arguments": "".join(self._pieces),
-            "status": construct.COMPLETED,
+            "status": item_fields.COMPLETED,
         }
 
 

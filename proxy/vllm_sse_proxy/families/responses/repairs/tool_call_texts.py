@@ -30,9 +30,10 @@ from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.call_markers import SIGNS, Marker, find_call
 from vllm_sse_proxy.families.responses.call_texts import Kept, is_named, is_repeated, kept_of, words_of
 from vllm_sse_proxy.families.responses.echo import Echo
-from vllm_sse_proxy.families.responses.events import OF_ITEMS, item_id_of
-from vllm_sse_proxy.families.responses.final_match import match_final, text_of
+from vllm_sse_proxy.families.responses.events import item_id_of
+from vllm_sse_proxy.families.responses.final_match import match_final
 from vllm_sse_proxy.families.responses.grammar import item_kind
+from vllm_sse_proxy.families.responses.item_texts import text_of
 from vllm_sse_proxy.stream.event import COMMENT, END
 from vllm_sse_proxy.stream.repair import HOLD, PASS, Released, Repair, StreamContext, Verdict
 
@@ -290,7 +291,7 @@ def _is_streamed(markup: str, held: Sequence[Event], view: ClientView, is_over: 
 
 def _type_of(event: Event) -> str:
     """Return the type of the item that an event announces or closes; empty for other events."""
-    item = event.body.get("item") if event.type in OF_ITEMS else None
+    item = event.body.get("item") if event.type in grammar.OF_ITEMS else None
     type_ = item.get("type") if isinstance(item, dict) else None
     return type_ if isinstance(type_, str) else ""
 
@@ -323,7 +324,7 @@ def _calls_in(held: Sequence[Event]) -> list[tuple[Body, str]]:
     calls: list[tuple[Body, str]] = []
     pieces: list[str] = []
     for event in held:
-        if event.type in OF_ITEMS and _type_of(event) in _CALLS:
+        if event.type in grammar.OF_ITEMS and _type_of(event) in _CALLS:
             if event.type == grammar.ITEM_ADDED:
                 pieces = []
             else:
