@@ -156,7 +156,7 @@ live: $(NEEDED)  ## a real vLLM before and after; writes the results (VLLM=0.24.
 	@$(MAKE) --no-print-directory docs
 
 # Needs gcc; nginx and HAProxy are measured beside the proxy where they are installed. Ten minutes on an idle machine.
-bench: $(READY) $(COMPILED)/.ready  ## measure it all, write docs/performance.md (PARTS=loads,memory ROUNDS=3 for less)
+bench: $(READY) $(COMPILED)/.ready  ## measure it all, write docs/benchmarks.md (PARTS=loads,memory ROUNDS=3 for less)
 	@$(IN_COMPILED) -m bench $(if $(PARTS),--parts $(PARTS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
 
 bench-micro: $(NEEDED)  ## microseconds per event and layer, in process time

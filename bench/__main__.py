@@ -1,4 +1,4 @@
-"""``make bench``: measure, write bench/results.json, docs/performance.md and its plots.
+"""``make bench``: measure, write bench/results.json, docs/benchmarks.md and its plots.
 
     python -m bench [--parts loads,recordings,stress,memory,curves,workers,layers] [--rounds 5] [--no-docs]
 

@@ -3,7 +3,7 @@
     python -m bench.peers [--rounds 3] [--only LiteLLM,smg] [--no-docs]
 
 Each gateway is installed from PyPI as bench/requirements pins it, into build/peers/; one that cannot be is named as skipped,
-and why. Results go into bench/peers.json, and from there into docs/performance.md.
+and why. Results go into bench/peers.json, and from there into docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def entrant(peer: Peer) -> Entrant:
 
 
 def kept(found: dict[str, Any]) -> dict[str, Any]:
-    """Return what is kept of a measurement: the figures and sums that docs/performance.md shows."""
+    """Return what is kept of a measurement: the figures and sums that docs/benchmarks.md shows."""
     parts, received = found["streams"], found["streams"]["received"]
     ended = parts["sent"]["ended"]
     sent = {

@@ -1,4 +1,4 @@
-"""The results of `make bench-peers` to words: a part of docs/performance.md, made from bench/peers.json and nothing else.
+"""The results of `make bench-peers` to words: a part of docs/benchmarks.md, made from bench/peers.json and nothing else.
 
 python -m bench.peers_report         writes it again without measuring
 """
@@ -189,13 +189,13 @@ def _idle(part: dict[str, Any]) -> str:
 
 
 def document(text: str, results: Results) -> str:
-    """Return docs/performance.md with this part made again."""
+    """Return docs/benchmarks.md with this part made again."""
     part = f"{_BEGIN}\n\n{tables(results)}\n\n{_END}"
     return re.sub(f"{re.escape(_BEGIN)}.*?{re.escape(_END)}", lambda _: part, text, flags=re.DOTALL)
 
 
 def write(results: Results) -> None:
-    """Write docs/performance.md."""
+    """Write docs/benchmarks.md."""
     DOCUMENT.write_text(document(DOCUMENT.read_text("utf-8"), results), "utf-8")
 
 

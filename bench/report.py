@@ -1,4 +1,4 @@
-"""Results to words: the tables and plots of docs/performance.md, made from bench/results.json and nothing else.
+"""Results to words: docs/performance.md, docs/benchmarks.md and their plots, made from bench/results.json and nothing else.
 
 python -m bench.report         writes them again without measuring
 """
@@ -23,7 +23,10 @@ Results = dict[str, Any]
 
 ROOT: Final = Path(__file__).parents[1]
 RESULTS: Final = ROOT / "bench" / "results.json"
-DOCUMENT: Final = ROOT / "docs" / "performance.md"
+DOCUMENT: Final = ROOT / "docs" / "benchmarks.md"
+"""Everything that was measured."""
+FOR_USERS: Final = ROOT / "docs" / "performance.md"
+"""Ten numbers and a plot."""
 
 ORDER: Final = (DIRECT, NGINX, HAPROXY, PASSTHROUGH, PROXY)
 NOT_MEASURED: Final = "not measured"
@@ -438,7 +441,62 @@ def _verdict(value: float | None, limit: float | None, unit: str) -> str:
     return f"{text}: {'met' if (value >= -limit if limit < 0 else value <= limit) else '**not met**'}"
 
 
+# ----------------------------------------------------------------------------------------------- ten numbers
+
+
+def _numbers(results: Results) -> str:
+    """Return the ten numbers that somebody wants to know who may run the proxy."""
+    idle = results.get("memory", {}).get("idle", {}).get(PROXY)
+    burst = typical(results, "burst", PROXY, "cpu_us")
+    live, short = (
+        _with_multiple(results, load, name) for load, name in (("paced", NGINX), ("short", PASSTHROUGH))
+    )
+    rows = (
+        (
+            "latency added to an event, median",
+            _milliseconds(added(results, "paced", PROXY, "latency_us", "p50")),
+        ),
+        (
+            "latency added, worst of a hundred",
+            _milliseconds(added(results, "paced", PROXY, "latency_us", "p99")),
+        ),
+        (
+            "time added until the first event",
+            _milliseconds(added(results, "light", PROXY, "first_us", "p50")),
+        ),
+        ("processor time of an event that comes alone", live),
+        ("processor time of an event in a stream of ten words", short),
+        (
+            "events a second that one core repairs, when they come faster than they can be read",
+            show(None if burst is None else 1e6 / burst, 0),
+        ),
+        ("memory of the process", show(idle["1"]["mib"] if idle else None, 0, " MiB")),
+        (
+            "memory of an open stream that says nothing",
+            show(kib_per_stream(idle) if idle else None, 0, " KiB"),
+        ),
+        (
+            "time until vLLM is released after a client left",
+            released(idle["1"]["released_s"] if idle else None),
+        ),
+        ("two workers on two cores, as a multiple of one", show(results.get("workers", {}).get("speedup"))),
+    )
+    return f"{provenance(results)}\n\n" + table(("what", "how much"), rows)
+
+
+def _with_multiple(results: Results, load: str, other: str) -> str:
+    cost = show(typical(results, load, PROXY, "cpu_us"), 0, " µs")
+    multiple = show(ratio(results, load, PROXY, other, "cpu_us"), 1)
+    return f"{cost}, {multiple} × {other}'s"
+
+
+def _milliseconds(microseconds: float | None) -> str:
+    return show(milliseconds(microseconds), 2, " ms")
+
+
 # ----------------------------------------------------------------------------------------------------- plots
+
+_LATENCY: Final = "performance-latency.svg"
 
 
 def plots(results: Results) -> dict[str, str]:
@@ -465,7 +523,7 @@ def plots(results: Results) -> dict[str, str]:
         if typical(results, "paced", name, "cpu_us") is not None
     }
     if latencies:
-        made["performance-latency.svg"] = chart(
+        made[_LATENCY] = chart(
             "Latency of a live event: 100 streams, 50 events/s each",
             Axis("µs", logarithmic=True),
             Axis("% of events that take no longer", ticks=(0, 25, 50, 75, 100)),
@@ -504,11 +562,21 @@ def _curves(curve: dict[str, dict[str, Any]]) -> dict[str, list[tuple[float, flo
 # ------------------------------------------------------------------------------------------------- documents
 
 
-def document(text: str, results: Results) -> str:
-    """Return docs/performance.md with its generated part made again."""
-    pictures = "\n\n".join(f"![{_title(picture)}]({name})" for name, picture in plots(results).items())
-    part = f"{_BEGIN}\n\n{tables(results)}\n\n### Curves\n\n{pictures}\n\n{_END}"
-    return re.sub(f"{re.escape(_BEGIN)}.*?{re.escape(_END)}", lambda _: part, text, flags=re.DOTALL)
+def documents(results: Results) -> dict[Path, str]:
+    """Return both pages with their generated parts made again."""
+    pictures = {name: f"![{_title(picture)}]({name})" for name, picture in plots(results).items()}
+    latency = pictures.pop(_LATENCY, "")
+    curves = "\n\n".join(pictures.values())
+    parts = {
+        FOR_USERS: f"{_numbers(results)}\n\n{latency}",
+        DOCUMENT: f"{tables(results)}\n\n### Curves\n\n{curves}",
+    }
+    return {page: _with_part(page.read_text("utf-8"), part) for page, part in parts.items()}
+
+
+def _with_part(text: str, part: str) -> str:
+    whole = f"{_BEGIN}\n\n{part}\n\n{_END}"
+    return re.sub(f"{re.escape(_BEGIN)}.*?{re.escape(_END)}", lambda _: whole, text, flags=re.DOTALL)
 
 
 def _title(picture: str) -> str:
@@ -516,8 +584,9 @@ def _title(picture: str) -> str:
 
 
 def write(results: Results) -> None:
-    """Write docs/performance.md and its plots."""
-    DOCUMENT.write_text(document(DOCUMENT.read_text("utf-8"), results), "utf-8")
+    """Write both pages and the plots."""
+    for page, text in documents(results).items():
+        page.write_text(text, "utf-8")
     for name, picture in plots(results).items():
         (DOCUMENT.parent / name).write_text(picture, "utf-8")
 

@@ -1,4 +1,4 @@
-"""From what was measured to what is kept: the figures that docs/performance.md shows, without the rounds they come from.
+"""From what was measured to what is kept: the figures that docs/benchmarks.md shows, without the rounds they come from.
 
 Every figure is a median over the rounds. A ratio, or what is added to no proxy at all, is made within a round first, since the
 machine's noise lasts longer than one. What every round found is left in build/bench/.

@@ -96,13 +96,15 @@ _COSTS = {
     "CPU per live event, × nginx": "processor time of an event, as a multiple of nginx's",
     "memory per open idle stream": "memory of an open stream",
 }
-"""Row of the targets in docs/performance.md → what README calls it."""
+"""Row of the targets in docs/benchmarks.md → what README calls it."""
 
 
 def cost_table() -> str:
-    """Return five of the measured costs, as docs/performance.md has them."""
+    """Return five of the measured costs, as docs/benchmarks.md has them."""
     rows = re.findall(
-        r"^\| ([^|]+) \| ([^|]+) \|", (ROOT / "docs/performance.md").read_text("utf-8"), re.MULTILINE
+        r"^\| ([^|]+) \| ([^|]+) \|",
+        (ROOT / "docs/benchmarks.md").read_text("utf-8"),
+        re.MULTILINE,
     )
     known = dict(rows)
     return "\n".join(("| | |", "|---|---|", *(f"| {name} | {known[row]} |" for row, name in _COSTS.items())))

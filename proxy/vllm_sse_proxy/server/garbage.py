@@ -3,7 +3,7 @@
 Python frees nearly everything at once, by counting references; its collector looks for objects that refer to each other in a
 cycle, and visits every object there is to find them. By default it runs after each 700 new ones, which is a request or two.
 With 2,000 streams open it visited a million objects again and again: most of the cost of opening them, and half of the cost of
-an event beside them (docs/performance.md).
+an event beside them (docs/benchmarks.md).
 """
 
 from __future__ import annotations

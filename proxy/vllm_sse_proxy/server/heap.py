@@ -2,7 +2,7 @@
 
 A long answer that arrives at once, as a replay does, takes some buffers of a megabyte for a moment. glibc returns such memory
 to the system at once and asks for it again with the next read, and the system zeroes each page before it hands it out: 1,200
-page faults for an answer of 2,000 events, a third of its cost (docs/performance.md).
+page faults for an answer of 2,000 events, a third of its cost (docs/benchmarks.md).
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ def has_fast_parser() -> bool:
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Prefer uvloop where it is installed: it writes sooner, which removes most of the latency (docs/performance.md)."""
+    """Prefer uvloop where it is installed: it writes sooner, which removes most of the latency (docs/benchmarks.md)."""
     try:
         import uvloop  # noqa: PLC0415 - optional: not on Windows, not on PyPy
     except ImportError:
