@@ -8,11 +8,10 @@ what is wrong with them. ``serve`` asks it, so that no server keeps pydantic in 
 from __future__ import annotations
 
 import dataclasses
+import json
 import signal
 import sys
 from typing import TYPE_CHECKING
-
-import orjson
 
 from vllm_sse_proxy.cli.settings import flags_of
 from vllm_sse_proxy.cli.usage import UsageError
@@ -43,23 +42,23 @@ def load_with_origins_of(
         raise UsageError(*error.lines) from None
 
 
-def answer(question: bytes) -> bytes:
+def answer(question: str | bytes) -> str:
     """Return the settings of a server, or what is wrong with them, as JSON.
 
     :param question: ``{"flags": …, "config": …}``, as :func:`load_with_origins` takes them.
     """
-    asked = orjson.loads(question)
+    asked = json.loads(question)
     try:
         settings, _ = load_with_origins(ServerSettings, asked["flags"], config_file=asked["config"])
     except SettingsError as error:
-        return orjson.dumps({"wrong": error.lines})
-    return orjson.dumps({"settings": dataclasses.asdict(settings)})
+        return json.dumps({"wrong": error.lines})
+    return json.dumps({"settings": dataclasses.asdict(settings)})
 
 
 def main() -> None:
     """Answer the question that comes by standard input."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # whoever asks says that it was interrupted
-    sys.stdout.buffer.write(answer(sys.stdin.buffer.read()))
+    print(answer(sys.stdin.buffer.read()))
 
 
 if __name__ == "__main__":

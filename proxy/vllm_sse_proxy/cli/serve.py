@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING
-
-import orjson
 
 from vllm_sse_proxy import server
 from vllm_sse_proxy.cli.settings import add_settings, flags_of
@@ -37,13 +36,14 @@ def _read(options: Namespace) -> ServerSettings:
 
     :raises UsageError: they cannot be used, or the process ended without an answer.
     """
-    question = {"flags": flags_of(options, ServerSettings), "config": options.config}
+    # json, and not orjson: what somebody typed need not be UTF-8.
+    question = json.dumps({"flags": flags_of(options, ServerSettings), "config": options.config})
     reader = subprocess.run(  # noqa: S603 - a module of ours
-        [sys.executable, "-m", _READER], input=orjson.dumps(question), stdout=subprocess.PIPE, check=False
+        [sys.executable, "-m", _READER], input=question.encode(), stdout=subprocess.PIPE, check=False
     )
     if reader.returncode:
         raise UsageError(f"the settings could not be read: {_READER} ended with {reader.returncode}")
-    found = orjson.loads(reader.stdout)
+    found = json.loads(reader.stdout)
     if "wrong" in found:
         raise UsageError(*found["wrong"])
     return from_json(ServerSettings, found["settings"])
