@@ -103,7 +103,8 @@ def _request_of(call: Mapping[str, Any], arguments: object) -> object:
     name = call.get("name")
     if type(name) is not str or type(arguments) is not str:
         return None
-    return (name, _canonical(arguments))
+    canonical = canonical_json(arguments)
+    return (name, arguments if canonical is None else canonical)
 
 
 def _id_and_name_of(call: Mapping[str, Any], arguments: object) -> object:  # noqa: ARG001 - one of the signs
@@ -132,11 +133,6 @@ def arguments_of(call: Mapping[str, Any]) -> object:
     """Return the arguments, or the input, of a call in the final output; None if it has none."""
     run = item_kind(call.get("type")).run
     return call.get(run.field) if run is not None else None
-
-
-def _canonical(arguments: str) -> object:
-    canonical = canonical_json(arguments)
-    return arguments if canonical is None else canonical
 
 
 def _without_repeated_calls(finals: list[Placed]) -> list[Placed]:

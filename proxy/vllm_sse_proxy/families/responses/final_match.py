@@ -13,6 +13,7 @@ Every step is linear in the number of items and in their text.
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from vllm_sse_proxy.families.responses import item_fields, item_objects
@@ -69,7 +70,7 @@ class FinalMatch:
         text_match = TextMatch(view.items, self.accounts, is_only=len(finals) == 1)
         unsent += text_match.match(texts)
         self._growing = text_match.growing
-        unsent.sort(key=_place_of)
+        unsent.sort(key=itemgetter(0))
         self.unsent = [final for _, final in unsent]
         if unsent:
             self._last_unsent = unsent[-1][0]
@@ -132,10 +133,6 @@ def match_final(view: ClientView, output: object) -> FinalMatch:
     if known is None or known.is_stale(view, output):
         known = view.final_match = FinalMatch(view, output)
     return known
-
-
-def _place_of(placed: Placed) -> int:
-    return placed[0]
 
 
 def _match_others(

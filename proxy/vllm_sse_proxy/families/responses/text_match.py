@@ -48,7 +48,7 @@ class TextMatch:
         self._elsewhere: dict[str, list[str]] | None = None
         self._is_only = is_only and len(items) > 1
         self._search = _Search(sum(emitted.size for emitted in self._emitted))
-        self._pools: dict[str, _Pool] = {}
+        self._pools: dict[str, str] = {}
 
     def match(self, finals: list[Placed]) -> list[Placed]:
         """Note the accounts; return the texts that were not sent, without what was sent otherwise."""
@@ -192,7 +192,7 @@ class TextMatch:
                 return True  # the last token alone, whatever kind it was taken for (R04)
         # One item sent as several (R17), or under the other kind (a server without a reasoning parser), or as the code of a
         # built-in tool's call (R23).
-        if self._pool(kind).holds(said, self._search):
+        if self._is_beyond_matches(said, kind):
             return True
         if self._elsewhere is None:
             self._elsewhere = self._texts_elsewhere()
@@ -209,16 +209,21 @@ class TextMatch:
             texts.setdefault(emitted_text(call).strip(), []).append(call.type)
         return texts
 
-    def _pool(self, kind: ItemKind) -> _Pool:
+    def _is_beyond_matches(self, said: str, kind: ItemKind) -> bool:
+        """Return whether a text stands in what was sent of its kind beyond the matched texts; if so, it is used up."""
         pool = self._pools.get(kind.type)
         if pool is None:
-            left = [
+            pool = self._pools[kind.type] = "".join(
                 emitted.texts[0] if emitted.is_free else emitted.rest
                 for emitted in self._emitted
                 if emitted.item.kind is kind
-            ]
-            pool = self._pools[kind.type] = _Pool("".join(left))
-        return pool
+            )
+        if not self._search.allows(len(pool) + len(said)):
+            return False
+        left = _without(pool, said, bare_forms(pool), self._search.bare(said))
+        if left is not None:
+            self._pools[kind.type] = left
+        return left is not None
 
 
 class _Search:
@@ -288,24 +293,6 @@ class _Emitted:
         if len(self.texts) == 1 or text == self.texts[-1] or self.texts[0] == self.texts[1]:
             return ""
         return self.texts[1] if text == self.texts[0] else self.texts[0]
-
-
-class _Pool:
-    """Emitted text of one kind without a final item so far; what is found in it is used up."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def holds(self, said: str, search: _Search) -> bool:
-        """Return whether the text stands in what is left."""
-        if not search.allows(len(self._text) + len(said)):
-            return False
-        left = _without(self._text, said, bare_forms(self._text), search.bare(said))
-        if left is not None:
-            self._text = left
-        return left is not None
 
 
 def _without(whole: str, said: str, bare_whole: tuple[str, str], bare_said: tuple[str, str]) -> str | None:

@@ -41,6 +41,11 @@ def test_the_done_item_closes_its_parts(life: list[Json], done: Json) -> None:
         assert made.body == [event["type"].removeprefix("response.") for event in [*life, terminal()]]
 
 
+def test_without_the_correction_what_is_open_stays_open() -> None:
+    made = repaired(opened(*M_LIFE[:3]), disabled=["missing_closings"], conforming=False)
+    assert made.body == ["output_item.added", "content_part.added", "output_text.delta", "error", "failed"]
+
+
 def test_the_done_part_closes_its_text() -> None:
     made = repaired(opened(*M_LIFE[:3], *M_LIFE[4:], terminal(M_DONE)))
     assert made.one("output_text.done")["text"] == "Hi"
