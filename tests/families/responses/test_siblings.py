@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.support.repairing import Repaired, repaired
 from tests.support.streams import call, cited, custom_call, message, reasoning, response, text_part
 from vllm_sse_proxy import BodyEnd, Ending, StreamNormalizer, build_plan
+from vllm_sse_proxy.sse import encode_event
 
 Json = dict[str, Any]
 
@@ -413,6 +415,47 @@ def test_logprobs_where_none_are_stay_there(make: Any, logprobs: object) -> None
     assert not [
         event for event in made.events if event["type"].endswith("text.done") and event.get("logprobs")
     ]
+
+
+def test_an_id_that_two_items_share_names_the_one_in_its_place() -> None:
+    """The first was never closed, and no announcement has an id (found by the property)."""
+    events: list[Json] = []
+    finals = []
+    for index, words in enumerate(("Look.", "Rome is warm.")):
+        life, done = message(index, words)
+        life[0]["item"] = {**life[0]["item"], "id": None}
+        events += [{**event, "item_id": "same"} if "item_id" in event else event for event in life[:-1]]
+        finals.append(done)
+        if index == 0:
+            del events[-2:]
+    events.append({"type": "response.output_item.done", "output_index": 1, "item": {**finals[1], "id": None}})
+    made = made_of(*events, ended(*finals))
+    said = [part["text"] for item in done_items(made, "message") for part in item["content"]]
+    assert sorted(said) == ["Look.", "Rome is warm."]
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_an_id_that_is_not_the_announced_one_names_nothing_however_it_comes(size: int) -> None:
+    """Whether the second delta was walked or rewritten, the closing is the open call's (R12; found by the property)."""
+    life, done = call(0, '{"', ' "Rom')
+    life[0]["item"]["id"] = ""
+    whole = '{"city": "Rom'
+    last = {**done, "id": None, "call_id": "other", "arguments": whole}
+    events = [
+        *life[:-2],
+        {**life[-2], "item_id": "another", "output_index": 1, "arguments": whole},
+        {"type": "response.output_item.done", "output_index": 1, "item": last},
+        ended({**last, "id": "z"}),
+    ]
+    stream = b"".join(
+        encode_event(event["type"], orjson.dumps({**event, "sequence_number": number}))
+        for number, event in enumerate(events)
+    )
+    normalizer = StreamNormalizer(build_plan(strict=True))
+    pieces = [normalizer.feed(stream[at : at + size]) for at in range(0, len(stream), size)]
+    made = repaired(stream, conforming=False)  # two deltas are lost
+    assert b"".join([*pieces, normalizer.finish(BodyEnd.EOF)]) == made.stream
+    assert len(made.all("function_call_arguments.done")) == 1
 
 
 @pytest.mark.parametrize("first", ["", "Hi"])

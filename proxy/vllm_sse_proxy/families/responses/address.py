@@ -51,6 +51,8 @@ class Addresser:
         """upstream's output_index → the client's id of the item last announced there"""
         self._named: Seen = {}
         """the client's ids of items of which upstream has sent something under the id that it announced"""
+        self._nameless: Seen = {}
+        """the client's ids of items that were announced without an id, and of which nothing has come yet"""
         self._indexes: dict[int, int] = {}
         """upstream's output_index → the client's, for the events of shell calls, which name no item"""
         self._closed: Seen = {}
@@ -108,14 +110,18 @@ class Addresser:
         if type_ not in grammar.ITEM_ID_EVENTS:  # where vendors' events name an item, it is by upstream's id
             return self._translate(event) if "item_id" in body and type_ is not END else event
         id_ = body.get("item_id")
+        if self._nameless and (there := self._nameless_place(event)) is not None:
+            return self._adopt(event, there.id)
         if type(id_) is str:
             known = self._names.get(id_)
             item = view.by_id.get(known) if known is not None else None
             if item is not None and _closes_another(event, item, view):
                 return None
             if item is not None and (item.id in self._closed_first or _fits(item, event)):
+                if known != id_:
+                    return event.having(item_id=known)
                 self._named[item.id] = None
-                return event if known == id_ else event.having(item_id=known)
+                return event
         item = self._find(event)
         return self._adopt(event, item.id if item is not None else self._new_id(event))
 
@@ -132,6 +138,8 @@ class Addresser:
             return event.having(item={**item, "id": again.id})
         is_new = isinstance(id_, str) and id_ != "" and known is None
         names = {} if is_new else {"id": self._derive(item_kind(item["type"]))}
+        if not id_:
+            self._nameless[names["id"]] = None
         self._learn(event, id_, names.get("id", id_))
         if self._is_of_another_call(item):
             names["call_id"] = self._own_call_id(item["call_id"])
@@ -144,6 +152,17 @@ class Addresser:
         there = self._view.by_id.get(self._place(event) or "")
         is_it = there is not None and there.id in self._unannounced and not there.closed
         return there if there is not None and is_it and there.type == item["type"] else None
+
+    def _nameless_place(self, event: Event) -> ItemView | None:
+        """Return the item in the event's place that was announced without an id: the first id that comes there is its own.
+
+        Whatever other item had it before: an id that is said of two items names the one whose place is said, too.
+        """
+        there = self._view.by_id.get(self._place(event) or "")
+        if there is None or there.closed or there.id not in self._nameless or not _fits(there, event):
+            return None
+        del self._nameless[there.id]
+        return there
 
     def _is_of_another_call(self, item: Body) -> bool:
         """Return whether another call has the ``call_id`` of this one: the answer to one would be taken for the other's."""
