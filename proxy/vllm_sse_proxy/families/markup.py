@@ -56,6 +56,38 @@ THOUGHT_MARKERS: Final = (
     "[/THINK]",
 )
 """What begins and ends thinking."""
+OPENING_TAGS: Final = THOUGHT_MARKERS[::2]
+CLOSING_TAGS: Final = THOUGHT_MARKERS[1::2]
+
+_OPENING: Final = re.compile(rf"\s*(?:{'|'.join(map(re.escape, OPENING_TAGS))})")
+_BLANKS: Final = " \t\r"
+_MOST_BLANKS: Final = 8
+"""Blanks behind a tag that are waited for: templates have none."""
+_BEHIND_OPENING: Final = re.compile(
+    rf"\w|[{_BLANKS}]{{0,{_MOST_BLANKS}}}(?:\n|{'|'.join(map(re.escape, OPENING_TAGS))})"
+)
+
+
+def left_opening(text: str) -> int:
+    """Return how much of the beginning of a text is an opening tag of thinking that was left there, and white space before it.
+
+    A model goes on behind its own tag with a line end, a word, or the tag once more. With anything else there (a blank, a
+    comma, a quote) or with nothing, the text may be about the tag, which is then one of its words.
+
+    :returns: 0 if there is none; -1 as long as what follows may show that there is.
+    """
+    found = _OPENING.match(text)
+    if found is None:
+        begun = text.lstrip()
+        return -1 if begun and any(tag.startswith(begun) for tag in OPENING_TAGS) else 0
+    end = found.end()
+    if _BEHIND_OPENING.match(text, end) is not None:
+        return end
+    behind = text[end:].lstrip(_BLANKS)
+    is_open = len(text) - end - len(behind) <= _MOST_BLANKS and any(
+        tag.startswith(behind) for tag in OPENING_TAGS
+    )
+    return -1 if is_open else 0
 
 
 LONGEST_HEADER: Final = 200

@@ -34,7 +34,13 @@ from vllm_sse_proxy.families.judging import (
     member,
     short,
 )
-from vllm_sse_proxy.families.markup import CALL_MARKERS, HARMONY_MARKERS, THOUGHT_MARKERS, first_marker
+from vllm_sse_proxy.families.markup import (
+    CALL_MARKERS,
+    HARMONY_MARKERS,
+    THOUGHT_MARKERS,
+    first_marker,
+    left_opening,
+)
 
 RULES: Final[dict[str, str]] = {
     **CHUNK_RULES,
@@ -452,7 +458,7 @@ class ConformanceChecker(ChunkJudge):
         thought = first_marker(content, THOUGHT_MARKERS) if reasoning else None
         if thought is not None:
             self._say("thought_markup", f"the content holds {thought}")
-        elif reasoning.lstrip().startswith(THOUGHT_MARKERS):
+        elif left_opening(reasoning) > 0:
             self._say("thought_markup", f"the reasoning begins with {short(reasoning.lstrip()[:12])}")
 
     def _judge_end(self) -> None:
