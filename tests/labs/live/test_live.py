@@ -267,6 +267,19 @@ class TestDialogues:
         assert len({request.name for request in made}) == len(made)
         assert all(request.body["stream"] for request in made)
 
+    def test_requests_of_the_other_families_can_be_left_out(self) -> None:
+        made = families.requests(WAYS[0])
+        names = {one.name for one in families.chosen(made, ["named-", "chat/required-"])}
+        assert {one.name for one in made} - names == {
+            *(
+                f"{family}/named-{name}"
+                for family in ("chat", "messages")
+                for name in ("weather", "note", "time")
+            ),
+            *(f"chat/required-{name}" for name in ("weather", "note", "time")),
+        }
+        assert families.chosen(made, []) == made
+
     def test_a_model_of_the_user_s_is_asked_everything(self) -> None:
         assert len(requests(own_way("some/model --option"))) >= len(requests(WAYS[0]))
 
