@@ -58,6 +58,7 @@ REQUESTS: Final = (
         "stop_sequences": ["a"],
     },
 )
+LEARNING: Final = (*REQUESTS, {"stop_sequences": [" the", "\n\n", ".", "e c"]})
 _MESSAGES_ERRORS: Final = (
     b'event: error\ndata: {"type":"error","error":{"type":"internal_error","message":"boom"}}',
     b'event: error\ndata: {"type":"error","error":{"type":"api_error","message":"boom"}}',
@@ -362,14 +363,14 @@ def test_chunks_make_no_difference(case: tuple[bytes, BodyEnd], places: list[int
     assert made + normalizer.finish(end) == repair(stream, end)
 
 
-@given(damaged(), st.sets(st.sampled_from(NAMES), max_size=3))
-def test_learned_is_walked(case: tuple[bytes, BodyEnd], disabled: set[str]) -> None:
+@given(damaged(), st.sets(st.sampled_from(NAMES), max_size=3), st.sampled_from(LEARNING))
+def test_learned_is_walked(case: tuple[bytes, BodyEnd], disabled: set[str], request: Any) -> None:
     """Whatever deltas are spelled like, bytes, counts and ending are those of a stream in which each is walked."""
     stream, end = case
     plan = Plan.of(MESSAGES, disabled, strict=True)
     outcomes = []
     for spelled in (stream, re.sub(rb"(?<=\n\n)(?=event:|data:)", b"id: 1\n", stream)):
-        normalizer = StreamNormalizer(plan, MESSAGES.context("", None))
+        normalizer = StreamNormalizer(plan, MESSAGES.context("", request))
         made = normalizer.feed(spelled) + normalizer.finish(end)
         outcomes.append((made, {**asdict(normalizer.tally), "bytes_in": 0}, normalizer.ending))
     assert outcomes[0] == outcomes[1]
