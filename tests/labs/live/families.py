@@ -34,6 +34,8 @@ ROWS: dict[str, str] = {
 }
 PATHS = {"chat": "/v1/chat/completions", "completions": "/v1/completions", "messages": "/v1/messages"}
 JUDGES = {"chat": chat, "completions": completions, "messages": messages}
+WARM_UP_SECONDS = 120
+"""For the first log probabilities vLLM compiles: half a minute on a busy machine, more than a scenario waits."""
 TEXTS = ("math", "hello", "emoji", "steps", "only-thought", "two-thoughts", "nothing", "events", "json")
 CALLS = (
     "weather", "two-calls", "preamble", "call-text", "talk-call-talk", "time", "note", "open-call", "invalid-call",
@@ -203,7 +205,13 @@ async def streams(setup: Setup, without: Sequence[str] = ()) -> AsyncIterator[tu
 
     :param without: words in the names of requests that are left out.
     """
-    for request in chosen(requests(setup.way), without):
+    asked = chosen(requests(setup.way), without)
+    for request in asked:
+        if request.name == "chat/logprobs":
+            await setup.ask(
+                "POST", PATHS["chat"], request.body, proxied=False, silence_seconds=WARM_UP_SECONDS
+            )
+    for request in asked:
         direct, upstream, emitted = await setup.both(request.body, path=PATHS[request.family])
         if direct.is_stream or emitted.is_stream:
             yield request.family, compare(request, direct, upstream, emitted)

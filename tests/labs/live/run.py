@@ -80,7 +80,7 @@ def _read(one: dict[str, Any]) -> Kept:
     }
     return Kept(
         one["date"],
-        {row: Sums.parse(sums, left.get(row, {})) for row, sums in one["rows"].items()},
+        {row: Sums.parse(sums, left.get(row, [])) for row, sums in one["rows"].items()},
         one["endpoints"],
         {client.name: outcomes[client.name] for client in LIVE_CLIENTS if client.name in outcomes},
     )
@@ -132,7 +132,7 @@ def write_results(release: str, made: dict[str, Kept]) -> None:
 
 
 def _written(one: Kept) -> dict[str, Any]:
-    left = {row: sums.left for row, sums in one.rows.items() if sums.left}
+    left = {row: [*sums.left] for row, sums in one.rows.items() if sums.left}
     clients: dict[str, list[str]] = {}  # by their outcomes: most have the same as some other
     for client, outcomes in one.clients.items():
         same = ", ".join(f"{conversation} {both}" for conversation, both in outcomes.items())
