@@ -63,16 +63,19 @@ _OPENING: Final = re.compile(rf"\s*(?:{'|'.join(map(re.escape, OPENING_TAGS))})"
 _BLANKS: Final = " \t\r"
 _MOST_BLANKS: Final = 8
 """Blanks behind a tag that are waited for: templates have none."""
+_GOES_ON: Final = r"\s<>.,;:!?/)}\]'\"`\-–—…’”»、。，：；！？）」』"  # noqa: RUF001 - such marks, too
+"""What stands behind a word of a text, and not at the beginning of a thought."""
 _BEHIND_OPENING: Final = re.compile(
-    rf"\w|[{_BLANKS}]{{0,{_MOST_BLANKS}}}(?:\n|{'|'.join(map(re.escape, OPENING_TAGS))})"
+    rf"[^{_GOES_ON}]|[{_BLANKS}]{{0,{_MOST_BLANKS}}}(?:\n|{'|'.join(map(re.escape, OPENING_TAGS))})"
 )
 
 
 def left_opening(text: str) -> int:
     """Return how much of the beginning of a text is an opening tag of thinking that was left there, and white space before it.
 
-    A model goes on behind its own tag with a line end, a word, or the tag once more. With anything else there (a blank, a
-    comma, a quote) or with nothing, the text may be about the tag, which is then one of its words.
+    A model goes on behind its own tag with a line end, a word or what else begins one, or the tag once more. With a blank
+    there, or a mark that goes on with a sentence (a comma, a closing quote), or with nothing, the text may be about the tag,
+    which is then one of its words.
 
     :returns: 0 if there is none; -1 as long as what follows may show that there is.
     """
