@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.support import chunk_streams, messages
 from vllm_sse_proxy.families.chat import conformance as chat
-from vllm_sse_proxy.families.markup import left_opening
+from vllm_sse_proxy.families.markup import left_opening, left_tag
 from vllm_sse_proxy.families.messages import conformance as of_messages
 
 PIECES = st.lists(
@@ -73,6 +73,50 @@ PIECES = st.lists(
 )
 def test_what_follows_decides(text: str, size: int) -> None:
     assert left_opening(text) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "tag"),
+    [
+        ("One. <think>\nHm.\n</think>\nTwo.", "<think>"),
+        ("One. [THINK]Hm", "[THINK]"),
+        ("Hm.</think>\n\nOne", "</think>"),
+        ("Hm.\n  </think> One", "</think>"),
+        ("Hm.</think>", "</think>"),
+        ("a <think> begins it, </think> ends it.", None),
+        ("`<think>` and `</think>`", None),
+        ("is it <think>, or </think>?", None),
+        ("<think> ", None),
+        ("", None),
+    ],
+)
+def test_an_answer_may_mention_tags(text: str, tag: str | None) -> None:
+    assert left_tag(text) == tag
+
+
+@given(PIECES)
+def test_the_judges_see_what_is_repaired_in_answers(pieces: list[str]) -> None:
+    """They may say more: a tag that nobody closes stays."""
+    words = [json.dumps({"content": piece}) for piece in pieces]
+    made = chunk_streams.repaired(
+        chunk_streams.wire(
+            "\n".join([chunk_streams.ROLE, '{"reasoning": "Hm"}', *words, "{} -> stop", "[DONE]"])
+        ),
+        conforming=False,
+    )
+    text = "".join(pieces)
+    assert not made.repairs or left_tag(text)
+    lines = [
+        json.dumps(
+            {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": piece}}
+        )
+        for piece in pieces
+    ]
+    thought = ["think 0", "think+ 0 Hm", "sign 0 s", "stop 0"]
+    stream = messages.wire(
+        "\n".join(["start", *thought, "text 1", *lines, "stop 1", "end max_tokens", "over"])
+    )
+    assert not messages.run(stream)[1].tally.repairs or left_tag(text)
 
 
 @given(PIECES)

@@ -28,9 +28,9 @@ from vllm_sse_proxy.families.judging import (
 from vllm_sse_proxy.families.markup import (
     CALL_MARKERS,
     HARMONY_MARKERS,
-    THOUGHT_MARKERS,
     first_marker,
     left_opening,
+    left_tag,
 )
 from vllm_sse_proxy.families.messages.grammar import (
     BLOCK_DELTA,
@@ -100,7 +100,7 @@ RULES: Final[dict[str, str]] = {
     "stop_before_error": "An error does not follow a `content_block_stop`: clients would take the cut block for whole.",
     # texts
     "call_markup": "The text of a request with tools holds no markup of calls; none holds tokens of harmony.",
-    "thought_markup": "Text holds no markup of thinking, and thinking does not begin with it.",
+    "thought_markup": "Text holds no tag of thinking, unless it mentions one, and thinking does not begin with one.",
     "stop_string": "Text does not hold a stop sequence of the request.",
 }
 """Every rule by its name."""
@@ -458,7 +458,7 @@ class ConformanceChecker(StreamJudge):
         marker = first_marker(text, markers)
         if marker is not None:
             self._say("call_markup", f"the text holds {marker}")
-        thought = first_marker(text, THOUGHT_MARKERS) if any(thoughts) else None
+        thought = left_tag(text) if any(thoughts) else None
         begun = next((one for one in thoughts if left_opening(one) > 0), None)
         if thought is not None:
             self._say("thought_markup", f"the text holds {thought}")
