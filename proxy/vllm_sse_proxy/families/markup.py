@@ -56,6 +56,54 @@ THOUGHT_MARKERS: Final = (
     "[/THINK]",
 )
 """What begins and ends thinking."""
+OPENING_TAGS: Final = THOUGHT_MARKERS[::2]
+CLOSING_TAGS: Final = THOUGHT_MARKERS[1::2]
+
+_ANY_OPENING: Final = "|".join(map(re.escape, OPENING_TAGS))
+_ANY_CLOSING: Final = "|".join(map(re.escape, CLOSING_TAGS))
+_OPENING: Final = re.compile(rf"\s*(?:{_ANY_OPENING})")
+_BLANKS: Final = " \t\r"
+_MOST_BLANKS: Final = 8
+"""Blanks behind a tag that are waited for: templates have none."""
+_GOES_ON: Final = r"\s<>.,;:!?/)}\]'\"`\-–—…’”»、。，：；！？）」』"  # noqa: RUF001 - such marks, too
+"""What stands behind a word of a text, and not at the beginning of a thought."""
+_BEHIND_OPENING: Final = re.compile(rf"[^{_GOES_ON}]|[{_BLANKS}]{{0,{_MOST_BLANKS}}}(?:\n|{_ANY_OPENING})")
+_LEFT: Final = re.compile(
+    rf"(?:{_ANY_OPENING})(?=[^{_GOES_ON}]|[{_BLANKS}]*(?:\n|{_ANY_OPENING}))"
+    rf"|(?m:^)[^\S\n]*(?:{_ANY_CLOSING})|(?:{_ANY_CLOSING})(?=[{_BLANKS}]*(?:\n|\Z))"
+)
+
+
+def left_opening(text: str) -> int:
+    """Return how much of the beginning of a text is an opening tag of thinking that was left there, and white space before it.
+
+    A model goes on behind its own tag with a line end, a word or what else begins one, or the tag once more. With a blank
+    there, or a mark that goes on with a sentence (a comma, a closing quote), or with nothing, the text may be about the tag,
+    which is then one of its words.
+
+    :returns: 0 if there is none; -1 as long as what follows may show that there is.
+    """
+    found = _OPENING.match(text)
+    if found is None:
+        begun = text.lstrip()
+        return -1 if begun and any(tag.startswith(begun) for tag in OPENING_TAGS) else 0
+    end = found.end()
+    if _BEHIND_OPENING.match(text, end) is not None:
+        return end
+    behind = text[end:].lstrip(_BLANKS)
+    is_open = len(text) - end - len(behind) <= _MOST_BLANKS and any(
+        tag.startswith(behind) for tag in OPENING_TAGS
+    )
+    return -1 if is_open else 0
+
+
+def left_tag(text: str) -> str | None:
+    """Return a tag of thinking that was left in an answer; None if it has none, or only mentions them.
+
+    An opening tag counts as at the beginning of a thought (:func:`left_opening`), a closing one if it begins or ends its line.
+    """
+    found = _LEFT.search(text)
+    return None if found is None else found.group().strip()
 
 
 LONGEST_HEADER: Final = 200

@@ -23,9 +23,11 @@ from vllm_sse_proxy.stream.rewrites import (
     Rewrite,
     learned,
     learned_with_values,
+    name_and_data,
     spelled_number,
     words_in,
 )
+from vllm_sse_proxy.stream.waiting import Delta, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,11 +53,12 @@ class Engine:
         self._context = StreamContext(plan.settings, plan.disabled, request)
         view = family.view()
         writer = family.writer(self._context, view)
-        self.exit = Exit(view, writer, -1 if starting_after is None else starting_after)
+        self.exit = Exit(view, writer, -1 if starting_after is None else starting_after, family.deltas)
         self._repairs: list[Repair | None] = [None] * len(plan.repairs)  # made when they are first asked
         self._completer = family.completer(self._context, view, self.exit)
         self._rewrites: list[Rewrite] = []
         self._awaited: Awaited | None = None
+        self._waiting: Waiting | None = None
         self._walks = 0
 
     def process(self, event: Event, frame: bytes | None = None) -> None:
@@ -63,6 +66,7 @@ class Engine:
 
         :param frame: the event's frame as it came, with its blank line, if it is exactly what servers send.
         """
+        self._walk_waiting()
         self._walks += 1
         self._awaited = None
         if event.type is not END:
@@ -75,15 +79,14 @@ class Engine:
             else:
                 self._awaited = self._walk_and_await(event, frame, type_)
             return
-        left = self.exit.tally.events_out
+        left, structure = self.exit.tally.events_out, self.exit.structure
         self._walk_and_learn(event, frame)
-        if (
-            self.exit.tally.events_out > left + 1
-        ):  # it needed events of structure: what was learned before them is void
-            self._rewrites.clear()
+        if self.exit.tally.events_out > left + 1 and self.exit.structure != structure:
+            self._rewrites.clear()  # what was learned before such an event is void; deltas that had waited void nothing
 
     def comment(self, text: bytes) -> None:
         """Pass one of upstream's comments: it says that time passes, so what waits for the next event waits no longer."""
+        self._walk_waiting()
         self._walks += 1
         self._awaited = None
         left = self.exit.tally.events_out
@@ -174,41 +177,101 @@ class Engine:
 
     def _rewritten(self, rewrite: Rewrite, frame: bytes, spelled: bytes, number: bytes) -> bytes | None:
         words = words_in(spelled)
-        if words is None or not self._may_pass(rewrite, words):
+        if words is None or not self._has_room(words):
             return None
-        exit_ = self.exit
-        view, tally = exit_.view, exit_.tally
-        made = rewrite.made(frame, spelled, words, number, view)
+        settled = self._settled(rewrite, words)
+        if settled < 0:
+            return None
+        made = rewrite.made(frame, spelled, words, number, self.exit.view)
         if made is None:
             return None
+        if self._waiting is not None or settled < len(words):
+            return self._wait(rewrite, Delta(frame, words, made), settled)
+        tally = self.exit.tally
         if rewrite.after.is_numbered:
-            view.next_number += 1
+            self.exit.view.next_number += 1
             if rewrite.before.number != number:
                 tally.events_renumbered += 1
-        rewrite.text.grow(words)
-        view.size += len(words)
         tally.events_in += 1
+        self._leave(rewrite, words)
+        return made
+
+    def _leave(self, rewrite: Rewrite, words: str) -> None:
+        """Take note of a delta that leaves as it was learned."""
+        tally = self.exit.tally
+        rewrite.text.grow(words)
+        self.exit.view.size += len(words)
         tally.events_out += 1
         for name in rewrite.corrections:
             tally.correct(name)
-        return made
 
-    def _may_pass(self, rewrite: Rewrite, words: str) -> bool:
-        """Return whether no repair must see the words, the client is to have them, and there is room for them."""
+    def _has_room(self, words: str) -> bool:
+        """Return whether the client is to have a delta, and there is room for its words behind those that wait."""
+        view, waiting = self.exit.view, self._waiting
+        size = view.size + len(words) + (0 if waiting is None else len(waiting.words))
+        return view.next_number > self.exit.starting_after and size <= self._plan.settings.max_text_bytes
+
+    def _settled(self, rewrite: Rewrite, words: str) -> int:
+        """Return how many characters of what waits and of these words no repair must see; -1 if one must see the delta."""
         if rewrite.walk != self._walks:
             rewrite.walk = self._walks
             rewrite.signs = self._signs(rewrite.type)
+            rewrite.watching = None
         signs = rewrite.signs
         if signs is None:
-            return False
+            return -1
+        if self._waiting is not None:
+            return self._settled_by_all(rewrite, words)
         for sign in signs:
             if sign in words:
-                return False
-        view = self.exit.view
-        return (
-            view.next_number > self.exit.starting_after
-            and view.size + len(words) <= self._plan.settings.max_text_bytes
-        )
+                return self._settled_by_all(rewrite, words)
+        return len(words)
+
+    def _settled_by_all(self, rewrite: Rewrite, words: str) -> int:
+        """Ask the repairs; -1 if more than one would hold something, or would do more than hold it."""
+        waiting = "" if self._waiting is None else self._waiting.words
+        if self._waiting is not None and (self._waiting.rewrite is not rewrite or not words):
+            return -1
+        whole = settled = len(waiting) + len(words)
+        if rewrite.watching is None:
+            rewrite.watching = self._watching(rewrite.type)
+        for at in rewrite.watching:
+            repair = self._repairs[at] or self._made(at)
+            own = repair.settled(waiting, words, rewrite.type, self.exit.view)
+            if own < 0 or (own < whole and (settled < whole or rewrite.after.is_numbered)):
+                return -1
+            settled = min(settled, own)
+        return settled
+
+    def _watching(self, type_: str) -> list[int]:
+        """Return the positions of the repairs that must see some words of such a delta."""
+        view, repairs = self.exit.view, self._repairs
+        return [
+            at for at in self._plan.positions(type_) if (repairs[at] or self._made(at)).watches(type_, view)
+        ]
+
+    def _wait(self, rewrite: Rewrite, delta: Delta, settled: int) -> bytes:
+        """Let a delta wait behind those that do; return the frames of those that need not any more.
+
+        :param settled: how many characters of all of them need not.
+        """
+        waiting = self._waiting or Waiting(rewrite)
+        waiting.add(delta)
+        self.exit.tally.events_in += 1
+        leaving = waiting.take(settled)
+        for each in leaving:
+            self._leave(rewrite, each.words)
+        self._waiting = None if waiting.is_empty else waiting
+        return b"".join([each.made for each in leaving])
+
+    def _walk_waiting(self) -> None:
+        """Walk the deltas that wait, before anything else is."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            for each in waiting.take(len(waiting.words)):
+                self.exit.tally.events_in -= 1
+                name, data = name_and_data(each.frame)
+                self.process(self._family.read(data, name), each.frame)
 
     def _signs(self, type_: str) -> str | None:
         """Return the characters for which a repair must be asked about a delta; None where one must see every delta."""

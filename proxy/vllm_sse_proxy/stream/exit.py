@@ -39,10 +39,13 @@ class Exit:
     :ivar out: encoded frames, in pieces, that wait to be collected.
     :ivar last: the event that left last.
     :ivar corrections: names of the corrections since the engine last looked.
+    :ivar structure: how many events have left that upstream did not send, or that are not deltas.
     """
 
-    def __init__(self, view: View, writer: Writer, starting_after: int) -> None:
+    def __init__(self, view: View, writer: Writer, starting_after: int, deltas: frozenset[str]) -> None:
         self.tally = Tally()
+        self._deltas = deltas
+        self.structure = 0
         self.view = view
         self.starting_after = starting_after
         self.out: list[bytes] = []
@@ -61,6 +64,8 @@ class Exit:
         tally.events_out += 1
         if event.inserted:
             tally.events_inserted += 1
+        if event.inserted or event.type not in self._deltas:
+            self.structure += 1
         self.last = event
         mark = len(self.out)
         writer.write(event, self)

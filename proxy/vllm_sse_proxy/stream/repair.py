@@ -182,3 +182,17 @@ class Repair(ABC):
         It is about deltas of this type that may now follow one of which the repair said nothing, or always the same.
         """
         return ""
+
+    def settled(self, waiting: str, words: str, type_: str, view: Any) -> int:
+        """Return how many characters of what waits and of the words behind it need not wait; -1 if words alone do not say it.
+
+        It is asked about deltas of which a watched character stands in the words, or that follow some that wait, while the
+        repair holds nothing. All that is not settled it would hold, as it came.
+
+        :param waiting: words of the deltas before this one that this repair would hold, of the same text; mostly none.
+        :param words: those of a delta.
+        """
+        for sign in self.watches(type_, view) or "":
+            if sign in words:
+                return -1
+        return len(waiting) + len(words)

@@ -361,6 +361,7 @@ class Rewrite:
     :ivar if_wrong: what becomes of any other.
     :ivar walk: number of the walk for which ``signs`` was asked.
     :ivar signs: characters for which a repair must see the words; None if one must see them anyway.
+    :ivar watching: positions of the repairs that named some; None until that is asked.
     :ivar changed: names of the members that vary and that the repairs change.
     """
 
@@ -376,6 +377,7 @@ class Rewrite:
         "text",
         "type",
         "walk",
+        "watching",
     )
 
     def __init__(
@@ -390,6 +392,7 @@ class Rewrite:
         self.if_right = self.if_wrong = WRITTEN
         self.walk = -1
         self.signs: str | None = None
+        self.watching: list[int] | None = None
         self.changed: frozenset[bytes] = frozenset()
 
     def made(self, frame: bytes, spelled: bytes, words: str, number: bytes, view: View) -> bytes | None:
@@ -620,6 +623,13 @@ def _line_and_data(frame: bytes) -> tuple[bytes, bytes]:
     return frame[:start], frame[start + len(_DATA) : len(frame) - len(_BLANK_LINE)]
 
 
+def name_and_data(frame: bytes) -> tuple[str | None, bytes]:
+    """Return the name in the ``event:`` line of a plain frame, None without one, and its payload."""
+    line, data = _line_and_data(frame)
+    return line[len(_EVENT) : -1].decode() if line else None, data
+
+
+_EVENT: Final = b"event: "
 _LOADS: Final = orjson.loads
 
 

@@ -125,7 +125,7 @@ PIECES = st.sampled_from(
 )
 TEXTS = st.sampled_from(
     ["a", " the", "<think>", "<thi", "nk>", "</think>", "\n", "<tool_call>", '{"name": "get_time", "arguments": {}}',
-     "</tool_call>", "<|channel|>", "<|return|>", "[", "\ud83d", '"', "é"]
+     "</tool_call>", "<|channel|>", "<|return|>", "[", "\ud83d", '"', "é", "\n\n", "\nUser", ":", "User: ", " then"]
 )  # fmt: skip
 LINES = st.one_of(
     st.tuples(st.sampled_from(["content", "reasoning", "reasoning_content", "refusal"]), TEXTS).map(lambda each: compact(dict([each]))),
@@ -137,6 +137,7 @@ LINES = st.one_of(
     st.sampled_from(['{"tool_calls":[]}', "{}", ROLE, '{"content":"a","reasoning":"b"}', '! {"error":"no"}', "[DONE]", ": ping"]),
 )  # fmt: skip
 USAGE_CHUNK = '! {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"completion_tokens":40}}'
+STOPPING: Json = {**REQUEST, "stop": ["\n\nUser:", " the end", "</s>"]}
 LIMITED: Json = {**REQUEST, "max_tokens": 50, "stream_options": {"include_usage": True}}
 TOKENS = st.sampled_from(
     ["a", " the", "<think>", '"', "\n", '},"logprobs":', '"logprobs":', "\\", "\ud83d", "é"]
@@ -211,7 +212,15 @@ ENDINGS = st.sampled_from(
         }
     ),
     st.sampled_from(
-        [None, REQUEST, LIMITED, {**REQUEST, "n": 2}, {"chat_template_kwargs": {"enable_thinking": False}}]
+        [
+            None,
+            REQUEST,
+            LIMITED,
+            STOPPING,
+            {**STOPPING, "n": 2},
+            {"stop": "\n"},
+            {"chat_template_kwargs": {"enable_thinking": False}},
+        ]
     ),
 )
 def test_learned_is_walked(
@@ -226,6 +235,75 @@ def test_learned_is_walked(
     chunks = cut(wire(text), places)
     plan = Plan.of(CHAT, **settings)
     assert outcome(chunks, BodyEnd.EOF, plan, request) == walked(chunks, BodyEnd.EOF, plan, request)
+
+
+@python_core
+@pytest.mark.parametrize(
+    ("words", "number"),
+    [
+        ([" their", " other", "\nend", " of", "<it"], 39),  # what a stop string begins with, not at the end
+        (["a", "b", "\n\n", "c", "d"], 49),  # what waits, too
+        (["a", "b", "\n", "\n", "d"], 49),
+    ],
+)
+def test_with_stop_strings_nothing_else_is_walked(words: list[str], number: int) -> None:
+    stream = wire(deltas(*(compact({"content": word}) for word in words * 10)))
+    arguments = [stream], BodyEnd.EOF, PLAN, STOPPING
+    assert abs(rewritten(stream, STOPPING) - number) <= 1
+    assert outcome(*arguments) == walked(*arguments)
+
+
+def made_of_each(frames: list[bytes], request: Json, **settings: Any) -> list[bytes]:
+    """Return what leaves at each frame, and at the end."""
+    plan = Plan.of(CHAT, strict=True, **settings)
+    normalizer = StreamNormalizer(plan, CHAT.context("", request))
+    return [*map(normalizer.feed, frames), normalizer.finish(BodyEnd.EOF)]
+
+
+WAITING = st.one_of(
+    st.sampled_from(["a", "b", "\n", "\n\n", "\nU", "User", ":", " the", " t", "e", "<", "", "er:", "\n\nUser:", "\ud83d"]).map(
+        lambda word: compact({"content": word})
+    ),
+    st.sampled_from(
+        ['{"reasoning":"\\n"}', '1: {"content":"\\n"}', ": ping", "{}", '{"content":"\\n"} ++ {"usage":{"completion_tokens":1}}',
+         '! {"error":"no"}', "{} -> stop", '{} -> stop + {"stop_reason":" the"}', "[DONE]"]
+    ),
+)  # fmt: skip
+
+
+@given(
+    st.lists(WAITING, max_size=20),
+    st.sampled_from([["\n\nUser:"], ["\n\nUser:", " the", "</s>"], [" the e", "e\n"], "a"]),
+    st.sampled_from([1 << 20, 1 << 20, 1510]),
+    st.sets(st.sampled_from(OPTIONAL), max_size=1),
+    st.integers(1, 2),
+)
+def test_what_may_be_a_stop_string_waits_as_long_as_if_it_were_walked(
+    lines: list[str], stops: Any, size: int, disabled: set[str], choices: int
+) -> None:
+    head = [ROLE, *["1: " + ROLE] * (choices - 1)]
+    stream = wire("\n".join([*head, *['{"content":"a"}'] * 2, *lines]))
+    frames = [frame + b"\n\n" for frame in stream.split(b"\n\n") if frame]
+    marked = [b"id: 1\n" + frame if frame.startswith(b"data: {") else frame for frame in frames]
+    request = {**REQUEST, "stop": stops, "n": choices}
+    settings = {"max_text_bytes": size, "disabled": disabled}
+    assert made_of_each(frames, request, **settings) == made_of_each(marked, request, **settings)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"content":"b"}', '{"content":"\\n"}', '{"content":"\\nUser:"}', '{"content":""}', '{"reasoning":"\\n"}',
+     '1: {"content":"\\n"}', '1: {"content":"b"}', ": ping", '{"content":"<b"}', "{} -> stop", ROLE, "[DONE]", '! {"error":"no"}'],
+)  # fmt: skip
+def test_whatever_comes_behind_what_waits(line: str) -> None:
+    words = ['{"content":"a"}', '{"reasoning":"a"}', '1: {"content":"a"}'] * 2
+    stream = wire("\n".join([ROLE, "1: " + ROLE, *words, '{"content":"b\\n"}', line, '{"content":"c"}']))
+    frames = [frame + b"\n\n" for frame in stream.split(b"\n\n") if frame]
+    marked = [b"id: 1\n" + frame if frame.startswith(b"data: {") else frame for frame in frames]
+    request = {**REQUEST, "stop": "\n\nUser:", "n": 2}
+    made = made_of_each(frames, request)
+    assert made == made_of_each(marked, request)
+    assert made[8] == b""
 
 
 LOGPROB = {"token": "w", "logprob": -0.25, "bytes": [119], "top_logprobs": []}

@@ -437,19 +437,28 @@ def test_an_id_that_two_items_share_names_the_one_in_its_place() -> None:
 @pytest.mark.parametrize("size", [1, 7, 100_000])
 def test_an_id_that_is_not_the_announced_one_names_nothing_however_it_comes(size: int) -> None:
     """Whether the second delta was walked or rewritten, the closing is the open call's (R12; found by the property)."""
-    life, done = call(0, '{"', ' "Rom')
-    life[0]["item"]["id"] = ""
-    whole = '{"city": "Rom'
-    last = {**done, "id": None, "call_id": "other", "arguments": whole}
-    events = [
-        *life[:-2],
-        {**life[-2], "item_id": "another", "output_index": 1, "arguments": whole},
-        {"type": "response.output_item.done", "output_index": 1, "item": last},
-        ended({**last, "id": "z"}),
+    item: Json = {"arguments": "", "call_id": "c", "name": "get_weather", "type": "function_call", "id": ""}
+    done = {**item, "arguments": '{"city": "Rom', "id": None, "call_id": "d", "status": "completed"}
+    place = {"item_id": "fc_a", "output_index": 0}
+    events: list[Json] = [
+        {"type": "response.output_item.added", "output_index": 0, "item": item},
+        {"type": "response.function_call_arguments.delta", **place, "delta": '{"'},
+        {"type": "response.function_call_arguments.delta", **place, "delta": ' "Rom'},
+        {
+            "type": "response.function_call_arguments.done",
+            "item_id": "another",
+            "output_index": 1,
+            "arguments": done["arguments"],
+        },
+        {"type": "response.output_item.done", "output_index": 1, "item": done},
+        {
+            "type": "response.completed",
+            "response": {"id": "r", "status": "completed", "output": [{**done, "id": "z", "call_id": "z"}]},
+        },
     ]
     stream = b"".join(
         encode_event(event["type"], orjson.dumps({**event, "sequence_number": number}))
-        for number, event in enumerate(events)
+        for number, event in enumerate(events, start=2)
     )
     normalizer = StreamNormalizer(build_plan(strict=True))
     pieces = [normalizer.feed(stream[at : at + size]) for at in range(0, len(stream), size)]

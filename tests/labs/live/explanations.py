@@ -73,11 +73,21 @@ EXPLANATIONS: tuple[Explanation, ...] = (
     ),
     Explanation(
         "Words and calls that 0.17.0 loses.",
-        "Where tokens come together, as on a busy machine, its hermes parser loses words before a call, the end of a call or "
-        "all of it, or ends one with less than it began with: another time the same client gets all of it, with the proxy and "
-        "without. The proxy cannot know what was lost; a call without its end becomes an error, where the SDKs ran it without "
-        "arguments.",
+        "Where tokens come together, as on a busy machine, its parsers lose the last words of a thought, words before a "
+        "call, the end of a call or all of it, or end one with less than it began with: another time the same client gets all "
+        "of it, with the proxy and without. The proxy cannot know what was lost; a call without its end becomes an error, "
+        "where the SDKs ran it without arguments.",
         r"(chat|messages)/[^:]*: .*",
+        releases=r"0\.17\.0",
+    ),
+    Explanation(
+        "Calls of two choices that 0.17.0 mixes up.",
+        "With `n: 2`, its hermes parser sends the beginning of each call to one choice and the rest to both: "
+        '`{"city": "{"city": "Paris"}` there, ` "Paris"}` here. The first choice leaves with its calls, the beginning once '
+        "(C45), which the comparison counts as a word that is lost; the other, whose calls have no beginning, ends with an "
+        "error.",
+        r"chat: chat/two-choices-calls",
+        ways=r"simple",
         releases=r"0\.17\.0",
     ),
     Explanation(

@@ -20,7 +20,7 @@ from vllm_sse_proxy.families.completions import conformance as completions
 from vllm_sse_proxy.families.messages import conformance as messages
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from tests.labs.live.server import Way
     from tests.labs.live.setup import Setup
@@ -34,6 +34,8 @@ ROWS: dict[str, str] = {
 }
 PATHS = {"chat": "/v1/chat/completions", "completions": "/v1/completions", "messages": "/v1/messages"}
 JUDGES = {"chat": chat, "completions": completions, "messages": messages}
+WARM_UP_SECONDS = 120
+"""For the first log probabilities vLLM compiles: half a minute on a busy machine, more than a scenario waits."""
 TEXTS = ("math", "hello", "emoji", "steps", "only-thought", "two-thoughts", "nothing", "events", "json")
 CALLS = (
     "weather", "two-calls", "preamble", "call-text", "talk-call-talk", "time", "note", "open-call", "invalid-call",
@@ -193,9 +195,23 @@ def _messages() -> Iterator[tuple[str, str, Json]]:
     yield ask("second-turn", "weather", **tools, messages=[*_asked("weather"), *second])
 
 
-async def streams(setup: Setup) -> AsyncIterator[tuple[str, Compared]]:
-    """Yield every request's streams, with their family."""
-    for request in requests(setup.way):
+def chosen(made: Sequence[FamilyRequest], without: Sequence[str]) -> list[FamilyRequest]:
+    """Return the requests whose names have none of some words."""
+    return [one for one in made if not any(word in one.name for word in without)]
+
+
+async def streams(setup: Setup, without: Sequence[str] = ()) -> AsyncIterator[tuple[str, Compared]]:
+    """Yield every request's streams, with their family.
+
+    :param without: words in the names of requests that are left out.
+    """
+    asked = chosen(requests(setup.way), without)
+    for request in asked:
+        if request.name == "chat/logprobs":
+            await setup.ask(
+                "POST", PATHS["chat"], request.body, proxied=False, silence_seconds=WARM_UP_SECONDS
+            )
+    for request in asked:
         direct, upstream, emitted = await setup.both(request.body, path=PATHS[request.family])
         if direct.is_stream or emitted.is_stream:
             yield request.family, compare(request, direct, upstream, emitted)

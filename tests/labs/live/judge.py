@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from tests.labs.clients.judge import Outcome, Run, judge
 from tests.labs.live.wire import Answer, End
@@ -16,6 +16,9 @@ from vllm_sse_proxy.families.completions.conformance import RULES as COMPLETIONS
 from vllm_sse_proxy.families.messages.conformance import RULES as MESSAGES_RULES
 from vllm_sse_proxy.families.responses.conformance import RULES, check_stream
 from vllm_sse_proxy.families.responses.grammar import DONE_SENTINEL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 DETAIL_LENGTH = 160
 EVERY_RULE = {**MESSAGES_RULES, **COMPLETIONS_RULES, **CHAT_RULES, **RULES}
@@ -37,7 +40,7 @@ class Sums:
 
     :ivar of: how many there were; ``before`` and ``after``: how many were right.
     :ivar faults: how many showed which kind of fault before the proxy.
-    :ivar left: what is wrong after it, by scenario.
+    :ivar left: what is wrong after it, by scenario; empty texts where that was not kept.
     """
 
     of: int = 0
@@ -61,12 +64,18 @@ class Sums:
         return f"{self.before} → {self.after} of {self.of}{': ' if faults else ''}{faults}"
 
     @classmethod
-    def parse(cls, text: str, left: dict[str, str]) -> Self:
-        """Read what `str` wrote; what is wrong after the proxy is kept apart."""
+    def parse(cls, text: str, left: Iterable[str]) -> Self:
+        """Read what `str` wrote; which scenarios are wrong after the proxy is kept apart, without a word of what is wrong."""
         numbers, _, faults = text.partition(": ")
         before, _, after, _, of = numbers.split(" ")
         kinds = (each.split(" ") for each in faults.split(", ") if each)
-        return cls(int(of), int(before), int(after), {kind: int(number) for kind, number in kinds}, left)
+        return cls(
+            int(of),
+            int(before),
+            int(after),
+            {kind: int(number) for kind, number in kinds},
+            dict.fromkeys(left, ""),
+        )
 
 
 def kind_of(fault: str) -> str:

@@ -267,6 +267,19 @@ class TestDialogues:
         assert len({request.name for request in made}) == len(made)
         assert all(request.body["stream"] for request in made)
 
+    def test_requests_of_the_other_families_can_be_left_out(self) -> None:
+        made = families.requests(WAYS[0])
+        names = {one.name for one in families.chosen(made, ["named-", "chat/required-"])}
+        assert {one.name for one in made} - names == {
+            *(
+                f"{family}/named-{name}"
+                for family in ("chat", "messages")
+                for name in ("weather", "note", "time")
+            ),
+            *(f"chat/required-{name}" for name in ("weather", "note", "time")),
+        }
+        assert families.chosen(made, []) == made
+
     def test_a_model_of_the_user_s_is_asked_everything(self) -> None:
         assert len(requests(own_way("some/model --option"))) >= len(requests(WAYS[0]))
 
@@ -363,8 +376,8 @@ class TestResults:
         sums.add(Compared("right", ["event 1: terminal: f"], []))
         sums.add(Compared("wrong", ["f"], ["it is lost"]))
         assert str(sums) == "0 → 1 of 2: terminal 1, other 1"
-        assert Sums.parse(str(sums), sums.left) == sums
-        assert Sums.parse("2 → 2 of 2", {}) == Sums(2, 2, 2)
+        assert Sums.parse(str(sums), ["wrong"]) == replace(sums, left={"wrong": ""})
+        assert Sums.parse("2 → 2 of 2", []) == Sums(2, 2, 2)
         found: dict[str, Any] = {
             "date": "2026-01-01",
             "rows": {"texts": asdict(sums)},
@@ -381,7 +394,8 @@ class TestResults:
         )
         written = read_results()
         assert list(written) == ["0.10.0", "0.9.0"]
-        assert written["0.10.0"] == {"harmony": kept}
+        sums.left = {"wrong": ""}
+        assert written["0.10.0"] == {"harmony": replace(kept, rows={"texts": sums})}
         assert written["0.9.0"]["simple"].rows == {"texts": sums, "calls": sums}
         assert written["0.9.0"]["simple"].endpoints == {"same": 1}
         assert {name: str(both) for name, both in written["0.9.0"]["simple"].clients["codex"].items()} == {

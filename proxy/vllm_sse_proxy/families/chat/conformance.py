@@ -34,7 +34,13 @@ from vllm_sse_proxy.families.judging import (
     member,
     short,
 )
-from vllm_sse_proxy.families.markup import CALL_MARKERS, HARMONY_MARKERS, THOUGHT_MARKERS, first_marker
+from vllm_sse_proxy.families.markup import (
+    CALL_MARKERS,
+    HARMONY_MARKERS,
+    first_marker,
+    left_opening,
+    left_tag,
+)
 
 RULES: Final[dict[str, str]] = {
     **CHUNK_RULES,
@@ -69,7 +75,7 @@ RULES: Final[dict[str, str]] = {
     "forced_call": 'With `tool_choice` "required" or named, a choice that is not cut has a call.',
     # texts
     "call_markup": "The content of a request with tools holds no markup of calls; none holds tokens of harmony.",
-    "thought_markup": "Content holds no markup of thinking, and reasoning does not begin with it.",
+    "thought_markup": "Content holds no tag of thinking, unless it mentions one, and reasoning does not begin with one.",
     "stop_string": "Content does not hold a stop string of the request, unless `include_stop_str_in_output` is set.",
     # log probabilities
     "logprobs": "A log probability has `token`, a number and `top_logprobs`; `bytes` are numbers or null.",
@@ -449,10 +455,10 @@ class ConformanceChecker(ChunkJudge):
         marker = first_marker(content, markers)
         if marker is not None:
             self._say("call_markup", f"the content holds {marker}")
-        thought = first_marker(content, THOUGHT_MARKERS) if reasoning else None
+        thought = left_tag(content) if reasoning else None
         if thought is not None:
             self._say("thought_markup", f"the content holds {thought}")
-        elif reasoning.lstrip().startswith(THOUGHT_MARKERS):
+        elif left_opening(reasoning) > 0:
             self._say("thought_markup", f"the reasoning begins with {short(reasoning.lstrip()[:12])}")
 
     def _judge_end(self) -> None:

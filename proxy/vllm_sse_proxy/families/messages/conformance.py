@@ -25,7 +25,13 @@ from vllm_sse_proxy.families.judging import (
     short,
     strict_json,
 )
-from vllm_sse_proxy.families.markup import CALL_MARKERS, HARMONY_MARKERS, THOUGHT_MARKERS, first_marker
+from vllm_sse_proxy.families.markup import (
+    CALL_MARKERS,
+    HARMONY_MARKERS,
+    first_marker,
+    left_opening,
+    left_tag,
+)
 from vllm_sse_proxy.families.messages.grammar import (
     BLOCK_DELTA,
     BLOCK_START,
@@ -94,7 +100,7 @@ RULES: Final[dict[str, str]] = {
     "stop_before_error": "An error does not follow a `content_block_stop`: clients would take the cut block for whole.",
     # texts
     "call_markup": "The text of a request with tools holds no markup of calls; none holds tokens of harmony.",
-    "thought_markup": "Text holds no markup of thinking, and thinking does not begin with it.",
+    "thought_markup": "Text holds no tag of thinking, unless it mentions one, and thinking does not begin with one.",
     "stop_string": "Text does not hold a stop sequence of the request.",
 }
 """Every rule by its name."""
@@ -440,7 +446,7 @@ class ConformanceChecker(StreamJudge):
             self._say("forced_call", "there is no call, though it is forced")
 
     def _judge_texts(self) -> None:
-        text, thinking = self._joined(TEXT), self._joined(THINKING)
+        text, thoughts = "\n".join(self._texts(TEXT)), self._texts(THINKING)
         stop = first_marker(text, self._request.stops)
         if stop is not None:
             self._say("stop_string", f"the text holds {short(stop)}")
@@ -452,14 +458,16 @@ class ConformanceChecker(StreamJudge):
         marker = first_marker(text, markers)
         if marker is not None:
             self._say("call_markup", f"the text holds {marker}")
-        thought = first_marker(text, THOUGHT_MARKERS) if thinking else None
+        thought = left_tag(text) if any(thoughts) else None
+        begun = next((one for one in thoughts if left_opening(one) > 0), None)
         if thought is not None:
             self._say("thought_markup", f"the text holds {thought}")
-        elif thinking.lstrip().startswith(THOUGHT_MARKERS):
-            self._say("thought_markup", f"the thinking begins with {short(thinking.lstrip()[:12])}")
+        elif begun is not None:
+            self._say("thought_markup", f"the thinking begins with {short(begun.lstrip()[:12])}")
 
-    def _joined(self, type_: str) -> str:
-        return "\n".join("".join(block.pieces) for block in self._blocks if block.type == type_)
+    def _texts(self, type_: str) -> list[str]:
+        """Return the texts of all blocks of a type."""
+        return ["".join(block.pieces) for block in self._blocks if block.type == type_]
 
     def _judge_stop(self) -> None:
         self._end = MESSAGE_STOP

@@ -25,7 +25,10 @@ def signs_of(stops: tuple[str, ...]) -> str:
 
 def holds_stop(text: str, stops: tuple[str, ...]) -> bool:
     """Return whether a whole stop string stands in a text."""
-    return any(stop in text for stop in stops)
+    for stop in stops:  # noqa: SIM110 - compiled, a loop is several times faster than a generator
+        if stop in text:
+            return True
+    return False
 
 
 def begun_at(text: str, stops: tuple[str, ...]) -> int:
@@ -39,3 +42,8 @@ def begun_at(text: str, stops: tuple[str, ...]) -> int:
                 break
             at = text.find(stop[0], at + 1)
     return least
+
+
+def settled_by(text: str, stops: tuple[str, ...]) -> int:
+    """Return how many characters of a text belong to no stop string, whatever follows; -1 if a whole one stands in it."""
+    return -1 if holds_stop(text, stops) else begun_at(text, stops)

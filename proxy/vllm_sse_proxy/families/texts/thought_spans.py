@@ -11,15 +11,13 @@ import re
 from enum import Enum
 from typing import Final
 
-from vllm_sse_proxy.families.markup import THOUGHT_MARKERS, partial_marker
+from vllm_sse_proxy.families.markup import CLOSING_TAGS, THOUGHT_MARKERS, partial_marker
 
 SIGNS: Final = "<[`"
 """Characters for which a text must be looked at: tags begin with the first two, and the third begins and ends code."""
 
-_OPENING: Final = THOUGHT_MARKERS[::2]
-_CLOSING: Final = THOUGHT_MARKERS[1::2]
 _TAG: Final = re.compile("|".join(map(re.escape, THOUGHT_MARKERS)))
-_CLOSED: Final = re.compile(rf"\n[ \t]*({'|'.join(map(re.escape, _CLOSING))})")
+_CLOSED: Final = re.compile(rf"\n[ \t]*({'|'.join(map(re.escape, CLOSING_TAGS))})")
 _BEHIND: Final = " \t\r"
 """What may stand between an opening tag and its line end."""
 _LONGEST_END: Final = 64
@@ -109,7 +107,7 @@ class ThoughtSpans:
             if self._is_code:
                 self._note(tag.group())
                 continue
-            if tag.group() in _CLOSING:
+            if tag.group() in CLOSING_TAGS:
                 if self._takes_closing and self._is_line_blank:
                     spans += [(Kind.TEXT, tag.start()), (Kind.TAG, at)]
                     done = at

@@ -53,8 +53,17 @@ def test_a_tag_that_comes_twice_goes_twice(parts: list[str]) -> None:
     assert repaired(made.made).made == made.made
 
 
-def test_a_tag_alone_is_nothing() -> None:
-    becomes(stream(("reasoning", "<think>"), ("content", "Hi")), stream(("content", "Hi")))
+@pytest.mark.parametrize(
+    "text",
+    ["<think> is a tag", "<think>, then", "\n<think>' it says", "[THINK]", "<think>", "<think> ", "<think>."],
+)
+def test_a_tag_that_is_written_about_stays(text: str) -> None:
+    for size in (1, 3, 100):
+        parts = [text[at : at + size] for at in range(0, len(text), size)]
+        stays(stream(*(("reasoning", part) for part in parts), ("content", "Hi")))
+        asked = stream(("reasoning", "Hm."), *(("content", part) for part in parts))
+        made = repaired(asked, conforming=False)
+        assert (made.text, made.repairs) == (asked, {})
 
 
 def test_half_a_tag_is_text() -> None:

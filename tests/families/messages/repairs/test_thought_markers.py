@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.messages import passes, repaired, short
 
+THOUGHT = "think 0\nthink+ 0 One\nsign 0 s\nstop 0"
 REST = "sign 0 s\nstop 0\ntext 1\ntext+ 1 Hi\nstop 1\nend end_turn\nover"
 
 
@@ -41,9 +42,31 @@ def test_a_marker_that_comes_in_pieces(pieces: list[str], kept: list[str]) -> No
     assert bool(counts) == (pieces != kept)
 
 
-def test_what_is_held_leaves_with_whatever_comes() -> None:
-    passes(f"start\nthink 0\nthink+ 0 <th\nping\nthink+ 0 ink>\n{REST}")
+def test_white_space_before_it_goes_or_has_left() -> None:
+    lines, _ = repaired(f"start\nthink 0\nthink+ 0 ~<think>~One\n{REST}")
+    assert lines == short(f"start\nthink 0\nthink+ 0 ~One\n{REST}")
+    lines, _ = repaired(f"start\nthink 0\nthink+ 0 ~\nthink+ 0 ~\nthink+ 0 <think>~One\n{REST}")
+    assert lines == short(f"start\nthink 0\nthink+ 0 ~\nthink+ 0 ~\nthink+ 0 ~One\n{REST}")
+
+
+def test_each_thought_has_its_own_beginning() -> None:
+    lines, counts = repaired(
+        f"start\n{THOUGHT}\nthink 1\nthink+ 1 <think>~Two\nsign 1 s\nstop 1\nend end_turn\nover"
+    )
+    assert lines == short(f"start\n{THOUGHT}\nthink 1\nthink+ 1 ~Two\nsign 1 s\nstop 1\nend end_turn\nover")
+    assert counts == {"thought_markers": 1}
+
+
+def test_what_is_held_leaves_with_what_follows() -> None:
     passes(f"start\nthink 0\nthink+ 0 <th\n{REST}")
+    passes(f"start\nthink 0\nthink+ 0 <think>\n{REST}")
+
+
+def test_a_heartbeat_passes_what_is_held() -> None:
+    for beat in ("ping", ": ping"):
+        lines, counts = repaired(f"start\nthink 0\nthink+ 0 <th\n{beat}\nthink+ 0 ink>~One\n{REST}")
+        assert lines == short(f"start\nthink 0\n{beat}\nthink+ 0 ~One\n{REST}")
+        assert counts == {"thought_markers": 1}
 
 
 def test_a_second_start_does_not_release_it() -> None:
@@ -52,10 +75,22 @@ def test_a_second_start_does_not_release_it() -> None:
     assert counts == {"thought_markers": 1, "message_openings": 1}
 
 
-@pytest.mark.parametrize("thought", ["One_<think>", "</think>", "<thinking>", "<", ""])
+QUOTED = [
+    "<think>_is_a_tag",
+    "<think>,_then",
+    '<think>"_it_says',
+    "[THINK]",
+    "<think>",
+    "[THINK]_",
+    "<think>.",
+    "~<think>'s",
+]
+
+
+@pytest.mark.parametrize("thought", ["One_<think>", "</think>", "<thinking>", "<", "", *QUOTED])
 def test_other_thoughts_pass(thought: str) -> None:
     passes(
-        f"start\nthink 0\nthink+ 0 {thought}\nthink+ 0 <think>\n{REST}"
+        f"start\nthink 0\nthink+ 0 {thought}\nthink+ 0 ./<think>\n{REST}"
         if thought
         else f"start\nthink 0\n{REST}"
     )

@@ -30,7 +30,13 @@ from vllm_sse_proxy.families.chat.texts import (
 )
 from vllm_sse_proxy.families.chat.view import MOST_CHOICES
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
-from vllm_sse_proxy.families.markup import THOUGHT_MARKERS, partial_marker
+from vllm_sse_proxy.families.markup import (
+    CLOSING_TAGS,
+    OPENING_TAGS,
+    THOUGHT_MARKERS,
+    left_opening,
+    partial_marker,
+)
 from vllm_sse_proxy.families.texts.signs import has_sign
 from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
 
@@ -41,8 +47,6 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.stream.event import Event
     from vllm_sse_proxy.stream.repair import Verdict
 
-_OPENING: Final = THOUGHT_MARKERS[::2]
-_CLOSING: Final = THOUGHT_MARKERS[1::2]
 _TAG: Final = re.compile("|".join(map(re.escape, THOUGHT_MARKERS)))
 _SIGNS: Final = "<["
 """What tags begin with."""
@@ -89,7 +93,7 @@ class _Choice:
     def answer(self) -> str:
         """Return the reasoning as the answer that it was."""
         text = "".join(self.thoughts).strip()
-        return next((text[len(tag) :].lstrip() for tag in _OPENING if text.startswith(tag)), text)
+        return text[max(0, left_opening(text)) :].lstrip()
 
 
 class MisplacedReasoning(Repair):
@@ -199,15 +203,13 @@ class MisplacedReasoning(Repair):
         if known.has_reasoned or not seen.is_blank(REASONING):
             known.has_reasoned = True
             return [(REASONING, text)], ""
-        while True:
-            stripped = text.lstrip()
-            tag = next((one for one in _OPENING if stripped.startswith(one)), None)
-            if tag is None:
-                break
-            text = stripped[len(tag) :]
-        if stripped and any(one.startswith(stripped) for one in _OPENING):
+        end = left_opening(text)
+        while end > 0:
+            text = text[end:]
+            end = left_opening(text)
+        if end < 0:
             return [], text
-        known.has_reasoned = stripped != ""
+        known.has_reasoned = text.strip() != ""
         return ([(REASONING, text)] if text else []), ""
 
     def _content(self, text: str, begun: str, known: _Choice, seen: ChatChoiceView) -> tuple[Texts, str]:
@@ -218,26 +220,24 @@ class MisplacedReasoning(Repair):
         if known.phase is _Phase.TEXT:
             return [("content", text)], ""
         if known.phase is _Phase.ANYTHING and seen.is_blank("content") and not begun.strip():
-            stripped = text.lstrip()
-            for tag in _OPENING:
-                if stripped.startswith(tag):
-                    known.phase = _Phase.THOUGHTS
-                    text = stripped[len(tag) :]
-                    break
-                if stripped and tag.startswith(stripped):
-                    return [], text
+            end = left_opening(text)
+            if end < 0:
+                return [], text
+            if end > 0:
+                known.phase = _Phase.THOUGHTS
+                text = text[end:]
         if known.phase is _Phase.THOUGHTS:
             return self._thoughts(text, known)
         return self._closed(text, begun, known, seen)
 
     def _thoughts(self, text: str, known: _Choice) -> tuple[Texts, str]:
         """Return thoughts up to the closing tag as reasoning."""
-        at, tag = _first(text, _CLOSING)
+        at, tag = _first(text, CLOSING_TAGS)
         if at >= 0:
             known.phase = _Phase.TEXT
             parts = [(REASONING, text[:at]), ("content", text[at + len(tag) :])]
             return [part for part in parts if part[1]], ""
-        end = partial_marker(text, _CLOSING)
+        end = partial_marker(text, CLOSING_TAGS)
         return ([(REASONING, text[:end])] if end else []), text[end:]
 
     def _closed(self, text: str, begun: str, known: _Choice, seen: ChatChoiceView) -> tuple[Texts, str]:
@@ -249,7 +249,7 @@ class MisplacedReasoning(Repair):
         at = 0
         for tag in _TAG.finditer(text):
             is_blank = _is_line_blank(text[at : tag.start()], is_blank=is_blank)
-            if tag.group() in _OPENING or not is_blank:
+            if tag.group() in OPENING_TAGS or not is_blank:
                 known.phase = _Phase.TEXT
                 return [("content", "".join([*kept, text[at:]]))], ""
             kept.append(text[at : tag.start()])

@@ -26,7 +26,7 @@ from vllm_sse_proxy.families.chat.texts import (
 )
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
 from vllm_sse_proxy.families.texts.signs import has_sign
-from vllm_sse_proxy.families.texts.stop_strings import begun_at, holds_stop, signs_of
+from vllm_sse_proxy.families.texts.stop_strings import begun_at, holds_stop, settled_by, signs_of
 from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
 
 if TYPE_CHECKING:
@@ -99,6 +99,11 @@ class StopStrings(Repair):
         if type_ != TEXT or not self._stops:
             return ""
         return None if self._held else self._signs
+
+    def settled(self, waiting: str, words: str, type_: str, view: ChatView) -> int:  # noqa: ARG002 - texts alone may wait
+        """Return where a stop string may begin at the end of a text."""
+        text = waiting + words if waiting else words
+        return settled_by(text, self._stops) if type_ == TEXT else len(text)
 
     def _may_begin(self, event: Event) -> bool:
         """Return whether a delta has a character that a stop string begins with."""

@@ -17,7 +17,7 @@ from vllm_sse_proxy.families.messages.events import IDLE, delta_of, delta_type, 
 from vllm_sse_proxy.families.messages.request import stops_of
 from vllm_sse_proxy.families.messages.results import reason_of
 from vllm_sse_proxy.families.texts.signs import has_sign
-from vllm_sse_proxy.families.texts.stop_strings import begun_at, holds_stop, signs_of
+from vllm_sse_proxy.families.texts.stop_strings import begun_at, holds_stop, settled_by, signs_of
 from vllm_sse_proxy.stream.repair import HOLD, PASS, Released, Repair, StreamContext, Verdict
 
 if TYPE_CHECKING:
@@ -48,6 +48,10 @@ class StopStrings(Repair):
     def watches(self, type_: str, view: MessageView) -> str | None:  # noqa: ARG002 - there is one type of deltas
         """Watch for what stop sequences begin with."""
         return self._signs
+
+    def settled(self, waiting: str, words: str, type_: str, view: MessageView) -> int:  # noqa: ARG002 - there is one type of deltas
+        """Return where a stop sequence may begin at the end of a text."""
+        return settled_by(waiting + words, self._stops)
 
     def repair(self, event: Event, view: MessageView) -> Sequence[Event] | Verdict | None:  # noqa: ARG002 - the text says it all
         """Hold what may be a stop sequence, and cut the text at one when the message ends."""

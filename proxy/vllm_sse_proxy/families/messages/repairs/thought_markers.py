@@ -1,16 +1,20 @@
 """The marker that begins thoughts, at the beginning of a thought (C25, C36).
 
 A parser takes it out, unless a stop string of the request puts text and tokens out of step: then thinking begins with
-``<think>``, which clients show. The first pieces of a thinking block leave without it; they are held while they may be the
-beginning of a marker. Within a thought it is the model's own.
+``<think>``, which clients show. The first words of a thinking block leave without it (``markup.left_opening`` says what is
+one, and the judge asks the same); they are held while they may be the beginning of a marker. Within a thought it is the
+model's own.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from vllm_sse_proxy.families.markup import left_opening
 from vllm_sse_proxy.families.messages import grammar
-from vllm_sse_proxy.families.messages.events import delta_of, delta_type, said_by, says_nothing
+from vllm_sse_proxy.families.messages.events import IDLE, delta_type, said_by, saying, says_nothing
+from vllm_sse_proxy.families.texts.passing_text import PassingText
+from vllm_sse_proxy.families.texts.signs import has_sign
 from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, Verdict
 
 if TYPE_CHECKING:
@@ -19,7 +23,8 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.families.messages.view import MessageView
     from vllm_sse_proxy.stream.event import Event
 
-_MARKERS: Final = ("<think>", "<mm:think>", "[THINK]")
+_SIGNS: Final = "<["
+"""What markers begin with."""
 
 
 class ThoughtMarkers(Repair):
@@ -37,29 +42,45 @@ class ThoughtMarkers(Repair):
         """Return whether events of this type are thinking, or follow it."""
         return True
 
+    def watches(self, type_: str, view: MessageView) -> str | None:  # noqa: ARG002 - there is one type of deltas
+        """Watch for markers as long as a thought is blank."""
+        return "" if _has_begun(view) else _SIGNS
+
     def repair(self, event: Event, view: MessageView) -> Sequence[Event] | Verdict | None:
-        """Return the first piece without its marker. The first one of a block is always walked."""
-        if event.type == grammar.MESSAGE_START:
-            return PASS  # a second one, which changes nothing
-        block = view.open
-        if block is not None and block.type == grammar.THINKING and block.text.last is not None:
-            return None
+        """Return the first words without their marker."""
+        if event.type in IDLE:
+            return PASS
         if self.held and (event.type == grammar.BLOCK_STOP or says_nothing(event)):
             return HOLD  # it may come too early
-        piece = delta_of(event).get("thinking")
-        if delta_type(event) != grammar.THINKING_DELTA or type(piece) is not str:
+        if delta_type(event) != grammar.THINKING_DELTA or _has_begun(view):
+            return None
+        piece = said_by(event)
+        if not self.held and not has_sign(piece, _SIGNS):
             return None
         begun = "".join(map(said_by, self.held)) + piece
         rest = begun
-        while rest.startswith(_MARKERS):
-            rest = rest[rest.index(_ENDS[rest[0]]) + 1 :]
-        if rest and any(marker.startswith(rest) for marker in _MARKERS):
-            return HOLD
+        end = left_opening(rest)
+        while end > 0:
+            rest = rest[end:]
+            end = left_opening(rest)
         if rest == begun:
-            return None
-        others = [each for each in self.take() if not said_by(each)]
-        return [event.having(delta={**delta_of(event), "thinking": rest}), *others] if rest else others
+            return HOLD if end < 0 else None
+        made = [
+            saying(event, grammar.THINKING_DELTA, rest),
+            *(each for each in self.take() if not said_by(each)),
+        ]
+        if end < 0:
+            self.held = made
+            return []
+        return made
 
 
-_ENDS: Final = {"<": ">", "[": "]"}
-"""How a marker ends that begins so."""
+def _has_begun(view: MessageView) -> bool:
+    """Return whether the thought that is open, if one is, has had words."""
+    block = view.open
+    return (
+        block is not None
+        and block.type == grammar.THINKING
+        and isinstance(block.text, PassingText)
+        and not block.text.is_blank
+    )
