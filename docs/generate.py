@@ -32,8 +32,8 @@ from vllm_sse_proxy.families.responses.defects import DEFECTS
 from vllm_sse_proxy.families.responses.requests import MISREAD
 from vllm_sse_proxy.metrics import PREFIX, Metrics
 from vllm_sse_proxy.settings import CoreSettings, ServerSettings, flag_name, settings_of
+from vllm_sse_proxy.stream.correction import Station
 from vllm_sse_proxy.stream.plan import corrections_of
-from vllm_sse_proxy.stream.repair import Station
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -15,8 +15,8 @@ import pytest
 
 from tests.support.compiled import python_core
 from vllm_sse_proxy.families import RESPONSES
+from vllm_sse_proxy.stream.correction import Correction, Station
 from vllm_sse_proxy.stream.plan import corrections_of
-from vllm_sse_proxy.stream.repair import Correction, Station
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.families.responses.conformance import ConformanceChecker, check_stream
     from vllm_sse_proxy.families.responses.family import build_plan
     from vllm_sse_proxy.families.responses.settings import Dialect, NestedNumbers, Reasoning
+    from vllm_sse_proxy.stream.context import RequestContext
     from vllm_sse_proxy.stream.ending import BodyEnd, Ending, Failure
     from vllm_sse_proxy.stream.normalizer import StreamNormalizer
     from vllm_sse_proxy.stream.plan import Plan
-    from vllm_sse_proxy.stream.repair import RequestContext
     from vllm_sse_proxy.stream.tally import Tally
 
 __all__ = [
@@ -58,7 +58,7 @@ _HOMES = {
     "stream.ending": ("BodyEnd", "Ending", "Failure"),
     "stream.normalizer": ("StreamNormalizer",),
     "stream.plan": ("Plan",),
-    "stream.repair": ("RequestContext",),
+    "stream.context": ("RequestContext",),
     "stream.tally": ("Tally",),
 }
 """Module → what of it belongs to the public API. It is loaded when it is first asked for: `healthcheck` needs none of it."""

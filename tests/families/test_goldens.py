@@ -21,7 +21,7 @@ from vllm_sse_proxy.stream.plan import check_names, corrections_of
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.families.chunks import ChunkFamily
-    from vllm_sse_proxy.stream.repair import Correction
+    from vllm_sse_proxy.stream.correction import Correction
 
 ROOT = Path(__file__).parents[2]
 GOLDENS = [golden for family in FAMILIES for golden in load_goldens(family)]

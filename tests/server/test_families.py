@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.server.conftest import Connect, Start
     from tests.support.upstream import FakeUpstream
     from vllm_sse_proxy.server.app import Server
-    from vllm_sse_proxy.stream.repair import RequestContext
+    from vllm_sse_proxy.stream.context import RequestContext
 
 BROKEN = [frame.replace(b'"delta":"Hi."', b'"delta":{"content":"Hi."}') for frame in WHOLE]
 PING = b"event: ping\ndata: {}\n\n"

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tests.server.conftest import Connect, Start
     from tests.support.upstream import FakeUpstream, Step
     from vllm_sse_proxy.server.app import Server
-    from vllm_sse_proxy.stream.repair import RequestContext
+    from vllm_sse_proxy.stream.context import RequestContext
 
 
 async def test_a_conforming_stream_is_unchanged(

@@ -9,11 +9,13 @@ import pytest
 from tests.stream.toy import Toy, ToyView
 from tests.support.compiled import python_core
 from vllm_sse_proxy import RequestContext, Tally
+from vllm_sse_proxy.stream.correction import Correction
 from vllm_sse_proxy.stream.engine import COMPLETION, Engine
 from vllm_sse_proxy.stream.event import END, OPAQUE, Event
 from vllm_sse_proxy.stream.plan import Plan, check_names, corrections_of, names_of
-from vllm_sse_proxy.stream.repair import HOLD, MAX_HELD_EVENTS, PASS, Correction, Released, Repair
+from vllm_sse_proxy.stream.repair import HOLD, PASS, Released, Repair
 from vllm_sse_proxy.stream.rewrites import learned, words_in
+from vllm_sse_proxy.stream.settings import MAX_HELD_EVENTS
 from vllm_sse_proxy.stream.view import TextView, View
 
 if TYPE_CHECKING:

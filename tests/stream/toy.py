@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import orjson
 
 from vllm_sse_proxy.sse import encode_data
+from vllm_sse_proxy.stream.correction import Correction, Station
 from vllm_sse_proxy.stream.ending import Ending, Failure
 from vllm_sse_proxy.stream.event import END, OPAQUE, Event, serialize_event
 from vllm_sse_proxy.stream.exit import Writer
 from vllm_sse_proxy.stream.family import Family
-from vllm_sse_proxy.stream.repair import Correction, Station
 from vllm_sse_proxy.stream.stations import Completer
 from vllm_sse_proxy.stream.view import TextView, View
 
 if TYPE_CHECKING:
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.exit import Exit
-    from vllm_sse_proxy.stream.repair import StreamContext
 
 
 class ToyView(View):

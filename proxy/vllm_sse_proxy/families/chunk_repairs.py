@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from vllm_sse_proxy.families.chunks import ChunkView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Body
-    from vllm_sse_proxy.stream.repair import StreamContext, Verdict
+    from vllm_sse_proxy.stream.repair import Verdict
 
 _SILENT: Final = frozenset(
     {"id", "object", "created", "model", "choices", "system_fingerprint", "service_tier"}

@@ -17,21 +17,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vllm_sse_proxy.families.texts.passing_text import PassingText
 from vllm_sse_proxy.sse import encode_data
+from vllm_sse_proxy.stream.context import RequestContext
 from vllm_sse_proxy.stream.ending import REPORTS, BodyEnd, Ending, Failure, reported_failure
 from vllm_sse_proxy.stream.event import END, OPAQUE, SENTINEL, Event, serialize_event
 from vllm_sse_proxy.stream.exit import Writer
 from vllm_sse_proxy.stream.family import Family
 from vllm_sse_proxy.stream.payload import is_too_deep, read_leniently, read_strictly, with_whole_characters
-from vllm_sse_proxy.stream.repair import RequestContext
 from vllm_sse_proxy.stream.stations import Completer
 from vllm_sse_proxy.stream.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Body
     from vllm_sse_proxy.stream.exit import Exit
-    from vllm_sse_proxy.stream.repair import StreamContext
     from vllm_sse_proxy.stream.view import TextView
 
 ERROR: Final = "error"

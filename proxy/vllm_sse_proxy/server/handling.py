@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.server.exchange import Exchange
     from vllm_sse_proxy.server.upstream import Upstream
     from vllm_sse_proxy.settings import ServerSettings
+    from vllm_sse_proxy.stream.context import RequestContext
     from vllm_sse_proxy.stream.family import Family
     from vllm_sse_proxy.stream.plan import Plan
-    from vllm_sse_proxy.stream.repair import RequestContext
 
 Rewrite = Callable[[bytes], bytes]
 """Returns what the client gets instead of a whole answer; the same object if that is the answer itself. In observe mode it is

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from vllm_sse_proxy.stream.context import StreamContext
 from vllm_sse_proxy.stream.event import COMMENT, END, Event, dump_json
 from vllm_sse_proxy.stream.exit import Exit
-from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS, PASS, Released, Repair, StreamContext, Verdict
+from vllm_sse_proxy.stream.repair import PASS, Released, Repair, Verdict
 from vllm_sse_proxy.stream.rewrites import (
     Awaited,
     Rewrite,
@@ -27,13 +28,14 @@ from vllm_sse_proxy.stream.rewrites import (
     spelled_number,
     words_in,
 )
+from vllm_sse_proxy.stream.settings import MAX_HELD_EVENTS
 from vllm_sse_proxy.stream.waiting import Delta, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vllm_sse_proxy.stream.context import RequestContext
     from vllm_sse_proxy.stream.plan import Plan
-    from vllm_sse_proxy.stream.repair import RequestContext
     from vllm_sse_proxy.stream.view import TextView
 
 _KNOWN_AT_ONCE: Final = 32

@@ -15,14 +15,17 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vllm_sse_proxy.stream.repair import RequestContext, StreamSettings
+from vllm_sse_proxy.stream.context import RequestContext
+from vllm_sse_proxy.stream.settings import StreamSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from vllm_sse_proxy.stream.context import StreamContext
+    from vllm_sse_proxy.stream.correction import Correction
     from vllm_sse_proxy.stream.event import Event
     from vllm_sse_proxy.stream.exit import Exit, Writer
-    from vllm_sse_proxy.stream.repair import Correction, Repair, StreamContext
+    from vllm_sse_proxy.stream.repair import Repair
     from vllm_sse_proxy.stream.stations import Completer
     from vllm_sse_proxy.stream.view import View
 

@@ -14,11 +14,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from vllm_sse_proxy.sse import FrameDecoder, FrameTooLargeError
+from vllm_sse_proxy.stream.context import RequestContext
 from vllm_sse_proxy.stream.ending import REPORTS, BodyEnd, Ending, Failure
 from vllm_sse_proxy.stream.engine import Engine
 from vllm_sse_proxy.stream.event import END, OPAQUE, SENTINEL, Event
 from vllm_sse_proxy.stream.payload import BEGINNINGS_OF_OBJECTS, decode_text
-from vllm_sse_proxy.stream.repair import MAX_FRAME_BYTES, RequestContext
+from vllm_sse_proxy.stream.settings import MAX_FRAME_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

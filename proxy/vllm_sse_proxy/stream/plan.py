@@ -5,14 +5,15 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any, Final
 
+from vllm_sse_proxy.stream.correction import Correction
 from vllm_sse_proxy.stream.event import COMMENT, END, OPAQUE
-from vllm_sse_proxy.stream.repair import Correction
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from vllm_sse_proxy.stream.family import Family
-    from vllm_sse_proxy.stream.repair import Repair, StreamSettings
+    from vllm_sse_proxy.stream.repair import Repair
+    from vllm_sse_proxy.stream.settings import StreamSettings
 
 _MOST_REMEMBERED: Final = 256
 """Types of events. Of one process's upstreams; a vendor's proxy may make up a new one for every event."""

@@ -19,7 +19,7 @@ from vllm_sse_proxy.stream.plan import corrections_of
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from vllm_sse_proxy.stream.repair import Correction
+    from vllm_sse_proxy.stream.correction import Correction
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "repairs-messages.md").read_text("utf-8")
 CORRECTIONS = corrections_of(MESSAGES)

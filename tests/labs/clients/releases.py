@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.labs.clients.judge import Outcomes
-    from vllm_sse_proxy.stream.repair import Correction
+    from vllm_sse_proxy.stream.correction import Correction
 
 FIRST = 10
 """Minor number of the first release that streams `/v1/responses`."""

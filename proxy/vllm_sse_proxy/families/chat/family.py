@@ -17,13 +17,15 @@ from vllm_sse_proxy.families.chunks import (
     ChunkFamily,
     ChunkWriter,
 )
+from vllm_sse_proxy.stream.correction import Correction, Station
 from vllm_sse_proxy.stream.family import Endpoint
-from vllm_sse_proxy.stream.repair import Correction, Repair, Station, StreamSettings
 
 if TYPE_CHECKING:
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Body
     from vllm_sse_proxy.stream.exit import Exit, Writer
-    from vllm_sse_proxy.stream.repair import StreamContext
+    from vllm_sse_proxy.stream.repair import Repair
+    from vllm_sse_proxy.stream.settings import StreamSettings
     from vllm_sse_proxy.stream.stations import Completer
     from vllm_sse_proxy.stream.view import View
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vllm_sse_proxy.families.texts.tagged_calls import Types
-    from vllm_sse_proxy.stream.repair import StreamContext
+    from vllm_sse_proxy.stream.context import StreamContext
 
 
 class Choice(Enum):

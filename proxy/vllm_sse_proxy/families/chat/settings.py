@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from vllm_sse_proxy.stream.repair import StreamSettings
+from vllm_sse_proxy.stream.settings import StreamSettings
 
 
 class ChatReasoning(StrEnum):

@@ -16,15 +16,17 @@ from vllm_sse_proxy.families.completions.chunks import kind_of
 from vllm_sse_proxy.families.completions.repairs import READ
 from vllm_sse_proxy.families.completions.request import choices_of, without_prompts
 from vllm_sse_proxy.families.completions.view import CompletionsView
+from vllm_sse_proxy.stream.context import RequestContext
+from vllm_sse_proxy.stream.correction import Correction, Station
 from vllm_sse_proxy.stream.family import Endpoint
-from vllm_sse_proxy.stream.repair import Correction, Repair, RequestContext, Station
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Body
     from vllm_sse_proxy.stream.exit import Exit, Writer
-    from vllm_sse_proxy.stream.repair import StreamContext
+    from vllm_sse_proxy.stream.repair import Repair
     from vllm_sse_proxy.stream.stations import Completer
     from vllm_sse_proxy.stream.view import View
 

@@ -9,7 +9,7 @@ from vllm_sse_proxy.families.chunks import positive, request_body
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vllm_sse_proxy.stream.repair import StreamContext
+    from vllm_sse_proxy.stream.context import StreamContext
 
 PROMPTS: Final = "prompts"
 """Member of the remembered request that stands for its prompts, which may be long: how many there are."""

@@ -38,14 +38,14 @@ from vllm_sse_proxy.families.messages.results import Result, is_same, reason_of,
 from vllm_sse_proxy.families.texts.lost_braces import has_lost_its_brace
 from vllm_sse_proxy.stream.ending import REPORTS, BodyEnd
 from vllm_sse_proxy.stream.event import END, Event
-from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS
+from vllm_sse_proxy.stream.settings import MAX_HELD_EVENTS
 from vllm_sse_proxy.stream.stations import Completer
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.families.messages.view import BlockView, MessageView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Body
     from vllm_sse_proxy.stream.exit import Exit
-    from vllm_sse_proxy.stream.repair import StreamContext
 
 _OF_BLOCKS: Final = frozenset({grammar.BLOCK_START, grammar.BLOCK_DELTA, grammar.BLOCK_STOP})
 _EMPTY_BLOCKS: Final[dict[str, dict[str, Any]]] = {

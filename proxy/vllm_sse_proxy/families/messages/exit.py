@@ -13,9 +13,9 @@ from vllm_sse_proxy.stream.event import OPAQUE, serialize_event
 from vllm_sse_proxy.stream.exit import Writer
 
 if TYPE_CHECKING:
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Event
     from vllm_sse_proxy.stream.exit import Exit
-    from vllm_sse_proxy.stream.repair import StreamContext
 
 
 class MessagesWriter(Writer):

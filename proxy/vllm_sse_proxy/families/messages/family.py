@@ -15,15 +15,17 @@ from vllm_sse_proxy.families.messages.request import kept_of
 from vllm_sse_proxy.families.messages.requests import MISREAD, REQUEST_REPAIRS
 from vllm_sse_proxy.families.messages.view import MessageView
 from vllm_sse_proxy.sse import encode_event
+from vllm_sse_proxy.stream.context import RequestContext
+from vllm_sse_proxy.stream.correction import Correction
 from vllm_sse_proxy.stream.event import Event
 from vllm_sse_proxy.stream.family import Endpoint, Family
-from vllm_sse_proxy.stream.repair import Correction, Repair, RequestContext
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.exit import Exit, Writer
-    from vllm_sse_proxy.stream.repair import StreamContext
+    from vllm_sse_proxy.stream.repair import Repair
     from vllm_sse_proxy.stream.stations import Completer
     from vllm_sse_proxy.stream.view import View
 

@@ -10,7 +10,7 @@ from vllm_sse_proxy.families.texts.tagged_calls import types_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vllm_sse_proxy.stream.repair import RequestContext, StreamContext
+    from vllm_sse_proxy.stream.context import RequestContext, StreamContext
 
 
 def kept_of(body: Mapping[str, Any]) -> dict[str, Any]:

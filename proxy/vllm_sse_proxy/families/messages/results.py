@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vllm_sse_proxy.families.messages.view import MessageView
+    from vllm_sse_proxy.stream.context import RequestContext
     from vllm_sse_proxy.stream.event import Body, Event
-    from vllm_sse_proxy.stream.repair import RequestContext
 
 _OPENAI_REASONS: Final = {
     "stop": grammar.END_TURN,

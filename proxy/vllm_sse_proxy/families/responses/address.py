@@ -27,9 +27,9 @@ from vllm_sse_proxy.stream.event import END
 if TYPE_CHECKING:
     from vllm_sse_proxy.families.responses.grammar import ItemKind, TextRun
     from vllm_sse_proxy.families.responses.view import ClientView, ItemView, PartView
+    from vllm_sse_proxy.stream.context import Seen, StreamContext
     from vllm_sse_proxy.stream.event import Body, Event
     from vllm_sse_proxy.stream.exit import Exit
-    from vllm_sse_proxy.stream.repair import Seen, StreamContext
 
 _PARTS: Final = frozenset({grammar.PART_ADDED, grammar.PART_DONE})
 

@@ -32,8 +32,8 @@ from vllm_sse_proxy.stream.plan import Plan
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from vllm_sse_proxy.stream.context import RequestContext
     from vllm_sse_proxy.stream.event import Body
-    from vllm_sse_proxy.stream.repair import RequestContext
     from vllm_sse_proxy.stream.tally import Tally
 
 MAX_PIECES: Final = 1000

@@ -55,9 +55,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from vllm_sse_proxy.families.responses.view import ClientView, ItemView, RunView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Body, Event
     from vllm_sse_proxy.stream.exit import Exit
-    from vllm_sse_proxy.stream.repair import StreamContext
 
 _ABOUT_ITEMS: Final = grammar.ITEM_EVENTS | grammar.OF_ITEMS | grammar.ITEM_ID_EVENTS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from vllm_sse_proxy.stream.repair import Correction, Station
+from vllm_sse_proxy.stream.correction import Correction, Station
 
 CORRECTIONS: Final = (
     Correction(

@@ -24,9 +24,9 @@ from vllm_sse_proxy.stream.exit import Writer
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.families.responses.view import ClientView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Body, Event
     from vllm_sse_proxy.stream.exit import Exit
-    from vllm_sse_proxy.stream.repair import StreamContext
 
 _FIELD: Final = "sequence_number"
 _MEMBER: Final = b'"sequence_number"'

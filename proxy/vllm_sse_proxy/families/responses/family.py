@@ -15,23 +15,19 @@ from vllm_sse_proxy.families.responses.requests import MISREAD, REQUEST_REPAIRS
 from vllm_sse_proxy.families.responses.settings import Dialect, NestedNumbers, Reasoning, ResponsesSettings
 from vllm_sse_proxy.families.responses.view import ClientView
 from vllm_sse_proxy.sse import encode_event
+from vllm_sse_proxy.stream.context import RequestContext
+from vllm_sse_proxy.stream.correction import Correction
 from vllm_sse_proxy.stream.event import OPAQUE, Event
 from vllm_sse_proxy.stream.family import Endpoint, Family
 from vllm_sse_proxy.stream.plan import Plan, check_names
-from vllm_sse_proxy.stream.repair import (
-    MAX_FRAME_BYTES,
-    MAX_TEXT_BYTES,
-    Correction,
-    Repair,
-    RequestContext,
-    StreamSettings,
-)
+from vllm_sse_proxy.stream.settings import MAX_FRAME_BYTES, MAX_TEXT_BYTES, StreamSettings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.exit import Exit, Writer
-    from vllm_sse_proxy.stream.repair import StreamContext
+    from vllm_sse_proxy.stream.repair import Repair
     from vllm_sse_proxy.stream.stations import Completer
     from vllm_sse_proxy.stream.view import View
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.final_match import match_final
-from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS
+from vllm_sse_proxy.stream.settings import MAX_HELD_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.responses.view import ClientView
+    from vllm_sse_proxy.stream.context import Seen, StreamContext
     from vllm_sse_proxy.stream.event import Event
     from vllm_sse_proxy.stream.exit import Exit
-    from vllm_sse_proxy.stream.repair import Seen, StreamContext
 
 _RUN: Final = grammar.FUNCTION_ARGUMENTS
 _NAME: Final = "headless_arguments"

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.responses.view import ClientView, ItemView
+    from vllm_sse_proxy.stream.context import Seen, StreamContext
     from vllm_sse_proxy.stream.event import Body, Event
     from vllm_sse_proxy.stream.exit import Exit
-    from vllm_sse_proxy.stream.repair import Seen, StreamContext
 
 CLOSINGS: Final = frozenset({*grammar.RUN_OF_DONE, *grammar.PARTS_DONE, grammar.ITEM_DONE})
 """The events that may be held."""

@@ -13,8 +13,8 @@ from vllm_sse_proxy.families.responses.grammar import item_kind
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.families.responses.view import ClientView
+    from vllm_sse_proxy.stream.context import RequestContext
     from vllm_sse_proxy.stream.event import Body
-    from vllm_sse_proxy.stream.repair import RequestContext
 
 _ID_BYTES: Final = 12
 """24 hexadecimal digits: 96 bits, far from any collision within a response."""

@@ -18,9 +18,9 @@ from vllm_sse_proxy.families.responses.outcome import closing_status, hit_token_
 if TYPE_CHECKING:
     from vllm_sse_proxy.families.responses.unreadable_calls import UnreadableCalls
     from vllm_sse_proxy.families.responses.view import ClientView, ItemView, PartView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Body, Event
     from vllm_sse_proxy.stream.exit import Exit
-    from vllm_sse_proxy.stream.repair import StreamContext
 
 _NAME: Final = "missing_closings"
 

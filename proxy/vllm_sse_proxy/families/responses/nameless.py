@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vllm_sse_proxy.families.responses import agreement, grammar
 from vllm_sse_proxy.families.responses.grammar import Holder, item_kind
-from vllm_sse_proxy.stream.repair import MAX_TEXT_BYTES
+from vllm_sse_proxy.stream.settings import MAX_TEXT_BYTES
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.stream.event import Body, Event

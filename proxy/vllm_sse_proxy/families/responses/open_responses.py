@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vllm_sse_proxy.families.responses.view import ClientView
+    from vllm_sse_proxy.stream.context import RequestContext
     from vllm_sse_proxy.stream.event import Body, Event
-    from vllm_sse_proxy.stream.repair import RequestContext
 
 _PHASES: Final = ("commentary", "final_answer")
 _VERBOSITIES: Final = ("low", "medium", "high")

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from vllm_sse_proxy.families.responses.view import ClientView
+    from vllm_sse_proxy.stream.context import RequestContext
     from vllm_sse_proxy.stream.event import Body
-    from vllm_sse_proxy.stream.repair import RequestContext
 
 
 def is_readable(response: Mapping[str, Any]) -> bool:

@@ -12,14 +12,14 @@ from vllm_sse_proxy.families.responses import agreement, grammar, item_objects
 from vllm_sse_proxy.families.responses.events import item_id_of
 from vllm_sse_proxy.families.responses.item_fields import INCOMPLETE
 from vllm_sse_proxy.families.responses.outcome import can_be_read
-from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS
+from vllm_sse_proxy.stream.settings import MAX_HELD_EVENTS
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.families.responses.final_match import FinalMatch
     from vllm_sse_proxy.families.responses.view import ClientView, ItemView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Body, Event
     from vllm_sse_proxy.stream.exit import Exit
-    from vllm_sse_proxy.stream.repair import StreamContext
 
 _NAME: Final = "unreadable_calls"
 

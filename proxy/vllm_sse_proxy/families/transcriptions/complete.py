@@ -20,9 +20,9 @@ from vllm_sse_proxy.stream.event import END, Event
 
 if TYPE_CHECKING:
     from vllm_sse_proxy.families.transcriptions.view import TranscriptionsView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Body
     from vllm_sse_proxy.stream.exit import Exit
-    from vllm_sse_proxy.stream.repair import StreamContext
 
 _CHUNKS: Final = SHARED_TYPES - {ERROR}
 

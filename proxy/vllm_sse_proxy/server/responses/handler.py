@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from vllm_sse_proxy.server.body import UpstreamBody
     from vllm_sse_proxy.server.exchange import Exchange
     from vllm_sse_proxy.server.handling import Rewrite
+    from vllm_sse_proxy.stream.context import RequestContext
     from vllm_sse_proxy.stream.plan import Plan
-    from vllm_sse_proxy.stream.repair import RequestContext
 
 _NO_WEBSOCKET: Final = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 _READ: Final = re.compile(r"/v1/responses/([^/]+)\Z")

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vllm_sse_proxy.server.exchange import Exchange
+    from vllm_sse_proxy.stream.context import RequestContext
     from vllm_sse_proxy.stream.plan import Plan
-    from vllm_sse_proxy.stream.repair import RequestContext
 
 _KEY: Final = f'"{KEY}"'.encode()
 _CUSTOM: Final = b'"custom"'

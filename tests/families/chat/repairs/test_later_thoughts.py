@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.chunk_streams import REQUEST, ROLE, Json, compact, repaired, stays
 from vllm_sse_proxy import BodyEnd
-from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS
+from vllm_sse_proxy.stream.settings import MAX_HELD_EVENTS
 
 WHOLE = "\n\nPart A. <think>\nOther way.\n</think>\n\nPart B <b>."
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.messages import REQUEST, passes, repaired, run, short, wire
 from vllm_sse_proxy import BodyEnd
-from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS
+from vllm_sse_proxy.stream.settings import MAX_HELD_EVENTS
 
 CALL = '<TOOLCALL>{"name":"look","arguments":{"a":1}}</TOOLCALL>'
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.messages import REQUEST, passes, repaired, run, short, wire
 from vllm_sse_proxy import BodyEnd
-from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS
+from vllm_sse_proxy.stream.settings import MAX_HELD_EVENTS
 
 BEGUN = "start\nthink 0\nthink+ 0 One_way.\nsign 0 s\nstop 0\ntext 1\n"
 REST = "\nstop 1\nend end_turn\nover"

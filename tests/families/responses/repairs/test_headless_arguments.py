@@ -7,7 +7,7 @@ import pytest
 from tests.support.repairing import Repaired, opened, repaired, terminal, untouched
 from tests.support.streams import call, message, numbered, whole, wire
 from vllm_sse_proxy import BodyEnd
-from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS
+from vllm_sse_proxy.stream.settings import MAX_HELD_EVENTS
 
 ARGUMENTS = '{"city": "Paris"}'
 DELTA, DONE = "function_call_arguments.delta", "function_call_arguments.done"

@@ -25,7 +25,7 @@ from tests.support.streams import (
 from vllm_sse_proxy import BodyEnd, StreamNormalizer, build_plan
 from vllm_sse_proxy.families.responses.call_markers import MARKERS, Follow, Marker, find_call
 from vllm_sse_proxy.families.responses.echo import Echo
-from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS
+from vllm_sse_proxy.stream.settings import MAX_HELD_EVENTS
 
 TOOLS = [{"type": "function", "name": "get_weather", "parameters": {}, "strict": True}]
 CALL = call(1, '{"city": "Paris"}')[1]

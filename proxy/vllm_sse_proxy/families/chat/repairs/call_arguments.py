@@ -33,12 +33,13 @@ from vllm_sse_proxy.families.partial_json import scan
 from vllm_sse_proxy.families.texts.lost_braces import has_lost_its_brace
 from vllm_sse_proxy.families.texts.repeated_json import new_in_again, without_brace_before
 from vllm_sse_proxy.stream.event import dump_json
-from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
+from vllm_sse_proxy.stream.repair import Released, Repair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.chat.view import CallView, ChatChoiceView, ChatView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Body, Event
     from vllm_sse_proxy.stream.repair import Verdict
 

@@ -31,12 +31,13 @@ from vllm_sse_proxy.families.chat.chunks import (
 from vllm_sse_proxy.families.chat.grammar import FUNCTION
 from vllm_sse_proxy.families.chat.request import ChatRequest
 from vllm_sse_proxy.families.chunks import FINISH, choice_of, index_of
-from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext, Verdict
+from vllm_sse_proxy.stream.repair import Released, Repair, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.chat.view import ChatView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Body, Event
 
 _OF_HEAD: Final = frozenset({"id", "type"})

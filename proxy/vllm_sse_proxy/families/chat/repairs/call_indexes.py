@@ -25,12 +25,13 @@ from vllm_sse_proxy.families.chat.chunks import (
     with_piece,
 )
 from vllm_sse_proxy.families.chunks import FINISH, OVER, choice_of, index_of
-from vllm_sse_proxy.stream.repair import PASS, Released, Repair, StreamContext
+from vllm_sse_proxy.stream.repair import PASS, Released, Repair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.chat.view import CallView, ChatView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Body, Event
     from vllm_sse_proxy.stream.repair import Verdict
 

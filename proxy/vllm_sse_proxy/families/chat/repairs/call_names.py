@@ -28,12 +28,13 @@ from vllm_sse_proxy.families.chat.request import ChatRequest
 from vllm_sse_proxy.families.chat.texts import is_silent, release_before
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
 from vllm_sse_proxy.families.texts.function_names import clean_name, may_be_half
-from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
+from vllm_sse_proxy.stream.repair import Released, Repair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.chat.view import ChatView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Event
     from vllm_sse_proxy.stream.repair import Verdict
 

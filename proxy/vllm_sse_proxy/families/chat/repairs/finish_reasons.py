@@ -30,12 +30,13 @@ from vllm_sse_proxy.families.chat.request import ChatRequest, Choice
 from vllm_sse_proxy.families.chunk_repairs import unknown_end
 from vllm_sse_proxy.families.chunks import FINISH, SERVER_ERROR, choice_of, error_event, index_of
 from vllm_sse_proxy.families.partial_json import scan
-from vllm_sse_proxy.stream.repair import Repair, StreamContext
+from vllm_sse_proxy.stream.repair import Repair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.chat.view import ChatChoiceView, ChatView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Body, Event
 
 _LEFT_ALONE: Final = (Choice.UNKNOWN, Choice.NONE)

@@ -26,12 +26,14 @@ from vllm_sse_proxy.families.chat.view import MOST_CHOICES
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
 from vllm_sse_proxy.families.texts.signs import has_sign
 from vllm_sse_proxy.families.texts.thought_spans import SIGNS, Kind, Spans, ThoughtSpans, spread
-from vllm_sse_proxy.stream.repair import MAX_HELD_EVENTS, Released, Repair, StreamContext
+from vllm_sse_proxy.stream.repair import Released, Repair
+from vllm_sse_proxy.stream.settings import MAX_HELD_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.chat.view import ChatChoiceView, ChatView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Event
     from vllm_sse_proxy.stream.repair import Verdict
 

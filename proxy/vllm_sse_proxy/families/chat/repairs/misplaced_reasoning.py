@@ -38,12 +38,13 @@ from vllm_sse_proxy.families.markup import (
     partial_marker,
 )
 from vllm_sse_proxy.families.texts.signs import has_sign
-from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
+from vllm_sse_proxy.stream.repair import Released, Repair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.chat.view import ChatChoiceView, ChatView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Event
     from vllm_sse_proxy.stream.repair import Verdict
 

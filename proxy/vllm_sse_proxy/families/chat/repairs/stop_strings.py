@@ -27,12 +27,13 @@ from vllm_sse_proxy.families.chat.texts import (
 from vllm_sse_proxy.families.chunks import FINISH, OVER, TEXT, choice_of, index_of
 from vllm_sse_proxy.families.texts.signs import has_sign
 from vllm_sse_proxy.families.texts.stop_strings import begun_at, holds_stop, settled_by, signs_of
-from vllm_sse_proxy.stream.repair import Released, Repair, StreamContext
+from vllm_sse_proxy.stream.repair import Released, Repair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.chat.view import ChatView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Event
     from vllm_sse_proxy.stream.repair import Verdict
 

@@ -14,12 +14,13 @@ from vllm_sse_proxy.families.messages import grammar
 from vllm_sse_proxy.families.messages.events import delta_of, inserted
 from vllm_sse_proxy.families.messages.request import only_tool
 from vllm_sse_proxy.stream.event import dump_json
-from vllm_sse_proxy.stream.repair import Repair, StreamContext
+from vllm_sse_proxy.stream.repair import Repair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.messages.view import MessageView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Body, Event
 
 _TYPE_OF_MEMBER: Final = {member: type_ for type_, member in grammar.DELTA_MEMBERS.items()}

@@ -18,13 +18,14 @@ from vllm_sse_proxy.families.messages.request import schemas_of
 from vllm_sse_proxy.families.partial_json import JsonScanner, scan
 from vllm_sse_proxy.families.texts.repeated_json import new_in_again, without_brace_before
 from vllm_sse_proxy.stream.event import END
-from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, StreamContext, Verdict
+from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, Verdict
 from vllm_sse_proxy.stream.view import TextView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.messages.view import MessageView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Event
 
 _LONGEST_NAME: Final = 256

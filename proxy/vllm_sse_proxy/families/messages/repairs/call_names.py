@@ -15,12 +15,13 @@ from vllm_sse_proxy.families.messages.events import IDLE, delta_of, delta_type
 from vllm_sse_proxy.families.messages.request import schemas_of
 from vllm_sse_proxy.families.messages.results import reason_of
 from vllm_sse_proxy.families.texts.function_names import clean_name, may_be_half
-from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, StreamContext, Verdict
+from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.messages.view import MessageView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Event
 
 

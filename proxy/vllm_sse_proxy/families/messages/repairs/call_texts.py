@@ -41,12 +41,13 @@ from vllm_sse_proxy.families.texts.call_texts import (
 from vllm_sse_proxy.families.texts.passing_text import PassingText
 from vllm_sse_proxy.families.texts.signs import has_sign
 from vllm_sse_proxy.families.texts.tagged_calls import types_of
-from vllm_sse_proxy.stream.repair import HOLD, PASS, Released, Repair, StreamContext, Verdict
+from vllm_sse_proxy.stream.repair import HOLD, PASS, Released, Repair, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.messages.view import MessageView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Event
 
 _WHOLE: Final = frozenset({grammar.END_TURN, grammar.TOOL_USE})

@@ -16,12 +16,14 @@ from vllm_sse_proxy.families.messages.events import IDLE, delta_type, said_by, s
 from vllm_sse_proxy.families.texts.passing_text import PassingText
 from vllm_sse_proxy.families.texts.signs import has_sign
 from vllm_sse_proxy.families.texts.thought_spans import SIGNS, Kind, Spans, ThoughtSpans, spread
-from vllm_sse_proxy.stream.repair import HOLD, MAX_HELD_EVENTS, PASS, Released, Repair, StreamContext, Verdict
+from vllm_sse_proxy.stream.repair import HOLD, PASS, Released, Repair, Verdict
+from vllm_sse_proxy.stream.settings import MAX_HELD_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.messages.view import BlockView, MessageView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Event
 
 _DELTAS: Final = {Kind.TEXT: grammar.TEXT_DELTA, Kind.THOUGHT: grammar.THINKING_DELTA}

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from vllm_sse_proxy.families.messages import grammar
 from vllm_sse_proxy.families.messages.events import delta_of
 from vllm_sse_proxy.stream.event import COMMENT
-from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, Seen, StreamContext, Verdict
+from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.messages.view import MessageView
+    from vllm_sse_proxy.stream.context import Seen, StreamContext
     from vllm_sse_proxy.stream.event import Body, Event
 
 _ID_DIGITS: Final = 24

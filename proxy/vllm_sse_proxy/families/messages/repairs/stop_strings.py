@@ -18,12 +18,13 @@ from vllm_sse_proxy.families.messages.request import stops_of
 from vllm_sse_proxy.families.messages.results import reason_of
 from vllm_sse_proxy.families.texts.signs import has_sign
 from vllm_sse_proxy.families.texts.stop_strings import begun_at, holds_stop, settled_by, signs_of
-from vllm_sse_proxy.stream.repair import HOLD, PASS, Released, Repair, StreamContext, Verdict
+from vllm_sse_proxy.stream.repair import HOLD, PASS, Released, Repair, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.messages.view import MessageView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Event
 
 

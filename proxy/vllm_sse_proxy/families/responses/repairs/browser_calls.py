@@ -16,12 +16,13 @@ from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.events import item_id_of
 from vllm_sse_proxy.families.responses.final_match import match_final
 from vllm_sse_proxy.stream.event import COMMENT
-from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, Seen, StreamContext, Verdict
+from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.responses.view import ClientView
+    from vllm_sse_proxy.stream.context import Seen, StreamContext
     from vllm_sse_proxy.stream.event import Event
 
 _OF_A_CALL: Final = frozenset(

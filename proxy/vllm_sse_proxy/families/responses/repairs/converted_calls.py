@@ -26,12 +26,13 @@ from vllm_sse_proxy.families.responses.requests.conversion import (
 )
 from vllm_sse_proxy.families.responses.requests.tools import ToolKind
 from vllm_sse_proxy.families.responses.tool_inputs import InputReader
-from vllm_sse_proxy.stream.repair import Repair, StreamContext
+from vllm_sse_proxy.stream.repair import Repair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.responses.view import ClientView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Body, Event
 
 _ARGUMENTS: Final = grammar.FUNCTION_ARGUMENTS

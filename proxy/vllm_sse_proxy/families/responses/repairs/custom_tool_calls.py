@@ -16,12 +16,13 @@ from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.custom_calls import CallNotes, custom_event, custom_item
 from vllm_sse_proxy.families.responses.echo import Echo, echo_at
 from vllm_sse_proxy.families.responses.tool_inputs import InputReader
-from vllm_sse_proxy.stream.repair import Repair, StreamContext
+from vllm_sse_proxy.stream.repair import Repair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.responses.view import ClientView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Event
 
 _ARGUMENTS: Final = grammar.FUNCTION_ARGUMENTS

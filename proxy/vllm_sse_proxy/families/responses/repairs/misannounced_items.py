@@ -18,12 +18,13 @@ from vllm_sse_proxy.families.responses import grammar, item_objects
 from vllm_sse_proxy.families.responses.events import object_in
 from vllm_sse_proxy.families.responses.grammar import ItemKind, item_kind
 from vllm_sse_proxy.families.responses.item_texts import text_of
-from vllm_sse_proxy.stream.repair import HOLD, Repair, Seen, StreamContext, Verdict
+from vllm_sse_proxy.stream.repair import HOLD, Repair, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.responses.view import ClientView
+    from vllm_sse_proxy.stream.context import Seen, StreamContext
     from vllm_sse_proxy.stream.event import Event
 
 

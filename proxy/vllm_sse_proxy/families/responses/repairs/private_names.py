@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.grammar import TERMINAL_OF_STATUS
 from vllm_sse_proxy.families.responses.settings import Dialect, ResponsesSettings
-from vllm_sse_proxy.stream.repair import Repair, StreamContext
+from vllm_sse_proxy.stream.repair import Repair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.responses.view import ClientView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Event
 
 

@@ -16,12 +16,13 @@ from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.events import object_in
 from vllm_sse_proxy.families.responses.grammar import REASONING_TEXT, SUMMARY_TEXT
 from vllm_sse_proxy.families.responses.settings import Reasoning, ResponsesSettings
-from vllm_sse_proxy.stream.repair import Repair, Seen, StreamContext
+from vllm_sse_proxy.stream.repair import Repair
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vllm_sse_proxy.families.responses.view import ClientView
+    from vllm_sse_proxy.stream.context import Seen, StreamContext
     from vllm_sse_proxy.stream.event import Event
 
 _TEXTS: Final = {REASONING_TEXT.delta: SUMMARY_TEXT.delta, REASONING_TEXT.done: SUMMARY_TEXT.done}

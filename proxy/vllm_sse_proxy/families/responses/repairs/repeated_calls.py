@@ -16,12 +16,13 @@ from vllm_sse_proxy.families.responses.agreement import are_arguments, canonical
 from vllm_sse_proxy.families.responses.events import item_id_of, object_in
 from vllm_sse_proxy.families.responses.grammar import item_kind
 from vllm_sse_proxy.stream.event import COMMENT
-from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, Seen, StreamContext, Verdict
+from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.responses.view import ClientView, ItemView
+    from vllm_sse_proxy.stream.context import Seen, StreamContext
     from vllm_sse_proxy.stream.event import Event
 
 _CALLS: Final = (grammar.FUNCTION_CALL.type, grammar.CUSTOM_CALL.type)

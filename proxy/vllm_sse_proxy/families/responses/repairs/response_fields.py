@@ -15,12 +15,13 @@ from vllm_sse_proxy.families.responses.error_reports import read_report
 from vllm_sse_proxy.families.responses.grammar import item_kind
 from vllm_sse_proxy.families.responses.settings import Dialect
 from vllm_sse_proxy.stream.event import dump_json
-from vllm_sse_proxy.stream.repair import Repair, StreamContext
+from vllm_sse_proxy.stream.repair import Repair
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vllm_sse_proxy.families.responses.view import ClientView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Body, Event
 
 _LEAKED: Final = {"schema_": "schema", "async_": "async"}

@@ -17,12 +17,13 @@ from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.grammar import Holder
 from vllm_sse_proxy.stream.event import COMMENT, END, OPAQUE, Event
 from vllm_sse_proxy.stream.payload import has_halves, may_hold_halves, whole_characters, with_whole_characters
-from vllm_sse_proxy.stream.repair import Repair, StreamContext
+from vllm_sse_proxy.stream.repair import Repair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.responses.view import ClientView
+    from vllm_sse_proxy.stream.context import StreamContext
 
 _FIRST_HALVES: Final = (chr(0xD800), chr(0xDBFF))  # the compiler takes no halves in literals
 _UNKNOWN: Final = "\ufffd"

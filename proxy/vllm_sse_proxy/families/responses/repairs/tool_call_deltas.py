@@ -18,12 +18,13 @@ from vllm_sse_proxy.families.responses import construct, grammar, item_fields
 from vllm_sse_proxy.families.responses.call_texts import names_of
 from vllm_sse_proxy.families.responses.ids import derive_id
 from vllm_sse_proxy.stream.event import END
-from vllm_sse_proxy.stream.repair import Repair, StreamContext
+from vllm_sse_proxy.stream.repair import Repair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.responses.view import ClientView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Body, Event
 
 

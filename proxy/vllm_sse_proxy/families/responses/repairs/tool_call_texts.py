@@ -35,12 +35,13 @@ from vllm_sse_proxy.families.responses.final_match import match_final
 from vllm_sse_proxy.families.responses.grammar import item_kind
 from vllm_sse_proxy.families.responses.item_texts import text_of
 from vllm_sse_proxy.stream.event import COMMENT, END
-from vllm_sse_proxy.stream.repair import HOLD, PASS, Released, Repair, StreamContext, Verdict
+from vllm_sse_proxy.stream.repair import HOLD, PASS, Released, Repair, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vllm_sse_proxy.families.responses.view import ClientView, ItemView
+    from vllm_sse_proxy.stream.context import StreamContext
     from vllm_sse_proxy.stream.event import Body, Event
 
 _RUN: Final = grammar.OUTPUT_TEXT
