@@ -89,7 +89,7 @@ def metered() -> SimpleNamespace:
                         ("stream.ending", "BodyEnd"),
                         ("stream.normalizer", "StreamNormalizer"),
                         ("stream.plan", "Plan"),
-                        ("stream.repair", "RequestContext"),
+                        ("stream.context", "RequestContext"),
                     )
                 }
             )
