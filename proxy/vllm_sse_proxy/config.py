@@ -331,8 +331,9 @@ def checked(
     except ValidationError as error:
         raise SettingsError([_explain(fault, names) for fault in error.errors(include_input=False)]) from None
     settings = model(**{name: getattr(found, name) for name in settings_of(model)})
-    for wrong, message in _faults_of(settings):
-        raise SettingsError([_fault_line(wrong, message, names)])
+    fault = next(_faults_of(settings), None)
+    if fault is not None:
+        raise SettingsError([_fault_line(*fault, names)])
     return settings
 
 

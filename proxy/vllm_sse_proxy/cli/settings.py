@@ -46,10 +46,11 @@ def _short_usage(parser: argparse.ArgumentParser) -> str:
 
 def flags_of(options: argparse.Namespace, model: type[CoreSettings]) -> dict[str, Any]:
     """Return the settings that were given as flags, by name."""
+    known = settings_of(model)
     return {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in vars(options).items()
-        if name in settings_of(model)
+        if name in known
     }
 
 

@@ -19,7 +19,7 @@ _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz_"
 
 
 def without_raw_calls(said: str, calls: list[ItemView]) -> str | None:
-    """Return a text without the raw calls that were sent as calls, in their order; None if there are none."""
+    """Return a text without the raw calls that were sent as calls, in their order; None if it holds no such call."""
     waiting = calls[::-1]
     pieces: list[str] = []
     at, found = 0, False
