@@ -82,7 +82,7 @@ demo: $(READY)  ## broken streams before and after, side by side; serves until C
 	@$(BIN)/vllm-sse-proxy demo $(ARGS)
 
 # They install nothing, compile nothing and start no program but this project's own.
-test: $(READY)  ## run the tests (ARGS="-k name" narrows; ARGS="-n0 --pdb" debugs)
+test: $(READY)  ## run the tests but the long ones (ARGS="-m ''" has those too; ARGS="-k name" narrows; ARGS="-n0 --pdb" debugs)
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 # The wheel that the Dockerfile builds, unpacked. Needs gcc and Python's headers.
@@ -97,7 +97,7 @@ $(COMPILED)/.ready: $(READY) hatch_build.py $(shell find proxy -name '*.py')
 compiled: $(COMPILED)/.ready  ## compile the core as the image has it, into build/compiled
 
 test-compiled: $(COMPILED)/.ready  ## run the tests on the compiled core (ARGS="-k name" narrows)
-	@$(IN_COMPILED) -m pytest -n auto -o pythonpath="$(COMPILED) ." $(ARGS)
+	@$(IN_COMPILED) -m pytest -n auto -o pythonpath="$(COMPILED) ." -m "" $(ARGS)
 
 check: lint types coverage  ## lint, format, types, tests with the coverage gates
 
@@ -114,13 +114,13 @@ types: $(READY)  ## mypy, strict
 
 # The protocol and its repairs must be covered whole, every branch; the whole project as pyproject.toml says.
 coverage: $(READY)  ## the tests with the coverage gates
-	$(BIN)/python -m pytest -n auto --cov --cov-report=
+	$(BIN)/python -m pytest -n auto -m "" --cov --cov-report=
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='proxy/vllm_sse_proxy/sse/*,proxy/vllm_sse_proxy/stream/*,proxy/vllm_sse_proxy/families/*' --fail-under=100
 
 properties: $(READY)  ## the hypothesis properties, 5,000 examples each (EXAMPLES=10000 for more)
 	HYPOTHESIS_PROFILE=$(if $(filter 10000,$(EXAMPLES)),exhaustive,thorough) \
-		$(BIN)/python -m pytest tests/properties $(ARGS)
+		$(BIN)/python -m pytest tests/properties -m "" $(ARGS)
 
 replay: $(NEEDED)  ## recordings through the running proxy, judged before and after (RECORDINGS=folder)
 	$(PROXY) -m tests.support.replay_sockets $(or $(RECORDINGS),tests/recordings) $(ARGS)

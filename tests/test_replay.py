@@ -12,6 +12,7 @@ from vllm_sse_proxy import Dialect
 RECORDINGS = Path(__file__).parent / "recordings"
 
 
+@pytest.mark.long
 def test_every_recording_conforms_through_the_running_proxy(capsys: pytest.CaptureFixture[str]) -> None:
     recordings = load_all(RECORDINGS)
     assert len(recordings) > 100

@@ -26,6 +26,7 @@ import json
 import re
 import sys
 from contextlib import contextmanager
+from functools import cache
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
 from types import BuiltinFunctionType, MethodDescriptorType, ModuleType, SimpleNamespace
@@ -49,7 +50,7 @@ class Meter:
 
     :ivar steps: how many were taken so far.
     :ivar limit: how many may be taken at all.
-    :ivar where: steps by what took them, for those who look for the reason of a failure.
+    :ivar where: steps by what took them, but for those of Python itself, for those who look for the reason of a failure.
     """
 
     def __init__(self) -> None:
@@ -57,7 +58,7 @@ class Meter:
         self.limit: float = float("inf")
         self.where: dict[str, int] = {}
 
-    def take(self, number: int, what: str = "python") -> None:
+    def take(self, number: int, what: str) -> None:
         """Count so many steps.
 
         :raises TooManyStepsError: when they are more than the limit.
@@ -251,14 +252,14 @@ def _step() -> ast.Expr:
 
 
 def _one(value: Any = None) -> Any:
-    METER.take(1)
+    METER.steps += 1  # the limit is looked at by whatever is called in the loop, or called it
     return value
 
 
 def _counted(values: Any) -> Iterator[Any]:
     """Take a step for each value that is asked for."""
     for value in values:
-        METER.take(1)
+        METER.steps += 1
         yield value
 
 
@@ -308,8 +309,8 @@ def _call(function: Any, /, *arguments: Any, **keywords: Any) -> Any:
         result = function(*arguments, **keywords)
         METER.take(_size(result) if isinstance(result, str | bytes | list) else 0, "regex")
         return result
-    is_native = isinstance(function, BuiltinFunctionType | MethodDescriptorType) or function in _MAKERS
-    if not is_native:
+    kind = type(function)
+    if kind not in _NATIVE and not (kind is type and function in _MAKERS):
         if len(arguments) + len(keywords) > _FEW:
             METER.take(len(arguments) + len(keywords), "arguments")
         return function(*arguments, **keywords)
@@ -323,6 +324,7 @@ def _call(function: Any, /, *arguments: Any, **keywords: Any) -> Any:
 
 
 _FEW: Final = 8
+_NATIVE: Final = (BuiltinFunctionType, MethodDescriptorType)
 _MAKERS: Final = (
     str,
     bytes,
@@ -417,12 +419,18 @@ def _take_pattern_steps(method: str, pattern: re.Pattern[Any], *arguments: Any, 
         start = found[1] + (found[1] == found[0])
 
 
+@cache
+def _tree(pattern: re.Pattern[Any]) -> list[Any]:
+    """Return what Python's parser makes of a pattern."""
+    return list(_parser.parse(pattern.pattern, pattern.flags))
+
+
 class _Matcher:
     """A backtracking matcher for what Python's parser of regular expressions makes; it knows what the core's patterns use."""
 
     def __init__(self, pattern: re.Pattern[Any], text: str) -> None:
         self.text = text
-        self._tree = list(_parser.parse(pattern.pattern, pattern.flags))
+        self._tree = _tree(pattern)
         self._is_dotall = bool(pattern.flags & re.DOTALL)
         if pattern.flags & (re.IGNORECASE | re.MULTILINE):
             raise NotImplementedError(pattern)

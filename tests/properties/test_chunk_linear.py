@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import SimpleNamespace
 
-pytestmark = python_core
+pytestmark = [python_core, pytest.mark.long]
 
 HEAD = '{"tool_calls":[{"index":%d,"id":"i%d","type":"function","function":{"name":"get_weather","arguments":"%s"}}]}'
 MORE = '{"tool_calls":[{"index":%d,"function":{"arguments":%s}}]}'

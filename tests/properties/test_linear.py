@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import SimpleNamespace
 
-pytestmark = python_core
+pytestmark = [python_core, pytest.mark.long]
 
 FIRST_NUMBER: Final = 20_000
 """Of the events that leave: all of one width, as those that come (`bench/shapes.py`)."""

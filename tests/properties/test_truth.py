@@ -32,7 +32,6 @@ from hypothesis import given
 
 Json = dict[str, Any]
 PLAN = build_plan(strict=True)
-ENDS = (BodyEnd.EOF, BodyEnd.CUT, BodyEnd.RESET)
 COMPLETED = (Ending.COMPLETED, Ending.UNTERMINATED)
 STALE: dict[str, Json | None] = {
     "in progress": {"status": "in_progress"},
@@ -49,22 +48,25 @@ def repaired(stream: bytes, end: BodyEnd = BodyEnd.EOF) -> tuple[bytes, StreamNo
     return normalizer.feed(stream) + normalizer.finish(end), normalizer
 
 
-def cuts(frames: Frames) -> Iterator[bytes]:
-    """Yield the stream cut between any two of its events, each with and without ``[DONE]``."""
+def cuts(frames: Frames) -> Iterator[tuple[bytes, BodyEnd]]:
+    """Yield the stream cut between any two of its events, each with and without ``[DONE]``, at a clean and at a broken end."""
     sent = [frame for frame in frames if frame != DONE]
     for place in range(len(sent) + 1):
-        yield stream_of(sent[:place])
-        yield stream_of([*sent[:place], DONE])
+        broken = (BodyEnd.CUT, BodyEnd.RESET)[place % 2]
+        for done in ([], [DONE]):
+            stream = stream_of([*sent[:place], *done])
+            yield stream, BodyEnd.EOF
+            yield stream, broken
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", recordings())
 def test_completed_only_if_upstream_says_so(name: str) -> None:
     """For every recording, cut between any two events, with and without ``[DONE]``, at each kind of end."""
-    for number, stream in enumerate(cuts(recordings()[name])):
-        for end in (BodyEnd.EOF, (BodyEnd.CUT, BodyEnd.RESET)[number // 2 % 2]):
-            _, normalizer = repaired(stream, end)
-            if normalizer.ending in COMPLETED:
-                assert proves_completion(stream), f"{stream[-300:]!r}, then {end}"
+    for stream, end in cuts(recordings()[name]):
+        _, normalizer = repaired(stream, end)
+        if normalizer.ending in COMPLETED:
+            assert proves_completion(stream), f"{stream[-300:]!r}, then {end}"
 
 
 @given(damaged_recordings(damages=[damage for damage in DAMAGES if damage not in (move, replay)]))
@@ -163,18 +165,18 @@ def test_a_private_end_is_what_it_says(type_: str) -> None:
     assert wrong == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", recordings())
 def test_half_a_call_is_never_done(name: str) -> None:
     """A call that upstream has not closed is not done with half of its arguments, wherever the stream is cut."""
-    for stream in cuts(recordings()[name]):
+    for stream, end in cuts(recordings()[name]):
         upstream = read(stream)
         closed = [tool_of(call) for call in (*upstream.done, *filter(is_call, upstream.final or []))]
-        for end in ENDS:
-            made, _ = repaired(stream, end)
-            for call in completed_calls(read(made)):
-                assert tool_of(call) in closed or _is_json(call.get("arguments")), (
-                    f"{stream[-300:]!r}, then {end}"
-                )
+        made, _ = repaired(stream, end)
+        for call in completed_calls(read(made)):
+            assert tool_of(call) in closed or _is_json(call.get("arguments")), (
+                f"{stream[-300:]!r}, then {end}"
+            )
 
 
 def _is_json(text: object) -> bool:

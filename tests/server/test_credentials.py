@@ -153,10 +153,18 @@ class TestKey:
         await proxy.stop()
 
     @pytest.mark.parametrize(
-        "content", [b"", b" \n", b"a b", b"a\nb", "schlüssel".encode(), b"x" * 9000, None]
+        ("content", "command"),
+        [
+            *(
+                (content, ["config", "check"])
+                for content in (b"", b" \n", b"a b", b"a\nb", "schlüssel".encode(), b"x" * 9000, None)
+            ),
+            (b"", ["serve"]),
+            (b"", ["serve", "--workers", "2"]),
+        ],
     )
     def test_files_that_hold_none(
-        self, key: Path, capsys: pytest.CaptureFixture[str], content: bytes | None
+        self, key: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, command: list[str]
     ) -> None:
         if content is None:
             key.unlink()
@@ -172,10 +180,9 @@ class TestKey:
             "--admin-port",
             "0",
         )
-        for command in (["serve"], ["serve", "--workers", "2"], ["config", "check"]):
-            assert main([*command, *flags]) == 2
-            (line,) = capsys.readouterr().err.splitlines()
-            assert line.startswith("vllm-sse-proxy: upstream_api_key_file: ")
+        assert main([*command, *flags]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("vllm-sse-proxy: upstream_api_key_file: ")
 
     def test_two_kinds_of_credentials(self) -> None:
         with pytest.raises(SettingsError, match="--upstream, --upstream-api-key-file: each has credentials"):

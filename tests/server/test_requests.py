@@ -78,6 +78,7 @@ def items_in(answered: Answer) -> list[Json]:
     return closed
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("release", SERVERS, ids=lambda release: release.name)
 async def test_every_captured_request(release: Release, connect: Connect, start: Start) -> None:
     """Each is posted as the plan says; accepted ones are answered by a conforming stream, others by their own refusal."""

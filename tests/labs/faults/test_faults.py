@@ -29,6 +29,7 @@ async def test_upstream_faults() -> None:
     assert_good(await upstream_faults.matrix(["FIN", "RST"], ["before head", "in event", "before [DONE]"]))
 
 
+@pytest.mark.long
 async def test_upstream_faults_in_other_families() -> None:
     assert_good(await family_faults.families())
 
@@ -53,6 +54,7 @@ async def test_clients_that_leave() -> None:
     assert_good(await client_faults.leaving(["before head", "in event"], times=1))
 
 
+@pytest.mark.long
 async def test_hostile_bytes() -> None:
     assert_good(await hostile.attacks([case for case in hostile.CASES if case.what in SMALL]))
 
