@@ -18,13 +18,20 @@ RUN apt-get update \
 ARG LOCK=requirements.lock
 COPY requirements.lock requirements-otel.lock ./
 RUN python3 -m venv /opt/vllm-sse-proxy \
-    && /opt/vllm-sse-proxy/bin/python -m pip install --require-hashes --only-binary :all: -r "${LOCK}"
+    && /opt/vllm-sse-proxy/bin/python -m pip install --no-compile --require-hashes --only-binary :all: -r "${LOCK}"
 COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY proxy ./proxy
 RUN HATCH_BUILD_HOOKS_ENABLE=1 python3 -m pip wheel --no-deps --wheel-dir /wheels . \
-    && /opt/vllm-sse-proxy/bin/python -m pip install --no-deps --no-index /wheels/*.whl \
+    && /opt/vllm-sse-proxy/bin/python -m pip install --no-compile --no-deps --no-index /wheels/*.whl \
     && /opt/vllm-sse-proxy/bin/python -m pip check \
     && /opt/vllm-sse-proxy/bin/python -m pip uninstall --yes pip
+# The bytecode of what is installed, and of what that imports of the standard library, which the base has no bytecode of: each
+# start and each health check would compile it again (ADR 103).
+ENV PYTHONPYCACHEPREFIX=/opt/vllm-sse-proxy/bytecode
+RUN /opt/vllm-sse-proxy/bin/python -m compileall -q /opt/vllm-sse-proxy/lib \
+    && /opt/vllm-sse-proxy/bin/python -c 'import importlib, pkgutil, vllm_sse_proxy as package; \
+[importlib.import_module(found.name) for found in pkgutil.walk_packages(package.__path__, package.__name__ + ".") \
+    if not found.name.endswith("__main__")]'
 
 FROM ${BASE}
 ARG BASE
@@ -44,6 +51,7 @@ COPY --from=build /opt/vllm-sse-proxy /opt/vllm-sse-proxy
 ENV PATH=/opt/vllm-sse-proxy/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONPYCACHEPREFIX=/opt/vllm-sse-proxy/bytecode \
     SSE_PROXY_HOST=0.0.0.0
 # Numeric, as Kubernetes' runAsNonRoot needs it.
 USER 10001:10001

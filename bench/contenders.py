@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from bench.machine import BUILD, BenchError, Process, program_path
@@ -20,6 +22,9 @@ NGINX: Final = "nginx"
 HAPROXY: Final = "HAProxy"
 DIRECT: Final = "direct"
 """No proxy at all."""
+
+_BYTECODE: Final = {"PYTHONPYCACHEPREFIX": str(BUILD / "bytecode"), "PYTHONDONTWRITEBYTECODE": ""}
+"""Where it is, as in the image; it is made if it is not there."""
 
 _START_SECONDS: Final = 20.0
 _MOST_STREAMS: Final = 4096
@@ -97,9 +102,9 @@ def start_all(rig: Rig, *, peers: bool = True) -> tuple[list[Contender], list[st
 def start_proxy(rig: Rig, *options: str, core: str | None = None) -> Contender:
     """Start the proxy as users do: all repairs, a log line per request; but with room for all streams that are opened."""
     port, admin_port = free_port(), free_port()
-    command = [sys.executable, "-m", "vllm_sse_proxy", "serve", "--upstream", rig.url, "--port", str(port)]
+    command = ["vllm_sse_proxy", "serve", "--upstream", rig.url, "--port", str(port)]
     command += ["--admin-port", str(admin_port), "--max-streams", str(_MOST_STREAMS), *options]
-    return Contender(PROXY, port, Process(command, core=core or rig.proxy_core, log="proxy"), admin_port)
+    return Contender(PROXY, port, _python(*command, core=core or rig.proxy_core, log="proxy"), admin_port)
 
 
 def can_have_workers() -> bool:
@@ -134,8 +139,21 @@ def answers(rig: Rig, contender: Contender) -> bool:
 
 def _start_passthrough(rig: Rig) -> Contender:
     port = free_port()
-    command = [sys.executable, "-m", "bench.passthrough", str(port), rig.url]
-    return Contender(PASSTHROUGH, port, Process(command, core=rig.proxy_core, log="passthrough"))
+    process = _python("bench.passthrough", str(port), rig.url, core=rig.proxy_core, log="passthrough")
+    return Contender(PASSTHROUGH, port, process)
+
+
+def _python(*module: str, core: str, log: str) -> Process:
+    """Run a module and its arguments as the image runs the proxy."""
+    _make_bytecode()
+    return Process([sys.executable, "-m", *module], core=core, log=log, environment=_BYTECODE)
+
+
+@cache
+def _make_bytecode() -> None:
+    """Have the bytecode made that the image has: a process that compiles when it starts keeps more memory."""
+    imports = "import vllm_sse_proxy.cli.serve, vllm_sse_proxy.config, bench.passthrough"
+    subprocess.run([sys.executable, "-c", imports], check=True, env={**os.environ, **_BYTECODE})
 
 
 def start_nginx(rig: Rig, path: str) -> Contender:

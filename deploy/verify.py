@@ -269,8 +269,16 @@ def image_contents() -> str:
         "*glob.glob('/wheels/*'))",
     )  # fmt: skip
     expect(not listing, f"left over: {listing}")
+    compiled = run(
+        "podman", "run", "--rm", "--network", "none", "--entrypoint", "python3", IMAGE, "-c",
+        "import os, sys, vllm_sse_proxy.cli.serve, vllm_sse_proxy.cli.healthcheck, vllm_sse_proxy.config; "
+        "cached = [getattr(each, '__cached__', None) for each in sys.modules.values()]; "
+        "print(*[path for path in cached if path and not os.path.exists(path)])",
+    )  # fmt: skip
+    expect(not compiled, f"compiled at each start: {compiled}")
     return (
-        "uid 10001, exec entry, stop signal, health check, labels; no pip and no sources in the environment"
+        "uid 10001, exec entry, stop signal, health check, labels; no pip and no sources in the environment; "
+        "bytecode of all that a server imports"
     )
 
 

@@ -266,7 +266,10 @@ def test_serve_takes_flags(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_no_text_is_an_error_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--upstream", "http://\udcff"]) == 2
-    assert "--upstream: has a space in it; an example" in capsys.readouterr().err
+    assert (
+        "--upstream: has a space, or a character that is not printed, in it; an example"
+        in capsys.readouterr().err
+    )
 
 
 def test_settings_that_nobody_could_read_are_an_error(

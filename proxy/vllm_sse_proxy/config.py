@@ -130,7 +130,9 @@ class _CheckedServer(_CheckedCore):
         if value.startswith(UNIX):
             return _checked_socket(value)
         if _has_space(value):
-            raise ValueError("has a space in it; an example: http://127.0.0.1:8000")
+            raise ValueError(
+                "has a space, or a character that is not printed, in it; an example: http://127.0.0.1:8000"
+            )
         try:
             url = URL(value)
             port = url.port

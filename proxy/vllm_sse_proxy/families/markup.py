@@ -97,6 +97,15 @@ def left_opening(text: str) -> int:
     return -1 if is_open else 0
 
 
+def behind_openings(text: str) -> tuple[str, bool]:
+    """Return what stands behind the opening tags of thinking that a text begins with, and whether that may be one, too."""
+    end = left_opening(text)
+    while end > 0:
+        text = text[end:]
+        end = left_opening(text)
+    return text, end < 0
+
+
 def left_tag(text: str) -> str | None:
     """Return a tag of thinking that was left in an answer; None if it has none, or only mentions them.
 

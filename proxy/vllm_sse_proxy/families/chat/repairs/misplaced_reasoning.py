@@ -34,6 +34,7 @@ from vllm_sse_proxy.families.markup import (
     CLOSING_TAGS,
     OPENING_TAGS,
     THOUGHT_MARKERS,
+    behind_openings,
     left_opening,
     partial_marker,
 )
@@ -204,11 +205,8 @@ class MisplacedReasoning(Repair):
         if known.has_reasoned or not seen.is_blank(REASONING):
             known.has_reasoned = True
             return [(REASONING, text)], ""
-        end = left_opening(text)
-        while end > 0:
-            text = text[end:]
-            end = left_opening(text)
-        if end < 0:
+        text, is_open = behind_openings(text)
+        if is_open:
             return [], text
         known.has_reasoned = text.strip() != ""
         return ([(REASONING, text)] if text else []), ""

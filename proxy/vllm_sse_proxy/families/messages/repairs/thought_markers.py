@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from vllm_sse_proxy.families.markup import left_opening
+from vllm_sse_proxy.families.markup import behind_openings
 from vllm_sse_proxy.families.messages import grammar
 from vllm_sse_proxy.families.messages.events import IDLE, delta_type, said_by, saying, says_nothing
 from vllm_sse_proxy.families.texts.passing_text import PassingText
@@ -58,18 +58,14 @@ class ThoughtMarkers(Repair):
         if not self.held and not has_sign(piece, _SIGNS):
             return None
         begun = "".join(map(said_by, self.held)) + piece
-        rest = begun
-        end = left_opening(rest)
-        while end > 0:
-            rest = rest[end:]
-            end = left_opening(rest)
+        rest, is_open = behind_openings(begun)
         if rest == begun:
-            return HOLD if end < 0 else None
+            return HOLD if is_open else None
         made = [
             saying(event, grammar.THINKING_DELTA, rest),
             *(each for each in self.take() if not said_by(each)),
         ]
-        if end < 0:
+        if is_open:
             self.held = made
             return []
         return made
