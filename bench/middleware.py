@@ -20,7 +20,7 @@ import orjson
 from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
-from bench.shapes import deltas, object_deltas
+from bench.shapes.responses import deltas, object_deltas
 from tests.support.serving import Serving
 from vllm_sse_proxy.asgi import Repair
 from vllm_sse_proxy.demo.session import serving

@@ -1,8 +1,8 @@
 """``make bench-worst``: how long the loop stands still for a megabyte of the worst that can come in one piece.
 
-    python -m bench.worst [--only NAME ...] [--kilobytes 1000]
+    python -m bench.worst [--family NAME ...] [--only SHAPE ...] [--kilobytes 1000]
 
-Every shape of ``bench/shapes.py`` is made a megabyte long and given to one ``feed``, then half as long: twice the length
+Every shape in ``bench/shapes/`` is made a megabyte long and given to one ``feed``, then half as long: twice the length
 should take twice the time. The time is that of the process, the best of a few runs; a stream that takes more than two seconds
 is run once. The table is Markdown. No line of it should be over 100 ms on a compiled core (``CORE=compiled``): so long every
 other stream waits.
@@ -16,12 +16,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bench.shapes import SHAPES
-from vllm_sse_proxy import BodyEnd, RequestContext, StreamNormalizer, build_plan
+from bench.shapes import FAMILIES
+from vllm_sse_proxy import BodyEnd, Plan, StreamNormalizer
+from vllm_sse_proxy.families import FAMILIES as ALL
 from vllm_sse_proxy.stream import CORE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 KILOBYTES: Final = 1000
 RUNS: Final = 3
@@ -30,7 +31,7 @@ LIMIT_MS: Final = 100.0
 """For which no stream may hold up the others."""
 _PROBE: Final = (64, 128)
 """Elements by which the size of one is measured."""
-_PLAN: Final = build_plan()
+_PLANS: Final = {family.name: Plan.of(family) for family in ALL}
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Row:
     :ivar out: bytes that came out.
     """
 
+    family: str
     name: str
     elements: int
     size: int
@@ -62,11 +64,12 @@ def elements_in(shape: Callable[[int], bytes], size: int) -> int:
     return max(2, int((size - few) * (_PROBE[1] - _PROBE[0]) / max(1, more - few)) + _PROBE[0])
 
 
-def measured(stream: bytes) -> tuple[float, int]:
+def measured(family: str, stream: bytes) -> tuple[float, int]:
     """Return the process time that a stream takes, in milliseconds, and how many bytes come out."""
     best, out = float("inf"), 0
+    plan = _PLANS[family]
     for _ in range(RUNS):
-        normalizer = StreamNormalizer(_PLAN, RequestContext(seed="seed"))
+        normalizer = StreamNormalizer(plan, plan.family.context("", FAMILIES[family].request))
         began = time.process_time()
         made = normalizer.feed(stream)
         made += normalizer.finish(BodyEnd.EOF)
@@ -77,23 +80,23 @@ def measured(stream: bytes) -> tuple[float, int]:
     return best * 1000, out
 
 
-def rows(names: Sequence[str], size: int) -> Iterator[Row]:
+def rows(family: str, names: Iterable[str], size: int) -> Iterator[Row]:
     """Measure these shapes; yield each as soon as it is known.
 
     :param size: of the streams, in bytes.
     """
     for name in names:
-        shape = SHAPES[name]
+        shape = FAMILIES[family].shapes[name]
         elements = elements_in(shape, size)
         stream = shape(elements)
-        half_ms, _ = measured(shape(elements // 2))
-        ms, out = measured(stream)
-        yield Row(name, elements, len(stream), out, ms, half_ms)
+        half_ms, _ = measured(family, shape(elements // 2))
+        ms, out = measured(family, stream)
+        yield Row(family, name, elements, len(stream), out, ms, half_ms)
 
 
 HEAD: Final = (
-    "| shape | elements | kB in | kB out | ms | twice as many take |",
-    "|---|--:|--:|--:|--:|--:|",
+    "| family | shape | elements | kB in | kB out | ms | twice as many take |",
+    "|---|---|--:|--:|--:|--:|--:|",
 )
 
 
@@ -101,8 +104,10 @@ def line(row: Row) -> str:
     """Return a row of the table; what is over the limit is bold."""
     ms = f"{row.ms:,.0f}" if row.ms >= 10 else f"{row.ms:.1f}"  # noqa: PLR2004 - a digit more for what is short
     shown = f"**{ms}**" if row.ms > LIMIT_MS else ms
-    what = (SHAPES[row.name].__doc__ or row.name).removeprefix("Return ").rstrip(".")
-    return f"| {what} | {row.elements:,} | {row.size // 1000:,} | {row.out // 1000:,} | {shown} | ×{row.doubling:.1f} |"
+    shape = FAMILIES[row.family].shapes[row.name]
+    what = (shape.__doc__ or row.name).removeprefix("Return ").rstrip(".")
+    sizes = f"{row.elements:,} | {row.size // 1000:,} | {row.out // 1000:,}"
+    return f"| {row.family} | {what} | {sizes} | {shown} | ×{row.doubling:.1f} |"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -111,17 +116,21 @@ def main(arguments: Sequence[str]) -> int:
         prog="python -m bench.worst", description="A megabyte of each bad shape, in one piece."
     )
     parser.add_argument(
-        "--only", nargs="*", choices=sorted(SHAPES), metavar="NAME", help="these shapes; all without it"
+        "--family", nargs="*", choices=sorted(FAMILIES), help="those of these; all without it"
     )
+    parser.add_argument("--only", nargs="*", metavar="SHAPE", help="these shapes; all without it")
     parser.add_argument("--kilobytes", type=int, default=KILOBYTES, help="size of the streams (%(default)s)")
     given = parser.parse_args(arguments)
     print(f"Core: {CORE}, Python {sys.version.split()[0]}; one feed, process time.\n")
     print("\n".join(HEAD))
-    over = 0
-    for row in rows(given.only or list(SHAPES), given.kilobytes * 1000):
-        over += row.ms > LIMIT_MS
-        print(line(row), flush=True)
-    print(f"\n{over} of {len(given.only or SHAPES)} over {LIMIT_MS:.0f} ms.")
+    count = over = 0
+    for family in given.family or FAMILIES:
+        names = [name for name in FAMILIES[family].shapes if name in (given.only or [name])]
+        for row in rows(family, names, given.kilobytes * 1000):
+            count += 1
+            over += row.ms > LIMIT_MS
+            print(line(row), flush=True)
+    print(f"\n{over} of {count} over {LIMIT_MS:.0f} ms.")
     return over
 
 

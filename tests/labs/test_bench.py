@@ -13,7 +13,7 @@ import pytest
 from bench import layers, peers, peers_report, recordings, report, streams, summary, worst
 from bench.measure import DIRECT, NGINX, PASSTHROUGH, PROXY
 from bench.plot import Axis, chart
-from bench.shapes import SHAPES
+from bench.shapes import FAMILIES
 from bench.streams import Answer, Exchange
 from tests.labs import ROOT
 from tests.labs.clients.installation import InstallationError
@@ -390,21 +390,22 @@ class TestPeers:
 
 class TestWorst:
     def test_every_shape_grows_by_its_element_and_ends(self) -> None:
-        for name, shape in SHAPES.items():
+        for name, shape in FAMILIES["responses"].shapes.items():
             few, more = shape(20), shape(40)
             assert len(few) < len(more) < 2 * len(few) + 4000, name
             assert few.endswith(b"data: [DONE]\n\n") or b"\r\n" in few, name
             assert shape.__doc__, name
 
     def test_a_stream_is_as_long_as_asked(self) -> None:
-        for name, shape in SHAPES.items():
-            stream = shape(worst.elements_in(shape, 50_000))
-            assert 40_000 < len(stream) < 60_000, name
+        for family in FAMILIES.values():
+            for name, shape in family.shapes.items():
+                stream = shape(worst.elements_in(shape, 50_000))
+                assert 40_000 < len(stream) < 60_000, name
 
     def test_the_table_says_what_took_too_long(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert worst.main(["--only", "deltas", "calls", "--kilobytes", "20"]) == 0
+        assert worst.main(["--family", "responses", "--only", "deltas", "calls", "--kilobytes", "20"]) == 0
         shown = capsys.readouterr().out
-        assert "| whole calls that the final object repeats |" in shown
+        assert "| responses | whole calls that the final object repeats |" in shown
         assert "0 of 2 over 100 ms." in shown
-        slow = worst.Row("deltas", elements=2, size=1_000_000, out=1, ms=250.0, half_ms=50.0)
+        slow = worst.Row("responses", "deltas", elements=2, size=1_000_000, out=1, ms=250.0, half_ms=50.0)
         assert worst.line(slow).endswith("| **250** | ×5.0 |")

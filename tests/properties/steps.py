@@ -86,6 +86,8 @@ def metered() -> SimpleNamespace:
                     for module, name in (
                         ("families", "CHAT"),
                         ("families", "COMPLETIONS"),
+                        ("families", "MESSAGES"),
+                        ("families", "TRANSCRIPTIONS"),
                         ("families.responses.family", "build_plan"),
                         ("stream.ending", "BodyEnd"),
                         ("stream.normalizer", "StreamNormalizer"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from bench.shapes import SHAPES
+from bench.shapes.responses import SHAPES
 from tests.properties.growth import growth
 from tests.support.compiled import python_core
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.messages import passes, repaired, run, wire
+from tests.support.messages import STRICT, lines_of, passes, repaired, run, wire
+from vllm_sse_proxy import StreamNormalizer
+from vllm_sse_proxy.families import MESSAGES
 
 
 def call(*pieces: str, end: str = "end tool_use") -> str:
@@ -110,6 +112,30 @@ def test_calls_of_other_indexes_have_their_own_input() -> None:
         'start\ncall 0 x look\ninput+ 0 {"a": 1}\nstop 0\ncall 0 y look\ninput+ 0 {"a": 2}\nstop 0\nend tool_use\nover'
     )
     assert [line for line in lines if line.startswith("input+")] == ['input+ 0 {"a": 1}', 'input+ 1 {"a": 2}']
+
+
+def test_first_pieces_of_calls_in_turn_are_each_calls_own() -> None:
+    heads = 'call 0 x list\ncall 1 y list\ninput+ 0 "a\ninput+ 1 "b'
+    lines, _ = repaired(f'start\n{heads}\ninput+ 1 ":1}}\ninput+ 0 ":2}}\nstop 0\nstop 1\nend tool_use\nover')
+    assert [line for line in lines if line.startswith("input+")] == ['input+ 0 {"a":2}', 'input+ 1 {"b":1}']
+
+
+def test_first_pieces_of_sixteen_calls_are_held() -> None:
+    starts = [f"call {i} x{i} list" for i in range(16)]
+    pieces = [f"input+ {i} {piece}" for piece in ('"a', '":1}') for i in range(16)]
+    stops = [f"stop {i}" for i in range(16)]
+    lines, _ = repaired("\n".join(["start", *starts, *pieces, *stops, "end tool_use", "over"]))
+    assert [line for line in lines if line.startswith("input+")] == [
+        f'input+ {i} {{"a":1}}' for i in range(16)
+    ]
+
+
+@pytest.mark.parametrize(("number", "is_out"), [(16, False), (17, True)])
+def test_before_the_first_piece_of_another_call_those_of_sixteen_leave(number: int, *, is_out: bool) -> None:
+    pieces = [f'input+ {i} "a' for i in range(number)]
+    normalizer = StreamNormalizer(STRICT, MESSAGES.context("", None))
+    made = normalizer.feed(wire("\n".join(["start", "call 0 x list", *pieces])))
+    assert ('input+ 0 "a' in lines_of(made)) is is_out
 
 
 def test_what_is_said_again_may_hold_line_ends_and_may_be_too_deep_to_compare() -> None:

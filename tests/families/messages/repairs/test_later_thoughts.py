@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.messages import REQUEST, passes, repaired, run, short, wire
+from tests.support.messages import REQUEST, lines_of, passes, repaired, run, short, wire
 from vllm_sse_proxy import BodyEnd
 from vllm_sse_proxy.stream.settings import MAX_HELD_EVENTS
 
@@ -79,6 +79,12 @@ def test_text_that_waits_leaves_with_what_comes() -> None:
 
 def test_too_many_deltas_leave_as_they_came() -> None:
     passes(f"{BEGUN}text+ 1 a_<think>~\n{spelled('x' * (MAX_HELD_EVENTS + 1), 1)}{REST}")
+
+
+def test_more_stops_than_are_held_change_no_text() -> None:
+    stops = "\n".join(["stop 1"] * (MAX_HELD_EVENTS + 2))
+    made, _ = run(wire(f"{BEGUN}text+ 1 a_<think>~\n{stops}\ntext+ 1 b~</think>~c\ntext+ 1 d{REST}"))
+    assert joined(lines_of(made))[1:] == [("text", "a_<think>~b~~cd")]
 
 
 def test_without_the_start_of_blocks_nothing_is_moved() -> None:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from vllm_sse_proxy.families.messages import grammar
 from vllm_sse_proxy.families.messages.events import delta_of, delta_type
 from vllm_sse_proxy.families.messages.request import schemas_of
-from vllm_sse_proxy.families.partial_json import JsonScanner, scan
+from vllm_sse_proxy.families.partial_json import JsonScanner
 from vllm_sse_proxy.families.texts.repeated_json import new_in_again, without_brace_before
 from vllm_sse_proxy.stream.event import END
-from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, Verdict
+from vllm_sse_proxy.stream.repair import HOLD, PASS, Released, Repair, Verdict
 from vllm_sse_proxy.stream.view import TextView
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _LONGEST_NAME: Final = 256
 """Characters that are held to find out whether they name a member; no schema has longer names."""
+_MOST_HEADS: Final = 16
+"""Inputs whose first pieces are held at a time: blocks follow each other, but for an upstream that mixes them."""
 _ENDS_OF_HOLDING: Final = frozenset(
     {
         grammar.BLOCK_START,
@@ -45,13 +47,43 @@ _ENDS_OF_HOLDING: Final = frozenset(
 _SPACE: Final = " \t\n\r"
 
 
+class _Head:
+    """The first pieces of an input, as long as the brace before them may be missing: it is, before the name of a member."""
+
+    __slots__ = ("_pieces", "_scanner", "_size")
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._scanner = JsonScanner()
+        self._size = 0
+
+    @property
+    def text(self) -> str:
+        """What came so far."""
+        return "".join(self._pieces)
+
+    def lacks_brace(self, piece: str) -> bool | None:
+        """Add a piece; return whether the brace is missing, and None if more must come."""
+        scanner, before = self._scanner, self._size
+        scanner.feed(piece)
+        self._pieces.append(piece)
+        self._size += len(piece)
+        if scanner.begins_with != '"' or self._size > _LONGEST_NAME:
+            return False
+        if scanner.is_cut:
+            return None
+        behind = piece[max(0, scanner.end - before) :].lstrip(_SPACE) if scanner.is_complete else "-"
+        return behind.startswith(":") if behind else None
+
+
 class _Input:
     """The input of one call, as far as it came.
 
+    :ivar head: its first pieces, while they are held.
     :ivar sent: what was let through.
     """
 
-    __slots__ = ("_schema", "scanner", "sent")
+    __slots__ = ("_schema", "head", "scanner", "sent")
 
     def __init__(self, schema: object) -> None:
         """Begin an input.
@@ -59,6 +91,7 @@ class _Input:
         :param schema: of the tool, whatever the request has in its place.
         """
         self._schema = schema
+        self.head: _Head | None = None
         self.sent = TextView()
         self.scanner = JsonScanner()
 
@@ -95,7 +128,7 @@ class _Input:
 class CallInputs(Repair):
     """Make the input of a call one JSON value."""
 
-    __slots__ = ("_inputs", "_is_input", "_last", "_schemas")
+    __slots__ = ("_holding", "_inputs", "_is_input", "_last", "_schemas")
 
     name: ClassVar = "call_inputs"
     summary: ClassVar = (
@@ -109,6 +142,8 @@ class CallInputs(Repair):
         self._inputs: dict[int, _Input] = {}
         """upstream's index of a call that goes on → its input"""
         self._schemas = schemas_of(context)
+        self._holding: dict[int, list[Event]] = {}
+        """index of an input → its pieces that are held"""
         self._is_input = False
         """whether the last event that was seen is a piece of an input"""
         self._last = -1
@@ -131,8 +166,7 @@ class CallInputs(Repair):
                 self._is_input = True
                 self._last = index
                 return self._take(event, index, piece)
-        for held in self.held:
-            self._inputs[self._index_of(held)].take(_piece(held))
+        self._give_up()
         self._is_input = False
         if type_ == grammar.BLOCK_STOP and index in self._inputs and self._inputs[index].scanner.is_complete:
             del self._inputs[index]  # of any other, more may come behind the stop
@@ -150,20 +184,54 @@ class CallInputs(Repair):
         if input_ is None:
             input_ = self._inputs[index] = _Input(None)
         if input_.scanner.is_empty:
-            first = "".join(_piece(one) for one in self.held if self._index_of(one) == index) + piece
-            is_headless = _is_headless(first)
-            if is_headless is None:
-                return HOLD
-            if is_headless:
-                self.take()
-                return [_with_piece(event, input_.take("{" + first))]
-            if self.held:
-                input_.take(first)
+            head = input_.head = input_.head or _Head()
+            lacks_brace = head.lacks_brace(piece)
+            if lacks_brace is None:
+                return self._hold(event, index)
+            if lacks_brace:
+                self._drop(index)
+                return [_with_piece(event, input_.take("{" + head.text))]
+            if index in self._holding:
+                self._give_up()
                 return None
+            input_.head = None
         kept = input_.take(piece)
         if kept == piece:
-            return None
+            return PASS if self.held else None
         return [_with_piece(event, kept)] if kept else []
+
+    def take(self) -> list[Event]:
+        """Return what is held, and hold nothing."""
+        self._holding.clear()
+        return super().take()
+
+    def _hold(self, event: Event, index: int) -> Verdict:
+        """Hold one of the first pieces of an input; let all others go if too many inputs have some."""
+        holding = self._holding.get(index)
+        if holding is not None:
+            holding.append(event)
+            return HOLD
+        passing: list[Event] = []
+        if len(self._holding) == _MOST_HEADS:
+            self._give_up()
+            passing = self.take()
+        self._holding[index] = [event]
+        self.held.append(event)
+        return Released(passing)
+
+    def _drop(self, index: int) -> None:
+        """Drop the pieces of an input that are held: another says them."""
+        self._inputs[index].head = None
+        own = dict.fromkeys(self._holding.pop(index, ()))
+        self.held = [each for each in self.held if each not in own]
+
+    def _give_up(self) -> None:
+        """Take what is held as the beginnings of the inputs, as they came."""
+        for index in self._holding:
+            input_ = self._inputs[index]
+            if input_.head is not None:
+                input_.take(input_.head.text)
+                input_.head = None
 
 
 def _name_in(event: Event) -> str:
@@ -173,21 +241,5 @@ def _name_in(event: Event) -> str:
     return name if type(name) is str else ""
 
 
-def _piece(event: Event) -> str:
-    piece: str = delta_of(event)["partial_json"]
-    return piece
-
-
 def _with_piece(event: Event, piece: str) -> Event:
     return event.having(delta={**delta_of(event), "partial_json": piece})
-
-
-def _is_headless(text: str) -> bool | None:
-    """Return whether an input begins with the name of a member, without the brace before it; None if more must come."""
-    if not text.lstrip(_SPACE).startswith('"') or len(text) > _LONGEST_NAME:
-        return False
-    scanner = scan(text)
-    if scanner.is_cut:
-        return None
-    behind = text[scanner.end :].lstrip(_SPACE) if scanner.is_complete else "-"
-    return behind.startswith(":") if behind else None

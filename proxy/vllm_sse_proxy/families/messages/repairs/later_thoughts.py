@@ -88,6 +88,10 @@ class LaterThoughts(Repair):
         self._is_stopped = False
         return None
 
+    def take(self) -> list[Event]:
+        """Return what is held, stops that came too early behind the text, and hold nothing."""
+        return sorted(super().take(), key=_is_stop)
+
     def _note_start(self, event: Event) -> None:
         content = event.body.get("content_block")
         kind = content.get("type") if type(content) is dict else None
@@ -99,15 +103,21 @@ class LaterThoughts(Repair):
         if self._spans is None:
             self._spans = ThoughtSpans(takes_closing=self._block == grammar.THINKING)
             self._block = grammar.TEXT
+        if not self.held:  # the engine may have let go what waited: there was too much of it
+            self._spans.give_up()
+            self._known = 0
         found = self._spans.feed(words, is_line_blank=self._is_line_blank(view.open))
+        is_full = len(self.held) >= MAX_HELD_EVENTS
+        if not found and self._spans.is_waiting and not is_full:
+            return HOLD
         if self._known:
             found = [(Kind.TEXT, self._known), *((kind, self._known + end) for kind, end in found)]
         waited = self.take()
-        held = [*(each for each in waited if each.type != grammar.BLOCK_STOP), event]
-        stops = [each for each in waited if each.type == grammar.BLOCK_STOP]
+        held = [*(each for each in waited if not _is_stop(each)), event]
+        stops = [each for each in waited if _is_stop(each)]
         if any(kind is not Kind.TEXT for kind, _ in found):
             return self._made(held, found, stops)
-        if len(held) > MAX_HELD_EVENTS:
+        if is_full:
             self._spans.give_up()
         passing: list[Event] = []
         end = found[-1][1] if found else 0
@@ -144,3 +154,7 @@ class LaterThoughts(Repair):
                 self.held.append(saying(each, grammar.TEXT_DELTA, words[end:]))
         (self.held or made).extend(stops)
         return made
+
+
+def _is_stop(event: Event) -> bool:
+    return event.type == grammar.BLOCK_STOP
