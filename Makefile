@@ -114,7 +114,7 @@ types: $(READY)  ## mypy, strict
 
 # The protocol and its repairs must be covered whole, every branch; the whole project as pyproject.toml says.
 coverage: $(READY)  ## the tests with the coverage gates
-	$(BIN)/python -m pytest -n auto -m "" --cov --cov-report=
+	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -n auto -m "" --cov --cov-report=
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='proxy/vllm_sse_proxy/sse/*,proxy/vllm_sse_proxy/stream/*,proxy/vllm_sse_proxy/families/*' --fail-under=100
 

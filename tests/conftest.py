@@ -1,4 +1,4 @@
-"""How many examples hypothesis tries (HYPOTHESIS_PROFILE = ci, thorough, exhaustive), and which programs tests may start."""
+"""How many examples hypothesis tries (HYPOTHESIS_PROFILE = few, ci, quick, thorough, exhaustive), and what tests may start."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from vllm_sse_proxy.stream import CORE
 programs.guard()
 
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
-settings.register_profile(
-    "ci", max_examples=100, deadline=None, derandomize=True, suppress_health_check=_SLOW
-)
+for name, examples in (("few", 25), ("ci", 100)):
+    settings.register_profile(
+        name, max_examples=examples, deadline=None, derandomize=True, suppress_health_check=_SLOW
+    )
 settings.register_profile("quick", max_examples=1_000, deadline=None, suppress_health_check=_SLOW)
 settings.register_profile("thorough", max_examples=5_000, deadline=None, suppress_health_check=_SLOW)
 settings.register_profile("exhaustive", max_examples=10_000, deadline=None, suppress_health_check=_SLOW)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "few"))
 
 
 def pytest_xdist_auto_num_workers() -> int:

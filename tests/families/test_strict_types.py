@@ -168,6 +168,7 @@ def judged(family: Family, events: list[Any], case: Case) -> list[Violation]:
     return JUDGES[family](body + end, request=case.request)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("family", PERFECT)
 def test_what_the_official_code_refuses_of_damaged_streams_the_judge_refuses(family: Family) -> None:
     case, refuses = PERFECT[family], REFUSALS[family]

@@ -70,6 +70,7 @@ def test_what_is_not_does_not(what: str) -> None:
     assert growth(QUADRATIC[what]) > 0.2
 
 
+@pytest.mark.long
 @python_core
 def test_the_metered_core_does_what_the_core_does() -> None:
     core = metered()

@@ -25,6 +25,7 @@ def assert_good(rows: list[Row]) -> None:
     assert not [str(row) for row in rows if row.wrong]
 
 
+@pytest.mark.long
 async def test_upstream_faults() -> None:
     assert_good(await upstream_faults.matrix(["FIN", "RST"], ["before head", "in event", "before [DONE]"]))
 
@@ -46,10 +47,12 @@ def test_an_end_that_is_not_honest_is_found(family: str) -> None:
     assert family_faults.wrong_with(case, Kind.CLOSE, half)
 
 
+@pytest.mark.long
 async def test_cuts_at_some_bytes() -> None:
     assert_good(await upstream_faults.every_byte(step=251))
 
 
+@pytest.mark.long
 async def test_clients_that_leave() -> None:
     assert_good(await client_faults.leaving(["before head", "in event"], times=1))
 
@@ -59,6 +62,7 @@ async def test_hostile_bytes() -> None:
     assert_good(await hostile.attacks([case for case in hostile.CASES if case.what in SMALL]))
 
 
+@pytest.mark.long
 async def test_smuggling_past_the_proxy_alone() -> None:
     assert_good(await smuggling.compare(servers=(), quiet_seconds=0.1))
 

@@ -6,6 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,6 +69,7 @@ requests = damaged() | st.dictionaries(
 )
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=400)
 @given(requests, facts, st.sampled_from([Step.FIRST, Step.LOSSLESS, Step.LOSSY]))
 def test_any_request(body: dict[str, Any], known: Facts, step: Step) -> None:
