@@ -120,23 +120,21 @@ def rule_for(module: str) -> Rule | None:
     return max(governing, key=lambda rule: len(rule.module), default=None)
 
 
-@pytest.mark.parametrize(
-    ("module", "path"), list(modules()), ids=lambda value: value if isinstance(value, str) else ""
-)
-def test_imports(module: str, path: Path) -> None:
-    rule = rule_for(module)
-    if rule is None:
-        assert module in ("vllm_sse_proxy", "vllm_sse_proxy.__main__"), (
-            f"{module} stands in no row of the import table"
-        )
-        return
-    # A package's __init__ gathers its own modules.
-    own = [module] if path.name == "__init__.py" else []
-    for name in imports(module, path):
-        assert not any(inside(name, each) for each in rule.forbidden), f"{module} may never import {name}"
-        if name.partition(".")[0] not in sys.stdlib_module_names:
-            allowed = any(inside(name, each) for each in (*rule.allowed, *own))
-            assert allowed, f"{module} may not import {name}"
+def test_imports() -> None:
+    for module, path in modules():
+        rule = rule_for(module)
+        if rule is None:
+            assert module in ("vllm_sse_proxy", "vllm_sse_proxy.__main__"), (
+                f"{module} stands in no row of the import table"
+            )
+            continue
+        # A package's __init__ gathers its own modules.
+        own = [module] if path.name == "__init__.py" else []
+        for name in imports(module, path):
+            assert not any(inside(name, each) for each in rule.forbidden), f"{module} may never import {name}"
+            if name.partition(".")[0] not in sys.stdlib_module_names:
+                allowed = any(inside(name, each) for each in (*rule.allowed, *own))
+                assert allowed, f"{module} may not import {name}"
 
 
 def test_no_modules_import_each_other() -> None:
@@ -145,19 +143,17 @@ def test_no_modules_import_each_other() -> None:
     assert circle(edges()) == []
 
 
-@pytest.mark.parametrize(
-    ("module", "path"), list(modules()), ids=lambda value: value if isinstance(value, str) else ""
-)
-def test_nothing_of_ours_is_imported_late(module: str, path: Path) -> None:
+def test_nothing_of_ours_is_imported_late() -> None:
     """An import within a function hides a circle."""
-    for function in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-            late = [
-                ast.unparse(node)
-                for node in ast.walk(function)
-                if isinstance(node, ast.Import | ast.ImportFrom) and "vllm_sse_proxy" in ast.unparse(node)
-            ]
-            assert not late, f"{module}, {function.name}"
+    for module, path in modules():
+        for function in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                late = [
+                    ast.unparse(node)
+                    for node in ast.walk(function)
+                    if isinstance(node, ast.Import | ast.ImportFrom) and "vllm_sse_proxy" in ast.unparse(node)
+                ]
+                assert not late, f"{module}, {function.name}"
 
 
 SHELL = [(module, path) for module, path in modules() if inside(module, "vllm_sse_proxy.server")]
@@ -184,34 +180,32 @@ def test_the_shell_knows_no_family(module: str, path: Path) -> None:
     assert not plugged or module == "vllm_sse_proxy.server.handlers"
 
 
-@pytest.mark.parametrize(
-    ("module", "path"),
-    list(modules()),
-    ids=lambda value: value if isinstance(value, str) else "",
-)
 class TestWhatIsCitedExists:
     """In comments, docstrings and messages."""
 
-    def test_documents(self, module: str, path: Path) -> None:
-        text = path.read_text("utf-8")
-        for cited in re.findall(r"(?<![\w/.*-])(docs/[\w./-]*\w|[\w./-]+\.md)\b", text):
-            assert (ROOT / cited).exists(), f"{module} cites {cited}"
+    def test_documents(self) -> None:
+        for module, path in modules():
+            text = path.read_text("utf-8")
+            for cited in re.findall(r"(?<![\w/.*-])(docs/[\w./-]*\w|[\w./-]+\.md)\b", text):
+                assert (ROOT / cited).exists(), f"{module} cites {cited}"
 
-    def test_decisions(self, module: str, path: Path) -> None:
-        for number in re.findall(r"\bADR (\d+)", path.read_text("utf-8")):
-            assert list((ROOT / "docs" / "adr").glob(f"{int(number):04}-*.md")), (
-                f"{module} cites ADR {number}"
-            )
-
-    def test_names(self, module: str, path: Path) -> None:
-        for cited in re.findall(r":[a-z]+:`~?(vllm_sse_proxy[\w.]*)`", path.read_text("utf-8")):
-            owner = max((each for each, _ in modules() if inside(cited, each)), key=len)
-            target: object = importlib.import_module(owner)
-            for name in cited[len(owner) :].strip(".").split(".") if cited != owner else ():
-                assert hasattr(target, name) or name in getattr(target, "__annotations__", ()), (
-                    f"{module}: {cited}"
+    def test_decisions(self) -> None:
+        for module, path in modules():
+            for number in re.findall(r"\bADR (\d+)", path.read_text("utf-8")):
+                assert list((ROOT / "docs" / "adr").glob(f"{int(number):04}-*.md")), (
+                    f"{module} cites ADR {number}"
                 )
-                target = getattr(target, name, None)
+
+    def test_names(self) -> None:
+        for module, path in modules():
+            for cited in re.findall(r":[a-z]+:`~?(vllm_sse_proxy[\w.]*)`", path.read_text("utf-8")):
+                owner = max((each for each, _ in modules() if inside(cited, each)), key=len)
+                target: object = importlib.import_module(owner)
+                for name in cited[len(owner) :].strip(".").split(".") if cited != owner else ():
+                    assert hasattr(target, name) or name in getattr(target, "__annotations__", ()), (
+                        f"{module}: {cited}"
+                    )
+                    target = getattr(target, name, None)
 
 
 # Words that stood for several things at once, or that no native reader would use here. "sent", "emitted", "forwarded",
@@ -232,32 +226,30 @@ IN_PLAIN_ENGLISH = [
 ]
 
 
-@pytest.mark.parametrize("path", IN_PLAIN_ENGLISH, ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_glossary_is_kept(path: Path) -> None:
+def test_the_glossary_is_kept() -> None:
     """In the code, and in the documents with their generated parts. ``StringIO.tell`` keeps its name."""
-    lines = path.read_text("utf-8").splitlines()
-    found = [line.strip() for line in lines if RETIRED.search(line.replace(".tell()", ""))]
-    assert not found
+    for path in IN_PLAIN_ENGLISH:
+        lines = path.read_text("utf-8").splitlines()
+        found = [line.strip() for line in lines if RETIRED.search(line.replace(".tell()", ""))]
+        assert not found, path
 
 
 PREDICATE = re.compile(r"_*(?:is|has|may|can|expects|wants|needs|looks|supersedes|hit)_")
 
 
-@pytest.mark.parametrize(
-    ("module", "path"), list(modules()), ids=lambda value: value if isinstance(value, str) else ""
-)
-def test_predicates_say_whether(module: str, path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if (
-            isinstance(node, ast.FunctionDef)
-            and PREDICATE.match(node.name)
-            and node.returns is not None
-            and ast.unparse(node.returns) == "bool"
-            and (said := ast.get_docstring(node))
-        ):
-            assert re.match(r"Return whether|Whether|Return True|.*; return whether", said), (
-                f"{module}.{node.name}: {said}"
-            )
+def test_predicates_say_whether() -> None:
+    for module, path in modules():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if (
+                isinstance(node, ast.FunctionDef)
+                and PREDICATE.match(node.name)
+                and node.returns is not None
+                and ast.unparse(node.returns) == "bool"
+                and (said := ast.get_docstring(node))
+            ):
+                assert re.match(r"Return whether|Whether|Return True|.*; return whether", said), (
+                    f"{module}.{node.name}: {said}"
+                )
 
 
 def test_the_core_loads_nothing_that_waits_or_varies() -> None:
