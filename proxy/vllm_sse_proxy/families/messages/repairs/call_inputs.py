@@ -10,7 +10,7 @@ string shows it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from vllm_sse_proxy.families.messages import grammar
 from vllm_sse_proxy.families.messages.events import delta_of, delta_type
@@ -229,9 +229,8 @@ class CallInputs(Repair):
         """Take what is held as the beginnings of the inputs, as they came."""
         for index in self._holding:
             input_ = self._inputs[index]
-            if input_.head is not None:
-                input_.take(input_.head.text)
-                input_.head = None
+            head, input_.head = input_.head, None
+            input_.take(cast("_Head", head).text)
 
 
 def _name_in(event: Event) -> str:
