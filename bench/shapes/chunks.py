@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from bench.shapes.short import in_turn, sent
 from tests.support.chunk_streams import ROLE, compact, wire
-from vllm_sse_proxy.families import CHAT as CHAT_COMPLETIONS
 from vllm_sse_proxy.families import COMPLETIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vllm_sse_proxy.families.chunks import ChunkFamily
-
-HEAD: Final = '{"tool_calls":[{"index":%d,"id":"i%d","type":"function","function":{"name":"get_weather","arguments":"%s"}}]}'
+_HEAD: Final = '{"tool_calls":[{"index":%d,"id":"i%d","type":"function","function":{"name":"get_weather","arguments":"%s"}}]}'
 MORE: Final = '{"tool_calls":[{"index":%d,"function":{"arguments":%s}}]}'
 _THOUGHT: Final = f'{ROLE}\n{{"reasoning":"r"}}\n'
 
 
-def _sent(family: ChunkFamily, shape: Callable[[int], str]) -> Callable[[int], bytes]:
-    """Return a shape as a server sends it."""
-    return lambda n: wire(shape(n), family)
-
-
 def _texts(*each: str, begin: str = ROLE + "\n", member: str = "content") -> Callable[[int], str]:
     """Return a shape whose deltas have these texts in turn."""
-    return lambda n: begin + "\n".join(compact({member: each[i % len(each)]}) for i in range(n))
+    return in_turn(lambda text: compact({member: text}), each, begin)
 
 
 def _content(text: str) -> str:
@@ -35,8 +29,8 @@ def _content(text: str) -> str:
 
 def _arguments(*each: str, begin: str = "") -> Callable[[int], str]:
     """Return a shape of one call whose arguments begin with a text and go on with these in turn."""
-    head = f"{ROLE}\n{HEAD % (0, 0, compact(begin)[1:-1])}\n"
-    return lambda n: head + "\n".join(MORE % (0, compact(each[i % len(each)])) for i in range(n))
+    head = f"{ROLE}\n{_HEAD % (0, 0, compact(begin)[1:-1])}\n"
+    return in_turn(lambda piece: MORE % (0, compact(piece)), each, head)
 
 
 _CHAT: Final[dict[str, Callable[[int], str]]] = {
@@ -64,19 +58,19 @@ _CHAT: Final[dict[str, Callable[[int], str]]] = {
     "a key and space": _arguments(" ", begin='"a"'),
     "behind the end": _arguments("{}", begin="{}"),
     "arguments again": _arguments('{"city":"x"', begin='{"city":"x"'),
-    "calls": lambda n: "\n".join([ROLE, *(HEAD % (i, i, "{}") for i in range(n))]),
-    "calls with one id": lambda n: "\n".join([ROLE, *(HEAD % (i, 0, "{}") for i in range(n))]),
-    "cut calls": lambda n: "\n".join([ROLE, *(HEAD % (i, i, "{") for i in range(n))]),
+    "calls": lambda n: "\n".join([ROLE, *(_HEAD % (i, i, "{}") for i in range(n))]),
+    "calls with one id": lambda n: "\n".join([ROLE, *(_HEAD % (i, 0, "{}") for i in range(n))]),
+    "cut calls": lambda n: "\n".join([ROLE, *(_HEAD % (i, i, "{") for i in range(n))]),
     "calls in turn": lambda n: "\n".join(
-        [ROLE, *(HEAD % (i, i, "{") for i in range(n)), *(MORE % (i, '"}"') for i in range(n))]
+        [ROLE, *(_HEAD % (i, i, "{") for i in range(n)), *(MORE % (i, '"}"') for i in range(n))]
     ),
-    "keys of calls": lambda n: "\n".join([ROLE, *(HEAD % (i, i, '\\"a') for i in range(n))]),
+    "keys of calls": lambda n: "\n".join([ROLE, *(_HEAD % (i, i, '\\"a') for i in range(n))]),
     "nameless calls": lambda n: "\n".join([ROLE, *(MORE % (i, '"x"') for i in range(n))]),
     "choices": lambda n: "\n".join(f"{i}: {ROLE}" for i in range(1, n)),
     "calls of choices": lambda n: "\n".join(
-        f"{i}: {HEAD % (0, i, '{')}\n1: {MORE % (0, compact('a'))}" for i in range(1, n)
+        f"{i}: {_HEAD % (0, i, '{')}\n1: {MORE % (0, compact('a'))}" for i in range(1, n)
     ),
-    "keys of choices": lambda n: "\n".join(f"{i}: {HEAD % (0, i, chr(92) + chr(34))}" for i in range(1, n)),
+    "keys of choices": lambda n: "\n".join(f"{i}: {_HEAD % (0, i, chr(92) + chr(34))}" for i in range(1, n)),
     "reasoning of choices": lambda n: "\n".join(f'{i}: {{"reasoning":"<"}}' for i in range(1, n)),
     "usage": lambda n: "\n".join([ROLE, *('! {"choices":[],"usage":{}}' for _ in range(n))]),
     "empty deltas": lambda n: "\n".join([ROLE, *("{}" for _ in range(n))]),
@@ -84,13 +78,15 @@ _CHAT: Final[dict[str, Callable[[int], str]]] = {
     "errors": lambda n: "\n".join([ROLE, *('! {"error":{"message":"no"}}' for _ in range(n))]),
     "comments": lambda n: "\n".join([ROLE, *(": c" for _ in range(n))]),
 }
-CHAT: Final = {name: _sent(CHAT_COMPLETIONS, shape) for name, shape in _CHAT.items()}
+CHAT: Final = {name: sent(wire, shape) for name, shape in _CHAT.items()}
 _COMPLETIONS: Final[dict[str, Callable[[int], str]]] = {
     "texts": lambda n: "\n".join('"a"' for _ in range(n)),
     "choices": lambda n: "\n".join(f'{i}: "a"' for i in range(1, n)),
     "finishes": lambda n: "\n".join('"" -> stop' for _ in range(n)),
 }
-COMPLETION: Final = {name: _sent(COMPLETIONS, shape) for name, shape in _COMPLETIONS.items()}
+COMPLETION: Final = {
+    name: sent(partial(wire, family=COMPLETIONS), shape) for name, shape in _COMPLETIONS.items()
+}
 
 
 def _transcript(*choices: object) -> Callable[[int], bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from bench.shapes.short import in_turn, sent
 from tests.support.messages import wire
 
 if TYPE_CHECKING:
@@ -15,14 +16,9 @@ _OPEN_THOUGHT: Final = f"{_THOUGHT}text+ 0 a_<think>~\n"
 _CALL: Final = "start\ncall 0 toolu_1 look\n"
 
 
-def _sent(shape: Callable[[int], str]) -> Callable[[int], bytes]:
-    """Return a shape as a server sends it."""
-    return lambda n: wire(shape(n))
-
-
 def _deltas(*each: str, begin: str = _TEXT, kind: str = "text+") -> Callable[[int], str]:
     """Return a shape whose deltas have these words in turn."""
-    return lambda n: begin + "\n".join(f"{kind} 0 {each[i % len(each)]}" for i in range(n))
+    return in_turn(lambda words: f"{kind} 0 {words}", each, begin)
 
 
 def _inputs(*each: str, begin: str = "") -> Callable[[int], str]:
@@ -95,5 +91,5 @@ _SHAPES: Final[dict[str, Callable[[int], str]]] = {
     "unknown events": _each('{"type":"vendor","index":{i}}'),
     "payloads without a type": _each('data: {"a":1}', begin=_TEXT),
 }
-SHAPES: Final = {name: _sent(shape) for name, shape in _SHAPES.items()}
+SHAPES: Final = {name: sent(wire, shape) for name, shape in _SHAPES.items()}
 """Every shape by its name."""

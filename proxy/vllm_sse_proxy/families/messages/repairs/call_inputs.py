@@ -10,7 +10,7 @@ string shows it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final, cast
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from vllm_sse_proxy.families.messages import grammar
 from vllm_sse_proxy.families.messages.events import delta_of, delta_type
@@ -48,11 +48,15 @@ _SPACE: Final = " \t\n\r"
 
 
 class _Head:
-    """The first pieces of an input, as long as the brace before them may be missing: it is, before the name of a member."""
+    """The first pieces of an input, as long as the brace before them may be missing: it is, before the name of a member.
 
-    __slots__ = ("_pieces", "_scanner", "_size")
+    :ivar events: those of them that are held.
+    """
+
+    __slots__ = ("_pieces", "_scanner", "_size", "events")
 
     def __init__(self) -> None:
+        self.events: list[Event] = []
         self._pieces: list[str] = []
         self._scanner = JsonScanner()
         self._size = 0
@@ -79,11 +83,10 @@ class _Head:
 class _Input:
     """The input of one call, as far as it came.
 
-    :ivar head: its first pieces, while they are held.
     :ivar sent: what was let through.
     """
 
-    __slots__ = ("_schema", "head", "scanner", "sent")
+    __slots__ = ("_schema", "scanner", "sent")
 
     def __init__(self, schema: object) -> None:
         """Begin an input.
@@ -91,7 +94,6 @@ class _Input:
         :param schema: of the tool, whatever the request has in its place.
         """
         self._schema = schema
-        self.head: _Head | None = None
         self.sent = TextView()
         self.scanner = JsonScanner()
 
@@ -128,7 +130,7 @@ class _Input:
 class CallInputs(Repair):
     """Make the input of a call one JSON value."""
 
-    __slots__ = ("_holding", "_inputs", "_is_input", "_last", "_schemas")
+    __slots__ = ("_heads", "_inputs", "_is_input", "_last", "_schemas")
 
     name: ClassVar = "call_inputs"
     summary: ClassVar = (
@@ -142,8 +144,8 @@ class CallInputs(Repair):
         self._inputs: dict[int, _Input] = {}
         """upstream's index of a call that goes on → its input"""
         self._schemas = schemas_of(context)
-        self._holding: dict[int, list[Event]] = {}
-        """index of an input → its pieces that are held"""
+        self._heads: dict[int, _Head] = {}
+        """index of an input → its first pieces, which are held"""
         self._is_input = False
         """whether the last event that was seen is a piece of an input"""
         self._last = -1
@@ -184,17 +186,16 @@ class CallInputs(Repair):
         if input_ is None:
             input_ = self._inputs[index] = _Input(None)
         if input_.scanner.is_empty:
-            head = input_.head = input_.head or _Head()
+            head = self._heads.get(index) or _Head()
             lacks_brace = head.lacks_brace(piece)
             if lacks_brace is None:
-                return self._hold(event, index)
+                return self._hold(event, index, head)
             if lacks_brace:
                 self._drop(index)
                 return [_with_piece(event, input_.take("{" + head.text))]
-            if index in self._holding:
+            if index in self._heads:
                 self._give_up()
                 return None
-            input_.head = None
         kept = input_.take(piece)
         if kept == piece:
             return PASS if self.held else None
@@ -202,35 +203,33 @@ class CallInputs(Repair):
 
     def take(self) -> list[Event]:
         """Return what is held, and hold nothing."""
-        self._holding.clear()
+        self._heads.clear()
         return super().take()
 
-    def _hold(self, event: Event, index: int) -> Verdict:
+    def _hold(self, event: Event, index: int, head: _Head) -> Verdict:
         """Hold one of the first pieces of an input; let all others go if too many inputs have some."""
-        holding = self._holding.get(index)
-        if holding is not None:
-            holding.append(event)
+        head.events.append(event)
+        if index in self._heads:
             return HOLD
         passing: list[Event] = []
-        if len(self._holding) == _MOST_HEADS:
+        if len(self._heads) == _MOST_HEADS:
             self._give_up()
             passing = self.take()
-        self._holding[index] = [event]
+        self._heads[index] = head
         self.held.append(event)
         return Released(passing)
 
     def _drop(self, index: int) -> None:
-        """Drop the pieces of an input that are held: another says them."""
-        self._inputs[index].head = None
-        own = dict.fromkeys(self._holding.pop(index, ()))
-        self.held = [each for each in self.held if each not in own]
+        """Drop the pieces of an input that are held, if any are: another says them."""
+        head = self._heads.pop(index, None)
+        if head is not None:
+            own = dict.fromkeys(head.events)
+            self.held = [each for each in self.held if each not in own]
 
     def _give_up(self) -> None:
         """Take what is held as the beginnings of the inputs, as they came."""
-        for index in self._holding:
-            input_ = self._inputs[index]
-            head, input_.head = input_.head, None
-            input_.take(cast("_Head", head).text)
+        for index, head in self._heads.items():
+            self._inputs[index].take(head.text)
 
 
 def _name_in(event: Event) -> str:
