@@ -151,7 +151,7 @@ def _python(*module: str, core: str, log: str) -> Process:
 
 @cache
 def _make_bytecode() -> None:
-    """Have the bytecode made that the image has: a process that compiles when it starts keeps more memory."""
+    """Have the bytecode made that the image has: a process that compiles all of it when it starts keeps more memory."""
     imports = "import vllm_sse_proxy.cli.serve, vllm_sse_proxy.config, bench.passthrough"
     subprocess.run([sys.executable, "-c", imports], check=True, env={**os.environ, **_BYTECODE})
 
