@@ -104,7 +104,7 @@ def start_proxy(rig: Rig, *options: str, core: str | None = None) -> Contender:
     port, admin_port = free_port(), free_port()
     command = ["vllm_sse_proxy", "serve", "--upstream", rig.url, "--port", str(port)]
     command += ["--admin-port", str(admin_port), "--max-streams", str(_MOST_STREAMS), *options]
-    return Contender(PROXY, port, _python(*command, core=core or rig.proxy_core, log="proxy"), admin_port)
+    return Contender(PROXY, port, _python(*command, core=core or rig.cores.proxy, log="proxy"), admin_port)
 
 
 def can_have_workers() -> bool:
@@ -139,7 +139,7 @@ def answers(rig: Rig, contender: Contender) -> bool:
 
 def _start_passthrough(rig: Rig) -> Contender:
     port = free_port()
-    process = _python("bench.passthrough", str(port), rig.url, core=rig.proxy_core, log="passthrough")
+    process = _python("bench.passthrough", str(port), rig.url, core=rig.cores.proxy, log="passthrough")
     return Contender(PASSTHROUGH, port, process)
 
 
@@ -160,12 +160,12 @@ def start_nginx(rig: Rig, path: str) -> Contender:
     """Start the nginx at a path as a relay."""
     port, conf = free_port(), BUILD / "nginx.conf"
     conf.write_text(_NGINX_CONF.format(build=BUILD, upstream=rig.port, port=port))
-    return Contender(NGINX, port, Process([path, "-c", str(conf)], core=rig.proxy_core, log="nginx"))
+    return Contender(NGINX, port, Process([path, "-c", str(conf)], core=rig.cores.proxy, log="nginx"))
 
 
 def _start_haproxy(rig: Rig, path: str) -> Contender:
     port, conf = free_port(), BUILD / "haproxy.cfg"
     conf.write_text(_HAPROXY_CONF.format(upstream=rig.port, port=port))
     return Contender(
-        HAPROXY, port, Process([path, "-db", "-f", str(conf)], core=rig.proxy_core, log="haproxy")
+        HAPROXY, port, Process([path, "-db", "-f", str(conf)], core=rig.cores.proxy, log="haproxy")
     )

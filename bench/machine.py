@@ -15,7 +15,7 @@ import urllib.request
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from tests.support.local_server import free_port
 
@@ -30,6 +30,8 @@ ANSWERS: Final = BUILD / "answers"
 """Where upstream finds the answers that it gives from files (``spec=file-ok-NUMBER``)."""
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
+APART: Final = 4
+"""How many cores let upstream, load generator and proxy have one each, and two workers too."""
 _MANY_FILES: Final = 16_384
 """Open files that 2,000 streams through one process need, with room to spare."""
 
@@ -57,10 +59,34 @@ def prepare() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(_MANY_FILES, hard), hard))
 
 
-def cores() -> tuple[str, str, str]:
-    """Return the core of upstream and client, the core of the proxies, and all cores, as taskset names them."""
-    usable = sorted(os.sched_getaffinity(0))
-    return str(usable[0]), str(usable[-1]), ",".join(map(str, usable))
+class Cores(NamedTuple):
+    """Who runs where, as taskset names cores.
+
+    :ivar upstream: upstream's.
+    :ivar client: the load generator's: upstream's own where there are fewer than four.
+    :ivar proxy: that of the contenders, which take turns.
+    :ivar workers: those of a proxy with several processes: all of them where there are fewer than four.
+    :ivar workers_client: the load generator's beside it, likewise.
+    """
+
+    upstream: str
+    client: str
+    proxy: str
+    workers: str
+    workers_client: str
+
+
+def cores(usable: Sequence[int]) -> Cores:
+    """Return who runs where.
+
+    :param usable: the numbers of the cores, ascending. Neighbours may be two threads of one, so none are given to two sides.
+    """
+    first, half, last = usable[0], usable[len(usable) // 2], usable[-1]
+    if len(usable) < APART:
+        every = ",".join(map(str, usable))
+        return Cores(str(first), str(first), str(last), every, every)
+    rest = ",".join(str(core) for core in usable if core not in {first, half})
+    return Cores(str(first), str(half), str(last), rest, str(half))
 
 
 def get(url: str) -> bytes:
@@ -159,11 +185,11 @@ class Rig:
     """Upstream and load generator. Use it as a context."""
 
     def __init__(self) -> None:
-        self.load_core, self.proxy_core, self.all_cores = cores()
+        self.cores = cores(sorted(os.sched_getaffinity(0)))
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         command = [str(BUILD / "upstream"), str(self.port), str(ANSWERS)]
-        self.process = Process(command, core=self.load_core, log="upstream")
+        self.process = Process(command, core=self.cores.upstream, log="upstream")
 
     def __enter__(self) -> Self:
         self.process.__enter__()
@@ -197,7 +223,7 @@ class Rig:
         file = BUILD / f"body-{spec}.json"
         request = body or {"model": "bench", "input": f"spec={spec}", "stream": True, "store": False}
         file.write_text(json.dumps(request))
-        pin = ["taskset", "-c", core or self.load_core]
+        pin = ["taskset", "-c", core or self.cores.client]
         return subprocess.Popen(
             [*pin, str(BUILD / "client"), *options.split(), f"127.0.0.1:{port}", path, str(file)],
             stdout=subprocess.PIPE,

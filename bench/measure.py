@@ -136,7 +136,7 @@ def _run(rig: Rig, contender: Contender, load: Load, rest_seconds: float = 0.0) 
     lag = _lag(contender)
     kept = max(0, rig.open_streams())  # what a contender before it never gave back
     before = contender.process.cpu_seconds()
-    core = rig.proxy_core if contender.name == DIRECT else None
+    core = rig.cores.proxy if contender.name == DIRECT else None
     run = rig.load(contender.port, load.spec, load.options, path=load.path, core=core, body=load.body)
     rig.drain(seconds=3, down_to=kept)
     rest(contender, rest_seconds)
@@ -264,21 +264,20 @@ def _await_open(rig: Rig, streams: int) -> None:
 
 
 def workers(rig: Rig, rounds: int, say: Callable[[str], None]) -> dict[str, list[float]] | None:
-    """Measure events per second of one and of two worker processes on all cores; None: there are no workers yet."""
+    """Measure events per second of one and of two worker processes; None: there are no workers yet."""
     if not contenders.can_have_workers():
         return None
     found: dict[str, list[float]] = {}
     load = LOADS["burst2000"]
-    one, two = (contenders.start_proxy(rig, "--workers", str(n), core=rig.all_cores) for n in (1, 2))
+    one, two = (contenders.start_proxy(rig, "--workers", str(n), core=rig.cores.workers) for n in (1, 2))
     with one.process, two.process:
         for contender in (one, two):
             contenders.wait_ready(rig, contender)
         for number in range(rounds):
             pairs = [("1", one), ("2", two)]
             for name, contender in pairs if number % 2 == 0 else reversed(pairs):
-                run = rig.load(
-                    contender.port, load.spec, f"-c 32 -n 1000000 -t {2 * SECONDS}", core=rig.all_cores
-                )
+                options = f"-c 32 -n 1000000 -t {2 * SECONDS}"
+                run = rig.load(contender.port, load.spec, options, core=rig.cores.workers_client)
                 found.setdefault(name, []).append(run["events"] / run["wall_s"])
                 say(f"{number} {name} workers {found[name][-1]:11,.0f} events/s")
                 rig.drain(seconds=3)

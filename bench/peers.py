@@ -197,7 +197,9 @@ def entrant(peer: Peer) -> Entrant:
         place = Place(programs, free_port(), free_port(), rig.url, files)
         # It is to find its own packages, not those of the compiled proxy.
         environment = {**dict(peer.environment), "AGENTIC_API_HOME": str(files), "PYTHONPATH": ""}
-        process = Process(peer.command(place), core=rig.proxy_core, log=peer.package, environment=environment)
+        process = Process(
+            peer.command(place), core=rig.cores.proxy, log=peer.package, environment=environment
+        )
         return Contender(peer.name, place.port, process)
 
     return Entrant(peer.name, start, peer.start_seconds)

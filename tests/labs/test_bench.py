@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import layers, peers, peers_report, recordings, report, streams, summary, worst
+from bench import layers, machine, peers, peers_report, recordings, report, streams, summary, worst
 from bench.measure import DIRECT, NGINX, PASSTHROUGH, PROXY
 from bench.plot import Axis, chart
 from bench.shapes import FAMILIES
@@ -118,6 +118,22 @@ class TestWhatIsKept:
             "0.001": 4,
             "+Inf": 6,
         }
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 16])
+def test_upstream_client_and_proxy_have_cores_of_their_own_where_there_are_enough(number: int) -> None:
+    cores = machine.cores(range(number))
+    every = {str(core) for core in range(number)}
+    workers = set(cores.workers.split(","))
+    if number < machine.APART:
+        assert cores.upstream == cores.client
+        assert workers == set(cores.workers_client.split(",")) == every
+    else:
+        assert len({cores.upstream, cores.client, cores.proxy}) == 3
+        assert workers == every - {cores.upstream, cores.client}
+        assert cores.workers_client == cores.client
+    assert cores.proxy in every
+    assert number == 1 or cores.proxy != cores.client
 
 
 def test_targets_that_were_not_met_say_so() -> None:
