@@ -163,8 +163,9 @@ def test_words_that_are_no_plain_json_are_walked(words: str) -> None:
 @pytest.mark.parametrize(
     "number", ["05", "-0", "5.0", "5e0", '"5"', "null", "", "-2", "1" * 30, "1" * 5000, "true"]
 )
-def test_numbers_that_are_no_plain_numbers_are_walked(number: str) -> None:
-    stream = opening() + deltas('"a"', '"b"', '"c"', numbers=[4, number, 6])
+@pytest.mark.parametrize("form", ["before", "after"])
+def test_numbers_that_are_no_plain_numbers_are_walked(number: str, form: str) -> None:
+    stream = opening() + deltas('"a"', '"b"', '"c"', numbers=[4, number, 6], form=form)
     assert outcome([stream], BodyEnd.EOF, PLAN) == walked([stream], BodyEnd.EOF, PLAN)
 
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from tests.stream.toy import TOY
+from typing import TYPE_CHECKING
+
+from tests.stream.toy import TOY, ToyView
 from tests.support.compiled import python_core
+from tests.support.replay import count_rewrites
 from vllm_sse_proxy import BodyEnd, Ending, Plan, StreamNormalizer
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def frame(data: str) -> bytes:
@@ -52,6 +58,15 @@ class TestToy:
         assert engine.rewritten(frame('{"word": "d"}')) is None
         assert engine.rewritten(frame('{"word":"d"}') * 2) is None
         assert normalizer.feed(frame('{"kind":"bye"}')).startswith(b'data: {"kind":"bye"}')
+
+    def test_deltas_of_which_a_member_varies_are_walked_if_nobody_knows_what_is_left_of_it(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ToyView, "varying_members", lambda *_: (b"odds",))
+        words = [f'{{"word":"{word}","odds":[{odds}]}}' for odds, word in enumerate("abc")]
+        stream = (self.WHOLE[0], *words, self.WHOLE[-1])
+        assert count_rewrites(lambda: repaired(*stream)) == 0
+        assert repaired(*stream)[0] == [*stream, "over"]
 
     def test_a_number_that_the_family_does_not_know_stays_what_it_is(self) -> None:
         words = [f'{{"word":"{word}","sequence_number":7}}' for word in "abc"]

@@ -120,6 +120,39 @@ def test_what_comes_behind_a_finish_that_waits_for_usage_is_walked() -> None:
     assert b'"arguments":"}"' in made[0]
 
 
+@python_core
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"content":[NaN]}',
+        '{"content":[1e999]}',
+        '{"content":' + "[" * 99 + "]" * 99 + "}",
+        '{"content":[' + ",".join(["[]"] * 200) + "]}",
+        '{"content":[',
+        "[",
+        "",
+    ],
+)
+def test_log_probabilities_that_are_not_surely_read_are_walked(value: str) -> None:
+    beside = compact({"logprobs": {"content": []}})
+    words = [compact({"content": word}) for word in "abcd"]
+    stream = wire(deltas(*(f"{word} + {beside}" for word in words)))
+    assert rewritten(stream) == 3
+    place = b'"logprobs":{"content":[]}'
+    head, second, third = stream.split(b'"content":"c"')[0], *stream.split(b'"content":"c"')[1:], b""
+    assert place in head
+    assert third == b""
+    stream = head + b'"content":"c"' + second.replace(place, b'"logprobs":' + value.encode(), 1)
+    assert outcome([stream], BodyEnd.EOF, PLAN, None) == walked([stream], BodyEnd.EOF, PLAN, None)
+
+
+@pytest.mark.parametrize("field", ["", "event", "id"])
+def test_the_name_of_log_probabilities_outside_of_the_data_is_none(field: str) -> None:
+    words = [compact({"content": word}) + " + " + compact({"logprobs": {"content": []}}) for word in "abc"]
+    stream = wire(deltas(*words)).replace(b"data: ", b'%b: "logprobs":[\ndata: ' % field.encode())
+    assert outcome([stream], BodyEnd.EOF, PLAN, None) == walked([stream], BodyEnd.EOF, PLAN, None)
+
+
 PIECES = st.sampled_from(
     ["{", "}", '{"a":', "1", '"x', 'y"', " ", "{}", '{"a":1}', "]", '"city": 1', "[", "{{", ",", "null", "\\"]
 )

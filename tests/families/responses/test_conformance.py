@@ -456,6 +456,10 @@ CHANGES: dict[str, list[Change]] = {
         put("output_item.added", "item/content", "", 0),
         put("output_item.added", "item/arguments", None, 2),
         both(
+            *(put(f"output_item.{when}", "item/call_id", 7, 2) for when in ("added", "done")),
+            put("completed", "response/output/2/call_id", 7),
+        ),
+        both(
             *(put(f"output_item.{when}", "item/name", "", 2) for when in ("added", "done")),
             put("completed", "response/output/2/name", ""),
         ),

@@ -53,6 +53,7 @@ class TestReading:
             (b'{"type":"vendor:x","a":NaN}', {"type": "vendor:x", "a": None}),
             (b'{"type":"vendor:x","a":-Infinity}', {"type": "vendor:x", "a": None}),
             (b'{"type":"vendor:x","a":1e999,"b":1.5}', {"type": "vendor:x", "a": None, "b": 1.5}),
+            (b'{"type":"vendor:x","a":1e999,"b":"\\ud800"}', {"type": "vendor:x", "a": None, "b": "\ud800"}),
             (b'{"type":"vendor:x","a":"\t"}', {"type": "vendor:x", "a": "\t"}),
             (b'{"type":"vendor:x","a":"\xff"}', {"type": "vendor:x", "a": "\ufffd"}),
         ],

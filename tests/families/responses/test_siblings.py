@@ -147,6 +147,14 @@ def test_an_end_without_an_object_is_what_its_name_says() -> None:
     assert ending(made_of(*SAID, {"type": "response.completed", "response": None})) == "completed"
 
 
+@pytest.mark.parametrize("status", ["completed", "stopped"])
+def test_an_end_with_a_reason_for_not_being_whole_is_not_whole(status: str) -> None:
+    """But with the status of a success, a reason that was left from before says nothing."""
+    details = {"reason": "max_output_tokens"}
+    made = made_of(*SAID, ended(SAID_ITEM, status=status, incomplete_details=details))
+    assert ending(made) == ("completed" if status == "completed" else "incomplete")
+
+
 @pytest.mark.parametrize("cut", [*range(1, len(SAID)), None])
 def test_only_what_is_closed_is_a_success_with_done(cut: int | None) -> None:
     made = made_of(*SAID[:cut])
@@ -298,6 +306,16 @@ def test_a_call_whose_announcement_was_lost_is_not_the_open_one(lost: int) -> No
     arguments = ['{"city": "Oslo"}', '{"city": "Rome"}']
     assert sorted(item["arguments"] for item in done_items(made, "function_call")) == arguments
     assert sorted(item["arguments"] for item in made.output) == arguments
+
+
+def test_a_part_that_the_open_item_cannot_have_is_of_another_item() -> None:
+    """The reasoning behind a message lost its announcement, and all of its text but the closing of its part."""
+    life, done = reasoning(1, "Think.")
+    made = made_of(*SAID[:3], life[-2], life[-1], ended(SAID_ITEM, done))
+    assert [(item["type"], _said(item)) for item in made.output] == [
+        ("message", "Hello there."),
+        ("reasoning", "Think."),
+    ]
 
 
 def test_items_of_two_kinds_with_one_id_are_two_items() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vllm_sse_proxy.families.responses.agreement import canonical_json
 from vllm_sse_proxy.families.responses.grammar import CLIENT_CALLS, item_kind
+from vllm_sse_proxy.families.responses.item_texts import emitted_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -124,9 +125,8 @@ def text_or_none(value: object) -> str | None:
 def _said_of(item: ItemView) -> str:
     """Return the arguments of an emitted call; those of its closing, if that waits for the terminal event."""
     own = item.own
-    if own is None:
-        return ""
-    return own.text if own.waiting is None else own.waiting
+    waiting = own.waiting if own is not None else None
+    return waiting if waiting is not None else emitted_text(item)
 
 
 def arguments_of(call: Mapping[str, Any]) -> object:

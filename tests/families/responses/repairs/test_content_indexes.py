@@ -121,3 +121,26 @@ def test_the_announcement_of_a_part_may_come_after_its_first_text_and_with_anoth
     late = {**life[1], "part": text_part("")}
     made = repaired(opened(life[0], life[2], late, *life[3:], terminal(done)))
     assert made.output == [done]
+
+
+@pytest.mark.parametrize("index", [None, "1", 1.0])
+def test_a_part_is_announced_again_if_its_index_is_none_and_the_last_part_is_open(index: Any) -> None:
+    made = repaired(opened(*LIFE[:2], *at(index, LIFE[1]), *LIFE[2:], terminal(DONE)))
+    assert made.values("content_part.added", "content_index") == [0]
+    assert made.output == [DONE]
+
+
+def test_a_text_that_closes_once_more_in_another_part_is_the_one_with_its_words() -> None:
+    refusal = {"type": "refusal", "refusal": "No."}
+    place = {"item_id": "msg_0", "output_index": 0, "content_index": 1}
+    refused: list[Json] = [
+        {"type": "response.content_part.added", **place, "part": {**refusal, "refusal": ""}},
+        {"type": "response.refusal.delta", **place, "delta": "No."},
+        *at(7, LIFE[3]),
+        {"type": "response.refusal.done", **place, "refusal": "No."},
+        {"type": "response.content_part.done", **place, "part": refusal},
+    ]
+    done = {**DONE, "content": [text_part("Hi"), refusal]}
+    made = repaired(opened(*LIFE[:5], *refused, {**LIFE[5], "item": done}, terminal(done)))
+    assert made.values("output_text.done", "content_index") == [0]
+    assert made.output == [done]

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from vllm_sse_proxy.families.responses import grammar
 from vllm_sse_proxy.families.responses.agreement import are_arguments, canonical_json
 from vllm_sse_proxy.families.responses.events import item_id_of, object_in
-from vllm_sse_proxy.families.responses.grammar import item_kind
 from vllm_sse_proxy.stream.event import COMMENT
 from vllm_sse_proxy.stream.repair import HOLD, PASS, Repair, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vllm_sse_proxy.families.responses.view import ClientView, ItemView
+    from vllm_sse_proxy.families.responses.view import ClientView, ItemView, RunView
     from vllm_sse_proxy.stream.context import Seen, StreamContext
     from vllm_sse_proxy.stream.event import Event
 
 _CALLS: Final = (grammar.FUNCTION_CALL.type, grammar.CUSTOM_CALL.type)
 _RUNS: Final = (grammar.FUNCTION_ARGUMENTS, grammar.CUSTOM_INPUT)
+_RUN_OF: Final = dict(zip(_CALLS, _RUNS, strict=True))
 _DELTAS: Final = frozenset(run.delta for run in _RUNS)
 _OF_A_CALL: Final = frozenset(type_ for run in _RUNS for type_ in (run.delta, run.done))
 
@@ -64,7 +64,7 @@ class RepeatedCalls(Repair):
             return HOLD
         if type_ == grammar.ITEM_DONE and self._is_closed_by(event, view):
             call = self._earlier(self.held[0], view)
-            made = None if call is None else _once(call, self.held, event)
+            made = None if call is None or call.own is None else _once(call, call.own, self.held, event)
             if made is not None:
                 self._leave_out()
             return made
@@ -131,22 +131,22 @@ def _pieces(held: Sequence[Event]) -> str:
     return "".join([piece for piece in pieces if type(piece) is str])
 
 
-def _once(call: ItemView, held: Sequence[Event], done: Event) -> list[Event] | None:
+def _once(call: ItemView, sent: RunView, held: Sequence[Event], done: Event) -> list[Event] | None:
     """Return what of a call that is whole now an earlier one lacks; None if they ask for different things.
 
     That is nothing, or the rest of a call in whose middle the sender began again.
+
+    :param sent: what was emitted of the earlier one's arguments.
     """
-    run = item_kind(call.type).run
-    if run is None or call.own is None:
-        return None
+    run = _RUN_OF[call.type]
     item = object_in(done.body, "item")
     said = item.get(run.field)
     if type(said) is not str or not said:
         said = _pieces(held)
-    own = call.own.text
+    own = sent.text
     if said == own or (run.is_json and canonical_json(said) == canonical_json(own) is not None):
         return []
-    if call.closed or call.own.done or not said.startswith(own):
+    if call.closed or sent.done or not said.startswith(own):
         return None
     made = [event.having(item_id=call.id) for event in held if event.type in (run.delta, run.done)]
     first = made[0] if made and made[0].type == run.delta else None
