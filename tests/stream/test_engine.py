@@ -152,7 +152,7 @@ class TestDefaults:
 
         view = Mute()
         view.said.grow("Hi")
-        assert view.said.length == 2
+        assert view.said.text == "Hi"
         assert view.response_id is None
         assert view.text_of(Event("word", {})) is None
         assert view.words_of(Event("word", {"word": "Hi"})) is None

@@ -164,11 +164,6 @@ class ChoiceView:
         known = self.texts.get(name)
         return known is None or known.is_blank
 
-    def length(self, name: str) -> int:
-        """Return how many characters of a text were emitted."""
-        known = self.texts.get(name)
-        return 0 if known is None else known.length
-
 
 class ChunkView(View):
     """What the client of one stream of chunks knows.

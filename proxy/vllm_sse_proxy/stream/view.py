@@ -30,11 +30,6 @@ class TextView:
         self.last = piece
 
     @property
-    def length(self) -> int:
-        """How many characters the deltas have said."""
-        return self._pieces.tell()
-
-    @property
     def text(self) -> str:
         """The whole."""
         return self._pieces.getvalue()

@@ -43,6 +43,11 @@ class RunView(TextView):
         self.waiting: str | None = None
 
     @property
+    def length(self) -> int:
+        """How many characters the deltas have said."""
+        return self._pieces.tell()
+
+    @property
     def text(self) -> str:
         """The whole as the client has it."""
         return self._pieces.getvalue() if self.settled is None else self.settled

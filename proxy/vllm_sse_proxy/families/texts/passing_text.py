@@ -6,23 +6,21 @@ from vllm_sse_proxy.stream.view import TextView
 
 
 class PassingText(TextView):
-    """A text of which nothing is remembered but its length and its last line.
+    """A text of which nothing is remembered but its last delta, and what is blank.
 
     :ivar is_blank: whether it is nothing but white space.
     :ivar is_line_blank: whether its last line is.
     """
 
-    __slots__ = ("_length", "is_blank", "is_line_blank")
+    __slots__ = ("is_blank", "is_line_blank")
 
     def __init__(self) -> None:
         super().__init__()
-        self._length = 0
         self.is_blank = True
         self.is_line_blank = True
 
     def grow(self, piece: str) -> None:
-        """Count a piece that was emitted."""
-        self._length += len(piece)
+        """Take note of a piece that was emitted."""
         self.last = piece
         if self.is_blank and not piece.isspace():
             self.is_blank = False
@@ -31,8 +29,3 @@ class PassingText(TextView):
             self.is_line_blank = line_end + 1 == len(piece) or piece[line_end + 1 :].isspace()
         elif self.is_line_blank:
             self.is_line_blank = piece.isspace()
-
-    @property
-    def length(self) -> int:
-        """How many characters were emitted."""
-        return self._length

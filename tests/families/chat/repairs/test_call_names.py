@@ -71,6 +71,23 @@ def test_other_calls_of_tools_that_are_not_known_stay(rest: tuple[str, ...]) -> 
     stays(begun("functions", "{} -> length", "[DONE]"))
 
 
+def test_half_a_name_stays_where_a_filter_ends_its_choice() -> None:
+    text = f"{begun('functions')} -> content_filter\n[DONE]"
+    made = repaired(text, request=REQUEST, conforming=False)
+    assert made.text == text
+    assert not made.repairs
+
+
+def test_half_a_name_does_not_wait_in_the_first_chunk_of_one_of_several_choices() -> None:
+    """The choices begin in their order: nothing of the second one may pass what the first one begins with."""
+    piece = {"index": 0, "id": "a", "type": "function", "function": {"name": "functions", "arguments": ""}}
+    first = compact({"role": "assistant", "tool_calls": [piece]})
+    text = f"{first}\n1: {ROLE}\n1: {{}} -> stop\n{{}} -> length\n[DONE]"
+    made = repaired(text, request={**REQUEST, "n": 2}, conforming=False)
+    assert made.text == text
+    assert not made.repairs
+
+
 def test_half_a_name_at_the_end_of_a_cut_stream() -> None:
     made = repaired(begun("functions"), request=REQUEST, end=BodyEnd.CUT, conforming=False)
     assert '"functions"' in made.text

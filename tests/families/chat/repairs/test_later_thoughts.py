@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from tests.support.chunk_streams import REQUEST, ROLE, Json, compact, repaired, stays
-from vllm_sse_proxy import BodyEnd
+from tests.support.chunk_streams import REQUEST, ROLE, Json, compact, repaired, stays, text_of, wire
+from vllm_sse_proxy import BodyEnd, Plan, StreamNormalizer
+from vllm_sse_proxy.families import CHAT
 from vllm_sse_proxy.stream.settings import MAX_HELD_EVENTS
 
 WHOLE = "\n\nPart A. <think>\nOther way.\n</think>\n\nPart B <b>."
@@ -90,6 +91,15 @@ def test_text_that_may_go_on_leaves_with_what_comes() -> None:
         assert not made.repairs
     made = repaired(stream(("reasoning", "r"), ("content", "a <th"), end=""), end=BodyEnd.CUT)
     assert '"a <th"' in made.text
+
+
+def test_text_leaves_although_the_end_of_what_comes_may_begin_a_tag_again() -> None:
+    texts = [("reasoning", "r"), *(("content", text) for text in ("a <th", "en <th", "at <th"))]
+    stays(stream(*texts))
+    normalizer = StreamNormalizer(Plan.of(CHAT), CHAT.context("", None))
+    made = text_of(normalizer.feed(wire(stream(*texts, end=""))))
+    assert '"a <th"' in made
+    assert '"at <th"' not in made, "the end waits"
 
 
 def test_too_many_chunks_leave_as_they_came() -> None:

@@ -81,3 +81,33 @@ def test_so_does_one_that_comes_twice() -> None:
     many = compact({"content": "<|end|>" * 99})
     stream = f"{ROLE}\n{many} -> stop\n[DONE]"
     assert repaired(stream, conforming=False).text == stream
+
+
+def test_a_chunk_that_says_nothing_does_not_part_a_header() -> None:
+    nothing = '{"content":""}'
+    start, end = (compact({"content": text}) for text in ("<|start|>assistant", "<|channel|>commentary"))
+    becomes(
+        f"{ROLE}\n{start}\n{nothing}\n{end}\n{nothing}\n{{}} -> length\n[DONE]",
+        f"{ROLE}\n{{}} -> length\n[DONE]",
+    )
+    text = f"{ROLE}\n{start}\n{nothing}\n{compact({'content': 's'})}\n{{}} -> stop\n[DONE]"
+    made = repaired(text, conforming=False)
+    assert made.text == text, "what waits leaves in its order"
+    assert not made.repairs
+
+
+def test_other_choices_do_not_wait_for_a_header() -> None:
+    header, other = '{"content":"<|channel|>"}', '1: {"content":"Hi"}'
+    made = becomes(
+        f"{ROLE}\n{header}\n1: {ROLE}\n{other}\n{{}} -> length\n1: {{}} -> stop\n[DONE]",
+        f"{ROLE}\n1: {ROLE}\n{other}\n{{}} -> length\n1: {{}} -> stop\n[DONE]",
+        request={**REQUEST, "n": 2},
+    )
+    assert made.repairs == {"leaked_headers": 1}
+    made = repaired(
+        f"{ROLE}\n{header}\n1: {ROLE}\n{other}",
+        request={**REQUEST, "n": 2},
+        end=BodyEnd.CUT,
+        conforming=False,
+    )
+    assert made.text.startswith(f"{ROLE}\n1: {ROLE}\n{other}\n{header}\n! ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.messages import STRICT, lines_of, passes, repaired, run, wire
+from tests.support.messages import STRICT, lines_of, passes, repaired, run, short, wire
 from vllm_sse_proxy import StreamNormalizer
 from vllm_sse_proxy.families import MESSAGES
 
@@ -202,6 +202,14 @@ def test_what_is_said_again_behind_the_stop_is_not_the_rest() -> None:
     assert pieces_of(lines) == ['{"a": "Zo']
     assert lines[-1].startswith("error api_error")
     assert counts == {"call_inputs": 1, "block_closings": 1, "cut_calls": 1}
+
+
+def test_what_is_said_again_behind_the_stop_of_a_whole_input_is_dropped() -> None:
+    """The stop waits for what follows: a piece would go into the call before it."""
+    begun = 'start\ncall 0 x look\ninput+ 0 {"a": 1}\nstop 0'
+    lines, counts = repaired(begun + '\ninput+ 0 {"a": 1}\nend tool_use\nover')
+    assert lines == short(begun + "\nend tool_use\nover")
+    assert counts == {"call_inputs": 1}
 
 
 def test_pieces_in_a_block_of_another_kind_are_walked() -> None:

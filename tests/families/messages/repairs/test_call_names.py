@@ -35,6 +35,7 @@ def test_half_a_name_is_no_call(pieces: str) -> None:
         call("other", "", "tool_use"),
         call("other", '{"a', "max_tokens"),
         call("list", "", "max_tokens"),
+        call("functions", "", "tool_use"),
         "start\ncall 0 t other\nstop 0\ncall 1 u list\ninput+ 1 {}\nstop 1\nend tool_use\nover",
         "start\ntext 0\ntext+ 0 Hi\nstop 0\nend max_tokens\nover",
         '{"type":"content_block_start","index":0,"content_block":5}',
@@ -49,3 +50,12 @@ def test_other_calls_stay(text: str) -> None:
 
 def test_without_tools_any_name_is_one() -> None:
     passes(call("functions", "", "max_tokens"))
+
+
+def test_what_is_no_block_has_no_name() -> None:
+    stream = wire(
+        'start\n{"type":"content_block_start","index":0,"content_block":5}\nstop 0\nend end_turn\nover'
+    )
+    made, normalizer = run(stream, request=REQUEST, disabled=["block_shapes"])
+    assert made == stream
+    assert normalizer.tally.repairs == {}

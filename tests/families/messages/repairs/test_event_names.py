@@ -36,7 +36,7 @@ def test_the_line_is_the_type_where_the_payload_has_none() -> None:
 @pytest.mark.parametrize(
     "data",
     [b"{", b"[]", b"null", b"3", b"", b'"text"', b"{}", b'{"a":1}', b'{"type":3}', b'{"type":""}', b'{"type":"<end>"}',
-     b'{"type":"a\\nb"}', b"\xff", b"[" * 2000],
+     b'{"type":"a\\nb"}', b"\xff", b"[" * 2000, b" []", b'{"type":"ping","x":' + b"[" * 300 + b"]" * 300 + b"}"],
 )  # fmt: skip
 def test_what_nobody_can_read_is_dropped(data: bytes) -> None:
     made, normalizer = run(

@@ -80,3 +80,28 @@ def test_a_call_that_begins_again_behind_other_blocks_goes_on() -> None:
         'input+ 1 ": 1}',
     ]
     assert lines[-1] == "over"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "again"),
+    [
+        (['{"a": 1}'], 'call 2 x look\ninput+ 2 {"a": 2}'),
+        (['{"a":', "1}"], "call 2 x list\ninput+ 2 {}"),
+        (['{"a":', "1}"], 'call 2 x look\ninput+ 2 {"b": 2}'),
+    ],
+    ids=["behind one that is whole", "another tool", "another input"],
+)
+def test_another_call_with_the_id_of_one_that_upstream_has_not_stopped_is_no_more_of_it(
+    pieces: list[str], again: str
+) -> None:
+    first, *rest = [f"input+ 0 {piece}" for piece in pieces]
+    begun = f"start\ncall 0 x look\n{first}\ntext 1\ntext+ 1 Hi\nstop 1\n{again}\nstop 2"
+    lines, counts = repaired("\n".join([begun, *rest, "end tool_use", "over"]))
+    calls = [line for line in lines if line.startswith(("call", "input+"))]
+    head, piece = short(again)
+    assert calls[:-2] == ["call 0 x look", first, *rest]
+    assert calls[-2].startswith("call 2 toolu_")
+    assert calls[-2].endswith(head.removeprefix("call 2 x"))
+    assert calls[-1] == piece
+    assert lines[-1] == "over"
+    assert counts["repeated_calls"] == 1

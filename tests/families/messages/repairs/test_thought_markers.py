@@ -31,6 +31,8 @@ def test_a_piece_that_is_nothing_else_is_dropped() -> None:
         (["<t", "hink>~One"], ["~One"]),
         (["<", "think", ">", "One"], ["One"]),
         (["<think><thi", "nk>One"], ["One"]),
+        (["<think>~<thi", "nk>One"], ["One"]),
+        (["<think>~<thi", "s"], ["~<thi", "s"]),
         (["<t", "he_end"], ["<t", "he_end"]),
         (["<think", "ing>"], ["<think", "ing>"]),
     ],
