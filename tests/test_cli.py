@@ -377,6 +377,25 @@ def test_healthcheck_imports_little() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_serve_imports_no_more_than_it_needs() -> None:
+    """Settings are read in another process, nobody is judged, and no word is misspelt: all of it would stay in memory."""
+    unneeded = r"(pydantic|difflib|yaml)\b.*|.*\.(conformance|judging|\w+_judging)"
+    serve = ["serve", "--upstream", "http://127.0.0.1:1", "--port", "0", "--admin-port", "0"]
+    program = (
+        "import atexit, re, sys; from vllm_sse_proxy.cli import main;"
+        f"atexit.register(lambda: print('unneeded', [*filter(re.compile({unneeded!r}).fullmatch, sys.modules)]));"
+        f"sys.exit(main({serve!r}))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert any("listening" in line for line in process.stdout)
+        process.terminate()
+        assert process.stdout.read().splitlines()[-1] == "unneeded []"
+    assert process.returncode == 0
+
+
 def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     file = tmp_path / "long.sse"
     file.write_bytes(GOOD[: GOOD.index(DELTA)] + DELTA * 20_000)

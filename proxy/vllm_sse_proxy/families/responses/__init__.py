@@ -1,4 +1,4 @@
-"""The family of ``/v1/responses``: the repair of its streams, and the judge of its protocol.
+"""The family of ``/v1/responses``: the repair of its streams; beside it, in ``conformance``, the judge of its protocol.
 
 The life of a stream:
 
@@ -63,16 +63,13 @@ A stream that conforms, and passes through the proxy unchanged (the data is fold
     data: [DONE]
 """
 
-from vllm_sse_proxy.families.responses.conformance import ConformanceChecker, check_stream
 from vllm_sse_proxy.families.responses.family import RESPONSES, build_plan
 from vllm_sse_proxy.families.responses.settings import Dialect, NestedNumbers, Reasoning
 
 __all__ = [
     "RESPONSES",
-    "ConformanceChecker",
     "Dialect",
     "NestedNumbers",
     "Reasoning",
     "build_plan",
-    "check_stream",
 ]
