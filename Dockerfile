@@ -47,11 +47,14 @@ LABEL org.opencontainers.image.title="vllm-sse-proxy" \
       org.opencontainers.image.base.name="${BASE}" \
       org.opencontainers.image.base.digest="${BASE_DIGEST}"
 COPY --from=build /opt/vllm-sse-proxy /opt/vllm-sse-proxy
-# A container's loopback cannot be reached from outside, so it listens on all addresses here.
+# A container's loopback cannot be reached from outside, so it listens on all addresses here. The thresholds are those of
+# vllm_sse_proxy/server/heap.py.
 ENV PATH=/opt/vllm-sse-proxy/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONPYCACHEPREFIX=/opt/vllm-sse-proxy/bytecode \
+    MALLOC_TRIM_THRESHOLD_=8388608 \
+    MALLOC_MMAP_THRESHOLD_=4194304 \
     SSE_PROXY_HOST=0.0.0.0
 # Numeric, as Kubernetes' runAsNonRoot needs it.
 USER 10001:10001

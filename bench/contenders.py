@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 from bench.machine import BUILD, BenchError, Process, program_path
 from tests.support.local_server import free_port
+from vllm_sse_proxy.server.heap import KEPT_BYTES, LARGE_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bench.machine import Rig
 
 PROXY: Final = "vllm-sse-proxy"
@@ -25,6 +28,8 @@ DIRECT: Final = "direct"
 
 _BYTECODE: Final = {"PYTHONPYCACHEPREFIX": str(BUILD / "bytecode"), "PYTHONDONTWRITEBYTECODE": ""}
 """Where it is, as in the image; it is made if it is not there."""
+_HEAP: Final = {"MALLOC_TRIM_THRESHOLD_": str(KEPT_BYTES), "MALLOC_MMAP_THRESHOLD_": str(LARGE_BYTES)}
+"""What the image's environment says of freed memory."""
 
 _START_SECONDS: Final = 20.0
 _MOST_STREAMS: Final = 4096
@@ -104,7 +109,8 @@ def start_proxy(rig: Rig, *options: str, core: str | None = None) -> Contender:
     port, admin_port = free_port(), free_port()
     command = ["vllm_sse_proxy", "serve", "--upstream", rig.url, "--port", str(port)]
     command += ["--admin-port", str(admin_port), "--max-streams", str(_MOST_STREAMS), *options]
-    return Contender(PROXY, port, _python(*command, core=core or rig.cores.proxy, log="proxy"), admin_port)
+    process = _python(*command, core=core or rig.cores.proxy, log="proxy", environment=_HEAP)
+    return Contender(PROXY, port, process, admin_port)
 
 
 def can_have_workers() -> bool:
@@ -143,10 +149,11 @@ def _start_passthrough(rig: Rig) -> Contender:
     return Contender(PASSTHROUGH, port, process)
 
 
-def _python(*module: str, core: str, log: str) -> Process:
-    """Run a module and its arguments as the image runs the proxy."""
+def _python(*module: str, core: str, log: str, environment: Mapping[str, str] | None = None) -> Process:
+    """Run a module and its arguments with its bytecode at hand, and with further variables."""
     _make_bytecode()
-    return Process([sys.executable, "-m", *module], core=core, log=log, environment=_BYTECODE)
+    variables = {**_BYTECODE, **(environment or {})}
+    return Process([sys.executable, "-m", *module], core=core, log=log, environment=variables)
 
 
 @cache

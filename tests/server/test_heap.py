@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from vllm_sse_proxy.server import heap
 
 @pytest.fixture(autouse=True)
 def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in heap._SET_BY_OPERATOR:
+    for name in heap._IN_ENVIRONMENT:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -46,8 +47,14 @@ def test_other_systems_stay_as_they_are(monkeypatch: pytest.MonkeyPatch, error: 
     assert not heap.keep_freed_memory()
 
 
-@pytest.mark.parametrize("name", heap._SET_BY_OPERATOR)
-def test_what_the_operator_set_stays(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize("name", heap._IN_ENVIRONMENT)
+def test_what_the_environment_says_stays(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "1")
     monkeypatch.setattr(ctypes, "CDLL", None)
     assert not heap.keep_freed_memory()
+
+
+def test_the_image_says_the_same_by_its_environment() -> None:
+    dockerfile = (Path(__file__).parents[2] / "Dockerfile").read_text("utf-8")
+    assert f" MALLOC_TRIM_THRESHOLD_={heap.KEPT_BYTES} " in dockerfile
+    assert f" MALLOC_MMAP_THRESHOLD_={heap.LARGE_BYTES} " in dockerfile

@@ -3,11 +3,12 @@
 A long answer that arrives at once, as a replay does, takes some buffers of a megabyte for a moment. glibc returns such memory
 to the system at once and asks for it again with the next read, and the system zeroes each page before it hands it out: 1,200
 page faults for an answer of 2,000 events, a third of its cost (docs/benchmarks.md).
+
+The image says so to glibc by environment variables, before Python starts; for any other installation it is said here.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 from typing import Final
 
@@ -20,16 +21,18 @@ LARGE_BYTES: Final = KEPT_BYTES // 2
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 
-_SET_BY_OPERATOR: Final = ("GLIBC_TUNABLES", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
+_IN_ENVIRONMENT: Final = ("GLIBC_TUNABLES", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
 
 
 def keep_freed_memory() -> bool:
     """Keep a few megabytes of freed memory from now on; return whether that could be set.
 
-    It can with glibc. What an operator has set in the environment takes precedence. Call it once per process, at its start.
+    It can with glibc. What the environment says takes precedence. Call it once per process, at its start.
     """
-    if any(name in os.environ for name in _SET_BY_OPERATOR):
+    if any(name in os.environ for name in _IN_ENVIRONMENT):
         return False
+    import ctypes  # noqa: PLC0415 - a third of a MiB, which the image does without
+
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # musl, macOS; Windows
