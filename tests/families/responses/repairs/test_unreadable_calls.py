@@ -115,6 +115,7 @@ def test_one_that_upstream_calls_incomplete_need_not_wait() -> None:
     assert made.body.index("output_item.done") < made.body.index("output_text.delta")
 
 
+@pytest.mark.long
 def test_too_many_do_not_wait() -> None:
     lives = [event for index in range(3000) for event in call(index)[0]]
     made = repaired(opened(*lives, terminal()))
