@@ -79,7 +79,8 @@ class Cores(NamedTuple):
 def cores(usable: Sequence[int]) -> Cores:
     """Return who runs where.
 
-    :param usable: the numbers of the cores, ascending. Neighbours may be two threads of one, so none are given to two sides.
+    :param usable: the numbers of the cores, ascending. Upstream's, the client's and the proxy's are as far apart as that
+        allows: neighbours may be two threads of one.
     """
     first, half, last = usable[0], usable[len(usable) // 2], usable[-1]
     if len(usable) < APART:

@@ -138,11 +138,10 @@ def test_log_probabilities_that_are_not_surely_read_are_walked(value: str) -> No
     words = [compact({"content": word}) for word in "abcd"]
     stream = wire(deltas(*(f"{word} + {beside}" for word in words)))
     assert rewritten(stream) == 3
-    place = b'"logprobs":{"content":[]}'
-    head, second, third = stream.split(b'"content":"c"')[0], *stream.split(b'"content":"c"')[1:], b""
-    assert place in head
-    assert third == b""
-    stream = head + b'"content":"c"' + second.replace(place, b'"logprobs":' + value.encode(), 1)
+    place, word = b'"logprobs":{"content":[]}', b'"content":"c"'
+    before, behind = stream.split(word)
+    assert place in before
+    stream = before + word + behind.replace(place, b'"logprobs":' + value.encode(), 1)
     assert outcome([stream], BodyEnd.EOF, PLAN, None) == walked([stream], BodyEnd.EOF, PLAN, None)
 
 
